@@ -1,0 +1,359 @@
+"""One prompt from the command line to its exit status: puts the edges and the flow together."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .errors import Interrupted, StreamError, usage
+from .events import Event, Failed
+from .sinks import Sink
+from .sinks.out import LineOut, Out
+from .sinks.text import FileSink, TextSink
+from .terminal import Signals, is_terminal, one_line
+from .turn import Answer, Outcome, Turn
+from .verdict import Verdict, interrupted, judge
+
+
+class Voice:
+    """Everything that is not the answer: one line each on stderr, `stream: ` in front."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        self._quiet: bool = params["quiet"]
+        self.verbose: bool = params["verbose"] or params["debug"]
+        self.debugging: bool = params["debug"]
+
+    def error(self, message: str, hint: str = "") -> None:
+        """What happened, and what to do; a hint of several lines is shown as it is."""
+        self._write(one_line(message) if "\n" not in message else message, hint)
+
+    def note(self, message: str) -> None:
+        if not self._quiet:
+            self._write(one_line(message))
+
+    def detail(self, message: str) -> None:
+        if self.verbose:
+            self._write(one_line(message))
+
+    def debug(self, message: str) -> None:
+        if self.debugging:
+            self._write(one_line(message, 4000))
+
+    def _write(self, message: str, hint: str = "") -> None:
+        text = f"stream: {message}" + (f": {hint}" if hint else "") + "\n"
+        try:
+            os.write(2, text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # nobody is there to be told
+
+
+class Ask:
+    """One prompt: settings, turn, sinks, verdict. `run` returns the exit status.
+
+    Every failure after the options were parsed ends in one place, so that with records on there
+    is always an `end` record. Raises Interrupted once all is written, for the caller to die by.
+    """
+
+    def __init__(
+        self,
+        params: dict[str, Any],
+        words: tuple[str, ...],
+        signals: Signals,
+        closed_fds: set[int],
+    ) -> None:
+        self._params = params
+        self._words = words
+        self._signals = signals
+        self._closed = closed_fds
+        self._voice = Voice(params)
+        self._records = params["format"] != "text" or params["events"] is not None
+        self._facts: Any = None
+        self._turn: Turn | None = None
+        self._outcome = Outcome()
+        self._began = time.monotonic()
+        self._sinks: list[Sink] = []
+        self._signum = 0
+
+    def run(self) -> int:
+        try:
+            self._open_sinks()
+            self._stream()
+        except (StreamError, Interrupted) as error:
+            self._stop(error)
+        except Exception as error:  # a bug of ours: said once, as a verdict like any other
+            if self._voice.debugging:
+                sys.excepthook(type(error), error, error.__traceback__)
+            self._stop(
+                StreamError(
+                    "bug",
+                    f"this is a bug in stream: {type(error).__name__}: {error}",
+                    "run it again with --debug and report what it prints",
+                )
+            )
+        verdict = self._close()
+        if self._signum:
+            raise Interrupted(self._signum)
+        self._report(verdict)
+        return verdict.exit_code
+
+    # Setting up
+
+    def _open_sinks(self) -> None:
+        params = self._params
+        stdout = Out(1, "stdout")
+        if self._records:
+            from .sinks.records import Facts, JsonSink, RecordSink
+
+            self._facts = facts = Facts(time.time)
+            if params["events"] is not None:
+                events = _events_fd(params["events"])
+                self._sinks.append(RecordSink(self._lines(events, params["events"]), facts))
+            if params["format"] == "jsonl":
+                self._sinks.append(RecordSink(self._lines(1, "stdout"), facts))
+            elif params["format"] == "json":
+                self._sinks.append(JsonSink(self._lines(1, "stdout"), facts))
+        if 1 in self._closed and not (params["format"] == "text" and params["output"]):
+            raise StreamError("write", "stdout is closed", "give it a place to write to")
+        on_terminal = is_terminal(1)
+        sanitize = params["sanitize"] == "always" or (
+            params["sanitize"] == "auto" and on_terminal and params["output"] is None
+        )
+        reasoning = self._reasoning(on_terminal)
+        aside: dict[str, Any] = {}
+        if reasoning == "stderr":
+            aside = {
+                "aside": Out(2, "stderr"),
+                "dim": self._dim(),
+                "sanitize_aside": is_terminal(2) or params["sanitize"] == "always",
+            }
+        if params["output"] is not None:
+            self._sinks.append(
+                FileSink(params["output"], reasoning=reasoning, sanitize=sanitize, **aside)
+            )
+        elif params["format"] == "text":
+            self._sinks.append(
+                TextSink(
+                    stdout,
+                    reasoning=reasoning,
+                    sanitize=sanitize,
+                    end_newline=on_terminal,
+                    **aside,
+                )
+            )
+
+    def _lines(self, fd: int, name: str) -> LineOut:
+        return LineOut(fd, name, self._signals.shield)
+
+    def _reasoning(self, on_terminal: bool) -> str:
+        chosen: str | None = self._params["reasoning"]
+        return chosen or ("stderr" if on_terminal and is_terminal(2) else "hide")
+
+    def _dim(self) -> bool:
+        when = self._params["color"]
+        return when == "always" or (
+            when == "auto" and is_terminal(2) and not os.environ.get("NO_COLOR")
+        )
+
+    # The main job
+
+    def _stream(self) -> None:
+        turn = self._prepare()
+        sinks = self._sinks
+        if len(sinks) == 1 and not self._voice.verbose:
+            emit = sinks[0].emit
+            for t_ms, events in turn:
+                emit(t_ms, events)
+                if len(events) == 1:
+                    self._tell(events[0])
+            return
+        for t_ms, events in turn:
+            for sink in sinks:
+                sink.emit(t_ms, events)
+            for event in events:
+                self._tell(event)
+
+    def _prepare(self) -> Turn:
+        from . import settings
+        from .prompt import gather
+
+        params, voice = self._params, self._voice
+        target, model = settings.target_of(params, os.environ)
+        if self._facts is not None:
+            self._facts.provider = target.provider
+            self._facts.protocol = target.protocol
+            self._facts.model = model or None
+        prompt = gather(
+            self._words,
+            file=params["file"],
+            replace=params["replace"],
+            no_stdin=params["no_stdin"],
+            stdin_closed=0 in self._closed,
+            note=voice.note,
+        )
+        chat = settings.chat_of(params, model, prompt)
+        if self._facts is not None:
+            from .sinks.records import prompt_hash
+
+            self._facts.hash = prompt_hash({"provider": target.provider, **chat.canonical()})
+
+        from .protocols import get
+        from .transport import Http
+
+        http = Http(
+            time.monotonic,
+            connect_timeout=params["connect_timeout"],
+            unix_socket=target.unix_socket,
+            secure=target.base_url.startswith("https:"),
+        )
+
+        def open(request: Any, patience: Any) -> Answer:
+            voice.debug(f"> {request.method} {target.hide(request.url)}")
+            for name, value in request.headers:
+                voice.debug(f"> {name}: {target.hide(value)}")
+            voice.debug(f"> {target.hide(request.body.decode())}")
+            answer = http.open(request, patience)
+            for name, value in answer.headers.items():
+                voice.debug(f"< {name}: {target.hide(value)}")
+            voice.detail(f"HTTP {answer.status} from {target.provider}")
+            return answer
+
+        self._turn = Turn(
+            chat,
+            target,
+            get(target.protocol),
+            open,
+            settings.limits_of(params),
+            clock=time.monotonic,
+            sleep=time.sleep,
+            random=random.random,
+            split_think=params["reasoning"] != "raw",
+        )
+        self._outcome = self._turn.outcome
+        return self._turn
+
+    def _tell(self, event: Event) -> None:
+        from .events import Retry, Started
+
+        if isinstance(event, Retry):
+            what = event.error.message
+            self._voice.note(f"{what}: trying again in {event.delay:.1f} s")
+        elif isinstance(event, Started):
+            self._voice.detail(f"answered by {event.model} ({event.response_id or 'no id'})")
+
+    # How it ends
+
+    def _stop(self, error: StreamError | Interrupted) -> None:
+        if isinstance(error, Interrupted):
+            self._signum = error.signum
+            failed = interrupted(error.signum)
+        else:
+            failed = Failed.of(error)
+        if self._turn is not None:
+            self._turn.stop(failed)
+        else:
+            self._outcome.end = failed
+            self._outcome.t_ms = (time.monotonic() - self._began) * 1000
+
+    def _close(self) -> Verdict:
+        """Closes all sinks, records last: what a text sink meets at its end is in the record."""
+        verdict = self._judge()
+        for sink in reversed(self._sinks):
+            try:
+                sink.close(self._outcome, verdict)
+            except (StreamError, Interrupted) as error:
+                if isinstance(error, Interrupted) or verdict.status in ("complete", "length"):
+                    self._stop(error)
+                    verdict = self._judge()
+        return verdict
+
+    def _judge(self) -> Verdict:
+        end = self._outcome.end
+        assert end is not None
+        verdict = judge(
+            end,
+            refusal=self._outcome.refusal,
+            max_tokens=self._params["max_tokens"],
+            shows_tools=self._records,
+            accept=frozenset(self._params["accept"] or ()),
+        )
+        if self._signum:
+            verdict.exit_code = 128 + self._signum
+        return verdict
+
+    def _report(self, verdict: Verdict) -> None:
+        voice, outcome = self._voice, self._outcome
+        if self._params["usage"]:
+            voice.error(_usage_line(outcome))
+        if self._params["stats"]:
+            voice.error(_stats_line(outcome))
+        if verdict.message:
+            kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""
+            if verdict.exit_code == 0:
+                voice.note(verdict.message)
+            elif verdict.status == "length":
+                voice.error(verdict.message, verdict.hint)
+            else:
+                voice.error(verdict.message + kept, verdict.hint)
+
+
+def _events_fd(where: str) -> int:
+    """--events: a number is a file descriptor, anything else a file that is appended to."""
+    if where.isascii() and where.isdigit():
+        try:
+            os.fstat(int(where))
+        except (OSError, OverflowError):
+            raise usage(f"--events {where}: that file descriptor is not open") from None
+        return int(where)
+    try:
+        fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        # The line that a killed run may have left torn is finished, so that ours stand alone.
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            os.write(fd, b"\n")
+        return fd
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StreamError("write", f"{where} cannot be written: {why}") from error
+
+
+def _usage_line(outcome: Outcome) -> str:
+    usage = outcome.usage
+    named = (
+        ("input", usage.input_tokens),
+        ("output", usage.output_tokens),
+        ("reasoning", usage.reasoning_tokens),
+        ("cached", usage.cache_read_tokens),
+        ("total", usage.total_tokens),
+    )
+    known = [f"{count} {name}" for name, count in named if count is not None]
+    return "tokens: " + (", ".join(known) if known else "the server did not say")
+
+
+def _stats_line(outcome: Outcome) -> str:
+    timings = outcome.timings()
+    parts = []
+    if timings["ttft_ms"] is not None:
+        parts.append(f"TTFT {timings['ttft_ms']:.0f} ms")
+    parts.append(f"{timings['duration_ms']:.0f} ms in all")
+    parts.append(f"{timings['chunks']} chunks")
+    if gaps := timings["icl_ms"]:
+        parts.append(f"gap p50 {gaps['p50']:.1f} p99 {gaps['p99']:.1f} max {gaps['max']:.1f} ms")
+    if timings["tokens_per_second"] is not None:
+        parts.append(f"{timings['tokens_per_second']:.1f} tokens/s")
+    if outcome.attempts > 1:
+        parts.append(f"{outcome.attempts} attempts")
+    return ", ".join(parts)
+
+
+def clean_exit(code: int, hook: Callable[[int], None] = os._exit) -> None:
+    """Leaves without tearing down the interpreter (5 ms): everything is written already."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
+    hook(code)

@@ -1,0 +1,102 @@
+"""Merges the HTTP chunks that one read brought into one: bytes in, bytes out, no I/O.
+
+Servers write one chunk a delta; an HTTP library's state machine costs some ten microseconds for
+each, several times what decoding the delta costs. `Merger` stands below that library and joins
+the data of neighbouring chunks (https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding),
+so that the library sees one chunk a read. It changes nothing else: what it does not understand
+goes through as it came, for the library to judge.
+"""
+
+from __future__ import annotations
+
+import re
+
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
+_HEAD_LIMIT = 128 * 1024  # the library refuses heads beyond 100 KiB
+
+
+class Merger:
+    """`feed(bytes)` gives the bytes to hand on, b"" while a chunk header is incomplete.
+
+    One response (with any 1xx before it) a Merger.
+    """
+
+    def __init__(self) -> None:
+        self._head: bytearray | None = bytearray()  # None once the final head is over
+        self._chunked = False
+        self._pending = b""  # an incomplete chunk header
+        self._left = 0  # bytes of the current chunk still to come
+        self._closing = False  # the CRLF behind a chunk's data is still to come
+
+    def feed(self, data: bytes) -> bytes:
+        if self._head is not None:
+            return self._feed_head(data)
+        return self._feed_body(data) if self._chunked else data
+
+    def _feed_head(self, data: bytes) -> bytes:
+        head = self._head
+        assert head is not None
+        known = len(head)
+        head += data
+        end = head.find(b"\r\n\r\n", max(0, known - 3)) + 4
+        if end < 4:
+            if not head.startswith(b"HTTP/1"[: len(head)]) or len(head) > _HEAD_LIMIT:
+                self._head = None  # not ours to read: a proxy's handshake, or garbage
+            return data
+        if head[9:10] == b"1":  # 100 Continue, 103 Early Hints: the real head follows
+            rest = bytes(head[end:])
+            self._head = bytearray()
+            return data[: len(data) - len(rest)] + (self._feed_head(rest) if rest else b"")
+        self._chunked = _CHUNKED.search(head, 0, end) is not None
+        rest = bytes(head[end:])
+        self._head = None
+        if not rest or not self._chunked:
+            return data
+        return data[: len(data) - len(rest)] + self._feed_body(rest)
+
+    def _feed_body(self, data: bytes) -> bytes:
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        parts = []
+        at, size = 0, len(data)
+        left = self._left
+        while at < size:
+            if left:
+                part = data[at : at + left]
+                parts.append(part)
+                at += len(part)
+                left -= len(part)
+                if left:
+                    break
+                self._closing = True
+            if self._closing:
+                if data[at : at + 2] != b"\r\n":
+                    if size - at < 2 and b"\r\n".startswith(data[at:]):
+                        break
+                    self._chunked = False
+                    break
+                at += 2
+                self._closing = False
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                self._chunked = size - at < _HEAD_LIMIT
+                break
+            digits = data[at:end]
+            if not digits.isalnum():
+                digits = digits.partition(b";")[0].strip()
+            try:
+                left = int(digits, 16) if digits.isalnum() else 0
+            except ValueError:
+                left = 0
+            if not left:  # the last chunk, or no chunk at all: the library's to read
+                self._chunked = False
+                break
+            at = end + 2
+        self._left = left
+        merged = b"".join(parts)
+        out = b"%x\r\n%b\r\n" % (len(merged), merged) if merged else b""
+        if not self._chunked:
+            return out + data[at:]
+        self._pending = data[at:]
+        return out

@@ -1,0 +1,106 @@
+"""The command: parses the table of options, prints help, hands over to the mode that is asked."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from . import __version__
+from .errors import EXIT_OF_STATUS
+from .options import OTHER, SECTIONS, TABLE, Opt
+
+EXAMPLES = """\
+  git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."
+  stream -m ollama:llama3.2 --jsonl "Why is the sky blue?" | jq -c .type"""
+
+
+class Command(click.Command):
+    """Grouped help, and a `-` behind `--` that means the character, not stdin."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            from .prompt import LITERAL_DASH
+
+            at = args.index("--")
+            args = args[:at] + [LITERAL_DASH if arg == "-" else arg for arg in args[at:]]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("Usage: stream [OPTIONS] [PROMPT]...\n\n")
+        formatter.write("Asks a language model and writes its answer as it arrives.\n")
+        formatter.write(f"The exit status tells how it ended.\n\n{EXAMPLES}\n")
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        for section in SECTIONS:
+            formatter.write(f"\n{section}:\n")
+            for option in options:
+                if getattr(option, "section", OTHER) == section:
+                    record = option.get_help_record(ctx)
+                    assert record is not None  # the table hides nothing
+                    # Without the ranges that click adds: the line says them in words.
+                    formatter.write(_help_row(record[0], option.help or ""))
+
+
+def _help_row(flags: str, text: str, column: int = 27, width: int = 79) -> str:
+    first = f"  {flags}"
+    gap = " " * (column - len(first)) if len(first) < column else "\n" + " " * column
+    import textwrap
+
+    body = textwrap.wrap(text, width - column)
+    return first + gap + ("\n" + " " * column).join(body) + "\n"
+
+
+def build() -> Command:
+    """The click command made from the table; its callback returns what `run` needs."""
+    params: list[click.Parameter] = [
+        click.Argument(["prompt"], nargs=-1, metavar="[PROMPT]..."),
+        *TABLE,
+        Opt(
+            "--version",
+            section=OTHER,
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Print the version and exit.",
+        ),
+    ]
+    return Command(
+        "stream",
+        params=params,
+        callback=lambda **params: params,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 79},
+    )
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"stream {__version__}")
+        ctx.exit()
+
+
+def parse(args: list[str]) -> dict[str, Any] | int:
+    """The options and the prompt's words; or an exit status, when there is nothing more to do."""
+    try:
+        parsed = build().main(args, prog_name="stream", standalone_mode=False)
+    except click.ClickException as error:
+        _usage_error(error)
+        return EXIT_OF_STATUS["usage"]
+    if isinstance(parsed, dict):
+        return parsed
+    return int(parsed or 0)
+
+
+def _usage_error(error: click.ClickException) -> None:
+    from .terminal import one_line
+
+    message = error.format_message().rstrip(".")
+    near = getattr(error, "possibilities", None)
+    if isinstance(error, click.NoSuchOption):
+        message = f"there is no option {error.option_name}"
+        if near:
+            message += f": did you mean {' or '.join(sorted(near))}?"
+    else:
+        message = message[:1].lower() + message[1:]
+    os.write(2, f"stream: {one_line(message)} (stream --help)\n".encode("utf-8", "replace"))

@@ -1,0 +1,144 @@
+"""What can go wrong, and the one table from trouble to exit status.
+
+A *kind* says what happened (`error.kind` of the `end` record); it belongs to one *status*
+(the verdict, `status` of the record); a status has one exit code, and these never change:
+
+    status        exit  kinds
+    complete         0
+    bug              1  bug
+    usage            2  usage
+    network          7  dns connect tls proxy lost
+    malformed        8  not_a_stream bad_json bad_http
+    length          10  (a finish reason)
+    filtered        11  filtered (or a finish reason)
+    mismatch        12  mismatch
+    tool            13  tool
+    provider        15  server_error stream_error overloaded
+    rate_limited    16  rate_limit quota
+    truncated       18  truncated
+    rejected        22  rejected
+    write           23  write
+    timeout         28  connect_timeout first_timeout idle_timeout total_timeout
+    redirect        47  redirect
+    too_large       63  too_large
+    auth            67  no_key auth
+    interrupted    128+n  interrupted (died by signal n)
+"""
+
+from __future__ import annotations
+
+STATUS_OF_KIND = {
+    "bug": "bug",
+    "usage": "usage",
+    "dns": "network",
+    "connect": "network",
+    "tls": "network",
+    "proxy": "network",
+    "lost": "network",
+    "not_a_stream": "malformed",
+    "bad_json": "malformed",
+    "bad_http": "malformed",
+    "filtered": "filtered",
+    "mismatch": "mismatch",
+    "tool": "tool",
+    "server_error": "provider",
+    "stream_error": "provider",
+    "overloaded": "provider",
+    "rate_limit": "rate_limited",
+    "quota": "rate_limited",
+    "truncated": "truncated",
+    "rejected": "rejected",
+    "write": "write",
+    "connect_timeout": "timeout",
+    "first_timeout": "timeout",
+    "idle_timeout": "timeout",
+    "total_timeout": "timeout",
+    "redirect": "redirect",
+    "too_large": "too_large",
+    "no_key": "auth",
+    "auth": "auth",
+    "interrupted": "interrupted",
+}
+
+# Numbers of curl where it has a matching one (7 8 18 22 23 28 47 63 67), ours elsewhere.
+EXIT_OF_STATUS = {
+    "complete": 0,
+    "bug": 1,
+    "usage": 2,
+    "network": 7,
+    "malformed": 8,
+    "length": 10,
+    "filtered": 11,
+    "mismatch": 12,
+    "tool": 13,
+    "provider": 15,
+    "rate_limited": 16,
+    "truncated": 18,
+    "rejected": 22,
+    "write": 23,
+    "timeout": 28,
+    "redirect": 47,
+    "too_large": 63,
+    "auth": 67,
+    "interrupted": 130,
+}
+
+# The verdicts that --accept may turn into exit 0: an answer of some sort is there.
+ACCEPTABLE = ("length", "filtered", "truncated", "mismatch", "malformed", "tool", "timeout")
+
+
+class StreamError(Exception):
+    """Trouble outside a stream's own bytes, with all that its verdict needs.
+
+    `kind` is a key of STATUS_OF_KIND. `message` says what happened and `hint` the command that
+    would work; neither ever holds a key. `http_status` is the answer's, if there was one.
+    `retry_after` is the server's wish in seconds, `should_retry` its explicit word
+    (x-should-retry), `transient` whether a second try may help at all.
+    """
+
+    __slots__ = (
+        "hint",
+        "http_status",
+        "kind",
+        "message",
+        "retry_after",
+        "should_retry",
+        "transient",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        hint: str = "",
+        *,
+        http_status: int | None = None,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+        transient: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        self.http_status = http_status
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+        self.transient = transient
+
+    @property
+    def status(self) -> str:
+        return STATUS_OF_KIND[self.kind]
+
+
+def usage(message: str, hint: str = "") -> StreamError:
+    """A mistake in options, configuration or input: exit 2."""
+    return StreamError("usage", message, hint)
+
+
+class Interrupted(BaseException):
+    """A signal asked us to stop. Not an Exception: nothing between may swallow it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum

@@ -1,0 +1,227 @@
+"""What can happen on a stream, as values. No I/O and no clock in here.
+
+Plain slotted classes: a frozen dataclass each would cost every start about half a millisecond.
+Exactly one `Finished` or `Failed` ends an attempt, and it comes last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import STATUS_OF_KIND, StreamError
+
+FINISH_REASONS = ("stop", "length", "content_filter", "refusal", "tool_calls", "other")
+
+
+class Event:
+    """Equal by type and content; not hashable, as contents may be long."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({fields})"
+
+
+class Attempt(Event):
+    """A request goes out: the nth attempt (1, 2, ...) of this prompt."""
+
+    __slots__ = ("attempt",)
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+
+
+class Retry(Event):
+    """Attempt `attempt` failed with `error`; the next starts in `delay` seconds."""
+
+    __slots__ = ("attempt", "delay", "error")
+
+    def __init__(self, attempt: int, error: Failed, delay: float) -> None:
+        self.attempt = attempt
+        self.error = error
+        self.delay = delay
+
+
+class Started(Event):
+    """The stream told who answers; either may be empty where the server does not say."""
+
+    __slots__ = ("model", "response_id")
+
+    def __init__(self, model: str, response_id: str) -> None:
+        self.model = model
+        self.response_id = response_id
+
+
+class Text(Event):
+    """A delta of the answer; never empty, never a lone surrogate."""
+
+    __slots__ = ("choice", "text")
+
+    def __init__(self, text: str, choice: int = 0) -> None:
+        self.text = text
+        self.choice = choice
+
+
+class Reasoning(Event):
+    """A delta of what the model thought before or between its text."""
+
+    __slots__ = ("choice", "text")
+
+    def __init__(self, text: str, choice: int = 0) -> None:
+        self.text = text
+        self.choice = choice
+
+
+class Refusal(Event):
+    """A delta of a refusal, sent instead of text."""
+
+    __slots__ = ("choice", "text")
+
+    def __init__(self, text: str, choice: int = 0) -> None:
+        self.text = text
+        self.choice = choice
+
+
+class Progress(Event):
+    """Work that has nothing to show yet (a tool call's arguments grow): only clocks care."""
+
+    __slots__ = ()
+
+
+class ToolCall(Event):
+    """A whole tool call; `arguments` is its raw JSON text, as the model wrote it."""
+
+    __slots__ = ("arguments", "choice", "id", "name")
+
+    def __init__(self, id: str, name: str, arguments: str, choice: int = 0) -> None:
+        self.id = id
+        self.name = name
+        self.arguments = arguments
+        self.choice = choice
+
+
+class Citation(Event):
+    """A source the answer cites; `start` and `end` are the provider's own offsets."""
+
+    __slots__ = ("end", "start", "title", "url")
+
+    def __init__(
+        self, url: str, title: str = "", start: int | None = None, end: int | None = None
+    ) -> None:
+        self.url = url
+        self.title = title
+        self.start = start
+        self.end = end
+
+
+class Usage(Event):
+    """Token counts so far; a later one replaces it. None is unknown, never zero."""
+
+    __slots__ = (
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "input_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "total_tokens",
+    )
+
+    def __init__(
+        self,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        cache_read_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        total_tokens: int | None = None,
+    ) -> None:
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.reasoning_tokens = reasoning_tokens
+        self.cache_read_tokens = cache_read_tokens
+        self.cache_write_tokens = cache_write_tokens
+        self.total_tokens = total_tokens
+
+
+class Finished(Event):
+    """The answer ended by the provider's word.
+
+    `reason` is one of FINISH_REASONS, or None where a marker came without a reason; `raw` is
+    the provider's own word; `evidence` lists what proved the end: finish_reason, marker, eof,
+    transport_error.
+    """
+
+    __slots__ = ("evidence", "raw", "reason")
+
+    def __init__(self, reason: str | None, raw: str | None, evidence: tuple[str, ...]) -> None:
+        self.reason = reason
+        self.raw = raw
+        self.evidence = evidence
+
+
+class Failed(Event):
+    """The answer did not come, or not whole: the same facts as errors.StreamError, as a value.
+
+    `evidence` as in Finished. `without` names a request field the server rejected and that may
+    be left out in another attempt.
+    """
+
+    __slots__ = (
+        "evidence",
+        "hint",
+        "http_status",
+        "kind",
+        "message",
+        "retry_after",
+        "should_retry",
+        "transient",
+        "without",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        hint: str = "",
+        *,
+        http_status: int | None = None,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+        transient: bool = False,
+        evidence: tuple[str, ...] = (),
+        without: str | None = None,
+    ) -> None:
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        self.http_status = http_status
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+        self.transient = transient
+        self.evidence = evidence
+        self.without = without
+
+    @property
+    def status(self) -> str:
+        return STATUS_OF_KIND[self.kind]
+
+    @classmethod
+    def of(cls, error: StreamError, **changes: Any) -> Failed:
+        return cls(
+            changes.pop("kind", error.kind),
+            changes.pop("message", error.message),
+            changes.pop("hint", error.hint),
+            http_status=error.http_status,
+            retry_after=error.retry_after,
+            should_retry=error.should_retry,
+            transient=error.transient,
+            **changes,
+        )

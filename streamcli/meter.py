@@ -1,0 +1,112 @@
+"""Timings of one prompt, in milliseconds since its request began. Pure: told the time, no clock.
+
+Memory is flat: the gaps between deltas go into a histogram whose buckets are 2 % wide, so
+percentiles are within 1 %.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import log
+from typing import Any
+
+_WIDTH = log(1.02)
+_FLOOR = 0.001  # a microsecond: below it gaps count as zero
+
+
+class Histogram:
+    """Gaps in milliseconds: exact count, mean and maximum, percentiles within 1 %."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum = 0.0
+        self._max = 0.0
+        self._zeros = 0
+        self._buckets: Counter[int] = Counter()
+
+    def add(self, gap: float) -> None:
+        self.count += 1
+        if gap < _FLOOR:
+            self._zeros += 1
+            return
+        self._sum += gap
+        if gap > self._max:
+            self._max = gap
+        self._buckets[int(log(gap / _FLOOR) / _WIDTH)] += 1
+
+    def add_zeros(self, count: int) -> None:
+        self.count += count
+        self._zeros += count
+
+    def percentile(self, q: float) -> float:
+        """The smallest gap that at least `q` of all gaps do not exceed."""
+        rank = max(1, -(-self.count * q // 1))
+        seen = self._zeros
+        if seen >= rank:
+            return 0.0
+        for bucket in sorted(self._buckets):
+            seen += self._buckets[bucket]
+            if seen >= rank:
+                middle = _FLOOR * 1.02**bucket * 1.01
+                return min(middle, self._max)
+        return self._max
+
+    def summary(self) -> dict[str, float] | None:
+        """mean, p50, p90, p99 and max in milliseconds; None without a single gap."""
+        if not self.count:
+            return None
+        return {
+            "mean": round(self._sum / self.count, 3),
+            "p50": round(self.percentile(0.5), 3),
+            "p90": round(self.percentile(0.9), 3),
+            "p99": round(self.percentile(0.99), 3),
+            "max": round(self._max, 3),
+        }
+
+
+class Meter:
+    """What `timings` of an `end` record is made of."""
+
+    def __init__(self) -> None:
+        self.headers_ms: float | None = None
+        self.ttft_ms: float | None = None  # first delta of any channel
+        self.ttfo_ms: float | None = None  # first visible text
+        self.chunks = 0
+        self._gaps = Histogram()
+        self._last = 0.0
+
+    def deltas(self, t_ms: float, count: int, text: bool) -> None:
+        """`count` deltas came with the read at `t_ms`; `text`: some of them visible."""
+        if self.ttft_ms is None:
+            self.ttft_ms = t_ms
+        else:
+            self._gaps.add(t_ms - self._last)
+        if count > 1:
+            self._gaps.add_zeros(count - 1)
+        if text and self.ttfo_ms is None:
+            self.ttfo_ms = t_ms
+        self.chunks += count
+        self._last = t_ms
+
+    def timings(self, duration_ms: float, output_tokens: int | None) -> dict[str, Any]:
+        """`tokens_per_second` is the rate after the first token: (tokens - 1) / (end - TTFT).
+
+        An answer that came in one piece has no rate: None.
+        """
+        rate = None
+        if output_tokens and output_tokens > 1 and self.ttft_ms is not None and self.chunks > 1:
+            seconds = (duration_ms - self.ttft_ms) / 1000
+            rate = round((output_tokens - 1) / seconds, 1) if seconds > 0 else None
+        return {
+            "headers_ms": _ms(self.headers_ms),
+            "ttft_ms": _ms(self.ttft_ms),
+            "ttfo_ms": _ms(self.ttfo_ms),
+            "duration_ms": _ms(duration_ms),
+            "tokens_per_second": rate,
+            "chunks": self.chunks,
+            "icl_ms": self._gaps.summary(),
+        }
+
+
+def _ms(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

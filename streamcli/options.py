@@ -1,0 +1,372 @@
+"""The option table: every option once, with the help and the manual text made from it.
+
+An option's `help` is its line in `--help` (60 columns at most), `details` what the manual adds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from .errors import ACCEPTABLE
+
+PROMPT = "The prompt"
+MODEL = "Choosing the model"
+OUTPUT = "Output"
+NETWORK = "Network"
+OTHER = "Other"
+SECTIONS = (PROMPT, MODEL, OUTPUT, NETWORK, OTHER)
+
+
+class Opt(click.Option):
+    """A click option that knows its section of the manual and its longer text."""
+
+    def __init__(self, *flags: str, section: str, details: str = "", **kwargs: Any) -> None:
+        super().__init__(flags, **kwargs)
+        self.section = section
+        self.details = details
+
+
+class Number(click.FloatRange):
+    """A finite number in a range: nan and inf pass a plain range check."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class Seconds(Number):
+    """A time in seconds; 0 means without end."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        return super().convert(value, param, ctx) or math.inf
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes, with K, M or G for powers of 1024."""
+
+    name = "size"
+    UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("ib").removesuffix("b")
+        digits = text.rstrip("kmg")
+        unit = text[len(digits) :]
+        if not digits.isascii() or not digits.isdigit() or unit not in self.UNITS:
+            self.fail(f"{value!r} is not a size like 16M or 1048576.", param, ctx)
+        size = int(digits) * self.UNITS[unit]
+        if size < 1024:
+            self.fail("less than 1K is too small for any event.", param, ctx)
+        return size
+
+
+class Names(click.ParamType):  # type: ignore[type-arg]
+    """A comma-separated list out of a fixed set."""
+
+    name = "list"
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(",") if name.strip())
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}.", param, ctx)
+        return names
+
+
+FORMATS = ("text", "jsonl", "json")
+REASONING = ("hide", "stderr", "stdout", "only", "raw")
+WHEN = ("auto", "always", "never")
+
+TABLE: tuple[Opt, ...] = (
+    # The prompt
+    Opt(
+        "-f",
+        "--file",
+        section=PROMPT,
+        metavar="FILE",
+        help="Read the prompt from FILE; arguments follow it.",
+        details="The file's text (one trailing newline dropped) comes first, then stdin, then the "
+        "arguments, with a blank line between. '-' is stdin.",
+    ),
+    Opt(
+        "-n",
+        "--no-stdin",
+        section=PROMPT,
+        is_flag=True,
+        help="Never read stdin (for 'while read' loops).",
+        details="Without it stdin is read when it is a pipe, a regular file or a socket, and not "
+        "when it is a terminal, /dev/null or closed.",
+    ),
+    Opt(
+        "-I",
+        "--replace",
+        section=PROMPT,
+        metavar="REPL",
+        help="Put stdin where REPL stands in the arguments.",
+        details="As xargs does; one trailing newline of stdin is dropped.",
+    ),
+    # Choosing the model
+    Opt(
+        "-m",
+        "--model",
+        section=MODEL,
+        multiple=True,
+        metavar="[PROVIDER:]MODEL",
+        help="Which model to ask, and of which provider.",
+        details="What stands before the first ':' is a provider only if it is the name of one and "
+        "--provider is not given: Ollama's tags contain colons.",
+    ),
+    Opt(
+        "-p",
+        "--provider",
+        section=MODEL,
+        metavar="NAME",
+        help="The provider; --model then is its model's whole name.",
+    ),
+    Opt(
+        "-s",
+        "--system",
+        section=MODEL,
+        metavar="TEXT|@FILE",
+        help="The system prompt, or the file that holds it.",
+        details="A text that begins with '@' is written '@@...'.",
+    ),
+    Opt(
+        "--temperature",
+        section=MODEL,
+        type=Number(min=0),
+        metavar="N",
+        help="Sampling temperature, 0 and up.",
+    ),
+    Opt(
+        "--top-p",
+        section=MODEL,
+        type=Number(min=0, max=1),
+        metavar="N",
+        help="Nucleus sampling, 0 to 1.",
+    ),
+    Opt(
+        "--max-tokens",
+        section=MODEL,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Cut the answer at N tokens (exit status 10).",
+    ),
+    Opt(
+        "--stop",
+        section=MODEL,
+        multiple=True,
+        metavar="TEXT",
+        help="End the answer where TEXT would come; repeatable.",
+    ),
+    Opt("--seed", section=MODEL, type=int, metavar="N", help="Seed for repeatable sampling."),
+    Opt(
+        "--frequency-penalty",
+        section=MODEL,
+        type=Number(min=-2, max=2),
+        metavar="N",
+        help="Against repeating, by count, -2 to 2.",
+    ),
+    Opt(
+        "--presence-penalty",
+        section=MODEL,
+        type=Number(min=-2, max=2),
+        metavar="N",
+        help="Against repeating at all, -2 to 2.",
+    ),
+    Opt(
+        "-o",
+        "--option",
+        section=MODEL,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any field of the request's body; repeatable.",
+        details="VALUE is JSON if it parses as JSON, else a string. Dots in KEY nest: "
+        "'-o reasoning.effort=low'. It overrides what other options put there.",
+    ),
+    # Output
+    Opt(
+        "--format",
+        section=OUTPUT,
+        type=click.Choice(FORMATS),
+        default="text",
+        help="How the answer is written (default: text).",
+        details="text: the raw deltas, nothing added. jsonl: a record for each delta as it comes, "
+        "and an end record. json: one end record with the whole text in it.",
+    ),
+    Opt("--jsonl", "format", section=OUTPUT, flag_value="jsonl", help="Short for --format jsonl."),
+    Opt("--json", "format", section=OUTPUT, flag_value="json", help="Short for --format json."),
+    Opt(
+        "--events",
+        section=OUTPUT,
+        metavar="FILE|FD",
+        help="Records to FILE (appended) or FD, beside the text.",
+    ),
+    Opt(
+        "-O",
+        "--output",
+        section=OUTPUT,
+        metavar="FILE",
+        help="The text into FILE, which appears only on exit 0.",
+        details="Written beside it and renamed, so a make target is never half an answer. With "
+        "--jsonl or --json the records still go to stdout.",
+    ),
+    Opt(
+        "--reasoning",
+        section=OUTPUT,
+        type=click.Choice(REASONING),
+        help="Where the model's reasoning goes.",
+        details="Default: stderr, dimmed, if stdout and stderr are terminals, else hide. stdout: "
+        "before the text, a blank line between. only: reasoning instead of the text. raw: an "
+        "inline <think> block stays in the text; otherwise it is split out if it opens the answer.",
+    ),
+    Opt(
+        "--sanitize",
+        section=OUTPUT,
+        type=click.Choice(WHEN),
+        default="auto",
+        help="Show control characters instead of sending them.",
+        details="auto: when stdout is a terminal. C0 controls except newline and tab, DEL, C1, "
+        "escape sequences, bidi overrides, tag characters and U+200B are shown in visible form.",
+    ),
+    Opt(
+        "--accept",
+        section=OUTPUT,
+        type=Names(ACCEPTABLE),
+        metavar="VERDICT,...",
+        help="Exit 0 for these verdicts too (length, truncated, ...).",
+        details=f"Any of {', '.join(ACCEPTABLE)}. The record's status still tells the truth.",
+    ),
+    Opt("-u", "--usage", section=OUTPUT, is_flag=True, help="Token counts on stderr at the end."),
+    Opt("--stats", section=OUTPUT, is_flag=True, help="Timings on stderr at the end."),
+    Opt(
+        "--color",
+        section=OUTPUT,
+        type=click.Choice(WHEN),
+        default="auto",
+        help="Dim the reasoning on stderr.",
+        details="auto: if stderr is a terminal and NO_COLOR is not set.",
+    ),
+    Opt("-q", "--quiet", section=OUTPUT, is_flag=True, help="Only errors on stderr, no notes."),
+    Opt("-v", "--verbose", section=OUTPUT, is_flag=True, help="More notes on stderr."),
+    Opt(
+        "--debug",
+        section=OUTPUT,
+        is_flag=True,
+        help="Requests and replies on stderr, and tracebacks; no keys.",
+    ),
+    # Network
+    Opt(
+        "--base-url",
+        section=NETWORK,
+        metavar="URL",
+        help="Where the provider's API is.",
+        details="With or without a slash at its end, or the full path of the operation; no /v1 is "
+        "added. Without --provider any Chat Completions server is meant, and no key is sent to it "
+        "but that of --key-file.",
+    ),
+    Opt(
+        "-H",
+        "--header",
+        section=NETWORK,
+        multiple=True,
+        metavar="NAME:VALUE|@FILE",
+        help="A header more, or a file of them; repeatable.",
+        details="Arguments are public on most systems: put secrets into a file.",
+    ),
+    Opt(
+        "--key-file",
+        section=NETWORK,
+        metavar="FILE",
+        help="Read the key from FILE, not from its variable.",
+        details="There is no --key: arguments are public. The file must be yours alone "
+        "(chmod 600).",
+    ),
+    Opt(
+        "--connect-timeout",
+        section=NETWORK,
+        type=Seconds(),
+        default=10.0,
+        metavar="SECONDS",
+        help="For the connection (default: 10; 0: no limit).",
+    ),
+    Opt(
+        "--first-timeout",
+        section=NETWORK,
+        type=Seconds(),
+        default=300.0,
+        metavar="SECONDS",
+        help="Until the first event (default: 300).",
+    ),
+    Opt(
+        "--idle-timeout",
+        section=NETWORK,
+        type=Seconds(),
+        default=60.0,
+        metavar="SECONDS",
+        help="Between events; keepalives do not count (default: 60).",
+        details="Time blocked on stdout or stopped by ^Z does not count either.",
+    ),
+    Opt(
+        "--timeout",
+        section=NETWORK,
+        type=Seconds(),
+        metavar="SECONDS",
+        help="For the whole prompt, retries too (default: no limit).",
+    ),
+    Opt(
+        "--max-retries",
+        section=NETWORK,
+        type=click.IntRange(min=0),
+        default=3,
+        metavar="N",
+        help="Try again while nothing was delivered (default: 3).",
+        details="After a lost or refused connection, 408, 425, 429, 5xx except 501 and 505, or an "
+        "overload reported in the stream. The server's x-should-retry decides where it is present.",
+    ),
+    Opt(
+        "--max-wait",
+        section=NETWORK,
+        type=Seconds(),
+        default=120.0,
+        metavar="SECONDS",
+        help="Longest wait a server may ask for (default: 120).",
+        details="A longer retry-after fails at once and names the wait.",
+    ),
+    Opt(
+        "--max-event-size",
+        section=NETWORK,
+        type=Size(),
+        default=16 << 20,
+        metavar="SIZE",
+        help="Largest event taken, with K, M or G (default: 16M).",
+    ),
+    Opt(
+        "--no-stream",
+        section=NETWORK,
+        is_flag=True,
+        help="Ask for the whole answer at once.",
+    ),
+    Opt(
+        "--unix-socket",
+        section=NETWORK,
+        metavar="PATH",
+        help="Connect through this socket instead of TCP.",
+    ),
+)

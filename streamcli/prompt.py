@@ -1,0 +1,123 @@
+"""The prompt: from arguments, a file and stdin, by the rules of the man page."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Callable, Sequence
+
+from .errors import StreamError, usage
+from .terminal import is_null, is_terminal
+
+# What the command line makes of a `-` behind `--`: the character, not stdin. No argument of a
+# process can hold a NUL, so nothing else looks like it.
+LITERAL_DASH = "\0-"
+SILENCE = 3.0  # seconds after which we say that we are waiting for stdin
+
+
+def gather(
+    words: Sequence[str],
+    *,
+    file: str | None,
+    replace: str | None,
+    no_stdin: bool,
+    stdin_closed: bool,
+    note: Callable[[str], None],
+    stdin: int = 0,
+) -> str:
+    """The whole prompt; usage errors for what cannot be one. Reads `file` and `stdin`."""
+    dashes = words.count("-")
+    if dashes > 1:
+        raise usage("'-' stands twice among the arguments: stdin can be put in one place only")
+    if dashes and no_stdin:
+        raise usage("'-' asks for stdin and -n forbids it")
+    words = [arguments_text(word) for word in words]
+    piped = None
+    if dashes or not (no_stdin or stdin_closed or file == "-") and _is_input(stdin):
+        if words and not dashes:
+            _warn_shared(stdin, note)
+        piped = _without_newline(decode(_read(stdin, note), "stdin"))
+    pieces: list[str] = []
+    if file is not None:
+        data = _read(stdin, note) if file == "-" else _read_file(file)
+        pieces.append(_without_newline(decode(data, "stdin" if file == "-" else file)))
+    if replace is not None:
+        if piped is None:
+            raise usage(f"-I {replace} puts stdin into the arguments, and there is no stdin")
+        if not any(replace in word for word in words):
+            raise usage(f"-I {replace}: '{replace}' does not stand in the arguments")
+        pieces.append(" ".join(words).replace(replace, piped))
+    elif dashes:
+        at = words.index("-")
+        pieces += [" ".join(words[:at]), piped or "", " ".join(words[at + 1 :])]
+    else:
+        pieces += [piped or "", " ".join(words)]
+    pieces = [piece.replace(LITERAL_DASH, "-") for piece in pieces if piece]
+    if not words and file is None and piped is None:
+        raise usage("no prompt", 'stream "PROMPT", or pipe text into it (stream --help)')
+    prompt = "\n\n".join(pieces)
+    if not prompt.strip():
+        raise usage("the prompt is empty", 'stream "PROMPT", or pipe text into it')
+    return prompt
+
+
+def arguments_text(word: str) -> str:
+    """An argument, if it is UTF-8: Python hides other bytes in lone surrogates."""
+    decode(os.fsencode(word), "an argument")
+    return word
+
+
+def decode(data: bytes, where: str) -> str:
+    """UTF-8 or a usage error that names the first bad byte, counted from zero."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        bad = data[error.start]
+        raise usage(
+            f"{where} is not UTF-8: byte 0x{bad:02x} at offset {error.start}",
+            "convert it first (iconv -f ENCODING -t UTF-8)",
+        ) from None
+
+
+def _without_newline(text: str) -> str:
+    """One trailing newline dropped, with its CR in files from elsewhere."""
+    return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+
+
+def _is_input(fd: int) -> bool:
+    """A pipe, a regular file or a socket: what stands there was put there to be read."""
+    if is_terminal(fd) or is_null(fd):
+        return False
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _warn_shared(fd: int, note: Callable[[str], None]) -> None:
+    """In `while read` loops stdin is the loop's own file: reading it eats the loop's lines."""
+    if stat.S_ISREG(os.fstat(fd).st_mode) and os.lseek(fd, 0, os.SEEK_CUR) > 0:
+        note("stdin is a file that something else has begun to read; -n leaves it alone")
+
+
+def _read(fd: int, note: Callable[[str], None]) -> bytes:
+    try:
+        if not is_terminal(fd) and not select.select([fd], [], [], SILENCE)[0]:
+            note("waiting for stdin (-n would not read it)")
+        pieces = []
+        while piece := os.read(fd, 1 << 16):
+            pieces.append(piece)
+    except OSError as error:
+        raise usage(f"stdin cannot be read: {(error.strerror or str(error)).lower()}") from error
+    return b"".join(pieces)
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: str, error: OSError) -> StreamError:
+    return usage(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")

@@ -1,0 +1,46 @@
+"""Wire formats, one a file. A protocol module holds:
+
+* `request(chat, target) -> HttpRequest`: pure. What the format cannot say raises errors.usage
+  before anything is sent.
+* `refusal(status, headers, body) -> Failed`: pure, for every answer that is not 2xx.
+* `Decoder(limit)`, sans-IO, whose contract is:
+  - `feed(data) -> list[Event]`: the events that these bytes completed, or none yet; never an
+    exception, whatever the bytes.
+  - `close(broken=None) -> list[Event]`: the bytes have ended, by `broken` (a Failed) if the
+    transport broke; ends with one Finished or Failed if `feed` has not given it yet.
+  - `ended`: Finished or Failed was given, what follows is ignored.
+  - `ending`: the finish reason was seen; only a marker and usage may follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import Event, Failed
+
+
+class Decoder(Protocol):
+    ended: bool
+    ending: bool
+
+    def feed(self, data: bytes) -> list[Event]: ...
+    def close(self, broken: Failed | None = None) -> list[Event]: ...
+
+
+class DecoderFactory(Protocol):
+    def __call__(self, limit: int = ...) -> Decoder: ...
+
+
+class WireFormat(Protocol):
+    Decoder: DecoderFactory
+
+    def request(self, chat: Chat, target: Target) -> HttpRequest: ...
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Failed: ...
+
+
+def get(name: str) -> WireFormat:
+    """The protocol of that name; ModuleNotFoundError if there is none."""
+    return cast(WireFormat, import_module(f".{name.replace('-', '_')}", __name__))

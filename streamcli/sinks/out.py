@@ -1,0 +1,72 @@
+"""A file descriptor that is written whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+from contextlib import AbstractContextManager
+
+from ..errors import Interrupted, StreamError
+
+# Pipes take this much without mixing in other writers' bytes (Linux; POSIX promises 512).
+PIPE_BUF = 4096
+
+
+class Out:
+    """Writes bytes to `fd`, called `name` in messages; retries short and refused writes."""
+
+    def __init__(self, fd: int, name: str) -> None:
+        self.fd = fd
+        self.name = name
+
+    def write(self, data: bytes | memoryview) -> None:
+        while True:
+            try:
+                size = os.write(self.fd, data)
+            except BlockingIOError:  # somebody made our stdout non-blocking
+                select.select([], [self.fd], [])
+                continue
+            except BrokenPipeError:
+                raise Interrupted(signal.SIGPIPE) from None
+            except OSError as error:
+                raise StreamError(
+                    "write",
+                    f"{self.name} cannot be written: {(error.strerror or str(error)).lower()}",
+                ) from error
+            if size == len(data):
+                return
+            data = memoryview(data)[size:]
+
+
+class LineOut(Out):
+    """Writes whole lines only, in a way that other writers to the same file cannot split.
+
+    A file opened for appending takes each write in one piece, a pipe up to PIPE_BUF bytes. A
+    signal waits where it would tear a line.
+    """
+
+    def __init__(self, fd: int, name: str, shield: AbstractContextManager[None]) -> None:
+        super().__init__(fd, name)
+        self._shield = shield
+        mode = os.fstat(fd).st_mode
+        self._piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+    def lines(self, data: bytes) -> None:
+        """`data` ends with a newline."""
+        at = 0
+        while self._piped and len(data) - at > PIPE_BUF:
+            end = data.rfind(b"\n", at, at + PIPE_BUF) + 1
+            if not end:
+                end = data.index(b"\n", at) + 1
+            self._line(data[at:end])
+            at = end
+        self._line(data[at:] if at else data)
+
+    def _line(self, data: bytes) -> None:
+        if self._piped and len(data) <= PIPE_BUF:
+            self.write(data)  # all or nothing by itself: a signal may interrupt the wait
+        else:
+            with self._shield:
+                self.write(data)

@@ -1,0 +1,161 @@
+"""The text itself: raw deltas, one write a network read; the reasoning beside it if asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ..errors import StreamError
+from ..events import Event, Reasoning, Text
+from ..terminal import Sanitizer
+from ..turn import Outcome
+from ..verdict import Verdict
+from .out import Out
+
+Clean = Callable[[str], str]
+
+
+class TextSink:
+    """Text of choice 0 to `out`. On a terminal a last newline is added if the answer had none.
+
+    `reasoning`: "hide", "stderr" (to `aside`, dimmed if `dim`), "stdout" (before the text, a
+    blank line between), "only", "raw" (tags are in the text already; nothing to do here).
+    """
+
+    def __init__(
+        self,
+        out: Out,
+        *,
+        reasoning: str = "hide",
+        sanitize: bool = False,
+        end_newline: bool = False,
+        aside: Out | None = None,
+        dim: bool = False,
+        sanitize_aside: bool = False,
+    ) -> None:
+        self._out = out
+        self._reasoning = reasoning
+        self._clean = Sanitizer() if sanitize else None
+        self._end_newline = end_newline
+        self._last = "\n"  # how the text so far ends; nothing yet needs no newline
+        self._channel: type[Event] | None = None
+        self._aside = aside
+        self._dim = dim
+        self._clean_aside = Sanitizer() if sanitize_aside else None
+        self._aside_last = "\n"
+        self._plain = reasoning in ("hide", "raw")
+
+    def emit(self, t_ms: float, events: list[Event]) -> None:
+        if self._plain:
+            text = "".join([e.text for e in events if type(e) is Text and not e.choice])
+        else:
+            text = self._both(events)
+        if text:
+            self._write(text)
+
+    def _both(self, events: list[Event]) -> str:
+        pieces: list[str] = []
+        for event in events:
+            if type(event) is Text and not event.choice:
+                if self._reasoning == "only":
+                    continue
+                if self._channel is Reasoning:
+                    if self._reasoning == "stdout":
+                        pieces.append("\n\n")
+                    self._end_aside()
+                self._channel = Text
+                pieces.append(event.text)
+            elif type(event) is Reasoning and not event.choice:
+                if self._reasoning == "stderr":
+                    self._think(event.text)
+                else:
+                    if self._channel is Text and self._reasoning == "stdout":
+                        pieces.append("\n\n")
+                    pieces.append(event.text)
+                self._channel = Reasoning
+        return "".join(pieces)
+
+    def _write(self, text: str) -> None:
+        if self._clean is not None:
+            text = self._clean.feed(text)
+        if text:
+            self._last = text[-1]
+            self._out.write(text.encode())
+
+    def _think(self, text: str) -> None:
+        if self._aside is None:
+            return
+        if self._clean_aside is not None:
+            text = self._clean_aside.feed(text)
+        if text:
+            self._aside_last = text[-1]
+            shown = f"\x1b[2m{text}\x1b[22m" if self._dim else text
+            self._aside.write(shown.encode())
+
+    def _end_aside(self) -> None:
+        if self._aside is not None and self._aside_last != "\n":
+            self._aside.write(b"\n")
+            self._aside_last = "\n"
+
+    def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        if self._clean is not None and (rest := self._clean.close()):
+            self._last = rest[-1]
+            self._out.write(rest.encode())
+        self._end_aside()
+        if self._end_newline and self._last != "\n":
+            self._out.write(b"\n")
+
+
+class FileSink:
+    """Text into a file that takes its name only on exit 0: a make target is never half an answer.
+
+    Written beside the target (links followed) and renamed; what is no regular file (a FIFO,
+    /dev/null) is written as it is.
+    """
+
+    def __init__(self, path: str, **text_options: str | bool) -> None:
+        self._path = path
+        self._target = os.path.realpath(path)
+        self._temporary: str | None = None
+        try:
+            if os.path.exists(self._target) and not os.path.isfile(self._target):
+                fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
+            else:
+                folder, name = os.path.split(self._target)
+                self._temporary = os.path.join(folder, f".{name}.{os.getpid()}.part")
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+                fd = os.open(self._temporary, flags, 0o666)
+                if os.path.exists(self._target):
+                    os.fchmod(fd, os.stat(self._target).st_mode & 0o7777)
+        except OSError as error:
+            self.discard()
+            raise _unwritable(path, error) from error
+        self._fd = fd
+        self._text = TextSink(Out(fd, path), **text_options)  # type: ignore[arg-type]
+
+    def emit(self, t_ms: float, events: list[Event]) -> None:
+        self._text.emit(t_ms, events)
+
+    def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        try:
+            self._text.close(outcome, verdict)
+            os.close(self._fd)
+            if self._temporary is not None and verdict.exit_code == 0:
+                os.rename(self._temporary, self._target)
+                self._temporary = None
+        except OSError as error:  # a full disk may only show up here (NFS, quotas)
+            raise _unwritable(self._path, error) from error
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        if self._temporary is not None:
+            try:
+                os.unlink(self._temporary)
+            except OSError:
+                pass
+            self._temporary = None
+
+
+def _unwritable(path: str, error: OSError) -> StreamError:
+    return StreamError("write", f"{path} cannot be written: {(error.strerror or '').lower()}")

@@ -1,0 +1,352 @@
+"""HTTP: the only file that knows httpx (and httpcore beneath it).
+
+`Http.open(request, patience)` gives an `Answer`: status, headers and an iterator of body bytes,
+one item a network read. All trouble leaves here as errors.StreamError.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import formatdate
+from typing import Any
+
+from . import __version__
+from .chat import HttpRequest
+from .chunked import Merger
+from .errors import StreamError, usage
+from .retry import Patience
+
+# httpx imports its own command line (click, rich, pygments: 40 ms) if it can. Blocked only while
+# it loads, so that a later explicit import still works.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+import httpcore  # noqa: E402
+import httpx  # noqa: E402
+
+if sys.modules.get("httpx._main") is None:
+    sys.modules.pop("httpx._main", None)
+
+SLICE = 1.0  # a wait is cut into such slices, to tell waiting from being stopped (^Z)
+REFUSAL_LIMIT = 256 * 1024  # of an error's body, that much is read
+
+
+class Answer:
+    """A response whose body is still to come."""
+
+    def __init__(self, response: httpx.Response, max_size: int) -> None:
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers  # names in any case
+        if not response.is_success:
+            # A retry-after may be a date: it is read against the server's clock, or else ours.
+            response.headers.setdefault("date", formatdate(usegmt=True))
+        self._response = response
+        self._max_size = max_size
+
+    def chunks(self) -> Iterator[bytes]:
+        """Body bytes as they arrive; StreamError if the connection breaks before their end."""
+        coded = self.headers.get("content-encoding", "identity").lower() != "identity"
+        with _errors():
+            yield from self._response.iter_bytes() if coded else self._response.iter_raw()
+
+    def read(self, limit: int = REFUSAL_LIMIT) -> bytes:
+        """The body of an error; what a broken connection spared of it."""
+        body = b""
+        try:
+            for chunk in self.chunks():
+                body += chunk
+                if len(body) > limit:
+                    break
+        except StreamError:
+            pass
+        return body
+
+    def close(self) -> None:
+        """Closes the connection if the body is not over: the server then stops generating."""
+        self._response.close()
+
+
+class Http:
+    """One HTTP client: the connections of one prompt after the other, for one thread."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        connect_timeout: float,
+        unix_socket: str | None = None,
+        secure: bool = True,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        """`secure`: an https:// address will be asked for (a trust store costs 20 ms to load)."""
+        self._clock = clock
+        self._connect_timeout = connect_timeout
+        self._log = log
+        try:
+            self._client = _client(secure, unix_socket)
+        except ImportError as error:
+            raise usage(
+                "the proxy variables name a SOCKS proxy",
+                "pip install 'httpx[socks]', or unset ALL_PROXY",
+            ) from error
+        except ValueError as error:  # a proxy variable httpx cannot read
+            raise StreamError("proxy", f"the proxy variables: {error}") from error
+        except OSError as error:
+            raise StreamError("tls", f"the CA bundle cannot be read: {error}") from error
+        self._wires: list[_Wire] = []
+        for transport in (self._client._transport, *self._client._mounts.values()):
+            if isinstance(transport, httpx.HTTPTransport):
+                # The one seam httpcore offers for reading a socket our way; httpx 0.28 has no
+                # argument that reaches it.
+                pool = transport._pool
+                pool._network_backend = _Backend(pool._network_backend, self)
+        self.patience = Patience(float("inf"), float("inf"))
+
+    def open(self, request: HttpRequest, patience: Patience) -> Answer:
+        """Sends the request; returns once the response's head is there."""
+        self.patience = patience
+        with _errors(request.url):
+            sent = self._client.build_request(
+                request.method,
+                request.url,
+                content=request.body,
+                headers=_headers(request.headers),
+                timeout=httpx.Timeout(None, connect=self._connect_timeout),
+            )
+            response = self._client.send(sent, stream=True)
+        return Answer(response, REFUSAL_LIMIT)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def connect_timeout(self) -> float:
+        """What is left for connecting, by its own limit and the prompt's."""
+        left, kind = self.patience.left(self._clock())
+        if kind == "total_timeout" and left < self._connect_timeout:
+            if left <= 0:
+                raise out_of_time(kind)
+            return left
+        return self._connect_timeout
+
+    def read(self, stream: httpcore.NetworkStream, max_bytes: int) -> bytes:
+        """One read, with our patience instead of httpcore's constant timeout."""
+        clock, patience = self._clock, self.patience
+        while True:
+            now = clock()
+            left, kind = patience.left(now)
+            if left <= 0:
+                raise out_of_time(kind)
+            part = min(left, SLICE)
+            try:
+                return stream.read(max_bytes, part)
+            except httpcore.ReadTimeout:
+                pass
+            finally:
+                # A slice that took longer was spent stopped or asleep, not waiting.
+                patience.waited(min(clock() - now, part))
+
+
+class _Wire(httpcore.NetworkStream):
+    """A connection whose reads obey our patience and come with neighbouring chunks merged."""
+
+    def __init__(self, stream: httpcore.NetworkStream, http: Http) -> None:
+        self._stream = stream
+        self._http = http
+        self._merger = Merger()
+        self._sent = False
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._sent = False
+        while True:
+            data = self._http.read(self._stream, max_bytes)
+            if not data:
+                return data
+            if merged := self._merger.feed(data):
+                return merged
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not self._sent:  # the next bytes read begin a new response
+            self._merger = Merger()
+            self._sent = True
+        left, kind = self._http.patience.left(self._http._clock())
+        try:
+            self._stream.write(buffer, None if left == float("inf") else max(left, 0.001))
+        except httpcore.WriteTimeout:
+            raise out_of_time(kind) from None
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        secured = self._stream.start_tls(ssl_context, server_hostname, self._http.connect_timeout())
+        return _Wire(secured, self._http)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, backend: httpcore.NetworkBackend, http: Http) -> None:
+        self._backend = backend
+        self._http = http
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        timeout = self._http.connect_timeout()
+        return _Wire(
+            self._backend.connect_tcp(host, port, timeout, local_address, socket_options),
+            self._http,
+        )
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Any = None
+    ) -> httpcore.NetworkStream:
+        timeout = self._http.connect_timeout()
+        return _Wire(self._backend.connect_unix_socket(path, timeout, socket_options), self._http)
+
+
+def _client(secure: bool, unix_socket: str | None) -> httpx.Client:
+    context = _trust() if secure or _https_proxy() else _no_trust()
+    if unix_socket is not None:
+        return httpx.Client(transport=httpx.HTTPTransport(verify=context, uds=unix_socket))
+    return httpx.Client(verify=context)
+
+
+def _no_trust() -> Any:
+    """An empty trust store: costs nothing, and refuses every certificate should TLS come up."""
+    import ssl
+
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _trust() -> Any:
+    """The CA bundle of the usual variables, else certifi's."""
+    import os
+    import ssl
+
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if path := os.environ.get(name):
+            return ssl.create_default_context(cafile=path)
+    return httpx.create_ssl_context()  # SSL_CERT_DIR too
+
+
+def _https_proxy() -> bool:
+    from urllib.request import getproxies
+
+    return any(str(value).startswith("https:") for value in getproxies().values())
+
+
+def _headers(given: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Ours, overridden by those given: the last one of a name wins."""
+    headers: dict[str, tuple[str, str]] = {}
+    for name, value in (
+        ("Accept", "text/event-stream, application/json"),
+        ("Accept-Encoding", "identity"),
+        ("User-Agent", f"streamcli/{__version__}"),
+        *given,
+    ):
+        headers[name.lower()] = (name, value)
+    return list(headers.values())
+
+
+def out_of_time(kind: str) -> StreamError:
+    what, option = {
+        "connect_timeout": ("no connection", "--connect-timeout"),
+        "first_timeout": ("nothing came", "--first-timeout"),
+        "idle_timeout": ("nothing more came", "--idle-timeout"),
+        "total_timeout": ("the answer was not over", "--timeout"),
+    }[kind]
+    return StreamError(kind, f"{what} in time", f"raise {option} if the server needs longer")
+
+
+@contextmanager
+def _errors(url: str = "") -> Iterator[None]:
+    """Translates httpx's exceptions, once. `url` is where a connection is being made to."""
+    try:
+        yield
+    except httpx.ConnectTimeout as error:
+        raise out_of_time("connect_timeout") from error
+    except httpx.ProxyError as error:
+        raise StreamError(
+            "proxy", f"the proxy refused: {error}", "check the proxy variables"
+        ) from error
+    except httpx.ConnectError as error:
+        raise _connect_error(error, url) from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
+        raise usage(
+            f"the request cannot be sent: {error}", "check --base-url and --header"
+        ) from error
+    except httpx.RemoteProtocolError as error:
+        raise _protocol_error(error) from error
+    except httpx.DecodingError as error:
+        raise StreamError("bad_http", f"the body cannot be decompressed: {error}") from error
+    except httpx.TransportError as error:
+        cause = _reason(error)
+        raise StreamError("lost", f"the connection was lost ({cause})", transient=True) from error
+
+
+def _connect_error(error: httpx.ConnectError, url: str) -> StreamError:
+    import socket
+    import ssl
+
+    host = httpx.URL(url).netloc.decode()  # without user and password
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = cause.verify_message or cause.reason
+            return StreamError(
+                "tls",
+                f"the certificate of {host} is not trusted: {why}",
+                "name its CA bundle in SSL_CERT_FILE",
+            )
+        if isinstance(cause, ssl.SSLError):
+            why = (cause.reason or str(cause)).replace("_", " ").lower()
+            return StreamError(
+                "tls", f"TLS with {host} failed: {why}", "check that the server speaks https"
+            )
+        if isinstance(cause, socket.gaierror):
+            again = cause.errno == socket.EAI_AGAIN
+            why = cause.strerror or "unknown"
+            return StreamError(
+                "dns", f"the host {host} was not found ({why})", "check --base-url", transient=again
+            )
+    return StreamError(
+        "connect",
+        f"no connection to {host} ({_reason(error)})",
+        "check that the server runs, and --base-url",
+        transient=True,
+    )
+
+
+def _protocol_error(error: httpx.RemoteProtocolError) -> StreamError:
+    for cause in _causes(error):
+        if getattr(cause, "error_status_hint", None) == 431:  # h11: the head outgrew its limit
+            return StreamError("too_large", "the server's headers are too large")
+    text = str(error)
+    if "disconnected" in text or "peer closed" in text:
+        return StreamError("lost", "the server closed the connection", transient=True)
+    return StreamError(
+        "bad_http", f"the server does not speak HTTP/1.1: {text}", "check --base-url"
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system said, without its number."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    return str(error) or type(error).__name__

@@ -1,0 +1,264 @@
+"""One turn: ask, decode, stamp with time, and ask again only while nothing was delivered.
+
+`Turn` is an iterator of (t_ms, events), one item a network read; afterwards `outcome` tells how
+it ended. The clock, the sleep, the random source and the way to open a request are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from .chat import Chat, HttpRequest, Target
+from .errors import StreamError
+from .events import (
+    Attempt,
+    Event,
+    Failed,
+    Finished,
+    Reasoning,
+    Refusal,
+    Retry,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+)
+from .meter import Meter
+from .protocols import WireFormat
+from .retry import Patience, delay, explain
+from .think import Splitter
+
+Moment = tuple[float, list[Event]]
+_DELTAS = (Text, Reasoning, Refusal, ToolCall)
+
+
+class Answer(Protocol):
+    """A response: what transport and recordings give."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> Iterator[bytes]: ...
+    def read(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+Open = Callable[[HttpRequest, Patience], Answer]
+
+
+class Limits:
+    """The waits of a turn, in seconds, its retries, and the largest event in bytes."""
+
+    def __init__(
+        self,
+        *,
+        first_timeout: float = 300.0,
+        idle_timeout: float = 60.0,
+        timeout: float | None = None,
+        max_retries: int = 3,
+        max_wait: float = 120.0,
+        max_event_size: int = 16 * 1024 * 1024,
+    ) -> None:
+        self.first_timeout = first_timeout
+        self.idle_timeout = idle_timeout
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.max_wait = max_wait
+        self.max_event_size = max_event_size
+
+
+class Outcome:
+    """How a prompt ended, with all that its `end` record and its message say."""
+
+    def __init__(self) -> None:
+        self.end: Finished | Failed | None = None
+        self.model = ""
+        self.response_id = ""
+        self.usage = Usage()
+        self.attempts = 0
+        self.chars = 0
+        self.refusal = ""
+        self.t_ms = 0.0
+        self.meter = Meter()
+
+    def timings(self) -> dict[str, Any]:
+        return self.meter.timings(self.t_ms, self.usage.output_tokens)
+
+
+class Turn:
+    """One prompt's request and its answer; iterate, then read `outcome`."""
+
+    def __init__(
+        self,
+        chat: Chat,
+        target: Target,
+        protocol: WireFormat,
+        open: Open,
+        limits: Limits,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        random: Callable[[], float],
+        split_think: bool = True,
+    ) -> None:
+        self.outcome = Outcome()
+        self._chat = chat
+        self._target = target
+        self._protocol = protocol
+        self._open = open
+        self._limits = limits
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._split_think = split_think
+        self._began = clock()
+        self._answer: Answer | None = None
+        self._delivered = False
+
+    def t_ms(self) -> float:
+        return (self._clock() - self._began) * 1000.0
+
+    def __iter__(self) -> Iterator[Moment]:
+        attempt = 0
+        while True:
+            attempt += 1
+            self.outcome.attempts = attempt
+            yield self.t_ms(), [Attempt(attempt)]
+            try:
+                yield from self._attempt()
+            except StreamError as error:
+                self.stop(Failed.of(error))
+            end = self.outcome.end
+            assert end is not None
+            wait = self._wait(end, attempt)
+            if wait is None:
+                yield self.outcome.t_ms, [end]
+                return
+            assert isinstance(end, Failed)
+            if end.without:
+                target = self._target
+                target.quirks = {k: v for k, v in target.quirks.items() if k != end.without}
+            yield self.t_ms(), [Retry(attempt, end, wait)]
+            self._sleep(wait)
+            self.outcome.end = None
+
+    def stop(self, failed: Failed) -> None:
+        """Ends the turn from outside the stream: trouble with I/O, or a signal."""
+        self.close()
+        self._end(failed)
+
+    def close(self) -> None:
+        if self._answer is not None:
+            answer, self._answer = self._answer, None
+            answer.close()
+
+    def _wait(self, end: Finished | Failed, attempt: int) -> float | None:
+        """Seconds until another attempt; None if this end stands."""
+        if isinstance(end, Finished) or self._delivered:
+            return None
+        if end.without and self._target.quirks.get(end.without):
+            return 0.0
+        limits = self._limits
+        wait = delay(
+            end,
+            attempt,
+            max_retries=limits.max_retries,
+            max_wait=limits.max_wait,
+            random=self._random,
+        )
+        if wait is not None and limits.timeout is not None:
+            over = self._began + limits.timeout
+            wait = wait if self._clock() + wait < over else None  # not in time: not worth waiting
+        if wait is None:
+            explain(end, attempt, limits.max_wait)
+        return wait
+
+    def _attempt(self) -> Iterator[Moment]:
+        limits = self._limits
+        total = None if limits.timeout is None else self._began + limits.timeout
+        patience = Patience(limits.first_timeout, limits.idle_timeout, total)
+        request = self._protocol.request(self._chat, self._target)
+        answer = self._answer = self._open(request, patience)
+        try:
+            self.outcome.meter.headers_ms = self.t_ms()
+            if not 200 <= answer.status < 300:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                self._end(self._protocol.refusal(answer.status, headers, answer.read()))
+                return
+            yield from self._decode(answer, patience)
+        finally:
+            self.close()
+
+    def _decode(self, answer: Answer, patience: Patience) -> Iterator[Moment]:
+        decoder = self._protocol.Decoder(self._limits.max_event_size)
+        splitter = Splitter() if self._split_think else None
+        note = self._note
+        broken: Failed | None = None
+        try:
+            for data in answer.chunks():
+                events = decoder.feed(data)
+                if not events:
+                    continue
+                patience.progress(decoder.ending)
+                if splitter is not None:
+                    events = splitter.split(events)
+                    if splitter.done:
+                        splitter = None
+                t_ms = self.t_ms()
+                if note(t_ms, events):
+                    yield t_ms, events
+                if decoder.ended:
+                    return
+        except StreamError as error:
+            if error.kind in ("lost", "bad_http"):
+                broken = Failed.of(error)
+            elif not decoder.ending:
+                # Waited in vain, or too large: what was held back still goes out.
+                yield from self._rest(decoder.close(), splitter)
+                self._end(Failed.of(error))
+                return
+            # else a server that holds on after its finish reason: that broke nothing
+        yield from self._rest(decoder.close(broken), splitter)
+
+    def _rest(self, events: list[Event], splitter: Splitter | None) -> Iterator[Moment]:
+        if splitter is not None:
+            events = splitter.split(events)
+        t_ms = self.t_ms()
+        if self._note(t_ms, events):
+            yield t_ms, events
+
+    def _note(self, t_ms: float, events: list[Event]) -> bool:
+        """Counts what came, and takes the end out of `events`: __iter__ gives it, once, last."""
+        outcome = self.outcome
+        deltas = 0
+        text = False
+        for event in events:
+            kind = type(event)
+            if kind is Text:
+                deltas += 1
+                text = True
+                if not event.choice:  # type: ignore[attr-defined]
+                    outcome.chars += len(event.text)  # type: ignore[attr-defined]
+            elif kind in _DELTAS:
+                deltas += 1
+                if type(event) is Refusal and len(outcome.refusal) < 1000:
+                    outcome.refusal += event.text
+            elif type(event) is Usage:
+                outcome.usage = event
+            elif type(event) is Started:
+                outcome.model, outcome.response_id = event.model, event.response_id
+            elif isinstance(event, Finished | Failed):
+                self._end(event)
+        if deltas:
+            self._delivered = True
+            outcome.meter.deltas(t_ms, deltas, text)
+        if outcome.end is not None and events:
+            events.pop()
+        return bool(events)
+
+    def _end(self, end: Finished | Failed) -> None:
+        if isinstance(end, Failed):
+            end.message = self._target.hide(end.message)
+        self.outcome.end = end
+        self.outcome.t_ms = self.t_ms()

@@ -1,0 +1,225 @@
+"""What every test can ask for: a clean environment, the fault server, the command as a process.
+
+Nothing in here imports the package: what builds on it sees only arguments, bytes and exit codes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import pytest
+from faultserver import FaultServer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+COMMAND = [sys.executable, "-m", "streamcli"]
+
+# These and STREAM_*: a developer's shell must not change what a test sees.
+SCRUBBED_ENDINGS = ("_API_KEY", "_BASE_URL", "_PROXY")
+SCRUBBED = {"OLLAMA_HOST", "NO_COLOR", "FORCE_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR", "COLUMNS"}
+
+# Becomes the command, with signals as a terminal would give them but for those to ignore: a parent
+# in the background hands SIGINT down ignored, and Python hands SIGPIPE down ignored. (A preexec_fn
+# would do it too, and is unsafe in a process with threads.)
+WITH_SIGNALS = """
+import os, signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"):
+    ignored = name in sys.argv[1].split()
+    signal.signal(getattr(signal, name), signal.SIG_IGN if ignored else signal.SIG_DFL)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def parse_records(data: bytes) -> list[dict[str, Any]]:
+    """One JSON object a line; a line that is not one, or is not ended, fails here."""
+    assert not data or data.endswith(b"\n"), f"torn last line: {data[-80:]!r}"
+    return [json.loads(line) for line in data.split(b"\n")[:-1]]
+
+
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    stdout: bytes
+    stderr: str
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return parse_records(self.stdout)
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines on stderr. Only a newline ends one: nothing else should be there that does."""
+        return self.stderr.removesuffix("\n").split("\n") if self.stderr else []
+
+
+class Stream(Protocol):
+    def __call__(
+        self,
+        *args: str | bytes | Path,
+        stdin: bytes | IO[bytes] | None = None,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30,
+    ) -> Result: ...
+
+
+class Popen(Protocol):
+    def __call__(
+        self,
+        *args: str | bytes | Path,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        ignoring: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]: ...
+
+
+def _is_scrubbed(name: str) -> bool:
+    upper = name.upper()
+    return upper.endswith(SCRUBBED_ENDINGS) or upper in SCRUBBED or upper.startswith("STREAM_")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if _is_scrubbed(name):
+            monkeypatch.delenv(name)
+    for kind in ("CONFIG", "DATA", "STATE", "CACHE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / ".xdg" / kind.lower()))
+
+
+@pytest.fixture
+def child_env(_clean_environment: None) -> dict[str, str]:
+    """The environment of a child: this one's, and the checkout first among its imports."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _own_log(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests share the server and not its log; a mistake in a test's script fails that test."""
+    if "server" not in request.fixturenames:
+        yield
+        return
+    server: FaultServer = request.getfixturevalue("server")
+    server.clear()
+    yield
+    assert not server.errors
+
+
+@pytest.fixture(scope="session")
+def tls_server() -> Iterator[FaultServer]:
+    try:
+        running = FaultServer(tls=True)
+    except FileNotFoundError as missing:
+        pytest.skip(f"needs the {missing} command")
+    with running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Recordings and cases kept beside the checkout."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared")
+    return folder
+
+
+@pytest.fixture
+def stream(child_env: dict[str, str], tmp_path: Path) -> Stream:
+    """Runs the command to its end, in an empty directory; stdin is /dev/null unless given."""
+
+    def run(
+        *args: str | bytes | Path,
+        stdin: bytes | IO[bytes] | None = None,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30,
+    ) -> Result:
+        fed = stdin if isinstance(stdin, bytes) else None
+        began = time.monotonic()
+        with subprocess.Popen(
+            [*COMMAND, *args],
+            stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**child_env, **(env or {})},
+        ) as process:
+            try:
+                out, err = process.communicate(fed, timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return Result(process.returncode, out or b"", err.decode(), time.monotonic() - began)
+
+    return run
+
+
+@pytest.fixture
+def popen(child_env: dict[str, str], tmp_path: Path) -> Iterator[Popen]:
+    """Starts the command with fresh signals in a session of its own; the test ends it or we do."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        *args: str | bytes | Path,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        ignoring: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-IS", "-c", WITH_SIGNALS, ignoring, *COMMAND, *args],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**child_env, **(env or {})},
+            start_new_session=True,
+            bufsize=0,  # a test reads some of it itself, and nothing may hide in a buffer then
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        process.wait(10)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+
+def eventually(true: Callable[[], object], seconds: float = 5) -> bool:
+    """Asks until the answer is yes or the time is up."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
