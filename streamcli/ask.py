@@ -6,7 +6,6 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from .errors import Interrupted, StreamError, usage
@@ -347,13 +346,3 @@ def _stats_line(outcome: Outcome) -> str:
     if outcome.attempts > 1:
         parts.append(f"{outcome.attempts} attempts")
     return ", ".join(parts)
-
-
-def clean_exit(code: int, hook: Callable[[int], None] = os._exit) -> None:
-    """Leaves without tearing down the interpreter (5 ms): everything is written already."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
-        pass
-    hook(code)

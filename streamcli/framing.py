@@ -187,7 +187,6 @@ class Payloads:
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.looks_like = ""
         self.sse = SSE(limit)
-        self.bytes_seen = 0  # blanks before the first sign of life not counted
         self.excerpt = b""  # how a body that is no stream begins
         self._limit = limit
         self._blanks = b""
@@ -203,6 +202,8 @@ class Payloads:
 
     def feed(self, data: bytes) -> list[bytes]:
         if self.looks_like == "sse":
+            if len(self.excerpt) < 200:
+                self.excerpt = (self.excerpt + data)[:200]
             return self.sse.feed(data)
         if not self.looks_like:
             data = self._blanks + data
@@ -210,15 +211,17 @@ class Payloads:
             if not start or (len(data) < 3 and BOM.startswith(data)):
                 self._blanks = data[-4096:]
                 return []
-            self.excerpt = start[:200]
             if start[:1] in (b"{", b"["):
                 self.looks_like = "json"
-                data = start
             elif start[:1] == b"<":
                 self.looks_like = "html"
             else:
                 self.looks_like = "sse"
+                self.excerpt = start[:200]
                 return self.sse.feed(data)
+            data = start
+        if len(self.excerpt) < 200:
+            self.excerpt = (self.excerpt + data)[:200]
         if self.looks_like == "html":
             return []
         return self._json(data)

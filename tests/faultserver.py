@@ -587,6 +587,10 @@ def unicode(conn: Conn) -> None:
     conn.end()
 
 
+def _http_date(seconds_from_now: float) -> str:
+    return email.utils.formatdate(time.time() + seconds_from_now, usegmt=True)
+
+
 def _limited_once(conn: Conn, **headers: str) -> None:
     if conn.attempt == 1:
         body = error_body("slow down", "rate_limit_error", "rate_limit_exceeded")
@@ -602,7 +606,13 @@ def retry_after_seconds(conn: Conn) -> None:
 
 @scenario
 def retry_after_date(conn: Conn) -> None:
-    _limited_once(conn, retry_after=email.utils.formatdate(time.time() + 2, usegmt=True))
+    _limited_once(conn, retry_after=_http_date(2), date=_http_date(0))
+
+
+@scenario
+def retry_after_date_undated(conn: Conn) -> None:
+    # Servers should send Date beside it, and small ones do not.
+    _limited_once(conn, retry_after=_http_date(2))
 
 
 @scenario

@@ -249,6 +249,10 @@ def flood_each(bench: Bench) -> Report:
     return flood(bench, f"each/{FLOOD}", "")
 
 
+def flood_padded(bench: Bench) -> Report:
+    return flood(bench, f"padded/{FLOOD}", "")
+
+
 def flood(bench: Bench, traffic: str, target: str) -> Report:
     report = Report(f"{FLOOD:,} deltas, text into a pipe")
     url = bench.url(traffic)
@@ -362,7 +366,10 @@ ROWS = {
     "memory": Row(memory, 25),
     "latency": Row(latency, 35),
 }
-EXTRA_ROWS = {"flood-each": Row(flood_each, 55)}  # only when named
+EXTRA_ROWS = {  # only when named
+    "flood-each": Row(flood_each, 55),
+    "flood-padded": Row(flood_padded, 55),
+}
 
 
 @contextmanager

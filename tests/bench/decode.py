@@ -19,17 +19,20 @@ BLOCK = 16 * 1024
 PIECE = 4 * 1024
 ATTEMPTS = 3
 MARK = "@@"
+PADDING = "@padding@"
 
 
 class Wire(NamedTuple):
-    """One protocol's bytes around the deltas; MARK in `delta` stands for the text as JSON."""
+    """One protocol's bytes around the deltas. In `delta`, MARK stands for the text as JSON and
+    PADDING for a filler that differs from event to event."""
 
     opening: bytes
     delta: str
     ending: bytes
 
-    def event(self, text: str) -> bytes:
-        return self.delta.replace(MARK, json.dumps(text, ensure_ascii=False)).encode()
+    def event(self, text: str, padding: str = "") -> bytes:
+        content = json.dumps(text, ensure_ascii=False)
+        return self.delta.replace(PADDING, padding).replace(MARK, content).encode()
 
 
 def sse(*events: str) -> bytes:
@@ -37,9 +40,13 @@ def sse(*events: str) -> bytes:
     return "".join(f"event: {json.loads(one)['type']}\ndata: {one}\n\n" for one in events).encode()
 
 
-def openai_chat() -> Wire:
-    delta = server.delta_event(MARK).decode().replace(f'"{MARK}"', MARK)
+def openai_chat(more: str = "") -> Wire:
+    delta = server.delta_event(MARK, more).decode().replace(f'"{MARK}"', MARK)
     return Wire(server.first_event(), delta, b"".join(server.last_events(1)))
+
+
+def openai_chat_padded() -> Wire:
+    return openai_chat(f',"obfuscation":"{PADDING}"')
 
 
 def anthropic() -> Wire:
@@ -70,7 +77,7 @@ def responses() -> Wire:
         ),
         'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
         '"sequence_number":7,"item_id":"msg_01","output_index":0,"content_index":0,'
-        f'"delta":{MARK},"logprobs":[],"obfuscation":"z823ifMVbk"}}\n\n',
+        f'"delta":{MARK},"logprobs":[],"obfuscation":"{PADDING}"}}\n\n',
         sse(
             f'{{"type":"response.completed","sequence_number":9,"response":{answer}"completed",'
             f"{usage}}}}}"
@@ -105,6 +112,7 @@ def ollama() -> Wire:
 
 WIRES: dict[str, Callable[[], Wire]] = {
     "openai-chat": openai_chat,
+    "openai-chat+padding": openai_chat_padded,
     "openai-responses": responses,
     "anthropic": anthropic,
     "gemini": gemini,
@@ -146,11 +154,12 @@ def main() -> None:
     options.add_argument("--deltas", type=int, default=100_000)
     given = options.parse_args()
 
-    new_decoder = importlib.import_module("streamcli.protocols").get(given.protocol).Decoder
+    name = given.protocol.partition("+")[0]
+    new_decoder = importlib.import_module("streamcli.protocols").get(name).Decoder
     wire = WIRES[given.protocol]()
     block = server.pieces(server.BLOCK)
     texts = [block[number % len(block)] for number in range(given.deltas)]
-    events = [wire.opening, *map(wire.event, texts), wire.ending]
+    events = [wire.opening, *map(wire.event, texts, server.paddings()), wire.ending]
 
     print(f"{given.protocol}, {sum(map(len, events)) // len(events)} bytes to an event")
     rate("blocks of 16 KiB", new_decoder, cut(b"".join(events), BLOCK), texts)

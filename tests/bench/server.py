@@ -5,6 +5,8 @@ Every delta is one HTTP chunk, as uvicorn and node write them. The path selects 
     /short/v1/chat/completions        8 deltas, the finish reason, the usage, [DONE]
     /flood/N/v1/chat/completions      N deltas as fast as the socket takes them, many to a send
     /each/N/v1/chat/completions       the same bytes, one send (so about one segment) to a delta
+    /padded/N/v1/chat/completions     the same text and pace as flood, but OpenAI's random padding
+                                      ("obfuscation") makes every chunk differ in more than its text
     /stamp/N/MS/v1/chat/completions   N deltas, MS milliseconds apart; the content of each is the
                                       server's time.monotonic_ns() at the send, and a newline
 
@@ -17,6 +19,7 @@ import json
 import random
 import signal
 import socket
+import string
 import sys
 import threading
 import time
@@ -58,15 +61,23 @@ def pieces(count: int) -> list[str]:
     ]
 
 
-def event(choice: str | None, usage: str = "null") -> bytes:
+def event(choice: str | None, usage: str = "null", more: str = "") -> bytes:
     choices = "[]" if choice is None else f"[{choice}]"
-    return f'data: {CHUNK_HEAD}"choices":{choices},"usage":{usage}}}\n\n'.encode()
+    return f'data: {CHUNK_HEAD}"choices":{choices},"usage":{usage}{more}}}\n\n'.encode()
 
 
-def delta_event(text: str) -> bytes:
+def delta_event(text: str, more: str = "") -> bytes:
     content = json.dumps(text, ensure_ascii=False)
     delta = f'{{"content":{content}}}'
-    return event(f'{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":null}}')
+    choice = f'{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":null}}'
+    return event(choice, more=more)
+
+
+def paddings() -> Iterator[str]:
+    """OpenAI's random filler, which hides the length of the text from who listens."""
+    draw = random.Random(11)
+    while True:
+        yield "".join(draw.choices(string.ascii_letters + string.digits, k=draw.randint(1, 12)))
 
 
 def first_event() -> bytes:
@@ -98,7 +109,10 @@ def ending(count: int) -> bytes:
 
 
 BLOCK_CHUNKS = [http_chunk(delta_event(text)) for text in pieces(BLOCK)]
-BLOCK_BYTES = b"".join(BLOCK_CHUNKS)
+PADDED_CHUNKS = [
+    http_chunk(delta_event(text, f',"obfuscation":"{padding}"'))
+    for text, padding in zip(pieces(BLOCK), paddings(), strict=False)
+]
 SHORT_CHUNKS = [http_chunk(delta_event(text)) for text in SHORT]
 SHORT_BYTES = opening() + b"".join(SHORT_CHUNKS) + ending(len(SHORT))
 
@@ -107,11 +121,12 @@ def short() -> Iterator[bytes]:
     yield SHORT_BYTES
 
 
-def flood(count: int) -> Iterator[bytes]:
+def flood(count: int, chunks: list[bytes] = BLOCK_CHUNKS) -> Iterator[bytes]:
+    block = b"".join(chunks)
     yield opening()
     for _ in range(count // BLOCK):
-        yield BLOCK_BYTES
-    yield b"".join(BLOCK_CHUNKS[: count % BLOCK]) + ending(count)
+        yield block
+    yield b"".join(chunks[: count % BLOCK]) + ending(count)
 
 
 def each(count: int) -> Iterator[bytes]:
@@ -144,6 +159,8 @@ def traffic(path: str) -> Iterator[bytes] | None:
                 return flood(int(count))
             case ["each", count, "v1", "chat", "completions"]:
                 return each(int(count))
+            case ["padded", count, "v1", "chat", "completions"]:
+                return flood(int(count), PADDED_CHUNKS)
             case ["stamp", count, milliseconds, "v1", "chat", "completions"]:
                 return stamp(int(count), float(milliseconds))
     except ValueError:
