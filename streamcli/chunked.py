@@ -10,6 +10,7 @@ goes through as it came, for the library to judge.
 from __future__ import annotations
 
 import re
+from itertools import repeat
 
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
 _HEAD_LIMIT = 128 * 1024  # the library refuses heads beyond 100 KiB
@@ -58,9 +59,10 @@ class Merger:
         if self._pending:
             data = self._pending + data
             self._pending = b""
-        parts = []
+        parts: list[bytes] = []
         at, size = 0, len(data)
         left = self._left
+        simple = True
         while at < size:
             if left:
                 part = data[at : at + left]
@@ -78,6 +80,10 @@ class Merger:
                     break
                 at += 2
                 self._closing = False
+            if simple:
+                simple = False
+                more, at = _simple(data, at)
+                parts += more
             end = data.find(b"\r\n", at)
             if end < 0:
                 self._chunked = size - at < _HEAD_LIMIT
@@ -100,3 +106,21 @@ class Merger:
             return out + data[at:]
         self._pending = data[at:]
         return out
+
+
+def _simple(data: bytes, at: int) -> tuple[list[bytes], int]:
+    """The data of the chunks from `at` on, and where they end, as far as none has CRLF inside.
+
+    Nearly all of a stream is so. Anything else gives none, for the careful loop to read.
+    """
+    pieces = data[at:].split(b"\r\n")
+    pairs = (len(pieces) - 1) // 2
+    sizes, parts = pieces[0 : 2 * pairs : 2], pieces[1 : 2 * pairs : 2]
+    digits = b"".join(sizes)
+    try:
+        lengths = list(map(int, sizes, repeat(16)))
+    except ValueError:
+        return [], at
+    if not pairs or lengths != list(map(len, parts)) or 0 in lengths or not digits.isalnum():
+        return [], at
+    return parts, at + len(digits) + sum(lengths) + 4 * pairs

@@ -61,11 +61,15 @@ class SSE:
         return self._id.decode("utf-8", "replace")
 
     def feed(self, data: bytes) -> list[bytes]:
+        return self.parse(self.lines(data))
+
+    def lines(self, data: bytes) -> bytes:
+        """The lines that `data` completed, each ended by LF; what is left over is kept."""
         if self._start is not None:
             data = self._start + data
             if len(data) < 3 and BOM.startswith(data):
                 self._start = data
-                return []
+                return b""
             self._start = None
             data = data.removeprefix(BOM)
         if self._after_cr and data:
@@ -79,17 +83,27 @@ class SSE:
             if data:
                 self._fragments.append(data)
                 self._grow(len(data))
-            return []
+            return b""
         lines = data[:end]
         if self._fragments:
             lines = b"".join((*self._fragments, lines))
             self._fragments.clear()
-        out: list[bytes] = []
         self._size = 0
-        self._blocks(lines, out)
         if end < len(data):
             self._fragments.append(data[end:])
-        self._grow(len(data) - end)
+            self._grow(len(data) - end)
+        return lines
+
+    @property
+    def between_events(self) -> bool:
+        """Nothing of earlier lines bears on the next one."""
+        return not self._open and not self._id
+
+    def parse(self, lines: bytes) -> list[bytes]:
+        """The data of each event that these lines (of `lines`) completed."""
+        out: list[bytes] = []
+        if lines:
+            self._blocks(lines, out)
         return out
 
     def close(self) -> list[bytes]:
@@ -140,8 +154,6 @@ class SSE:
         if not line:
             if self._data:
                 data = b"\n".join(self._data)
-                if len(data) > self._limit:
-                    self.overflow = True
                 if self._event or self._id:
                     data = Message.of(data, self._event, self._id)
                 out.append(data)
@@ -156,6 +168,8 @@ class SSE:
         if field == b"data":
             self._data.append(value)
             self._data_size += len(value)
+            if self._data_size > self._limit:
+                self.overflow = True
         elif not field:
             self.comments += 1
         elif field == b"event":
@@ -199,6 +213,11 @@ class Payloads:
     @property
     def overflow(self) -> bool:
         return self._overflow or self.sse.overflow
+
+    @property
+    def settled(self) -> bool:
+        """It is SSE and nothing is left to be learned here: `sse` may be fed directly."""
+        return self.looks_like == "sse" and len(self.excerpt) == 200
 
     def feed(self, data: bytes) -> list[bytes]:
         if self.looks_like == "sse":

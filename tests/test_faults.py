@@ -210,10 +210,9 @@ def cut(scenario: str, saw: str = "transport_error") -> Bad:
     return Bad(scenario, 18, "truncated", "Hello wor", saw=frozenset({saw}), missed=markers)
 
 
-def late(scenario: str, clock: str, text: str = "") -> Bad:
-    return Bad(
-        scenario, 28, "timeout", text, options=(f"--{clock}", "0.5"), says=clock.split("-")[0]
-    )
+def late(scenario: str, clock: str, text: str = "", seconds: str = "0.5") -> Bad:
+    name = clock.split("-")[0]
+    return Bad(scenario, 28, "timeout", text, options=(f"--{clock}", seconds), says=name)
 
 
 BAD = [
@@ -240,7 +239,7 @@ BAD = [
     late("keepalive_forever", "first-timeout"),
     late("stall_middle", "idle-timeout", "Hello"),
     late("keepalive_after_delta", "idle-timeout", "Hello"),
-    late("stall_middle", "timeout", "Hello"),
+    late("stall_middle", "timeout", "Hello", seconds="1"),
     Bad("echo_key_401", 67, "auth", http=401),
     Bad("nasty_error", 22, "rejected", http=400, says="owned.*bad.*second.*line"),
     Bad("html_502", 15, "provider", http=502, says="502"),
@@ -574,6 +573,25 @@ def test_the_server_says_how_long(
     assert (second.at - first.at) * 1000 >= least
 
 
+@pytest.mark.parametrize(
+    ("header", "value", "least"),
+    [("retry_after", "1", 1000), ("retry_after", "0.4", 400), ("retry_after_ms", "150.5", 150.5)],
+)
+def test_an_overloaded_server_may_say_it_too(
+    server: FaultServer, ask_text: Ask, header: str, value: str, least: float
+) -> None:
+    def play(conn: Conn) -> None:
+        if conn.attempt == 1:
+            conn.reply(503, error_body("busy"), **{header: value})
+        else:
+            ok(conn)
+
+    run = ask_text(server.script("busy", play))
+    assert (run.result.returncode, run.text) == (0, HELLO)
+    assert_attempts(server, run, "busy", 2)
+    assert least <= of_type(run.records, "retry")[0]["delay_ms"] <= least + 100
+
+
 @pytest.mark.parametrize("hint", ["0", "-5", "soon", "nan", "", "past"])
 @pytest.mark.parametrize("http", [429, 503])
 def test_hints_that_ask_for_nothing(
@@ -659,6 +677,34 @@ def test_nothing_is_asked_again_once_text_was_out(
     run = ask_text(server.url(scenario), "--idle-timeout", "0.5")
     assert run.text.startswith("Hello")
     assert_attempts(server, run, scenario, 1)
+
+
+# ---- what a bad ending leaves behind ------------------------------------------------------------
+
+
+def test_an_output_file_is_never_half_an_answer(
+    server: FaultServer, stream: Stream, tmp_path: Path
+) -> None:
+    target = tmp_path / "answer.txt"
+    target.write_text("before")
+    common = ("-m", "vllm:tiny", *ONCE, "-O", target)
+    run = stream(*common, "--base-url", server.url("cut_fin"), "hi")
+    assert (run.returncode, target.read_text()) == (18, "before")
+    run = stream(*common, "--base-url", server.url("ok"), "hi")
+    assert (run.returncode, target.read_text()) == (0, HELLO)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status"),
+    [("length", "length"), ("filtered", "filtered"), ("cut_fin", "truncated")],
+)
+def test_a_verdict_that_is_accepted_is_still_told(
+    server: FaultServer, ask: Ask, scenario: str, status: str
+) -> None:
+    run = ask(server.url(scenario), *ONCE, "--accept", "length,filtered,truncated")
+    assert run.result.returncode == 0, run.result.stderr
+    assert_one_end(run)
+    assert run.end["status"] == status
 
 
 # ---- a body cut anywhere ------------------------------------------------------------------------

@@ -124,13 +124,14 @@ class Decoder:
         out: list[Event] = []
         if self.ended:
             return out
-        for payload in self._payloads.feed(data):
-            if (text := self._template.text(payload)) and not self._halves:
-                out.append(Text(text))
-            else:
-                self._payload(payload, out)
-                if self.ended:
-                    return out
+        if self._halves:
+            payloads = self._payloads.feed(data)
+        else:
+            payloads = self._template.feed(self._payloads, data, out)
+        for payload in payloads:
+            self._payload(payload, out)
+            if self.ended:
+                return out
         strays = self._payloads.sse.strays
         if len(strays) > self._strays:
             self._stray(strays[self._strays :], out)
@@ -175,7 +176,7 @@ class Decoder:
             return
         before = len(out)
         self._value(value, payload, out)
-        if len(out) == before + 1 and type(out[before]) is Text:
+        if self._template.learning and len(out) == before + 1 and type(out[before]) is Text:
             self._template.learn(payload, value)
 
     def _odd_payload(self, payload: bytes, out: list[Event], last: bool) -> None:
@@ -528,46 +529,67 @@ class _ToolCalls:
 
 
 class _Template:
-    """Recognises the next chunk as the last one with another text, without parsing it.
+    """Recognises chunks that equal the last one but for their text, without parsing them.
 
     Consecutive deltas of a stream differ only in their text: if a payload equals a parsed one
-    outside the content string, and inside has nothing that JSON would treat in a special way
-    (quote, backslash, control character), its parsed form differs in that string only. Exact,
-    and three times as fast as parsing. Servers whose chunks all differ (timestamps, padding) stop
-    it after a few misses.
+    outside the content string, and inside is what a JSON string may hold, its parsed form differs
+    in that string only. So a read that is one run of such events is cut at what stands between two
+    texts, and the texts are parsed together. Exact, and five times as fast. A read of any other
+    form is left to the parser and sets the next template; servers whose chunks all differ
+    (timestamps, padding) stop that after a few misses.
     """
 
     KEY = b'"content":'
-    PROBE = b"\x22probe\x22"
+    PROBE = b'"probe"'
+    PATIENCE = 16
 
     def __init__(self) -> None:
-        self._before = b"\0"  # matches nothing
-        self._after = b""
+        self.learning = False
+        self._before = b""  # of the first event of a run, up to its text
+        self._after = b""  # of the last one, from its text on
+        self._between = b""
         self._misses = 0
 
-    def text(self, payload: bytes) -> str:
-        """The content of a payload of the known form; "" if it is not of that form."""
-        if (
-            not payload.startswith(self._before)
-            or not payload.endswith(self._after)
-            or type(payload) is not bytes
-        ):
-            return ""
-        raw = payload[len(self._before) : -len(self._after)]
-        if b'"' in raw or b"\\" in raw:
-            return ""
+    def feed(self, payloads: Payloads, data: bytes, out: list[Event]) -> list[bytes]:
+        """Puts the deltas of a run into `out`; returns the payloads of everything else."""
+        self.learning = False
+        if not payloads.settled or self._misses > self.PATIENCE:
+            return payloads.feed(data)
+        sse = payloads.sse
+        clean = sse.between_events
+        lines = sse.lines(data)
+        if not lines:
+            return []
+        if clean and self._between and lines.startswith(self._before):
+            end = lines.rfind(b"\n\n") + 2
+            if lines.endswith(self._after, 0, end):
+                texts = self._texts(lines[len(self._before) : end - len(self._after)])
+                if texts:
+                    out += [Text(text) for text in texts if text]
+                    self._misses = 0
+                    return sse.parse(lines[end:])
+        self._misses += 1
+        self.learning = True
+        return sse.parse(lines)
+
+    def _texts(self, run: bytes) -> list[str] | None:
+        """The texts of a run; None if one of them is no JSON string."""
+        parts = run.split(self._between)
+        joined = b'","'.join(parts)
         try:
-            text = raw.decode()
-        except UnicodeDecodeError:
-            return ""
-        self._misses = 0
-        return text if text.isprintable() else ""
+            if joined.count(b'"') == 2 * len(parts) - 2:  # the quotes put in just now
+                texts: list[str] = orjson.loads(b'["' + joined + b'"]')
+            else:
+                texts = [orjson.loads(b'"' + part + b'"') for part in parts]
+        except orjson.JSONDecodeError:
+            return None
+        return texts
 
     def learn(self, payload: bytes, value: Any) -> None:
         """Take the form of a payload that gave one text delta of choice 0 and nothing else."""
-        if self._misses > 16 or type(payload) is not bytes:
+        self.learning = False
+        if type(payload) is not bytes or b"\n" in payload:
             return
-        self._misses += 1
         start = payload.find(self.KEY) + len(self.KEY)
         if payload[start : start + 1] == b" ":
             start += 1
@@ -585,4 +607,6 @@ class _Template:
             return
         value["choices"][0]["delta"].pop("content", None)
         if probe == value:
-            self._before, self._after = before + b'"', b'"' + after
+            self._before = b"data: " + before + b'"'
+            self._after = b'"' + after + b"\n\n"
+            self._between = self._after + self._before

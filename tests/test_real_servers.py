@@ -1,0 +1,516 @@
+"""Against real servers: llama.cpp, Ollama's /v1 and LiteLLM's proxy (see realservers.py).
+
+What the fault server scripts, these servers do of their own accord; each test here would be worth
+nothing against a mock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import realservers
+from conftest import COMMAND, Popen, Stream, eventually, parse_records
+from realservers import LITELLM_KEY, RealServer
+
+pytestmark = pytest.mark.real
+
+# The same request gives the same answer: a cached prefix is computed in other portions, and
+# rounding then differs.
+REPEATABLE = ("--seed", "7", "-o", "cache_prompt=false")
+LONG = ("-o", "ignore_eos=true", "Write a very long story about the sea.")
+
+THINKING = (
+    r'grammar=root ::= "<think>\n" [a-z ]{20,40} "\n</think>\n\n" [a-z ]{20,40}',
+    "Is it so?",
+)
+WILD_WORDS = (
+    "😀",
+    "你好",
+    "日本語",
+    "👩‍👩‍👧",
+    "🇫🇷",
+    "\u2028",
+    "[DONE]",
+    "<think>",
+    "</think>",
+    "data: ",
+    "\n\n",
+)
+
+
+# ---- the servers, each started when the first test asks for it ----------------------------------
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def tiny(folder: Path) -> Iterator[RealServer]:
+    """Random weights: thousands of tokens a second, and the wildest text."""
+    with realservers.llama(folder, "tiny", "--parallel", "4", "--ctx", "16384") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def smollm2(folder: Path) -> Iterator[RealServer]:
+    with realservers.llama(folder, "smollm2") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ollama(folder: Path) -> Iterator[RealServer]:
+    with realservers.ollama(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mortal_port() -> int:
+    """Where LiteLLM looks for the server that a test kills."""
+    return realservers.free_port()
+
+
+@pytest.fixture(scope="session")
+def litellm(folder: Path, smollm2: RealServer, mortal_port: int) -> Iterator[RealServer]:
+    def mock(answer: str) -> dict[str, str]:
+        return {"model": "openai/mock", "api_key": "sk-x", "mock_response": answer}
+
+    def relay(port: int) -> dict[str, str]:
+        base = f"http://127.0.0.1:{port}/v1"
+        return {"model": "openai/smollm2", "api_key": "sk-x", "api_base": base}
+
+    models = {
+        "mock-gpt": mock(MOCKED),
+        "mock-ratelimit": mock("litellm.RateLimitError"),
+        "mock-internal": mock("litellm.InternalServerError"),
+        "smollm2": relay(smollm2.port),
+        "mortal": relay(mortal_port),
+    }
+    with realservers.litellm(folder, models) as server:
+        yield server
+
+
+MOCKED = "Hello from the mock. Ünïcödé 😀 and 你好 — three lines:\n1\n2\n3"
+
+
+def of_tiny(server: RealServer) -> tuple[str, ...]:
+    return ("-m", "llamacpp:tiny", "--base-url", server.base_url)
+
+
+def of_smollm2(server: RealServer) -> tuple[str, ...]:
+    return ("-m", "llamacpp:smollm2", "--base-url", server.base_url, "--temperature", "0")
+
+
+def of_ollama(server: RealServer, model: str = "smollm2") -> tuple[str, ...]:
+    return ("-m", f"ollama:{model}", "--base-url", server.base_url, "--temperature", "0")
+
+
+def of_litellm(server: RealServer, model: str) -> tuple[str, ...]:
+    return ("-m", f"openai:{model}", "--base-url", server.base_url, "--max-retries", "0")
+
+
+LITELLM = {"OPENAI_API_KEY": LITELLM_KEY}
+
+
+# ---- what the tests ask of records --------------------------------------------------------------
+
+
+def text_of(records: list[dict[str, Any]], channel: str = "text") -> str:
+    return "".join(r["text"] for r in records if r["type"] == "delta" and r["channel"] == channel)
+
+
+def the_end(records: list[dict[str, Any]]) -> dict[str, Any]:
+    ends = [record for record in records if record["type"] == "end"]
+    assert len(ends) == 1
+    assert records[-1] is ends[0]
+    return ends[0]
+
+
+def moments(records: list[dict[str, Any]]) -> int:
+    """At how many different times did something of the answer come?"""
+    return len({record["t_ms"] for record in records if record["type"] == "delta"})
+
+
+def whole(records: list[dict[str, Any]], *, finish: str = "stop") -> dict[str, Any]:
+    """Asserts that the answer was given to its end and that all is on record; the end record."""
+    end = the_end(records)
+    assert (end["finish_reason"], end["provider_finish_reason"]) == (finish, finish)
+    assert (end["status"], end["error"]) == ("complete" if finish == "stop" else finish, None)
+    assert end["evidence"] == ["finish_reason", "marker"]
+    assert end["response_id"]
+
+    deltas = [record for record in records if record["type"] == "delta"]
+    assert [record["seq"] for record in deltas] == list(range(len(deltas)))
+    assert end["chars"] == len(text_of(records)) > 0
+
+    usage, timings = end["usage"], end["timings"]
+    assert usage["input_tokens"] > 0
+    assert usage["output_tokens"] > 0
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert timings["chunks"] == len(deltas)
+    assert timings["tokens_per_second"] > 0
+    assert timings["icl_ms"]["max"] > 0
+    order = [timings[name] for name in ("headers_ms", "ttft_ms", "duration_ms")]
+    assert order == sorted(order)
+    assert order[0] > 0
+    return end
+
+
+def first_words(process: subprocess.Popen[bytes]) -> bytes:
+    """Waits for the answer to begin: what the first read brings."""
+    assert process.stdout
+    assert select.select([process.stdout], [], [], 60)[0], "no answer"
+    data = os.read(process.stdout.fileno(), 65536)
+    assert data, "the answer was over before it began"
+    return data
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, str]:
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err.decode()
+
+
+# ---- text streams -------------------------------------------------------------------------------
+
+
+def test_llama_cpp_streams(stream: Stream, smollm2: RealServer) -> None:
+    result = stream(*of_smollm2(smollm2), "--max-tokens", "24", "--jsonl", *LONG)
+    assert result.returncode == 10, result.stderr
+    end = whole(result.records, finish="length")
+    assert moments(result.records) > 3
+    assert (end["provider"], end["model"]) == ("llamacpp", "smollm2")
+
+
+def test_ollama_streams(stream: Stream, ollama: RealServer) -> None:
+    result = stream(*of_ollama(ollama), "--max-tokens", "8", "--jsonl", LONG[-1], timeout=90)
+    assert result.returncode == 10, result.stderr
+    end = whole(result.records, finish="length")
+    assert moments(result.records) > 3
+    assert (end["provider"], end["model"]) == ("ollama", "smollm2")
+
+
+def test_ollama_is_found_by_its_own_variable(stream: Stream, ollama: RealServer) -> None:
+    host = f"127.0.0.1:{ollama.port}"
+    ask = ("-m", "ollama:smollm2", "--max-tokens", "2", "--accept", "length", "Hello!")
+    result = stream(*ask, env={"OLLAMA_HOST": host}, timeout=90)
+    assert result.returncode == 0, result.stderr
+    assert result.text
+
+
+def test_litellm_streams_what_llama_cpp_says(
+    stream: Stream, litellm: RealServer, smollm2: RealServer
+) -> None:
+    ask = ("--temperature", "0", "--max-tokens", "16", *LONG)
+    relayed = stream(*of_litellm(litellm, "smollm2"), *ask, "--jsonl", env=LITELLM)
+    assert relayed.returncode == 10, relayed.stderr
+    whole(relayed.records, finish="length")
+    assert moments(relayed.records) > 3
+    assert text_of(relayed.records) == stream(*of_smollm2(smollm2), *ask).text
+
+
+def test_litellm_streams_its_own_answers(stream: Stream, litellm: RealServer) -> None:
+    result = stream(*of_litellm(litellm, "mock-gpt"), "--jsonl", "hi", env=LITELLM)
+    assert result.returncode == 0, result.stderr
+    whole(result.records)
+    assert moments(result.records) > 1
+    assert text_of(result.records) == MOCKED
+
+
+def test_the_model_may_be_left_to_llama_cpp(stream: Stream, tiny: RealServer) -> None:
+    env = {"LLAMACPP_BASE_URL": tiny.base_url}
+    result = stream("-p", "llamacpp", "--max-tokens", "3", "--json", "hi", env=env)
+    assert result.returncode == 10, result.stderr
+    assert the_end(result.records)["model"] == "tiny"
+
+
+def test_cut_at_the_token_limit(stream: Stream, tiny: RealServer) -> None:
+    result = stream(*of_tiny(tiny), *LONG, "--max-tokens", "5", "--jsonl")
+    assert result.returncode == 10
+    end = whole(result.records, finish="length")
+    assert end["usage"]["output_tokens"] == 5
+    assert end["exit_code"] == 10
+
+
+# ---- nothing added, nothing lost ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wild", [False, True], ids=["its own words", "the wildest of its words"])
+def test_wild_text_arrives_whole(stream: Stream, tiny: RealServer, wild: bool) -> None:
+    """As text, as records, not streamed and through curl: four ways, one answer."""
+    words = " | ".join(json.dumps(word, ensure_ascii=False) for word in WILD_WORDS)
+    options = {"temperature": 1.5, "max_tokens": 600}
+    if wild:
+        options["grammar"] = f'root ::= ({words} | " the" | " sea"){{300}}'
+    # raw: a <think> block may open the answer, and this is not about reasoning.
+    args = ["--reasoning", "raw", "--accept", "length", *REPEATABLE]
+    for name, value in options.items():
+        args += ["-o", f"{name}={json.dumps(value)}"]
+    ask = [*of_tiny(tiny), *args, "hi"]
+
+    text = stream(*ask)
+    assert text.returncode == 0, text.stderr
+    records = stream(*ask, "--jsonl").records
+    assert text_of(records).encode() == text.stdout
+    assert the_end(records)["chars"] == len(text.text) > 600
+    assert stream(*ask, "--no-stream").stdout == text.stdout
+    assert by_curl(tiny, **options, seed=7, cache_prompt=False) == text.text
+    if wild:
+        assert [word for word in WILD_WORDS if word not in text.text] == []
+
+
+def by_curl(server: RealServer, **fields: Any) -> str:
+    """The same answer by other means: curl, and a decoder for just these chunks."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed (what was compared without it agrees)")
+    messages = [{"role": "user", "content": "hi"}]
+    body = json.dumps({"model": "tiny", "messages": messages, "stream": True, **fields})
+    command = ["curl", "-sSN", "--noproxy", "*", "-d", body, f"{server.base_url}/chat/completions"]
+    wire = subprocess.run(command, stdout=subprocess.PIPE, timeout=30, check=True).stdout
+    chunks = [json.loads(line[6:]) for line in wire.split(b"\n") if line.startswith(b"data: {")]
+    return "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
+
+
+def test_not_streamed_is_the_same_text(stream: Stream, smollm2: RealServer) -> None:
+    ask = (*of_smollm2(smollm2), *REPEATABLE, "--max-tokens", "24", *LONG)
+    live, whole = stream(*ask), stream(*ask, "--no-stream")
+    assert live.returncode == whole.returncode
+    assert live.stdout == whole.stdout != b""
+
+
+def test_not_streamed_is_the_same_text_from_ollama(stream: Stream, ollama: RealServer) -> None:
+    ask = (*of_ollama(ollama), "--seed", "7", "--max-tokens", "6", LONG[-1])
+    live, whole = stream(*ask, timeout=90), stream(*ask, "--no-stream", timeout=90)
+    assert (live.returncode, whole.returncode) == (10, 10)
+    assert live.stdout == whole.stdout != b""
+
+
+def test_not_streamed_is_the_same_text_from_litellm(stream: Stream, litellm: RealServer) -> None:
+    result = stream(*of_litellm(litellm, "mock-gpt"), "--no-stream", "hi", env=LITELLM)
+    assert (result.returncode, result.text) == (0, MOCKED)
+
+
+# ---- reasoning ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def thinker(folder: Path) -> Iterator[RealServer]:
+    """The tiny model with a template that knows <think>, so that llama.cpp takes it out."""
+    (template,) = realservers.needed("llama.cpp", realservers.THINK_TEMPLATE)
+    with realservers.llama(folder, "tiny", "--template-file", template) as server:
+        yield server
+
+
+@pytest.mark.parametrize("split_by", ["the server", "us"])
+def test_reasoning_is_kept_out_of_the_answer(
+    stream: Stream, thinker: RealServer, split_by: str
+) -> None:
+    grammar, prompt = THINKING
+    ask = [*of_tiny(thinker), *REPEATABLE, "-o", grammar, prompt]
+    if split_by == "us":
+        ask += ["-o", "reasoning_format=none"]
+    result = stream(*ask, "--jsonl")
+    assert result.returncode == 0, result.stderr
+    whole(result.records)
+    thought, said = text_of(result.records, "reasoning"), text_of(result.records)
+    assert thought.strip()
+    assert said.strip()
+    assert "think>" not in thought + said
+
+    assert stream(*ask).text == said
+    assert stream(*ask, "--reasoning", "only").text == thought
+    both = stream(*ask, "--reasoning", "stdout").text
+    assert both.startswith(thought)
+    assert both.endswith(said)
+    raw = stream(*ask, "--reasoning", "raw").text
+    assert raw == (f"<think>{thought}</think>\n\n{said}" if split_by == "us" else said)
+
+
+# ---- refused ------------------------------------------------------------------------------------
+
+
+def test_a_wrong_key(stream: Stream, folder: Path, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.touch(0o600)
+    key_file.write_text("sk-right\n")
+    with realservers.llama(folder, "tiny", "--api-key", "sk-right") as server:
+        ask = (*of_tiny(server), "--max-tokens", "3", "--accept", "length", "hi")
+        without = stream(*ask)
+        wrong = stream(*ask, "--jsonl", env={"LLAMA_API_KEY": "sk-very-wrong"})
+        right = stream(*ask, env={"LLAMA_API_KEY": "sk-right"})
+        from_file = stream(*ask, "--key-file", key_file, env={"LLAMA_API_KEY": "sk-very-wrong"})
+    assert [without.returncode, wrong.returncode] == [67, 67]
+    assert [right.returncode, from_file.returncode] == [0, 0]
+    assert len(wrong.complaints) == 1
+    assert "sk-very-wrong" not in wrong.stderr + wrong.text
+    end = the_end(wrong.records)
+    assert (end["status"], end["error"]["http_status"]) == ("auth", 401)
+
+
+def test_a_model_that_ollama_does_not_have(stream: Stream, ollama: RealServer) -> None:
+    result = stream(*of_ollama(ollama, "nosuch"), "hi")
+    assert (result.returncode, result.stdout) == (22, b"")
+    assert "nosuch" in result.stderr
+
+
+def test_a_model_that_litellm_does_not_have(stream: Stream, litellm: RealServer) -> None:
+    result = stream(*of_litellm(litellm, "nosuch"), "hi", env=LITELLM)
+    assert (result.returncode, result.stdout) == (22, b"")
+    assert "nosuch" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "http_status"), [("mock-ratelimit", 16, 429), ("mock-internal", 15, 500)]
+)
+def test_errors_of_litellm(
+    stream: Stream, litellm: RealServer, model: str, code: int, http_status: int
+) -> None:
+    result = stream(*of_litellm(litellm, model), "--jsonl", "hi", env=LITELLM)
+    assert result.returncode == code
+    assert len(result.complaints) == 1
+    end = the_end(result.records)
+    assert (end["exit_code"], end["error"]["http_status"]) == (code, http_status)
+    assert end["attempts"] == 1
+
+
+def test_a_server_that_still_loads_is_asked_again(stream: Stream, folder: Path) -> None:
+    # The large context is what takes its time.
+    with realservers.llama(folder, "smollm2", "--ctx", "32768", wait=False) as server:
+        assert eventually(lambda: server.status("/health") == 503)
+        ask = (*of_smollm2(server), "--max-tokens", "3", "--max-retries", "20", "--jsonl", "hi")
+        result = stream(*ask, "--accept", "length", timeout=60)
+    assert result.returncode == 0, result.stderr
+    retries = [record for record in result.records if record["type"] == "retry"]
+    assert retries
+    assert {record["error"]["http_status"] for record in retries} == {503}
+    assert the_end(result.records)["attempts"] == len(retries) + 1
+    assert text_of(result.records)
+
+
+# ---- cut in the middle --------------------------------------------------------------------------
+
+STOPPING = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def stop_in_the_middle(
+    popen: Popen, args: tuple[str, ...], events: Path, signum: signal.Signals, code: int
+) -> None:
+    process = popen(*args, "--events", str(events))
+    begun = first_words(process)
+    process.send_signal(signum)
+    status, out, _ = ended(process)
+    assert status == -signum
+    records = parse_records(events.read_bytes())
+    end = the_end(records)
+    assert (end["status"], end["exit_code"]) == ("interrupted", code)
+    assert end["finish_reason"] is None
+    assert text_of(records).encode() == begun + out
+
+
+@pytest.mark.parametrize(("signum", "code"), STOPPING)
+def test_a_signal_stops_llama_cpp(
+    popen: Popen, smollm2: RealServer, tmp_path: Path, signum: signal.Signals, code: int
+) -> None:
+    before = smollm2.generated()
+    stop_in_the_middle(popen, (*of_smollm2(smollm2), *LONG), tmp_path / "events", signum, code)
+    assert eventually(lambda: not smollm2.busy())
+    # It had begun, and it did not run to the end of its context.
+    assert before < smollm2.generated() < before + 1000
+
+
+@pytest.mark.parametrize(("signum", "code"), STOPPING)
+def test_a_signal_stops_ollama(
+    popen: Popen, ollama: RealServer, tmp_path: Path, signum: signal.Signals, code: int
+) -> None:
+    args = (*of_ollama(ollama), LONG[-1])
+    stop_in_the_middle(popen, args, tmp_path / "events", signum, code)
+    (runner,) = realservers.children(ollama.pid)
+
+    def idle() -> bool:
+        before = realservers.cpu_ticks(runner)
+        time.sleep(0.5)
+        return realservers.cpu_ticks(runner) - before <= 2
+
+    assert eventually(idle)
+
+
+def cut_off(process: subprocess.Popen[bytes], begun: bytes, code: int, status: str) -> str:
+    """Asserts how it ended when its server was gone; returns what it said about it."""
+    returncode, out, err = ended(process)
+    records = parse_records(begun + out)
+    end = the_end(records)
+    assert (returncode, end["exit_code"], end["status"]) == (code, code, status)
+    assert end["complete"] is False
+    assert end["finish_reason"] is None
+    assert end["chars"] == len(text_of(records)) > 0
+    assert len(err.splitlines()) == 1
+    return err
+
+
+def test_llama_cpp_dies_in_the_middle(popen: Popen, folder: Path) -> None:
+    with realservers.llama(folder, "smollm2") as server:
+        process = popen(*of_smollm2(server), "--jsonl", *LONG)
+        begun = until_delta(process)
+        server.kill()
+        cut_off(process, begun, 18, "truncated")
+
+
+def test_the_runner_of_ollama_dies_in_the_middle(popen: Popen, ollama: RealServer) -> None:
+    """Ollama then ends the stream in order, without finish reason or marker: no answer."""
+    process = popen(*of_ollama(ollama), "--jsonl", LONG[-1])
+    begun = until_delta(process)
+    (runner,) = realservers.children(ollama.pid)
+    os.kill(runner, signal.SIGKILL)
+    cut_off(process, begun, 18, "truncated")
+
+
+def test_the_server_behind_litellm_dies_in_the_middle(
+    popen: Popen, litellm: RealServer, mortal_port: int, folder: Path
+) -> None:
+    with realservers.llama(folder, "smollm2", port=mortal_port) as server:
+        ask = (*of_litellm(litellm, "mortal"), "--jsonl", *LONG)
+        process = popen(*ask, env=LITELLM)
+        begun = until_delta(process)
+        server.kill()
+        cut_off(process, begun, 15, "provider")
+
+
+def until_delta(process: subprocess.Popen[bytes]) -> bytes:
+    """Reads records until the first bit of the answer is there."""
+    begun = b""
+    while b'"type":"delta"' not in begun:
+        begun += first_words(process)
+    return begun
+
+
+# ---- many at once -------------------------------------------------------------------------------
+
+
+def test_xargs_appends_whole_lines(
+    child_env: dict[str, str], tiny: RealServer, tmp_path: Path
+) -> None:
+    if not shutil.which("xargs"):
+        pytest.skip("xargs is not installed")
+    words = 'grammar=root ::= (" " [a-z]{1,8} | "😀" | "\\n"){100} "."'
+    command = shlex.join([*COMMAND, *of_tiny(tiny), "--jsonl", "-o", words, "--max-tokens", "2000"])
+    script = f"seq 40 | xargs -P8 -I{{}} {command} -- {{}} >> all.jsonl"
+    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=child_env, timeout=60, check=True)
+    records = parse_records((tmp_path / "all.jsonl").read_bytes())
+    by_request: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_request.setdefault(record["request_id"], []).append(record)
+    assert len(by_request) == 40
+    for of_one in by_request.values():
+        whole(of_one)
+    assert len({the_end(of_one)["prompt_hash"] for of_one in by_request.values()}) == 40
