@@ -9,7 +9,7 @@ import click
 
 from . import __version__
 from .errors import EXIT_OF_STATUS
-from .options import OTHER, SECTIONS, TABLE, Opt
+from .options import SECTIONS, TABLE, Opt
 
 EXAMPLES = """\
   git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."
@@ -20,26 +20,35 @@ class Command(click.Command):
     """Grouped help, and a `-` behind `--` that means the character, not stdin."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
+        at = args.index("--") if "--" in args else len(args)
+        options, words = args[:at], args[at:]
+        if "-" in words:
             from .prompt import LITERAL_DASH
 
-            at = args.index("--")
-            args = args[:at] + [LITERAL_DASH if arg == "-" else arg for arg in args[at:]]
-        return super().parse_args(ctx, args)
+            words = [LITERAL_DASH if word == "-" else word for word in words]
+        bare = {option.long: option.bare for option in TABLE if option.bare}
+        options = [f"{arg}={bare[arg]}" if arg in bare else arg for arg in options]
+        return super().parse_args(ctx, options + words)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write("Usage: stream [OPTIONS] [PROMPT]...\n\n")
         formatter.write("Asks a language model and writes its answer as it arrives.\n")
         formatter.write(f"The exit status tells how it ended.\n\n{EXAMPLES}\n")
-        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         for section in SECTIONS:
             formatter.write(f"\n{section}:\n")
-            for option in options:
-                if getattr(option, "section", OTHER) == section:
-                    record = option.get_help_record(ctx)
-                    assert record is not None  # the table hides nothing
-                    # Without the ranges that click adds: the line says them in words.
-                    formatter.write(_help_row(record[0], option.help or ""))
+            for option in TABLE:
+                if option.section == section:
+                    formatter.write(_help_row(synopsis(option), option.help or ""))
+
+
+def synopsis(option: Opt) -> str:
+    """How an option is written: `-m, --model NAME`, `--dry-run[=http|curl]`."""
+    flags = ", ".join(filter(None, (option.short, option.long)))
+    if option.is_flag:
+        return flags
+    choices = getattr(option.type, "choices", ())
+    value = option.metavar or "|".join(choices)
+    return f"{flags}[={value}]" if option.bare else f"{flags} {value}"
 
 
 def _help_row(flags: str, text: str, column: int = 27, width: int = 79) -> str:
@@ -52,26 +61,24 @@ def _help_row(flags: str, text: str, column: int = 27, width: int = 79) -> str:
 
 
 def build() -> Command:
-    """The click command made from the table; its callback returns what `run` needs."""
-    params: list[click.Parameter] = [
-        click.Argument(["prompt"], nargs=-1, metavar="[PROMPT]..."),
-        *TABLE,
-        Opt(
-            "--version",
-            section=OTHER,
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_version,
-            help="Print the version and exit.",
-        ),
-    ]
+    """The click command made from the table; it returns the parameters."""
+    for option in TABLE:
+        if option.long in ("--help", "--version"):
+            option.is_eager = True
+            option.expose_value = False
+            option.callback = _help if option.long == "--help" else _version
     return Command(
         "stream",
-        params=params,
+        params=[click.Argument(["prompt"], nargs=-1, metavar="[PROMPT]..."), *TABLE],
         callback=lambda **params: params,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 79},
+        add_help_option=False,
     )
+
+
+def _help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(ctx.get_help())
+        ctx.exit()
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

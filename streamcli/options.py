@@ -16,17 +16,54 @@ PROMPT = "The prompt"
 MODEL = "Choosing the model"
 OUTPUT = "Output"
 NETWORK = "Network"
+INSPECT = "Inspecting"
 OTHER = "Other"
-SECTIONS = (PROMPT, MODEL, OUTPUT, NETWORK, OTHER)
+SECTIONS = (PROMPT, MODEL, OUTPUT, NETWORK, INSPECT, OTHER)
+
+# What an option's value is, for completions; choices complete themselves.
+FILE = "file"
+PROVIDER = "provider"  # a row's name
+MODEL_NAME = "model"  # PROVIDER:..., or an alias
 
 
 class Opt(click.Option):
-    """A click option that knows its section of the manual and its longer text."""
+    """A click option that also knows what the documents need.
 
-    def __init__(self, *flags: str, section: str, details: str = "", **kwargs: Any) -> None:
+    `section` is its heading, `details` what the manual says beyond `help`, `value` what
+    completions offer (FILE, PROVIDER, MODEL_NAME or ""). `env`: STREAM_<OPTION> sets it too;
+    `config`: so does [defaults] in the configuration. A `look` set there holds on a terminal only:
+    a configuration never changes what a script's pipe carries. An option with `bare` may stand
+    without its value, which it takes only with `=`: then it never eats the prompt.
+    """
+
+    def __init__(
+        self,
+        *flags: str,
+        section: str,
+        details: str = "",
+        value: str = "",
+        env: bool = True,
+        config: bool = True,
+        look: bool = False,
+        bare: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(flags, **kwargs)
         self.section = section
         self.details = details
+        self.value = value
+        self.config = config
+        self.look = look
+        self.bare = bare
+        self.long = next(flag for flag in self.opts if flag.startswith("--"))
+        self.short = next((flag for flag in self.opts if not flag.startswith("--")), "")
+        if env:
+            self.envvar = "STREAM_" + self.long[2:].replace("-", "_").upper()
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """One variable is one value: click would split repeatable ones at blanks."""
+        value = self.resolve_envvar_value(ctx)
+        return (value,) if value is not None and self.multiple else value
 
 
 class Number(click.FloatRange):
@@ -98,6 +135,9 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-f",
         "--file",
+        value=FILE,
+        env=False,
+        config=False,
         section=PROMPT,
         metavar="FILE",
         help="Read the prompt from FILE; arguments follow it.",
@@ -107,6 +147,7 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-n",
         "--no-stdin",
+        config=False,
         section=PROMPT,
         is_flag=True,
         help="Never read stdin (for 'while read' loops).",
@@ -116,6 +157,8 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-I",
         "--replace",
+        env=False,
+        config=False,
         section=PROMPT,
         metavar="REPL",
         help="Put stdin where REPL stands in the arguments.",
@@ -125,6 +168,7 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-m",
         "--model",
+        value=MODEL_NAME,
         section=MODEL,
         multiple=True,
         metavar="[PROVIDER:]MODEL",
@@ -135,9 +179,10 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-p",
         "--provider",
+        value=PROVIDER,
         section=MODEL,
         metavar="NAME",
-        help="The provider; --model then is its model's whole name.",
+        help="The provider; --model is then all model.",
     ),
     Opt(
         "-s",
@@ -203,6 +248,7 @@ TABLE: tuple[Opt, ...] = (
     # Output
     Opt(
         "--format",
+        config=False,
         section=OUTPUT,
         type=click.Choice(FORMATS),
         default="text",
@@ -210,10 +256,29 @@ TABLE: tuple[Opt, ...] = (
         details="text: the raw deltas, nothing added. jsonl: a record for each delta as it comes, "
         "and an end record. json: one end record with the whole text in it.",
     ),
-    Opt("--jsonl", "format", section=OUTPUT, flag_value="jsonl", help="Short for --format jsonl."),
-    Opt("--json", "format", section=OUTPUT, flag_value="json", help="Short for --format json."),
+    Opt(
+        "--jsonl",
+        "format",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        flag_value="jsonl",
+        help="Short for --format jsonl.",
+    ),
+    Opt(
+        "--json",
+        "format",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        flag_value="json",
+        help="Short for --format json.",
+    ),
     Opt(
         "--events",
+        value=FILE,
+        env=False,
+        config=False,
         section=OUTPUT,
         metavar="FILE|FD",
         help="Records to FILE (appended) or FD, beside the text.",
@@ -221,6 +286,9 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-O",
         "--output",
+        value=FILE,
+        env=False,
+        config=False,
         section=OUTPUT,
         metavar="FILE",
         help="The text into FILE, which appears only on exit 0.",
@@ -229,6 +297,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--reasoning",
+        look=True,
         section=OUTPUT,
         type=click.Choice(REASONING),
         help="Where the model's reasoning goes.",
@@ -238,6 +307,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--sanitize",
+        look=True,
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",
@@ -250,13 +320,14 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         type=Names(ACCEPTABLE),
         metavar="VERDICT,...",
-        help="Exit 0 for these verdicts too (length, truncated, ...).",
+        help="Exit 0 for these verdicts too, like length.",
         details=f"Any of {', '.join(ACCEPTABLE)}. The record's status still tells the truth.",
     ),
     Opt("-u", "--usage", section=OUTPUT, is_flag=True, help="Token counts on stderr at the end."),
     Opt("--stats", section=OUTPUT, is_flag=True, help="Timings on stderr at the end."),
     Opt(
         "--color",
+        look=True,
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",
@@ -269,11 +340,12 @@ TABLE: tuple[Opt, ...] = (
         "--debug",
         section=OUTPUT,
         is_flag=True,
-        help="Requests and replies on stderr, and tracebacks; no keys.",
+        help="Requests, replies, tracebacks on stderr; no keys.",
     ),
     # Network
     Opt(
         "--base-url",
+        config=False,
         section=NETWORK,
         metavar="URL",
         help="Where the provider's API is.",
@@ -292,6 +364,9 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--key-file",
+        value=FILE,
+        env=False,
+        config=False,
         section=NETWORK,
         metavar="FILE",
         help="Read the key from FILE, not from its variable.",
@@ -320,7 +395,7 @@ TABLE: tuple[Opt, ...] = (
         type=Seconds(),
         default=60.0,
         metavar="SECONDS",
-        help="Between events; keepalives do not count (default: 60).",
+        help="Between events, pings not counted (default: 60).",
         details="Time blocked on stdout or stopped by ^Z does not count either.",
     ),
     Opt(
@@ -328,7 +403,7 @@ TABLE: tuple[Opt, ...] = (
         section=NETWORK,
         type=Seconds(),
         metavar="SECONDS",
-        help="For the whole prompt, retries too (default: no limit).",
+        help="For the whole prompt (default: no limit).",
     ),
     Opt(
         "--max-retries",
@@ -336,7 +411,7 @@ TABLE: tuple[Opt, ...] = (
         type=click.IntRange(min=0),
         default=3,
         metavar="N",
-        help="Try again while nothing was delivered (default: 3).",
+        help="While nothing was delivered (default: 3).",
         details="After a lost or refused connection, 408, 425, 429, 5xx except 501 and 505, or an "
         "overload reported in the stream. The server's x-should-retry decides where it is present.",
     ),
@@ -355,7 +430,7 @@ TABLE: tuple[Opt, ...] = (
         type=Size(),
         default=16 << 20,
         metavar="SIZE",
-        help="Largest event taken, with K, M or G (default: 16M).",
+        help="Largest event, with K, M or G (default: 16M).",
     ),
     Opt(
         "--no-stream",
@@ -365,8 +440,72 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--unix-socket",
+        value=FILE,
         section=NETWORK,
         metavar="PATH",
         help="Connect through this socket instead of TCP.",
+    ),
+    # Inspecting
+    Opt(
+        "--dry-run",
+        section=INSPECT,
+        env=False,
+        config=False,
+        bare="http",
+        type=click.Choice(("http", "curl")),
+        help="Print the request, or a curl command; send nothing.",
+        details="A key is shown as its variable, so the curl command works when pasted.",
+    ),
+    Opt(
+        "--check",
+        section=INSPECT,
+        env=False,
+        config=False,
+        bare="*",
+        value=PROVIDER,
+        metavar="PROVIDER",
+        help="Ask for one token: address, key, time to answer.",
+        details="The provider of --model, or the one named. The exit status is the probe's.",
+    ),
+    Opt(
+        "--list-models",
+        section=INSPECT,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="The provider's models, one a line (or --json).",
+    ),
+    Opt(
+        "--list-providers",
+        section=INSPECT,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Who can be asked, what is set up (or --json).",
+    ),
+    # Other
+    Opt(
+        "--no-config",
+        section=OTHER,
+        config=False,
+        is_flag=True,
+        help="Ignore the configuration file.",
+    ),
+    Opt(
+        "--version",
+        section=OTHER,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Print the version and exit.",
+    ),
+    Opt(
+        "-h",
+        "--help",
+        section=OTHER,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Print this help and exit.",
     ),
 )
