@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 
+from .errors import EXIT_OF_STATUS, Interrupted
+from .terminal import Signals, die_by, hold_standard_fds
+
 
 def main() -> None:
     # Nothing of what the imports make is garbage: collecting it costs a start 5 ms.
     gc.disable()
-    from .errors import Interrupted
-    from .terminal import Signals, die_by, hold_standard_fds
-
     closed = hold_standard_fds()
     signals = Signals()
     try:
@@ -23,23 +23,36 @@ def main() -> None:
         die_by(interrupted.signum)
     except BrokenPipeError:  # only help and version are printed through sys.stdout
         die_by(signal.SIGPIPE)
+    except OSError as error:
+        os.write(2, f"stream: stdout cannot be written: {error.strerror}\n".encode())
+        os._exit(EXIT_OF_STATUS["write"])
+    except Exception as error:
+        if "--debug" in sys.argv:
+            sys.excepthook(type(error), error, error.__traceback__)
+        what = f"{type(error).__name__}: {error}"
+        hint = "run it again with --debug and report what it prints"
+        os.write(2, f"stream: this is a bug in stream: {what}: {hint}\n".encode(errors="replace"))
+        code = 1
     # Everything is written already: tearing the interpreter down would cost 5 ms more.
     os._exit(code)
 
 
-def _run(signals: object, closed: set[int]) -> int:
+def _run(signals: Signals, closed: set[int]) -> int:
     from .cli import parse
 
-    parsed = parse(sys.argv[1:])
-    if isinstance(parsed, int):
+    typed = parse(sys.argv[1:])
+    if isinstance(typed, int):
         sys.stdout.flush()
-        return parsed
-    from .ask import Ask
-
-    words = parsed.pop("prompt")
+        return typed
     gc.freeze()
     gc.enable()
-    return Ask(parsed, words, signals, closed).run()  # type: ignore[arg-type]
+    if any(typed.params[mode] for mode in ("list_providers", "list_models", "check", "dry_run")):
+        from .inspecting import inspect
+
+        return inspect(typed, signals, closed)
+    from .ask import Ask
+
+    return Ask(typed, signals, closed).run()
 
 
 if __name__ == "__main__":

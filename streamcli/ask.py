@@ -6,48 +6,24 @@ import os
 import random
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import Interrupted, StreamError, usage
-from .events import Event, Failed
+from .events import Event, Failed, Retry, Started
 from .sinks import Sink
 from .sinks.out import LineOut, Out
 from .sinks.text import FileSink, TextSink
-from .terminal import Signals, is_terminal, one_line
+from .terminal import Signals, is_terminal
 from .turn import Answer, Outcome, Turn
 from .verdict import Verdict, interrupted, judge
+from .voice import Voice
 
-
-class Voice:
-    """Everything that is not the answer: one line each on stderr, `stream: ` in front."""
-
-    def __init__(self, params: dict[str, Any]) -> None:
-        self._quiet: bool = params["quiet"]
-        self.verbose: bool = params["verbose"] or params["debug"]
-        self.debugging: bool = params["debug"]
-
-    def error(self, message: str, hint: str = "") -> None:
-        """What happened, and what to do; a hint of several lines is shown as it is."""
-        self._write(one_line(message) if "\n" not in message else message, hint)
-
-    def note(self, message: str) -> None:
-        if not self._quiet:
-            self._write(one_line(message))
-
-    def detail(self, message: str) -> None:
-        if self.verbose:
-            self._write(one_line(message))
-
-    def debug(self, message: str) -> None:
-        if self.debugging:
-            self._write(one_line(message, 4000))
-
-    def _write(self, message: str, hint: str = "") -> None:
-        text = f"stream: {message}" + (f": {hint}" if hint else "") + "\n"
-        try:
-            os.write(2, text.encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass  # nobody is there to be told
+if TYPE_CHECKING:
+    from .chat import Chat, HttpRequest, Target
+    from .config import Typed
+    from .local import Engine
+    from .retry import Patience
+    from .settings import Choice
 
 
 class Ask:
@@ -57,24 +33,21 @@ class Ask:
     is always an `end` record. Raises Interrupted once all is written, for the caller to die by.
     """
 
-    def __init__(
-        self,
-        params: dict[str, Any],
-        words: tuple[str, ...],
-        signals: Signals,
-        closed_fds: set[int],
-    ) -> None:
-        self._params = params
-        self._words = words
+    def __init__(self, typed: Typed, signals: Signals, closed_fds: set[int]) -> None:
+        self._typed = typed
+        self._params = params = typed.params
         self._signals = signals
         self._closed = closed_fds
         self._voice = Voice(params)
         self._records = params["format"] != "text" or params["events"] is not None
         self._facts: Any = None
         self._turn: Turn | None = None
-        self._outcome = Outcome()
+        self.outcome = Outcome()
+        self.silent = False  # the answer is for nobody: a probe
         self._began = time.monotonic()
         self._sinks: list[Sink] = []
+        self._choice: Choice | None = None
+        self._engine: Engine | None = None
         self._signum = 0
 
     def run(self) -> int:
@@ -98,6 +71,10 @@ class Ask:
             raise Interrupted(self._signum)
         self._report(verdict)
         return verdict.exit_code
+
+    @property
+    def provider(self) -> str:
+        return self._choice.target.provider if self._choice is not None else ""
 
     # Setting up
 
@@ -127,13 +104,14 @@ class Ask:
             aside = {
                 "aside": Out(2, "stderr"),
                 "dim": self._dim(),
-                "sanitize_aside": is_terminal(2) or params["sanitize"] == "always",
+                "sanitize_aside": params["sanitize"] == "always"
+                or (params["sanitize"] == "auto" and is_terminal(2)),
             }
         if params["output"] is not None:
             self._sinks.append(
                 FileSink(params["output"], reasoning=reasoning, sanitize=sanitize, **aside)
             )
-        elif params["format"] == "text":
+        elif params["format"] == "text" and not self.silent:
             self._sinks.append(
                 TextSink(
                     stdout,
@@ -180,14 +158,17 @@ class Ask:
         from .prompt import gather
 
         params, voice = self._params, self._voice
-        target, model = settings.target_of(params, os.environ)
+        if settings.nothing_chosen(self._typed, os.environ) and is_terminal(2):
+            self._embedded_default()
+        self._choice = choice = settings.choose(self._typed, os.environ)
+        target, model = choice.target, choice.model
         if self._facts is not None:
             self._facts.provider = target.provider
             self._facts.protocol = target.protocol
             self._facts.model = model or None
         prompt = gather(
-            self._words,
-            file=params["file"],
+            self._typed.words,
+            files=params["file"],
             replace=params["replace"],
             no_stdin=params["no_stdin"],
             stdin_closed=0 in self._closed,
@@ -198,6 +179,8 @@ class Ask:
             from .sinks.records import prompt_hash
 
             self._facts.hash = prompt_hash({"provider": target.provider, **chat.canonical()})
+        if target.provider == "local":
+            self._start_engine(chat, target)
 
         from .protocols import get
         from .transport import Http
@@ -209,7 +192,7 @@ class Ask:
             secure=target.base_url.startswith("https:"),
         )
 
-        def open(request: Any, patience: Any) -> Answer:
+        def open(request: HttpRequest, patience: Patience) -> Answer:
             voice.debug(f"> {request.method} {target.hide(request.url)}")
             for name, value in request.headers:
                 voice.debug(f"> {name}: {target.hide(value)}")
@@ -231,12 +214,25 @@ class Ask:
             random=random.random,
             split_think=params["reasoning"] != "raw",
         )
-        self._outcome = self._turn.outcome
+        self.outcome = self._turn.outcome
         return self._turn
 
-    def _tell(self, event: Event) -> None:
-        from .events import Retry, Started
+    def _embedded_default(self) -> None:
+        """Nothing is configured, somebody watches, and engine and weights are there: use them."""
+        from . import local
 
+        if local.available():
+            self._params["model"] = ("local",)
+
+    def _start_engine(self, chat: Chat, target: Target) -> None:
+        from . import local
+
+        self._engine = engine = local.start(
+            chat.model, verbose=self._voice.verbose, note=self._voice.note
+        )
+        target.base_url, target.key = engine.base_url, engine.key
+
+    def _tell(self, event: Event) -> None:
         if isinstance(event, Retry):
             what = event.error.message
             self._voice.note(f"{what}: trying again in {event.delay:.1f} s")
@@ -254,15 +250,23 @@ class Ask:
         if self._turn is not None:
             self._turn.stop(failed)
         else:
-            self._outcome.end = failed
-            self._outcome.t_ms = (time.monotonic() - self._began) * 1000
+            self.outcome.end = failed
+            self.outcome.t_ms = (time.monotonic() - self._began) * 1000
 
     def _close(self) -> Verdict:
         """Closes all sinks, records last: what a text sink meets at its end is in the record."""
+        if self._engine is not None:
+            self._engine.close()
+        if self._choice is not None:
+            from .providers import cost
+
+            row, outcome = self._choice.row, self.outcome
+            if row.prices:
+                outcome.cost = cost(row, self._choice.model, outcome.usage)
         verdict = self._judge()
         for sink in reversed(self._sinks):
             try:
-                sink.close(self._outcome, verdict)
+                sink.close(self.outcome, verdict)
             except (StreamError, Interrupted) as error:
                 if isinstance(error, Interrupted) or verdict.status in ("complete", "length"):
                     self._stop(error)
@@ -270,11 +274,11 @@ class Ask:
         return verdict
 
     def _judge(self) -> Verdict:
-        end = self._outcome.end
+        end = self.outcome.end
         assert end is not None
         verdict = judge(
             end,
-            refusal=self._outcome.refusal,
+            refusal=self.outcome.refusal,
             max_tokens=self._params["max_tokens"],
             shows_tools=self._records,
             accept=frozenset(self._params["accept"] or ()),
@@ -284,7 +288,7 @@ class Ask:
         return verdict
 
     def _report(self, verdict: Verdict) -> None:
-        voice, outcome = self._voice, self._outcome
+        voice, outcome = self._voice, self.outcome
         if self._params["usage"]:
             voice.error(_usage_line(outcome))
         if self._params["stats"]:
@@ -292,6 +296,8 @@ class Ask:
         if verdict.message:
             kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""
             if verdict.exit_code == 0:
+                if self.silent:
+                    return
                 voice.note(verdict.message)
             elif verdict.status == "length":
                 voice.error(verdict.message, verdict.hint)
@@ -308,6 +314,8 @@ def _events_fd(where: str) -> int:
             raise usage(f"--events {where}: that file descriptor is not open") from None
         return int(where)
     try:
+        if os.path.exists(where) and not os.path.isfile(where):
+            return os.open(where, os.O_WRONLY | os.O_CLOEXEC)  # a FIFO waits for its reader here
         fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         # The line that a killed run may have left torn is finished, so that ours stand alone.
         size = os.fstat(fd).st_size
@@ -329,6 +337,8 @@ def _usage_line(outcome: Outcome) -> str:
         ("total", usage.total_tokens),
     )
     known = [f"{count} {name}" for name, count in named if count is not None]
+    if outcome.cost is not None:
+        known.append(f"cost {outcome.cost:g}")
     return "tokens: " + (", ".join(known) if known else "the server did not say")
 
 

@@ -14,6 +14,7 @@ class Chat:
 
     __slots__ = (
         "frequency_penalty",
+        "hide_reasoning",
         "max_tokens",
         "messages",
         "model",
@@ -42,6 +43,7 @@ class Chat:
         presence_penalty: float | None = None,
         options: dict[str, Any] | None = None,
         stream: bool = True,
+        hide_reasoning: bool = False,
     ) -> None:
         self.model = model
         self.messages = messages
@@ -55,16 +57,27 @@ class Chat:
         self.presence_penalty = presence_penalty
         self.options = options or {}
         self.stream = stream
+        self.hide_reasoning = hide_reasoning
 
     def canonical(self) -> dict[str, Any]:
         """All that decides the answer, as plain data: what `prompt_hash` is taken of."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "stream"}
+        output = ("stream", "hide_reasoning")
+        return {name: getattr(self, name) for name in self.__slots__ if name not in output}
 
 
 class Target:
     """Where it is asked: one provider's address, key and habits (`quirks`, see providers.Row)."""
 
-    __slots__ = ("base_url", "headers", "key", "protocol", "provider", "quirks", "unix_socket")
+    __slots__ = (
+        "base_url",
+        "headers",
+        "key",
+        "protocol",
+        "provider",
+        "quirks",
+        "secrets",
+        "unix_socket",
+    )
 
     def __init__(
         self,
@@ -76,6 +89,7 @@ class Target:
         headers: tuple[tuple[str, str], ...] = (),
         quirks: dict[str, Any] | None = None,
         unix_socket: str | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self.provider = provider
         self.protocol = protocol
@@ -84,14 +98,11 @@ class Target:
         self.headers = headers
         self.quirks = quirks or {}
         self.unix_socket = unix_socket
+        self.secrets = secrets
 
     def hide(self, text: str) -> str:
-        """`text` without this target's secrets: servers like to repeat the key they refuse."""
-        secrets = [self.key or ""]
-        for name, value in self.headers:
-            if any(word in name.lower() for word in ("auth", "key", "token", "cookie", "secret")):
-                secrets += [value, value.rpartition(" ")[2]]
-        for secret in secrets:
+        """`text` without the key and the `secrets`: servers like to repeat what they refuse."""
+        for secret in (self.key or "", *self.secrets):
             if len(secret) > 3:
                 text = text.replace(secret, "[hidden]")
         return text

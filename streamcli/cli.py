@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
-from .errors import EXIT_OF_STATUS
+from .errors import EXIT_OF_STATUS, StreamError
 from .options import SECTIONS, TABLE, Opt
+
+if TYPE_CHECKING:
+    from .config import Config, Typed
 
 EXAMPLES = """\
   git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."
@@ -17,7 +21,14 @@ EXAMPLES = """\
 
 
 class Command(click.Command):
-    """Grouped help, and a `-` behind `--` that means the character, not stdin."""
+    """Grouped help, values for bare options, the configuration below what is typed.
+
+    A `-` behind `--` means the character, not stdin.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.config: Config | None = None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         at = args.index("--") if "--" in args else len(args)
@@ -28,7 +39,18 @@ class Command(click.Command):
             words = [LITERAL_DASH if word == "-" else word for word in words]
         bare = {option.long: option.bare for option in TABLE if option.bare}
         options = [f"{arg}={bare[arg]}" if arg in bare else arg for arg in options]
+        if not {"--help", "-h", "--version", "--no-config"} & set(options):
+            self._configure(ctx)
         return super().parse_args(ctx, options + words)
+
+    def _configure(self, ctx: click.Context) -> None:
+        path = config_path(os.environ)
+        if os.environ.get("STREAM_NO_CONFIG") or not os.path.exists(path):
+            return
+        from .config import load
+
+        self.config = load(path)
+        ctx.default_map = self.config.defaults
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write("Usage: stream [OPTIONS] [PROMPT]...\n\n")
@@ -49,6 +71,11 @@ def synopsis(option: Opt) -> str:
     choices = getattr(option.type, "choices", ())
     value = option.metavar or "|".join(choices)
     return f"{flags}[={value}]" if option.bare else f"{flags} {value}"
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
+    return os.path.join(base, "stream", "config.toml")
 
 
 def _help_row(flags: str, text: str, column: int = 27, width: int = 79) -> str:
@@ -87,27 +114,50 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-def parse(args: list[str]) -> dict[str, Any] | int:
-    """The options and the prompt's words; or an exit status, when there is nothing more to do."""
+def parse(args: list[str]) -> Typed | int:
+    """What was typed; or an exit status, when there is nothing more to do."""
+    from click.core import ParameterSource
+
+    command = build()
     try:
-        parsed = build().main(args, prog_name="stream", standalone_mode=False)
+        with command.make_context("stream", list(args)) as context:
+            params = dict(context.params)
+            sources = {name: context.get_parameter_source(name) for name in params}
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
-        _usage_error(error)
+        _usage_error(error, args)
         return EXIT_OF_STATUS["usage"]
-    if isinstance(parsed, dict):
-        return parsed
-    return int(parsed or 0)
+    except StreamError as error:  # from the configuration
+        _complain(f"{error.message}: {error.hint}" if error.hint else error.message)
+        return error.exit_code
+    from .config import Config, Typed
+
+    for option in TABLE:
+        name = option.name or ""
+        if option.look and sources[name] is ParameterSource.DEFAULT_MAP and not os.isatty(1):
+            params[name] = option.default  # a configured look holds on a terminal only
+    strong = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    given = {name for name, source in sources.items() if source in strong}
+    return Typed(params, params.pop("prompt"), given, command.config or Config())
 
 
-def _usage_error(error: click.ClickException) -> None:
-    from .terminal import one_line
-
+def _usage_error(error: click.ClickException, args: list[str]) -> None:
     message = error.format_message().rstrip(".")
     near = getattr(error, "possibilities", None)
     if isinstance(error, click.NoSuchOption):
-        message = f"there is no option {error.option_name}"
+        long = {option.long for option in TABLE}
+        one_dash = [arg for arg in args if arg[:2] != "--" and f"-{arg}".partition("=")[0] in long]
+        message = f"there is no option {one_dash[0] if one_dash else error.option_name}"
+        near = [f"-{one_dash[0]}"] if one_dash else near
         if near:
-            message += f": did you mean {' or '.join(sorted(near))}?"
+            message += f": did you mean {' or '.join(sorted(near)[:2])}?"
     else:
         message = message[:1].lower() + message[1:]
-    os.write(2, f"stream: {one_line(message)} (stream --help)\n".encode("utf-8", "replace"))
+    _complain(f"{message} (stream --help)")
+
+
+def _complain(message: str) -> None:
+    from .terminal import one_line
+
+    os.write(2, f"stream: {one_line(message)}\n".encode("utf-8", "replace"))

@@ -130,6 +130,10 @@ class StreamError(Exception):
     def status(self) -> str:
         return STATUS_OF_KIND[self.kind]
 
+    @property
+    def exit_code(self) -> int:
+        return EXIT_OF_STATUS[self.status]
+
 
 def usage(message: str, hint: str = "") -> StreamError:
     """A mistake in options, configuration or input: exit 2."""

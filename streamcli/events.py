@@ -20,13 +20,17 @@ class Event:
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and all(
-            getattr(self, name) == getattr(other, name) for name in self.__slots__
+            getattr(self, name) == getattr(other, name) for name in self._fields()
         )
 
     __hash__ = None  # type: ignore[assignment]
 
+    @classmethod
+    def _fields(cls) -> tuple[str, ...]:
+        return sum((vars(base).get("__slots__", ()) for base in cls.__mro__), ())
+
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields())
         return f"{type(self).__name__}({fields})"
 
 
@@ -68,6 +72,12 @@ class Text(Event):
     def __init__(self, text: str, choice: int = 0) -> None:
         self.text = text
         self.choice = choice
+
+
+class Returned(Text):
+    """Text that was given out as Reasoning before it turned out to be text after all."""
+
+    __slots__ = ()
 
 
 class Reasoning(Event):

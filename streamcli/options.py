@@ -69,6 +69,8 @@ class Opt(click.Option):
 class Number(click.FloatRange):
     """A finite number in a range: nan and inf pass a plain range check."""
 
+    name = "number"
+
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
@@ -139,8 +141,9 @@ TABLE: tuple[Opt, ...] = (
         env=False,
         config=False,
         section=PROMPT,
+        multiple=True,
         metavar="FILE",
-        help="Read the prompt from FILE; arguments follow it.",
+        help="Read the prompt from FILE; repeatable.",
         details="The file's text (one trailing newline dropped) comes first, then stdin, then the "
         "arguments, with a blank line between. '-' is stdin.",
     ),
@@ -209,7 +212,7 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "--max-tokens",
         section=MODEL,
-        type=click.IntRange(min=1),
+        type=click.IntRange(min=1, max=2**63 - 1),
         metavar="N",
         help="Cut the answer at N tokens (exit status 10).",
     ),
@@ -220,7 +223,13 @@ TABLE: tuple[Opt, ...] = (
         metavar="TEXT",
         help="End the answer where TEXT would come; repeatable.",
     ),
-    Opt("--seed", section=MODEL, type=int, metavar="N", help="Seed for repeatable sampling."),
+    Opt(
+        "--seed",
+        section=MODEL,
+        type=click.IntRange(min=-(2**63), max=2**63 - 1),
+        metavar="N",
+        help="Seed for repeatable sampling.",
+    ),
     Opt(
         "--frequency-penalty",
         section=MODEL,
@@ -411,7 +420,7 @@ TABLE: tuple[Opt, ...] = (
         type=click.IntRange(min=0),
         default=3,
         metavar="N",
-        help="While nothing was delivered (default: 3).",
+        help="Retries before anything came (default: 3).",
         details="After a lost or refused connection, 408, 425, 429, 5xx except 501 and 505, or an "
         "overload reported in the stream. The server's x-should-retry decides where it is present.",
     ),

@@ -19,44 +19,47 @@ SILENCE = 3.0  # seconds after which we say that we are waiting for stdin
 def gather(
     words: Sequence[str],
     *,
-    file: str | None,
+    files: Sequence[str],
     replace: str | None,
     no_stdin: bool,
     stdin_closed: bool,
     note: Callable[[str], None],
     stdin: int = 0,
 ) -> str:
-    """The whole prompt; usage errors for what cannot be one. Reads `file` and `stdin`."""
+    """The whole prompt; usage errors for what cannot be one. Reads `files` and `stdin`."""
     dashes = words.count("-")
-    if dashes > 1:
-        raise usage("'-' stands twice among the arguments: stdin can be put in one place only")
-    if dashes and no_stdin:
-        raise usage("'-' asks for stdin and -n forbids it")
+    readers = dashes + list(files).count("-") + (replace is not None)
+    if dashes + list(files).count("-") > 1:
+        raise usage("stdin can be put in one place only, and '-' stands twice")
+    if readers and no_stdin:
+        raise usage("-n forbids to read stdin, and '-' or -I asks for it")
+    if replace == "":
+        raise usage("-I needs a text to replace", "-I {}")
     words = [arguments_text(word) for word in words]
     piped = None
-    if dashes or not (no_stdin or stdin_closed or file == "-") and _is_input(stdin):
+    if dashes or ("-" not in files and not no_stdin and not stdin_closed and _is_input(stdin)):
         if words and not dashes:
             _warn_shared(stdin, note)
         piped = _without_newline(decode(_read(stdin, note), "stdin"))
     pieces: list[str] = []
-    if file is not None:
+    for file in files:
         data = _read(stdin, note) if file == "-" else _read_file(file)
         pieces.append(_without_newline(decode(data, "stdin" if file == "-" else file)))
+    plain = [word.replace(LITERAL_DASH, "-") for word in words]
     if replace is not None:
         if piped is None:
             raise usage(f"-I {replace} puts stdin into the arguments, and there is no stdin")
-        if not any(replace in word for word in words):
+        if not any(replace in word for word in plain):
             raise usage(f"-I {replace}: '{replace}' does not stand in the arguments")
-        pieces.append(" ".join(words).replace(replace, piped))
+        pieces.append(" ".join(plain).replace(replace, piped))
     elif dashes:
         at = words.index("-")
-        pieces += [" ".join(words[:at]), piped or "", " ".join(words[at + 1 :])]
+        pieces += [" ".join(plain[:at]), piped or "", " ".join(plain[at + 1 :])]
     else:
-        pieces += [piped or "", " ".join(words)]
-    pieces = [piece.replace(LITERAL_DASH, "-") for piece in pieces if piece]
-    if not words and file is None and piped is None:
+        pieces += [piped or "", " ".join(plain)]
+    if not words and not files and piped is None:
         raise usage("no prompt", 'stream "PROMPT", or pipe text into it (stream --help)')
-    prompt = "\n\n".join(pieces)
+    prompt = "\n\n".join(filter(None, pieces))
     if not prompt.strip():
         raise usage("the prompt is empty", 'stream "PROMPT", or pipe text into it')
     return prompt
@@ -104,7 +107,14 @@ def _read(fd: int, note: Callable[[str], None]) -> bytes:
         if not is_terminal(fd) and not select.select([fd], [], [], SILENCE)[0]:
             note("waiting for stdin (-n would not read it)")
         pieces = []
-        while piece := os.read(fd, 1 << 16):
+        while True:
+            try:
+                piece = os.read(fd, 1 << 16)
+            except BlockingIOError:  # somebody made our stdin non-blocking
+                select.select([fd], [], [])
+                continue
+            if not piece:
+                break
             pieces.append(piece)
     except OSError as error:
         raise usage(f"stdin cannot be read: {(error.strerror or str(error)).lower()}") from error

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from .errors import usage
+from .events import Usage
 
 
 class Row:
     """One provider.
 
     `key_vars` and `base_vars` are the vendor's usual variables, the first one set wins; a row
-    without `needs_key` works without. `quirks` are habits of its server, as data: `max_tokens`
-    and `seed` name its body fields, `stream_options` is sent while streaming, `any_model` says
-    that the model may be left out.
+    without `needs_key` works without. `root` is added to an address from `base_vars` that has no
+    path. `can` lists what its models and server are able to do beyond streaming text.
+
+    `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
+    `stream_options` is sent while streaming, `any_model` says that the model may be left out,
+    `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
+    the reasoning, `think` "anywhere" that its text holds several <think> blocks.
+
+    `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
 
-    __slots__ = ("base_url", "base_vars", "key_vars", "name", "needs_key", "protocol", "quirks")
+    __slots__ = (
+        "base_url",
+        "base_vars",
+        "can",
+        "defaults",
+        "headers",
+        "key_cmd",
+        "key_vars",
+        "name",
+        "needs_key",
+        "prices",
+        "protocol",
+        "quirks",
+        "root",
+    )
 
     def __init__(
         self,
@@ -29,6 +49,8 @@ class Row:
         key_vars: tuple[str, ...] = (),
         base_vars: tuple[str, ...] = (),
         needs_key: bool = True,
+        root: str = "",
+        can: tuple[str, ...] = ("tools", "reasoning", "schema"),
         **quirks: Any,
     ) -> None:
         self.name = name
@@ -37,68 +59,141 @@ class Row:
         self.key_vars = key_vars
         self.base_vars = base_vars
         self.needs_key = needs_key
+        self.root = root
+        self.can = can
         self.quirks = quirks
+        self.key_cmd: tuple[str, ...] = ()
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.defaults: dict[str, Any] = {}
+        self.prices: dict[str, dict[str, float]] = {}
 
     def base_from(self, environ: Mapping[str, str]) -> str:
         for name in self.base_vars:
             if value := environ.get(name, "").strip():
-                return ollama_base(value) if name == "OLLAMA_HOST" else value
+                if name == "OLLAMA_HOST":
+                    return ollama_base(value)
+                bare = self.root and value.rstrip("/").count("/") == 2
+                return value.rstrip("/") + self.root if bare else value
         return self.base_url
 
-    def key_from(self, environ: Mapping[str, str]) -> str | None:
+    def key_from(self, environ: Mapping[str, str]) -> tuple[str, str]:
+        """(key, variable): the first variable that is set; ("", "") if none is."""
         for name in self.key_vars:
             if value := environ.get(name, "").strip():
-                return value
+                return value, name
+        return "", ""
+
+
+def cost(row: Row, model: str, usage: Usage) -> float | None:
+    """The price of `usage` by the user's price table, per million tokens; None if unknown."""
+    price = row.prices.get(model)
+    if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
+    cached = usage.cache_read_tokens or 0 if "cache_read" in price else 0
+    total = (usage.input_tokens - cached) * price.get("input", 0.0)
+    total += cached * price.get("cache_read", 0.0)
+    total += usage.output_tokens * price.get("output", 0.0)
+    return round(total / 1e6, 9)
 
 
 _USAGE = {"include_usage": True}
+_ALL = ("tools", "attachments", "reasoning", "schema")
+
+
+def _hosted(name: str, base_url: str, var: str, **more: Any) -> Row:
+    """A vendor's Chat Completions with the variables everybody calls by the same scheme."""
+    stem = var.removesuffix("_API_KEY")
+    return Row(
+        name,
+        "openai-chat",
+        base_url,
+        key_vars=(var,),
+        base_vars=(f"{stem}_BASE_URL", f"{stem}_API_BASE"),
+        **more,
+    )
+
+
+def _on_this_machine(name: str, port: int, key_var: str, *base_vars: str, **more: Any) -> Row:
+    return Row(
+        name,
+        "openai-chat",
+        f"http://127.0.0.1:{port}/v1",
+        key_vars=(key_var,),
+        base_vars=base_vars,
+        needs_key=False,
+        root="/v1",
+        can=("tools", "attachments", "reasoning", "schema"),
+        stream_options=_USAGE,
+        **more,
+    )
+
 
 ROWS = (
-    Row(
+    _hosted(
         "openai",
-        "openai-chat",
         "https://api.openai.com/v1",
-        key_vars=("OPENAI_API_KEY",),
-        base_vars=("OPENAI_BASE_URL",),
+        "OPENAI_API_KEY",
+        can=_ALL,
         max_tokens="max_completion_tokens",  # reasoning models refuse max_tokens
         # Obfuscation pads each chunk with noise against traffic analysis, and doubles the bytes.
         stream_options={**_USAGE, "include_obfuscation": False},
     ),
     Row(
-        "ollama",
+        "azure",
         "openai-chat",
-        "http://127.0.0.1:11434/v1",
-        key_vars=("OLLAMA_API_KEY",),
-        base_vars=("OLLAMA_HOST",),
-        needs_key=False,
+        "",  # every resource has its own: AZURE_OPENAI_ENDPOINT
+        key_vars=("AZURE_OPENAI_API_KEY",),
+        base_vars=("AZURE_OPENAI_ENDPOINT",),
+        root="/openai/v1",
+        can=_ALL,
+        key_header="api-key",
+        max_tokens="max_completion_tokens",
         stream_options=_USAGE,
     ),
-    Row(
-        "lmstudio",
-        "openai-chat",
-        "http://127.0.0.1:1234/v1",
-        key_vars=("LM_STUDIO_API_KEY",),
-        base_vars=("LM_STUDIO_API_BASE",),
-        needs_key=False,
+    _hosted(
+        "openrouter",
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+        can=_ALL,
         stream_options=_USAGE,
     ),
-    Row(
-        "vllm",
-        "openai-chat",
-        "http://127.0.0.1:8000/v1",
-        key_vars=("VLLM_API_KEY",),
-        base_vars=("VLLM_BASE_URL",),
-        needs_key=False,
-        stream_options=_USAGE,
+    _hosted(
+        "groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", max_tokens="max_completion_tokens"
     ),
+    _hosted("deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY", stream_options=_USAGE),
+    # Mistral knows no stream_options and sends usage anyway; its seed has another name.
+    _hosted(
+        "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", can=_ALL, seed="random_seed"
+    ),
+    _hosted("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    _hosted("xai", "https://api.x.ai/v1", "XAI_API_KEY", can=_ALL, stream_options=_USAGE),
+    _hosted(
+        "perplexity",
+        "https://api.perplexity.ai",
+        "PERPLEXITY_API_KEY",
+        can=("reasoning", "schema"),
+    ),
+    _hosted("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    _hosted(
+        "helpingai",
+        "https://api.helpingai.co/v1",
+        "HAI_API_KEY",
+        can=("tools", "reasoning"),
+        think="anywhere",
+        hide_field="hideThink",
+    ),
+    _hosted("machinefi", "https://ai.machinefi.com/v1", "MACHINEFI_API_KEY", can=()),
+    _on_this_machine("ollama", 11434, "OLLAMA_API_KEY", "OLLAMA_HOST"),
+    _on_this_machine("lmstudio", 1234, "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"),
+    _on_this_machine("vllm", 8000, "VLLM_API_KEY", "VLLM_BASE_URL"),
+    _on_this_machine("llamacpp", 8080, "LLAMA_API_KEY", "LLAMACPP_BASE_URL", any_model=True),
+    # The engine that the run itself starts (local.py) gives address and key.
     Row(
-        "llamacpp",
+        "local",
         "openai-chat",
-        "http://127.0.0.1:8080/v1",
-        key_vars=("LLAMA_API_KEY",),
-        base_vars=("LLAMACPP_BASE_URL",),
+        "",
         needs_key=False,
+        can=("schema",),
         any_model=True,
         stream_options=_USAGE,
     ),
@@ -107,15 +202,17 @@ ROWS = (
 BY_NAME = {row.name: row for row in ROWS}
 
 
-def row_of(name: str) -> Row:
+def row_of(name: str, rows: Mapping[str, Row]) -> Row:
     """The row of that name; a usage error with the nearest names if there is none."""
-    if row := BY_NAME.get(name):
+    if row := rows.get(name):
         return row
-    near = get_close_matches(name, BY_NAME, n=3, cutoff=0.5)
-    hint = " or ".join(f"'{other}'" for other in near) if near else ", ".join(BY_NAME)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, rows, n=3, cutoff=0.5)
+    hint = " or ".join(f"'{other}'" for other in near) if near else ", ".join(rows)
     raise usage(
         f"no provider is called '{name}'",
-        f"did you mean {hint}?" if near else f"there are {hint}",
+        f"did you mean {hint}? (stream --list-providers)" if near else f"there are {hint}",
     )
 
 

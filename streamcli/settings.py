@@ -1,111 +1,152 @@
-"""From what was typed and the environment to what will be done: one Settings, validated."""
+"""From what was typed, the environment and the configuration to what will be asked, and whom."""
 
 from __future__ import annotations
 
-import os
-import stat
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from . import keys
 from .chat import Chat, Target
-from .errors import StreamError, usage
+from .config import Typed
+from .errors import usage
 from .prompt import arguments_text, decode, unreadable
-from .providers import BY_NAME, Row, row_of
+from .providers import Row, row_of
 from .turn import Limits
 
-_NO_MODEL = """no model chosen. Any of these would do:
-  stream -p llamacpp "..."          a llama.cpp server on this machine (llama-server -m MODEL.gguf)
-  stream -m ollama:MODEL "..."      an Ollama server on this machine
-  stream -m openai:MODEL "..."      {openai}"""
+_ADDRESS = re.compile(r"https?://([^/@]*@)?([^/:@\[\]]+|\[[0-9a-fA-F:.]+\])(:\d+)?([/?].*)?$")
+
+_NO_MODEL = """
+  stream -m local "..."             a small model on this machine (pip install 'streamcli[local]')
+  stream -m {provider}:MODEL "..."{gap}{why}
+  stream --list-providers           what else there is"""
 
 
-def target_of(params: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Target, str]:
-    """(target, model): who is asked, with key and address, and for which model."""
-    row, model = _row_and_model(params, environ)
-    base_url = params["base_url"] or row.base_from(environ)
-    if "://" not in base_url:
-        raise usage(f"--base-url {base_url}: no http:// or https://", "write the whole address")
-    key = _key(row, params, environ)
-    headers = tuple(_headers(params["header"]))
+class Choice:
+    """Who is asked for what: the row, the model, and the target with its key.
+
+    `key_source` is shell syntax that gives the key, for people to read.
+    """
+
+    __slots__ = ("key_source", "model", "row", "target")
+
+    def __init__(self, row: Row, model: str, target: Target, key_source: str) -> None:
+        self.row = row
+        self.model = model
+        self.target = target
+        self.key_source = key_source
+
+
+def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -> Choice:
+    """Resolves provider, model, address, headers and key; the provider's defaults take effect.
+
+    Without `with_key` the key is its own source ($VARIABLE), for showing a request.
+    """
+    params = typed.params
+    row, model = _row_and_model(typed, environ)
+    for name, value in row.defaults.items():
+        if name not in typed.given and name not in ("model", "provider"):
+            params[name] = value
+    base_url = params["base_url"]
+    if base_url is None:
+        base_url = row.base_from(environ)
+        if not base_url and row.base_vars:
+            hint = f"set {' or '.join(row.base_vars)}, or --base-url"
+            raise usage(f"no address for {row.name}", hint)
+    if row.name != "local" and not _ADDRESS.match(base_url):
+        raise usage(f"'{base_url}' is no address", "write it whole: http(s)://HOST[:PORT]/PATH")
+    headers = (*row.headers, *_headers(params["header"]))
+    secrets = (*_secrets_of_headers(headers, params["header"]), *_secrets_of_url(base_url))
+    if with_key:
+        key, key_source = keys.find(row, params["key_file"], environ)
+    else:
+        key = key_source = _key_source(row, params["key_file"], environ)
+    given = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in headers)
+    if with_key and row.needs_key and key is None and not given:
+        raise keys.missing(row)
     target = Target(
         row.name,
         row.protocol,
         base_url,
-        key=key,
+        key=None if given else key or None,
         headers=headers,
-        quirks=row.quirks,
+        quirks=dict(row.quirks),
         unix_socket=params["unix_socket"],
+        secrets=secrets,
     )
-    given = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in headers)
-    if row.needs_key and key is None and not given:
-        raise StreamError(
-            "no_key",
-            f"no key for {row.name}",
-            f"set {row.key_vars[0]}, or name a file with --key-file",
-        )
-    return target, model
+    return Choice(row, model, target, key_source)
 
 
-def _row_and_model(params: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Row, str]:
-    models = params["model"]
+def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str]) -> str:
+    """The source alone: nothing is run and no file is opened."""
+    if key_file is None and not row.key_from(environ)[0]:
+        return keys.source(row)
+    return keys.find(row, key_file, environ)[1]
+
+
+def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
+    params, rows, aliases = typed.params, typed.config.rows, typed.config.aliases
+    models, name = params["model"], params["provider"]
     if len(models) > 1:
         raise usage("--model is given twice", "one model a run")
+    if name and "provider" in typed.given and "model" not in typed.given:
+        models = ()  # the configuration's model is another provider's
     model = arguments_text(models[0]) if models else ""
-    name = params["provider"]
-    if name:
-        row = row_of(name)
-    else:
+    if "provider" not in typed.given or not name:
+        model = aliases.get(model, model)
         prefix, colon, rest = model.partition(":")
-        if colon and prefix in BY_NAME:
-            row, model = BY_NAME[prefix], rest
-        elif params["base_url"]:
-            row = BY_NAME["vllm"]  # the plainest Chat Completions server
-            row = Row("custom", row.protocol, "", needs_key=False, any_model=True, **row.quirks)
-        elif not model:
-            has_key = "OPENAI_API_KEY" in environ
-            raise usage(
-                _NO_MODEL.format(
-                    openai="OPENAI_API_KEY is set" if has_key else "with OPENAI_API_KEY set"
-                )
-            )
-        elif colon:
-            row = row_of(prefix)  # raises, with the nearest names
-        else:
-            raise usage(
-                f"no provider for the model '{model}'",
-                f"-m PROVIDER:{model}, with one of {', '.join(BY_NAME)}",
-            )
+        if colon and prefix in rows:
+            return _with_model(rows[prefix], rest)
+        if model == "local":
+            return rows["local"], ""
+        if not name and params["base_url"] is not None:
+            # The plainest Chat Completions server; no key of anybody else's is sent to it.
+            quirks = rows["vllm"].quirks
+            return Row("custom", "openai-chat", "", needs_key=False, **quirks), model
+        if not name and colon:
+            row_of(prefix, rows)  # raises, with the nearest names
+    if name:
+        return _with_model(row_of(name, rows), model)
+    if not model:
+        raise usage("no model chosen. Any of these would do", _ways_to_go_on(rows, environ))
+    raise usage(
+        f"no provider for the model '{model}'", f"-m PROVIDER:{model} (stream --list-providers)"
+    )
+
+
+def _with_model(row: Row, model: str) -> tuple[Row, str]:
+    if not model and (defaults := row.defaults.get("model")):
+        model = defaults[0].removeprefix(f"{row.name}:")
     if not model and not row.quirks.get("any_model"):
         raise usage(f"no model for {row.name}", f"-m {row.name}:MODEL")
     return row, model
 
 
-def _key(row: Row, params: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
-    path = params["key_file"]
-    if path is None:
-        key = row.key_from(environ)
-        where = "the key's variable"
+def _ways_to_go_on(rows: Mapping[str, Row], environ: Mapping[str, str]) -> str:
+    """The three shortest ways to go on: with the provider whose key is there, if one is."""
+    for row in rows.values():
+        _, variable = row.key_from(environ)
+        if variable:
+            provider = row.name
+            why = f"{variable} is set; STREAM_MODEL={provider}:MODEL makes it the default"
+            break
     else:
-        key, where = decode(private_file(path), path).strip(), path
-        if not key:
-            raise usage(f"{path} holds no key")
-    if key is not None and not (key.isascii() and key.isprintable()):
-        raise usage(f"{where} holds what no key has: a line break, or a character beyond ASCII")
-    return key
+        provider, why = "openai", "with OPENAI_API_KEY set"
+    gap = " " * max(2, 12 - len(provider))  # as wide as the lines around it
+    return _NO_MODEL.format(provider=provider, gap=gap, why=why)
 
 
-def private_file(path: str) -> bytes:
-    """The bytes of a file that nobody else may read or write; a pipe (<(...)) is fine too."""
-    try:
-        with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if stat.S_ISREG(mode) and mode & 0o077:
-                raise usage(f"others may read or write {path}", f"chmod 600 {path}")
-            return file.read(1 << 16)
-    except OSError as error:
-        raise unreadable(path, error) from error
+def nothing_chosen(typed: Typed, environ: Mapping[str, str]) -> bool:
+    """No model, provider, address or key anywhere: the embedded default may step in."""
+    params = typed.params
+    return not (
+        params["model"]
+        or params["provider"]
+        or params["base_url"] is not None
+        or any(row.key_from(environ)[0] for row in typed.config.rows.values())
+    )
 
 
 def _headers(given: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -127,6 +168,31 @@ def _headers(given: tuple[str, ...]) -> list[tuple[str, str]]:
             raise usage(f"{where}: the value of {name} holds a character no header can carry")
         headers.append((name, value))
     return headers
+
+
+def _secrets_of_headers(headers: tuple[tuple[str, str], ...], given: tuple[str, ...]) -> list[str]:
+    """Values that nobody may see: by their names, and all that came from a file."""
+    words = ("auth", "key", "token", "cookie", "secret")
+    typed = {value for item in given if not item.startswith("@") for value in item.split(":", 1)}
+    typed = {value.strip() for value in typed}
+    secrets = []
+    for name, value in headers:
+        if value not in typed or any(word in name.lower() for word in words):
+            secrets += [value, value.rpartition(" ")[2]]
+    return secrets
+
+
+def _secrets_of_url(url: str) -> list[str]:
+    """The password of user:password@host, its encoded form, and the values of a query."""
+    secrets = []
+    rest, _, query = url.partition("?")
+    secrets += [field.partition("=")[2] for field in query.split("&")]
+    userinfo, at, _ = rest.partition("://")[2].partition("/")[0].rpartition("@")
+    if at:
+        from base64 import b64encode
+
+        secrets += [userinfo.partition(":")[2], b64encode(userinfo.encode()).decode()]
+    return secrets
 
 
 def _file(path: str) -> bytes:
@@ -159,6 +225,7 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
         presence_penalty=params["presence_penalty"],
         options=options_of(params["option"]),
         stream=not params["no_stream"],
+        hide_reasoning=params["reasoning"] == "hide",
     )
 
 

@@ -1,13 +1,13 @@
-"""Splits an inline `<think>` block out of the text, as it streams and at any cut. Pure.
+"""Splits inline `<think>` blocks out of the text, as it streams and at any cut. Pure.
 
-Only a block that opens the answer counts: later tags are text (a model may write about them). A
-block that never closes was text after all, and is given back as such at the end. Line breaks
-right behind the closing tag belong to the block.
+As a rule only a block that opens the answer counts: later tags are text (a model may write about
+them). Some servers send several, `anywhere`. A block that never closes was text after all, and is
+given back as such at the end. Line breaks right behind a closing tag belong to the block.
 """
 
 from __future__ import annotations
 
-from .events import Event, Failed, Finished, Reasoning, Text
+from .events import Event, Failed, Finished, Reasoning, Returned, Text
 
 OPEN = "<think>"
 CLOSE = "</think>"
@@ -16,8 +16,9 @@ CLOSE = "</think>"
 class Splitter:
     """Maps the events of one attempt; `done` once nothing is left to split."""
 
-    def __init__(self) -> None:
+    def __init__(self, anywhere: bool = False) -> None:
         self.done = False
+        self._anywhere = anywhere
         self._held = ""  # text that may yet turn out to be (part of) a tag
         self._inside = False
         self._after = False  # behind the block, its line breaks are still to come
@@ -43,6 +44,8 @@ class Splitter:
             self._behind(text, out)
         elif self._inside:
             self._within(text, out)
+        elif self._anywhere:
+            self._outside(text, out)
         else:
             start = text.lstrip()
             if start.startswith(OPEN):
@@ -55,14 +58,21 @@ class Splitter:
                 self.done = True
                 out.append(Text(text))
 
+    def _outside(self, text: str, out: list[Event]) -> None:
+        before, opened, rest = text.partition(OPEN)
+        if not opened:
+            before, self._held = _hold(before, OPEN)
+        if before:
+            out.append(Text(before))
+        if opened:
+            self._inside = True
+            self._block.append(OPEN)
+            self._within(rest, out)
+
     def _within(self, text: str, out: list[Event]) -> None:
         thought, closed, rest = text.partition(CLOSE)
         if not closed:
-            for size in range(min(len(CLOSE) - 1, len(text)), 0, -1):
-                if CLOSE.startswith(text[-size:]):
-                    self._held = text[-size:]
-                    thought = text[:-size]
-                    break
+            thought, self._held = _hold(thought, CLOSE)
         if thought:
             self._block.append(thought)
             out.append(Reasoning(thought))
@@ -74,13 +84,28 @@ class Splitter:
 
     def _behind(self, text: str, out: list[Event]) -> None:
         text = text.lstrip("\r\n")
-        if text:
+        if not text:
+            return
+        self._after = False
+        if self._anywhere:
+            self._outside(text, out)
+        else:
             self.done = True
             out.append(Text(text))
 
     def _end(self, event: Event, out: list[Event]) -> None:
         text = "".join(self._block) + self._held
-        if text:
+        if self._block:
+            out.append(Returned(text))
+        elif text:
             out.append(Text(text))
         self.done = True
         out.append(event)
+
+
+def _hold(text: str, tag: str) -> tuple[str, str]:
+    """(text, held): an end of `text` that may be the beginning of `tag` waits for more."""
+    for size in range(min(len(tag) - 1, len(text)), 0, -1):
+        if tag.startswith(text[-size:]):
+            return text[:-size], text[-size:]
+    return text, ""

@@ -27,7 +27,7 @@ import httpx  # noqa: E402
 if sys.modules.get("httpx._main") is None:
     sys.modules.pop("httpx._main", None)
 
-SLICE = 1.0  # a wait is cut into such slices, to tell waiting from being stopped (^Z)
+SLICE = 0.5  # a wait is cut into such slices, to tell waiting from being stopped (^Z)
 REFUSAL_LIMIT = 256 * 1024  # of an error's body, that much is read
 
 
@@ -105,7 +105,7 @@ class Http:
     def open(self, request: HttpRequest, patience: Patience) -> Answer:
         """Sends the request; returns once the response's head is there."""
         self.patience = patience
-        with _errors(request.url):
+        with _errors(request.url, request.unix_socket):
             sent = self._client.build_request(
                 request.method,
                 request.url,
@@ -142,8 +142,10 @@ class Http:
             except httpcore.ReadTimeout:
                 pass
             finally:
-                # A slice that took longer was spent stopped or asleep, not waiting.
-                patience.waited(min(clock() - now, part))
+                took = clock() - now
+                # A slice that took longer was spent stopped or asleep, not waiting; it still
+                # counts a little, or a machine that is always late would wait for ever.
+                patience.waited(took if took < part + 0.1 else part / 10)
 
 
 class _Wire(httpcore.NetworkStream):
@@ -268,7 +270,7 @@ def out_of_time(kind: str) -> StreamError:
 
 
 @contextmanager
-def _errors(url: str = "") -> Iterator[None]:
+def _errors(url: str = "", unix_socket: str | None = None) -> Iterator[None]:
     """Translates httpx's exceptions, once. `url` is where a connection is being made to."""
     try:
         yield
@@ -279,7 +281,7 @@ def _errors(url: str = "") -> Iterator[None]:
             "proxy", f"the proxy refused: {error}", "check the proxy variables"
         ) from error
     except httpx.ConnectError as error:
-        raise _connect_error(error, url) from error
+        raise _connect_error(error, url, unix_socket) from error
     except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
         raise usage(
             f"the request cannot be sent: {error}", "check --base-url and --header"
@@ -293,11 +295,11 @@ def _errors(url: str = "") -> Iterator[None]:
         raise StreamError("lost", f"the connection was lost ({cause})", transient=True) from error
 
 
-def _connect_error(error: httpx.ConnectError, url: str) -> StreamError:
+def _connect_error(error: httpx.ConnectError, url: str, unix_socket: str | None) -> StreamError:
     import socket
     import ssl
 
-    host = httpx.URL(url).netloc.decode()  # without user and password
+    host = unix_socket or httpx.URL(url).netloc.decode()  # without user and password
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message or cause.reason

@@ -19,6 +19,7 @@ from .events import (
     Reasoning,
     Refusal,
     Retry,
+    Returned,
     Started,
     Text,
     ToolCall,
@@ -78,6 +79,7 @@ class Outcome:
         self.usage = Usage()
         self.attempts = 0
         self.chars = 0
+        self.cost: float | None = None
         self.refusal = ""
         self.t_ms = 0.0
         self.meter = Meter()
@@ -192,7 +194,9 @@ class Turn:
 
     def _decode(self, answer: Answer, patience: Patience) -> Iterator[Moment]:
         decoder = self._protocol.Decoder(self._limits.max_event_size)
-        splitter = Splitter() if self._split_think else None
+        splitter = None
+        if self._split_think:
+            splitter = Splitter(anywhere=self._target.quirks.get("think") == "anywhere")
         note = self._note
         broken: Failed | None = None
         try:
@@ -235,7 +239,7 @@ class Turn:
         text = False
         for event in events:
             kind = type(event)
-            if kind is Text:
+            if kind is Text or kind is Returned:
                 deltas += 1
                 text = True
                 if not event.choice:  # type: ignore[attr-defined]

@@ -12,7 +12,6 @@ import random
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -178,7 +177,15 @@ def litellm(folder: Path, models: Mapping[str, Mapping[str, str]]) -> Iterator[R
     sections = {"model_list": rows, "litellm_settings": once, "router_settings": once}
     config.write_text(json.dumps(sections, ensure_ascii=False))  # it takes no \ud83d\ude00
     port = free_port()
-    command = [program, "--config", config, "--host", "127.0.0.1", "--port", str(port)]
+    command: list[str | Path] = [
+        program,
+        "--config",
+        config,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     env = {
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",

@@ -210,7 +210,7 @@ def cut(scenario: str, saw: str = "transport_error") -> Bad:
     return Bad(scenario, 18, "truncated", "Hello wor", saw=frozenset({saw}), missed=markers)
 
 
-def late(scenario: str, clock: str, text: str = "", seconds: str = "0.5") -> Bad:
+def late(scenario: str, clock: str, text: str = "", seconds: str = "0.3") -> Bad:
     name = clock.split("-")[0]
     return Bad(scenario, 28, "timeout", text, options=(f"--{clock}", seconds), says=name)
 
@@ -429,7 +429,7 @@ def test_an_option_out_of_range(
     run = ask_text(server.url("ok"), option, value)
     assert run.result.returncode == 2
     assert_one_line(run.result.stderr)
-    assert option in run.result.stderr
+    assert option in run.result.stderr or value in run.result.stderr
     # These may fail before there is a place for records; what there is must still be right.
     assert [record["status"] for record in of_type(run.records, "end")] in ([], ["usage"])
     assert not server.seen("ok")
@@ -556,7 +556,7 @@ def test_backoff_without_a_hint(server: FaultServer, ask: Ask) -> None:
     ("scenario", "least", "most"),
     [
         ("retry_after_seconds", 1000, 1100),
-        ("retry_after_date", 900, 2100),
+        ("retry_after_date", 900, 1100),
         ("retry_after_date_undated", 900, 2100),
         ("retry_after_ms", 120, 200),
     ],
@@ -575,7 +575,7 @@ def test_the_server_says_how_long(
 
 @pytest.mark.parametrize(
     ("header", "value", "least"),
-    [("retry_after", "1", 1000), ("retry_after", "0.4", 400), ("retry_after_ms", "150.5", 150.5)],
+    [("retry_after", "0.4", 400), ("retry_after_ms", "150.5", 150.5)],
 )
 def test_an_overloaded_server_may_say_it_too(
     server: FaultServer, ask_text: Ask, header: str, value: str, least: float

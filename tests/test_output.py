@@ -4,6 +4,7 @@ The command runs as a real process; terminals are pseudo-terminals in raw mode, 
 reads is what was written. Verdicts and faults have their tests in test_faults.py.
 """
 
+import base64
 import fcntl
 import json
 import os
@@ -28,7 +29,18 @@ from typing import IO, Any, NamedTuple
 
 import pytest
 from conftest import COMMAND, Popen, Result, Stream, eventually, parse_records
-from faultserver import UNICODE_TEXT, Conn, FaultServer, error_body, ok, part
+from faultserver import (
+    UNICODE_TEXT,
+    Conn,
+    FaultServer,
+    delta,
+    error_body,
+    finish,
+    ok,
+    part,
+    sse,
+    usage,
+)
 
 MODEL = ("-m", "vllm:tiny")
 HELLO = "Hello world"
@@ -263,7 +275,7 @@ def read_some(process: subprocess.Popen[bytes], timeout: float = 10) -> bytes:
 # ---- text ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [UNICODE_TEXT, "no newline", "one\n", "\r\n\n", "\0\r \t", ""])
+@pytest.mark.parametrize("text", [UNICODE_TEXT, "\r\n\n", "\0\r \t"])
 def test_a_pipe_gets_the_text_and_nothing_else(server: FaultServer, ask: Ask, text: str) -> None:
     run = ask(answer(server, *text))
     assert (run.returncode, run.text, run.stderr) == (0, text, "")
@@ -375,16 +387,21 @@ def test_a_link_is_followed(ask: Ask, out: Path, tmp_path: Path, old: str | None
 
 
 @pytest.mark.parametrize(
-    ("scenario", "code"), [("cut_fin", 18), ("length", 10), ("status_401", 67), ("empty", 8)]
+    ("scenario", "code", "old"),
+    [
+        ("cut_fin", 18, "old"),
+        ("cut_fin", 18, None),
+        ("length", 10, "old"),
+        ("status_401", 67, "old"),
+        ("empty", 8, None),
+    ],
 )
-@pytest.mark.parametrize("old", ["old", None])
 def test_half_an_answer_is_none(
     ask: Ask, out: Path, scenario: str, code: int, old: str | None
 ) -> None:
     if old:
         (out / "answer").write_text(old)
-    run = ask(scenario, "-O", out / "answer", "--max-retries", "0")
-    assert_refused(run, code)
+    assert_refused(ask(scenario, "-O", out / "answer"), code)
     assert listing(out) == (["answer"] if old else [])
     assert not old or (out / "answer").read_text() == old
 
@@ -399,13 +416,20 @@ def test_an_empty_answer_is_an_empty_file(server: FaultServer, ask: Ask, out: Pa
     assert (out / "answer").read_bytes() == b""
 
 
+def test_a_name_as_long_as_names_may_be(ask: Ask, out: Path) -> None:
+    name = "x" * os.pathconf(out, "PC_NAME_MAX")
+    run = ask("ok", "-O", out / name)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert listing(out) == [name]
+
+
 def test_a_file_may_be_its_own_prompt(ask: Ask, out: Path) -> None:
     (out / "notes").write_text("notes")
     assert ask("ok", "-f", out / "notes", "-O", out / "notes").returncode == 0
     assert (out / "notes").read_text() == HELLO
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_nothing(
     server: FaultServer, popen: Popen, out: Path, signum: signal.Signals
 ) -> None:
@@ -498,9 +522,14 @@ def test_a_file_that_cannot_be_written(
     assert_refused(run, 2 if not path and run.returncode == 2 else 23)
     assert path in run.stderr
     assert not server.requests, "it was known before anything was asked"
-    run = ask("ok", "-O", path, "--jsonl")
-    assert (run.records[-1]["type"], run.records[-1]["exit_code"]) == ("end", run.returncode)
     assert listing(tmp_path) == before
+
+
+def test_the_records_tell_of_a_file_that_cannot_be_written(ask: Ask) -> None:
+    run = ask("ok", "-O", "nowhere/answer", "--jsonl")
+    assert run.returncode == 23
+    (end,) = run.records
+    assert (end["type"], end["status"], end["exit_code"]) == ("end", "write", 23)
 
 
 # ---- records ------------------------------------------------------------------------------------
@@ -635,7 +664,7 @@ def test_events_hold_what_the_text_hides(ask: Ask, tmp_path: Path) -> None:
     assert (text_of(records), text_of(records, "reasoning")) == (HELLO, "let me see")
 
 
-@pytest.mark.parametrize("redirection", ["3> events.jsonl", "3>> events.jsonl", "3>&1 > text"])
+@pytest.mark.parametrize("redirection", ["3> events.jsonl", "3>&1 > text"])
 def test_events_to_a_descriptor(
     server: FaultServer, child_env: dict[str, str], tmp_path: Path, redirection: str
 ) -> None:
@@ -650,7 +679,7 @@ def test_events_to_a_descriptor(
     assert text_of(parse_records(events)) == UNICODE_TEXT
 
 
-@pytest.mark.parametrize("number", ["3", "9", "99999999999999999999"])
+@pytest.mark.parametrize("number", ["3", "99999999999999999999"])
 def test_a_descriptor_that_is_not_open(server: FaultServer, ask: Ask, number: str) -> None:
     run = ask("ok", "--events", number)
     assert_refused(run)
@@ -725,8 +754,6 @@ TAGGED = "<think>let me see</think>Hello world"
     ("option", "scenario", "out", "err"),
     [
         (None, "reasoning", HELLO, ""),
-        (None, "think", HELLO, ""),
-        ("hide", "reasoning", HELLO, ""),
         ("hide", "think", HELLO, ""),
         ("stderr", "reasoning", HELLO, "let me see\n"),
         ("stderr", "think", HELLO, "let me see\n"),
@@ -753,11 +780,49 @@ def test_reasoning_on_a_terminal(on_terminal: OnTerminal, scenario: str) -> None
     assert undimmed(run.err) == "\n"
 
 
+@pytest.mark.parametrize(
+    ("option", "out"),
+    [
+        ("hide", HELLO),
+        ("stdout", f"let me see\n\n{HELLO}"),
+        ("only", "let me see"),
+        ("raw", TAGGED),
+    ],
+)
+def test_reasoning_elsewhere_on_a_terminal(on_terminal: OnTerminal, option: str, out: str) -> None:
+    assert on_terminal("out err", "think", "--reasoning", option) == (0, out + "\n", "")
+
+
 def test_reasoning_and_text_on_one_terminal(on_terminal: OnTerminal) -> None:
     run = on_terminal("same", "reasoning")
     assert dimmed(run.out) == "let me see"
     assert undimmed(run.out) == "\nHello world\n"
     assert run.out.index("Hello") > run.out.index("see")
+
+
+@pytest.mark.parametrize("one_read", [False, True], ids=["apart", "at once"])
+def test_thoughts_between_the_words_on_one_terminal(
+    server: FaultServer, on_terminal: OnTerminal, one_read: bool
+) -> None:
+    """As models with interleaved thinking do; what comes at once keeps its order too."""
+    pieces = [("reasoning_content", "1"), ("content", "2"), ("reasoning_content", "3")]
+    events = [part(**{field: text}) for field, text in [*pieces, ("content", "4")]]
+
+    def play(conn: Conn) -> None:
+        conn.open_with()
+        if one_read:
+            conn.chunk(b"".join(map(sse, events)))
+        else:
+            for event in events:
+                conn.event(event)
+                conn.wait(0.05)
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    run = on_terminal("same", server.script("interleaved", play))
+    assert re.findall(r"\d", re.sub("\x1b\\[\\d*m", "", run.out)) == ["1", "2", "3", "4"]
+    assert dimmed(run.out) == "13"
 
 
 @pytest.mark.parametrize("places", ["out", "err"])
@@ -797,14 +862,12 @@ def test_when_reasoning_is_dimmed(
     ("deltas", "text"),
     [
         (("\n", "<think>", "hm", "</think>", "\n\n", "Hello"), "Hello"),
-        (("<think></think>Hello",), "Hello"),
         (("<think>hm</think>",), ""),
         (("<think>hm", " hm"), "<think>hm hm"),  # unclosed: it was text
         (("<thi", "s> is HTML"), "<this> is HTML"),
         (("<thin",), "<thin"),
         (("Tags: ", "<think>", "a", "</think>"), "Tags: <think>a</think>"),
         (("<think>a</think>b<think>c</think>",), "b<think>c</think>"),
-        (("  indented",), "  indented"),
     ],
 )
 def test_a_think_block_is_split_out_if_it_opens_the_answer(
@@ -840,9 +903,7 @@ HARMFUL = (
     [
         ("err", "auto", False),
         ("err", "always", True),
-        ("err", "never", False),
         ("out", "auto", True),
-        ("out", "always", True),
         ("out", "never", False),
     ],
 )
@@ -931,6 +992,18 @@ def test_stats(ask: Ask) -> None:
     assert re.search(r"TTFT \S+ ms.*\b2 chunks", run.stderr)
 
 
+def test_an_answer_in_one_piece_has_no_rate(server: FaultServer, ask: Ask) -> None:
+    def play(conn: Conn) -> None:
+        conn.head()
+        events = [delta("Hello"), delta(" world"), finish(), usage(), b"[DONE]"]
+        conn.chunk(b"".join(map(sse, events)))
+        conn.end()
+
+    run = ask(server.script("at_once", play), "--stats", "--json")
+    assert run.records[0]["timings"]["tokens_per_second"] is None
+    assert "tokens/s" not in run.stderr
+
+
 def test_usage_and_stats_of_a_failure(ask: Ask) -> None:
     run = ask("length", "-u", "--stats", "--jsonl")
     assert run.returncode == 10
@@ -950,8 +1023,7 @@ def test_quiet_is_about_notes(server: FaultServer, ask: Ask, option: tuple[str, 
     for url in (server.url("odd_reason"), server.script("busy", _busy_once)):
         run = ask(url, *option)
         assert (run.returncode, run.text) == (0, HELLO)
-        assert bool(run.stderr) is not bool(option)
-    assert ask(server.url("length"), "--accept", "length", *option).returncode == 0
+        assert run.stderr == "" if option else assert_one_line(run.stderr) is None
     assert_one_line(ask("cut_fin", *option).stderr)
 
 
@@ -983,30 +1055,23 @@ def key_file(tmp_path: Path) -> Path:
 
 
 def _echo(conn: Conn) -> None:
-    """A server that repeats all it was told, in a header and in its error."""
+    """A server that repeats all it was told, wherever it can."""
     told = " ".join([conn.request.path, *conn.request.headers.values()])
-    conn.reply(400, error_body(f"I heard {told}"), x_echo=told)
+    if conn.attempt == 1:
+        conn.reply(503, error_body(f"busy with {told}"), x_echo=told, retry_after_ms="1")
+    else:
+        conn.head(x_echo=told)
+        conn.event(error_body(f"I heard {told}"))
+        conn.end()
 
 
-def _echo_in_stream(conn: Conn) -> None:
-    conn.head(x_echo=" ".join(conn.request.headers.values()))
-    conn.event(error_body(f"I heard {conn.request.headers}"))
-    conn.end()
-
-
-@pytest.mark.parametrize("play", [_echo, _echo_in_stream, ok])
 @pytest.mark.parametrize(
-    "how", ["variable", "file", "header", "x-api-key", "password", "query", "custom"]
+    "how", ["variable", "file", "header", "x-api-key", "custom", "password", "query"]
 )
 def test_a_key_is_never_shown(
-    server: FaultServer,
-    ask: Ask,
-    tmp_path: Path,
-    key_file: Path,
-    play: Callable[[Conn], None],
-    how: str,
+    server: FaultServer, ask: Ask, tmp_path: Path, key_file: Path, how: str
 ) -> None:
-    url = server.script("nosy", play)
+    url = server.script("nosy", _echo)
     options: tuple[str, ...] = ()
     env = {}
     if how == "variable":
@@ -1026,33 +1091,41 @@ def test_a_key_is_never_shown(
         (tmp_path / "headers").write_text(line + "\n")
         options = ("-H", "@headers")
     run = ask(url, "--debug", "-v", "-u", "--stats", "--events", "events.jsonl", *options, env=env)
-    (asked,) = server.requests
-    sent = f"{asked.path} {asked.headers}"
-    assert KEY in sent or "Basic" in sent
-    assert KEY not in run.stderr
-    assert KEY not in run.text
-    assert KEY not in (tmp_path / "events.jsonl").read_text()
+    assert run.returncode == 15
+    assert "I heard" in run.stderr
+    basic = base64.b64encode(f"user:{KEY}".encode()).decode()
+    for asked in server.requests:
+        assert KEY in f"{asked.path} {asked.headers}" or basic in asked.headers["authorization"]
+    for written in (run.stderr, run.text, (tmp_path / "events.jsonl").read_text()):
+        assert KEY not in written
+        assert basic not in written
 
 
+@pytest.mark.parametrize("broken", [f"{KEY}\nand more", f"{KEY} é", f"{KEY}\x1b[31m"])
 def test_a_broken_key_is_not_shown_either(
-    server: FaultServer, ask: Ask, key_file: Path, tmp_path: Path
+    server: FaultServer, ask: Ask, key_file: Path, broken: str
 ) -> None:
-    for broken in (f"{KEY}\nand more", f"{KEY} é", f"{KEY}\x1b[31m"):
-        for options, env in (((), {"VLLM_API_KEY": broken}), (("--key-file", "key"), {})):
-            key_file.write_text(broken)
-            run = ask("ok", *options, env=env)
-            assert_refused(run)
-            assert KEY not in run.stderr
-    for line in (f"Authorization Bearer {KEY}", f"Authorization: {KEY}é", f"X Y: {KEY}"):
-        (tmp_path / "headers").write_text(line)
-        for header in ("@headers", line):
-            run = ask("ok", "-H", header)
-            assert_refused(run)
-            assert KEY not in run.stderr
+    key_file.write_text(broken)
+    for run in (ask("ok", env={"VLLM_API_KEY": broken}), ask("ok", "--key-file", "key")):
+        assert_refused(run)
+        assert KEY not in run.stderr
     assert not server.requests
 
 
-@pytest.mark.parametrize("bits", [0o644, 0o640, 0o602])
+@pytest.mark.parametrize(
+    "line", [f"Authorization Bearer {KEY}", f"Authorization: {KEY}é", f"X Y: {KEY}"]
+)
+def test_a_broken_header_is_not_shown_either(
+    server: FaultServer, ask: Ask, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "headers").write_text(line)
+    run = ask("ok", "-H", "@headers")
+    assert_refused(run)
+    assert KEY not in run.stderr
+    assert not server.requests
+
+
+@pytest.mark.parametrize("bits", [0o640, 0o602])
 def test_a_key_file_that_others_may_use(
     server: FaultServer, ask: Ask, key_file: Path, bits: int
 ) -> None:
@@ -1064,16 +1137,14 @@ def test_a_key_file_that_others_may_use(
     assert not server.requests
 
 
-@pytest.mark.parametrize("name", ["key", "a\x1b[31m key\nfile"])
-def test_a_complaint_about_a_key_file_is_one_line(ask: Ask, tmp_path: Path, name: str) -> None:
+def test_a_complaint_about_a_key_file_is_one_line(ask: Ask, tmp_path: Path) -> None:
+    name = "a\x1b[31m key\nfile"
     (tmp_path / name).write_text(KEY)
     (tmp_path / name).chmod(0o644)
     assert_refused(ask("ok", "--key-file", name))
 
 
-@pytest.mark.parametrize("bits", [0o600, 0o400])
-def test_a_key_file_of_ones_own(server: FaultServer, ask: Ask, key_file: Path, bits: int) -> None:
-    key_file.chmod(bits)
+def test_a_key_file_of_ones_own(server: FaultServer, ask: Ask, key_file: Path) -> None:
     run = ask("ok", "--key-file", key_file, env={"VLLM_API_KEY": "another"})
     assert run.returncode == 0, run.stderr
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
@@ -1088,7 +1159,7 @@ def test_a_key_from_a_pipe(server: FaultServer, popen: Popen, tmp_path: Path) ->
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-@pytest.mark.parametrize("content", ["", "\n", None])
+@pytest.mark.parametrize("content", ["\n", None])
 def test_a_key_file_without_a_key(
     server: FaultServer, ask: Ask, tmp_path: Path, content: str | None
 ) -> None:
@@ -1115,10 +1186,8 @@ def test_a_key_goes_only_where_it_belongs(server: FaultServer, stream: Stream) -
 @pytest.mark.parametrize(
     ("scenario", "accept", "status", "code"),
     [
-        ("length", "length", "length", 0),
         ("filtered", "filtered", "filtered", 0),
         ("cut_fin", "truncated", "truncated", 0),
-        ("cut_rst", "length,truncated", "truncated", 0),
         ("cut_rst", "length, truncated", "truncated", 0),
         ("length", "truncated", "length", 10),
         ("ok", "length", "complete", 0),
@@ -1134,7 +1203,7 @@ def test_a_verdict_that_is_accepted(
     assert end["complete"] is (status == "complete")
 
 
-@pytest.mark.parametrize("accept", ["usage", "lenght", "network", "length truncated"])
+@pytest.mark.parametrize("accept", ["lenght", "network", "length truncated"])
 def test_a_verdict_that_cannot_be_accepted(server: FaultServer, ask: Ask, accept: str) -> None:
     run = ask("length", "--accept", accept)
     assert_refused(run)
@@ -1196,22 +1265,20 @@ def test_a_number_no_server_could_read(server: FaultServer, ask: Ask, option: st
 @pytest.mark.parametrize(
     ("pairs", "fields"),
     [
-        (["k=40"], {"k": 40}),
         (
-            ["k=1.5", "t=true", "n=null", "e=", "l=[1, 2]"],
-            {"k": 1.5, "t": True, "n": None} | {"e": "", "l": [1, 2]},
+            ["k=40", "f=1.5", "t=true", "n=null", "e=", "l=[1, 2]", "twice=1", "twice=2"],
+            {"k": 40, "f": 1.5, "t": True, "n": None, "e": "", "l": [1, 2], "twice": 2},
         ),
         (
-            ["s=plain text", 's2="quoted"', "s3={oops", "s4=NaN", "s5=a=b"],
-            {"s": "plain text", "s2": "quoted", "s3": "{oops", "s4": "NaN", "s5": "a=b"},
+            ["s=plain text", 's2="quoted"', "s3={oops", "s4=NaN", "s5=a=b", "é=ü"],
+            {"s": "plain text", "s2": "quoted", "s3": "{oops", "s4": "NaN", "s5": "a=b", "é": "ü"},
         ),
         (
             ["a.b.c=1", "a.b.d=low", 'a.e={"f": {"g": 2}}', "a.e.h=3"],
             {"a": {"b": {"c": 1, "d": "low"}, "e": {"f": {"g": 2}, "h": 3}}},
         ),
-        (["k=1", "k=2"], {"k": 2}),
-        (["é=ü", "uni.日=本"], {"é": "ü", "uni": {"日": "本"}}),
     ],
+    ids=["json", "text", "dots"],
 )
 def test_any_field_of_the_body(
     server: FaultServer, ask: Ask, pairs: list[str], fields: dict[str, Any]
@@ -1228,7 +1295,7 @@ def test_an_option_by_hand_wins(server: FaultServer, ask: Ask) -> None:
     assert body_of(server, run) == {**PLAIN, "stream_options": options}
 
 
-@pytest.mark.parametrize("pairs", [["k"], ["=1"], ["a..b=1"], [".a=1"], ["a=1", "a.b=2"]])
+@pytest.mark.parametrize("pairs", [["k"], ["=1"], ["a..b=1"], ["a=1", "a.b=2"]])
 def test_a_field_that_is_none(server: FaultServer, ask: Ask, pairs: list[str]) -> None:
     run = ask("ok", *[word for pair in pairs for word in ("-o", pair)])
     assert_refused(run)
@@ -1266,7 +1333,7 @@ def test_headers(server: FaultServer, ask: Ask, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["nonsense", ": x", "A B: x", "X: a\r\nY: b", "X: é", "X: \x1b", "@nowhere"]
+    "header", ["nonsense", ": x", "A B: x", "X: a\r\nY: b", "X: é", "@nowhere"]
 )
 def test_a_header_that_is_none(server: FaultServer, ask: Ask, header: str) -> None:
     assert_refused(ask("ok", "-H", header))
@@ -1281,7 +1348,6 @@ def test_a_header_that_is_none(server: FaultServer, ask: Ask, header: str) -> No
     [
         ("/ok/v1", "/ok/v1/chat/completions"),
         ("/ok/v1/", "/ok/v1/chat/completions"),
-        ("/ok", "/ok/chat/completions"),
         ("/ok/openai/v1beta", "/ok/openai/v1beta/chat/completions"),
         ("/ok/v1/chat/completions", "/ok/v1/chat/completions"),
         ("/ok/v1/chat/completions/", "/ok/v1/chat/completions"),
@@ -1313,12 +1379,15 @@ def test_the_vendors_own_variable(
     env = {"OPENAI_API_KEY": KEY, variable: server.url("ok")}
     run = stream("-m", f"{model}:tiny", "hi", env=env)
     assert (run.returncode, run.text) == (0, HELLO), run.stderr
-    run = stream("-m", f"{model}:tiny", "--base-url", server.url("unicode"), "hi", env=env)
-    assert run.text == UNICODE_TEXT
+
+
+def test_an_option_beats_a_variable(server: FaultServer, ask: Ask) -> None:
+    run = ask("unicode", env={"VLLM_BASE_URL": server.url("ok")})
+    assert (run.returncode, run.text) == (0, UNICODE_TEXT)
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:1/v1", "ftp://127.0.0.1/v1", "http://", "http://[::1/v1", "http://h:p/", ""]
+    "url", ["127.0.0.1:1/v1", "ftp://127.0.0.1/v1", "http://", "http://h:p/", ""]
 )
 def test_a_base_url_that_is_none(server: FaultServer, stream: Stream, url: str) -> None:
     """Empty too: an unset variable must not send the prompt somewhere else."""
@@ -1367,12 +1436,28 @@ def test_a_unix_socket_that_is_not_there(ask: Ask) -> None:
     assert "nowhere.sock" in run.stderr
 
 
+def test_a_proxy_that_cannot_be_reached(stream: Stream) -> None:
+    """It is not the server that refuses; and the proxy's password is a secret too."""
+    url, env = "http://example.invalid/v1", {"http_proxy": "http://user:secret@127.0.0.1:1"}
+    run = stream(*MODEL, "--base-url", url, "--max-retries", "0", "hi", env=env)
+    assert_refused(run, 7)
+    assert "127.0.0.1:1" in run.stderr
+    assert "secret" not in run.stderr
+
+
+def test_a_proxy_that_is_none(stream: Stream) -> None:
+    url, env = "http://example.invalid/v1", {"http_proxy": "http://[::1"}
+    run = stream(*MODEL, "--base-url", url, "--max-retries", "0", "hi", env=env)
+    assert_refused(run, run.returncode if run.returncode == 2 else 7)
+    assert "proxy" in run.stderr
+
+
 # ---- help and usage -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("columns", ["80", "200", None])
-def test_help_fits_a_terminal(stream: Stream, columns: str | None) -> None:
-    run = stream("--help", env={"COLUMNS": columns} if columns else {})
+@pytest.mark.parametrize(("option", "columns"), [("--help", "80"), ("-h", "200")])
+def test_help_fits_a_terminal(stream: Stream, option: str, columns: str) -> None:
+    run = stream(option, env={"COLUMNS": columns})
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.text.splitlines()
     assert lines[0].startswith("Usage: stream ")
@@ -1380,7 +1465,6 @@ def test_help_fits_a_terminal(stream: Stream, columns: str | None) -> None:
     assert not [line for line in lines if line != line.rstrip()]
     sections = ["The prompt:", "Choosing the model:", "Output:", "Network:"]
     assert [line for line in lines if line in sections] == sections
-    assert stream("-h").text == run.text or columns
 
 
 def test_help_names_every_option_of_the_day(stream: Stream) -> None:
@@ -1420,16 +1504,16 @@ def test_help_that_cannot_be_written(stream: Stream, option: str) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--jsnol",), "--jsonl"),
-        (("--temprature", "1"), "--temperature"),
-        (("--no-steam",), "--no-stream"),
+        (("--jsnol",), "did you mean --json"),
+        (("--no-steam",), "did you mean --no-stream"),
+        (("--temp", "1"), "did you mean --temperature"),
+        (("--out", "answer"), "did you mean --output"),
         (("-jsonl",), "--jsonl"),
         (("-Z",), "-Z"),
         (("--format", "xml"), "jsonl"),
         (("--format", "josnl"), "jsonl"),
         (("--top-p", "2"), "--top-p"),
         (("--temperature",), "--temperature"),
-        (("--temperature", "hot"), "--temperature"),
         (("--jsonl=yes",), "--jsonl"),
         (("--max-tokens", "1.5"), "--max-tokens"),
         (("--max-event-size", "16Q"), "--max-event-size"),

@@ -8,7 +8,7 @@ import pytest
 
 from streamcli.chat import Chat, HttpRequest, Target
 from streamcli.errors import StreamError
-from streamcli.events import Attempt, Event, Failed, Finished, Reasoning, Retry, Text
+from streamcli.events import Attempt, Event, Failed, Finished, Reasoning, Retry, Returned, Text
 from streamcli.protocols import get
 from streamcli.retry import Patience
 from streamcli.turn import Limits, Turn
@@ -149,7 +149,7 @@ def test_a_stall_keeps_what_was_held_back() -> None:
     assert isinstance(run.end, Failed)
     assert run.end.kind == "idle_timeout"
     assert Reasoning("hm") in run.events
-    assert Text("<think>hm") in run.events
+    assert Returned("<think>hm") in run.events
 
 
 def test_a_field_the_server_rejects_is_left_out_once() -> None:

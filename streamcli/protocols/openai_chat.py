@@ -74,10 +74,15 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     ):
         if value is not None:
             body[field] = value
+    if chat.hide_reasoning and "hide_field" in quirks:
+        body[quirks["hide_field"]] = True
     _merge(body, chat.options)
     headers = [("Content-Type", "application/json")]
     if target.key:
-        headers.append(("Authorization", f"Bearer {target.key}"))
+        header = quirks.get("key_header")
+        headers.append(
+            (header, target.key) if header else ("Authorization", f"Bearer {target.key}")
+        )
     return HttpRequest(
         "POST",
         join_url(target.base_url, "/chat/completions"),

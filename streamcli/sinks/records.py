@@ -19,6 +19,7 @@ from ..events import (
     Reasoning,
     Refusal,
     Retry,
+    Returned,
     Text,
     ToolCall,
     Usage,
@@ -34,6 +35,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RAW = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 _CHANNELS = {
     Text: b',"channel":"text","text":',
+    Returned: b',"channel":"text","text":',
     Reasoning: b',"channel":"reasoning","text":',
     Refusal: b',"channel":"refusal","text":',
 }
@@ -217,7 +219,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "timings": outcome.timings(),
         "attempts": outcome.attempts,
         "chars": outcome.chars,
-        "cost": None,
+        "cost": outcome.cost,
     }
 
 

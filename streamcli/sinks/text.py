@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from ..errors import StreamError
-from ..events import Event, Reasoning, Text
+from ..events import Event, Reasoning, Returned, Text
 from ..terminal import Sanitizer
 from ..turn import Outcome
 from ..verdict import Verdict
@@ -47,7 +47,7 @@ class TextSink:
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
         if self._plain:
-            text = "".join([e.text for e in events if type(e) is Text and not e.choice])
+            text = "".join([e.text for e in events if isinstance(e, Text) and not e.choice])
         else:
             text = self._both(events)
         if text:
@@ -56,9 +56,11 @@ class TextSink:
     def _both(self, events: list[Event]) -> str:
         pieces: list[str] = []
         for event in events:
-            if type(event) is Text and not event.choice:
+            if isinstance(event, Text) and not event.choice:
                 if self._reasoning == "only":
                     continue
+                if type(event) is Returned and self._reasoning == "stdout":
+                    continue  # it stands there already
                 if self._channel is Reasoning:
                     if self._reasoning == "stdout":
                         pieces.append("\n\n")
@@ -117,9 +119,11 @@ class FileSink:
         self._path = path
         self._target = os.path.realpath(path)
         self._temporary: str | None = None
+        if not path:
+            raise StreamError("write", "-O '' names no file")
         try:
-            if os.path.exists(self._target) and not os.path.isfile(self._target):
-                fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
+            if os.path.exists(path) and not os.path.isfile(path):
+                fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             else:
                 folder, name = os.path.split(self._target)
                 self._temporary = os.path.join(folder, f".{name}.{os.getpid()}.part")

@@ -1,0 +1,190 @@
+"""The parts of the manual that are made from tables: options, statuses, records, providers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
+from ..options import SECTIONS, TABLE, Opt
+from ..providers import ROWS, Row
+from .examples import EXAMPLES
+
+Schema = dict[str, Any]
+
+# What each verdict means; the numbers and the kinds of trouble are errors.py's.
+VERDICTS = {
+    "complete": "The answer is whole: the model stopped by itself, or called tools that the "
+    "records show. An unknown finish reason counts as complete, and is told on stderr.",
+    "bug": "A bug in `stream`; --debug shows the traceback.",
+    "usage": "A mistake in options, configuration or input: an unreadable file, a prompt that is "
+    "not UTF-8. Nothing was sent.",
+    "network": "The name, the connection, TLS or the proxy failed, or the connection was lost "
+    "before anything came.",
+    "malformed": "The reply is no such stream: HTML, nothing at all, the wrong framing, or "
+    "invalid JSON inside.",
+    "length": "The answer was cut at the token limit.",
+    "filtered": "The answer was filtered or blocked, or the model refused.",
+    "mismatch": "The answer does not match the schema that was asked for.",
+    "tool": "The model called a tool, and nobody was there to see it or run it.",
+    "provider": "The server failed (5xx), or reported an error inside the stream.",
+    "rate_limited": "Too many requests, or a quota is used up (429, 402).",
+    "truncated": "The stream broke, or ended without its end marker. What came was written.",
+    "rejected": "The server refused the request: any other 4xx.",
+    "write": "The output could not be written.",
+    "timeout": "Connecting, the first event, the next event or the whole prompt took too long.",
+    "redirect": "The server sent us elsewhere, and no redirect is followed.",
+    "too_large": "An event beyond --max-event-size, or headers without end.",
+    "auth": "The key is missing, wrong, or not allowed this (401, 403).",
+    "interrupted": "Ended by signal *n*; the process dies by that signal itself (SIGINT 130, "
+    "SIGPIPE 141, SIGTERM 143, SIGHUP 129).",
+}
+CURLS = (7, 8, 18, 22, 23, 28, 47, 63, 67)  # numbers that mean the same in curl(1)
+
+
+def options() -> str:
+    return "\n\n".join(
+        f"## {section}\n\n" + "\n\n".join(_option(opt) for opt in TABLE if opt.section == section)
+        for section in SECTIONS
+    )
+
+
+def _option(option: Opt) -> str:
+    text = " ".join(filter(None, (option.help, option.details)))
+    if option.envvar:
+        text += f" Variable: `{option.envvar}`."
+    return f"{term(option)}\n: {text}"
+
+
+def term(option: Opt) -> str:
+    """An option as the manual writes it: flags and choices in bold, a value's name in italics."""
+    flags = ", ".join(f"`{flag}`" for flag in (option.short, option.long) if flag)
+    if option.is_flag:
+        return flags
+    choices = getattr(option.type, "choices", ())
+    value = f"*{option.metavar}*" if option.metavar else "|".join(f"`{name}`" for name in choices)
+    return f"{flags}[`=`{value}]" if option.bare else f"{flags} {value}"
+
+
+def exits() -> str:
+    rows = []
+    for status, code in EXIT_OF_STATUS.items():
+        kinds = [kind for kind, of in STATUS_OF_KIND.items() if of == status and kind != status]
+        number = "128+*n*" if status == "interrupted" else f"`{code}`"
+        more = f" Kinds: {', '.join(kinds)}." if kinds else ""
+        rows.append(f"{number} {status}\n: {VERDICTS[status]}{more}")
+    return "\n".join(rows)
+
+
+def curls() -> str:
+    *most, last = CURLS
+    return f"{', '.join(map(str, most))} and {last}"
+
+
+def records() -> str:
+    schema = json.loads(files("streamcli").joinpath("records.schema.json").read_text("utf-8"))
+    kinds: dict[str, Schema] = schema["$defs"]
+    common = [name for name in kinds["end"]["properties"] if _common(name, kinds)]
+    first = kinds["end"]["properties"]
+    shared = {name: {**first[name], "const": None} for name in common}
+    parts = ["## Every record", "\n".join(_fields(shared))]
+    for kind, facts in kinds.items():
+        own = {name: prop for name, prop in facts["properties"].items() if name not in common}
+        parts += [f"## {kind}", facts["description"], "\n".join(_fields(own))]
+    return "\n\n".join(parts)
+
+
+def _common(name: str, kinds: dict[str, Schema]) -> bool:
+    """`type` says something else in each kind; the others are the same everywhere."""
+    props = [facts["properties"].get(name) for facts in kinds.values()]
+    return name == "type" or all(prop == props[0] for prop in props)
+
+
+def _fields(props: dict[str, Schema], inside: str = "") -> Iterator[str]:
+    for name, prop in props.items():
+        yield f"`{inside}{name}`\n: {_sentence(prop['description'])}{_values(prop)}"
+        for branch in (prop, *prop.get("oneOf", ())):
+            yield from _fields(branch.get("properties", {}), f"{inside}{name}.")
+        yield from _fields(prop.get("items", {}).get("properties", {}), f"{inside}{name}[].")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _values(prop: Schema) -> str:
+    """The values it may have, unless they are listed elsewhere in the manual."""
+    if prop.get("const"):
+        return f" Always `{prop['const']}`."
+    values = prop.get("enum") or prop.get("items", {}).get("enum") or []
+    names = [f"`{value}`" for value in values if value is not None]
+    if not names or set(values) in (set(EXIT_OF_STATUS), set(STATUS_OF_KIND)):
+        return ""
+    null = " or null" if None in values else ""
+    return f" One of {', '.join(names)}{null}." if prop.get("type") != "array" else ""
+
+
+def providers() -> str:
+    return "\n".join(f"`{row.name}`\n: {_row(row)}" for row in ROWS)
+
+
+def _row(row: Row) -> str:
+    needed = "" if row.needs_key else ", optional"
+    parts = [row.base_url or "no fixed address"]
+    if row.key_vars:
+        parts.append(f"key: {_or(row.key_vars)}{needed}")
+    if row.base_vars:
+        parts.append(f"address: {_or(row.base_vars)}")
+    return "; ".join(parts) + "."
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
+def variables() -> str:
+    return ", ".join(f"`{option.envvar}`" for option in TABLE if option.envvar)
+
+
+def defaults() -> str:
+    names = (option.long[2:].replace("-", "_") for option in TABLE if option.config)
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def looks() -> str:
+    return ", ".join(f"`{option.long}`" for option in TABLE if option.look)
+
+
+def examples() -> str:
+    return "\n\n".join(f"{example.what}:\n\n```\n{example.shown}\n```" for example in EXAMPLES)
+
+
+PARTS = {
+    part.__name__: part
+    for part in (options, exits, curls, records, providers, variables, defaults, looks, examples)
+}
+
+
+def readme() -> str:
+    """The option list of the README: a table for each section."""
+    parts = []
+    for section in SECTIONS:
+        rows = [
+            f"| {_code(option)} | {_cell(option.help or '')} |"
+            for option in TABLE
+            if option.section == section
+        ]
+        parts.append("\n".join([f"| {section} | |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts)
+
+
+def _code(option: Opt) -> str:
+    from ..cli import synopsis
+
+    return f"`{_cell(synopsis(option))}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

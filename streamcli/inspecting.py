@@ -1,0 +1,273 @@
+"""The modes that look instead of asking: --list-providers, --list-models, --check, --dry-run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import keys, settings
+from .config import Typed
+from .errors import StreamError, usage
+from .prompt import gather
+from .providers import Row
+from .terminal import Signals
+from .voice import Voice
+
+if TYPE_CHECKING:
+    from .chat import HttpRequest
+
+CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
+
+
+def inspect(typed: Typed, signals: Signals, closed: set[int]) -> int:
+    """Runs the one mode that was asked for; its exit status."""
+    params, voice = typed.params, Voice(typed.params)
+    try:
+        modes = [m for m in ("list_providers", "list_models", "check", "dry_run") if params[m]]
+        if len(modes) > 1:
+            names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
+            raise usage(f"{names} exclude each other")
+        if params["format"] == "jsonl" and modes != ["dry_run"]:
+            params["format"] = "json"  # one object a line either way
+        if modes == ["list_providers"]:
+            return list_providers(typed)
+        if modes == ["list_models"]:
+            return list_models(typed)
+        if modes == ["check"]:
+            return check(typed, signals, closed)
+        return dry_run(typed, closed, voice.note)
+    except StreamError as error:
+        voice.error(error.message, error.hint)
+        return error.exit_code
+
+
+def _print(text: str) -> None:
+    from .sinks.out import Out
+
+    Out(1, "stdout").write(f"{text}\n".encode())
+
+
+def _json(value: Any) -> str:
+    import orjson
+
+    return orjson.dumps(value).decode()
+
+
+# --list-providers
+
+
+def list_providers(typed: Typed) -> int:
+    rows = [_facts(row) for row in typed.config.rows.values()]
+    if typed.params["format"] == "json":
+        _print("\n".join(map(_json, rows)))
+        return 0
+    lines = [("PROVIDER", "SET UP", "ADDRESS", "CAN ALSO")]
+    for row in rows:
+        state = row["source"] or "-" if row["configured"] else f"no: {row['source']}"
+        address = row["base_url"] or "-"
+        lines.append((row["provider"], state, address, " ".join(c for c in CAN if row[c])))
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    shown = []
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line[:3], widths, strict=True)]
+        shown.append("  ".join((*cells, line[3])).rstrip())
+    _print("\n".join(shown))
+    return 0
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    """One provider as --list-providers --json tells it. `source`: where its key is from."""
+    base_url = row.base_from(os.environ)
+    variable = row.key_from(os.environ)[1]
+    source = variable or keys.source(row).removeprefix("$")
+    ready = bool(variable or row.key_cmd or not row.needs_key)
+    if row.name == "local":
+        from . import local
+
+        ready, source = local.available(), "pip install 'streamcli[local]'"
+        source = "" if ready else source
+    elif not base_url:
+        ready, source = False, row.base_vars[0] if row.base_vars else "base_url"
+    return {
+        "provider": row.name,
+        "protocol": row.protocol,
+        "base_url": base_url or None,
+        "configured": ready,
+        "source": source or None,
+        "streaming": True,
+        **{what: what in row.can for what in CAN},
+    }
+
+
+# --list-models
+
+
+def list_models(typed: Typed) -> int:
+    models = _models(typed)
+    if typed.params["format"] == "json":
+        _print("\n".join(_json({"id": name}) for name in models))
+    elif models:
+        _print("\n".join(models))
+    return 0
+
+
+def _models(typed: Typed) -> list[str]:
+    """The ids that GET {base}/models gives: a `data` list, or a bare array, of names or objects."""
+    import orjson
+
+    from .chat import HttpRequest, join_url
+    from .protocols import get
+    from .retry import Patience
+    from .transport import Http
+
+    choice = _chosen(typed)
+    target, params = choice.target, typed.params
+    http = Http(
+        time.monotonic,
+        connect_timeout=params["connect_timeout"],
+        unix_socket=target.unix_socket,
+        secure=target.base_url.startswith("https:"),
+    )
+    base = target.base_url.rstrip("/").removesuffix("/chat/completions")
+    headers = [*_auth(choice), *target.headers]
+    request = HttpRequest("GET", join_url(base, "/models"), headers, b"", target.unix_socket)
+    total = params["timeout"]
+    until = None if total is None else time.monotonic() + total
+    answer = http.open(request, Patience(params["first_timeout"], params["idle_timeout"], until))
+    try:
+        body = answer.read(16 << 20)
+        if not 200 <= answer.status < 300:
+            headers_of = {name.lower(): value for name, value in answer.headers.items()}
+            failed = get(target.protocol).refusal(answer.status, headers_of, body)
+            raise StreamError(
+                failed.kind, target.hide(failed.message), failed.hint, http_status=answer.status
+            )
+    finally:
+        answer.close()
+        http.close()
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise StreamError("not_a_stream", "the list of models is not JSON") from None
+    if isinstance(found, dict):
+        found = found.get("data") or found.get("models") or []
+    names: list[str] = []
+    for model in found if isinstance(found, list) else []:
+        if isinstance(model, dict):
+            model = model.get("id") or model.get("name")
+        if isinstance(model, str):
+            names.append(" ".join(model.split()))
+    return names
+
+
+def _auth(choice: settings.Choice) -> list[tuple[str, str]]:
+    key, header = choice.target.key, choice.target.quirks.get("key_header")
+    if not key:
+        return []
+    return [(header, key) if header else ("Authorization", f"Bearer {key}")]
+
+
+def _chosen(typed: Typed) -> settings.Choice:
+    """The target of a mode that needs no model: any will do to find the provider."""
+    params = typed.params
+    name = params["provider"]
+    if params["model"] and not name:
+        prefix = typed.config.aliases.get(params["model"][0], params["model"][0])
+        if not prefix.partition(":")[2]:
+            params["model"] = (prefix + ":" + "any",) if prefix in typed.config.rows else (prefix,)
+    elif not params["model"]:
+        if not name and not params["base_url"]:
+            raise usage("no provider chosen", "-p NAME (stream --list-providers)")
+        params["model"] = ("any",)
+        typed.given.add("model")
+    choice = settings.choose(typed, os.environ)
+    if choice.row.name == "local":
+        raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
+    return choice
+
+
+# --check
+
+
+def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
+    """Asks for one token; without a model, for the list of models."""
+    params = typed.params
+    if params["check"] != "*":
+        params["provider"] = params["check"]
+        typed.given.add("provider")
+    no_model = not params["model"] or ("provider" in typed.given and "model" not in typed.given)
+    row = typed.config.rows.get(params["provider"] or "")
+    if no_model and row is not None and not row.quirks.get("any_model") and not row.defaults:
+        began = time.monotonic()
+        count = len(_models(typed))
+        took = (time.monotonic() - began) * 1000
+        if params["format"] == "json":
+            _print(_json({"provider": row.name, "models": count, "duration_ms": round(took, 1)}))
+        else:
+            _print(f"{row.name}: key and address work, {count} models ({took:.0f} ms)")
+        return 0
+    from .ask import Ask
+
+    probe = {"max_tokens": 1, "file": (), "replace": None, "no_stdin": True, "output": None}
+    params.update(probe, accept=("length",), reasoning="only", events=None)
+    as_json = params["format"] == "json"
+    ask = Ask(Typed(params, ("Say yes.",), typed.given, typed.config), signals, closed)
+    if as_json:
+        return ask.run()
+    ask.silent = True
+    code = ask.run()
+    if code == 0:
+        timings = ask.outcome.timings()
+        model = ask.outcome.model or "its model"
+        ttft = timings["ttft_ms"] or timings["duration_ms"]
+        _print(f"{ask.provider}: {model} answers, first token after {ttft:.0f} ms")
+    return code
+
+
+# --dry-run
+
+
+def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
+    params = typed.params
+    choice = settings.choose(typed, os.environ, with_key=False)
+    prompt = gather(
+        typed.words,
+        files=params["file"],
+        replace=params["replace"],
+        no_stdin=params["no_stdin"],
+        stdin_closed=0 in closed,
+        note=note,
+    )
+    if choice.row.name == "local":
+        choice.target.base_url = "http://127.0.0.1:PORT/v1"
+    from .protocols import get
+
+    chat = settings.chat_of(params, choice.model, prompt)
+    request = get(choice.target.protocol).request(chat, choice.target)
+    _print(curl(request, choice) if params["dry_run"] == "curl" else http(request))
+    return 0
+
+
+def http(request: HttpRequest) -> str:
+    head = [f"{request.method} {request.url}"]
+    head += [f"{name}: {value}" for name, value in request.headers]
+    return "\n".join((*head, "", request.body.decode()))
+
+
+def curl(request: HttpRequest, choice: settings.Choice) -> str:
+    """The request as a command to paste: the key's own source stands where the key would."""
+    words = ["curl -sSN"]
+    if request.unix_socket:
+        words.append(f"--unix-socket {shlex.quote(request.unix_socket)}")
+    words.append(shlex.quote(request.url))
+    for name, value in request.headers:
+        source = choice.key_source
+        if source and value.endswith(source):
+            words.append(f'-H "{name}: {value}"')
+        else:
+            words.append(f"-H {shlex.quote(f'{name}: {value}')}")
+    words.append(f"--data-binary {shlex.quote(request.body.decode())}")
+    return " \\\n  ".join(words)
