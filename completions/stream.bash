@@ -48,9 +48,12 @@ _stream_models() {
 
 _stream_files() {
     local name
-    type compopt &>/dev/null && compopt -o filenames 2>/dev/null
     while IFS= read -r name; do
-        [[ -d $name ]] && name+=/
+        [[ -d ${name/#\~/$HOME} ]] && name+=/
+        if [[ -z $quote ]]; then
+            printf -v name %q "$name"
+            name=${name/#\\~/\~}
+        fi
         COMPREPLY+=("$head$name")
     done < <(compgen -f -- "${value//\\/}")
 }
@@ -66,14 +69,14 @@ _stream_text_or_file() {
 # CHOICE...: for what follows the last comma, without what stands before it already.
 _stream_list() {
     local choice before=${value%"${value##*,}"}
-    value=${value##*,} head+=$before
+    value=${value##*,} head+=$before end='' # perhaps a comma follows
     for choice in "$@"; do
         [[ ,$before == *",$choice,"* ]] || _stream_offer "$choice"
     done
 }
 
 _stream_value() {
-    value=${value#[\"\']}
+    [[ $value == [\"\']* ]] && quote=${value:0:1} value=${value:1}
     case $1 in
     -f | --file) _stream_files ;;
     -m | --model) _stream_models ;;
@@ -111,14 +114,14 @@ _stream_words() {
 }
 
 _stream() {
-    local words last i cur prev value head='' breaks before
+    local words last i cur prev value head='' end=' ' quote='' breaks before
     COMPREPLY=()
     _stream_words
     ((last > 0)) || return
     cur=${words[last]} prev=${words[last - 1]} value=$cur
-    if [[ ${COMP_WORDS[COMP_CWORD - 1]} == *[\<\>] ]]; then
+    if [[ ${COMP_WORDS[COMP_CWORD - 1]} == *[\<\>] ]]; then # a redirection
         value=${COMP_WORDS[COMP_CWORD]}
-        _stream_files # a redirection
+        _stream_files
         return
     fi
     for ((i = 1; i < last; i++)); do
@@ -149,18 +152,15 @@ _stream() {
         fi
         ;;
     esac
-    ((${#COMPREPLY[@]})) || return 0
-    if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[:=/] ]]; then
-        type compopt &>/dev/null && compopt -o nospace 2>/dev/null
-    fi
     # Readline replaces only what follows the last word break. (@ is one too, and yet belongs to
     # the word that follows it.)
-    breaks=${COMP_WORDBREAKS//[^=:]/}
-    [[ -n $breaks && $cur != [\"\']* ]] || return 0
-    before=${cur%"${cur##*[$breaks]}"}
+    breaks=${COMP_WORDBREAKS//[^=:]/} before=''
+    [[ -z $breaks || $cur == [\"\']* ]] || before=${cur%"${cur##*[$breaks]}"}
     for ((i = 0; i < ${#COMPREPLY[@]}; i++)); do
         COMPREPLY[i]=${COMPREPLY[i]#"$before"}
+        [[ -n $quote || ${COMPREPLY[i]} == *[:=/] ]] || COMPREPLY[i]+=$end
     done
 }
 
-complete -F _stream stream streamcli
+# Bash 3.2 cannot leave the blank away for some words only: it is a part of the others instead.
+complete -o nospace -F _stream stream streamcli

@@ -123,6 +123,11 @@ def parse(args: list[str]) -> Typed | int:
         with command.make_context("stream", list(args)) as context:
             params = dict(context.params)
             sources = {name: context.get_parameter_source(name) for name in params}
+            if not os.isatty(1):  # a configured look holds on a terminal only
+                for option in TABLE:
+                    name = option.name or ""
+                    if option.look and sources[name] is ParameterSource.DEFAULT_MAP:
+                        params[name] = option.get_default(click.Context(command))
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
@@ -133,10 +138,6 @@ def parse(args: list[str]) -> Typed | int:
         return error.exit_code
     from .config import Config, Typed
 
-    for option in TABLE:
-        name = option.name or ""
-        if option.look and sources[name] is ParameterSource.DEFAULT_MAP and not os.isatty(1):
-            params[name] = option.default  # a configured look holds on a terminal only
     strong = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     given = {name for name, source in sources.items() if source in strong}
     return Typed(params, params.pop("prompt"), given, command.config or Config())
@@ -154,6 +155,9 @@ def _usage_error(error: click.ClickException, args: list[str]) -> None:
             message += f": did you mean {' or '.join(sorted(near)[:2])}?"
     else:
         message = message[:1].lower() + message[1:]
+        option = getattr(error, "param", None)
+        if isinstance(option, Opt) and not any(arg.startswith(tuple(option.opts)) for arg in args):
+            message += f" (from {option.envvar})"
     _complain(f"{message} (stream --help)")
 
 

@@ -37,7 +37,7 @@ def readme(text: str) -> str | None:
     """README.md with its option list made anew; None if it has no place for one."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
-    return f"{before}{begin}\n{facts.readme()}\n{end}{after}" if end else None
+    return f"{before}{begin}\n\n{facts.readme()}\n\n{end}{after}" if end else None
 
 
 def documents(root: Path) -> dict[str, str | None]:

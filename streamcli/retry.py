@@ -59,6 +59,11 @@ class Patience:
         self._kind = "idle_timeout"
         self._limit = min(self._idle, ENDING_WAIT) if ending else self._idle
 
+    @property
+    def limit(self) -> float:
+        """The wait that is allowed now, in seconds, whatever of it is spent."""
+        return self._limit
+
     def waited(self, seconds: float) -> None:
         self._spent += seconds
 

@@ -136,7 +136,7 @@ class Http:
             left, kind = patience.left(now)
             if left <= 0:
                 raise out_of_time(kind)
-            part = min(left, SLICE)
+            part = min(left, SLICE, max(0.05, patience.limit / 8))
             try:
                 return stream.read(max_bytes, part)
             except httpcore.ReadTimeout:

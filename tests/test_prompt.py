@@ -424,7 +424,6 @@ def test_a_file(ask: Ask, notes: str) -> None:
 
 
 def test_a_file_then_stdin_then_words(ask: Ask, notes: str) -> None:
-    assert ask("-f", "notes.txt", stdin=b"more\n") == f"{notes}\n\nmore"
     assert ask("sum", "-f", "notes.txt", stdin=b"more\n") == f"{notes}\n\nmore\n\nsum"
     assert ask("sum", "-n", "-f", "notes.txt", stdin=b"more\n") == f"{notes}\n\nsum"
 
@@ -476,8 +475,6 @@ def test_a_file_that_cannot_be_read(refuse: Ask, path: str) -> None:
         (b"\n", ("sum",), "sum"),
         (b"text\n", (), "text"),
         (b"a\r\nb\r\n", ("sum",), "a\r\nb\n\nsum"),
-        (b"a\r\nb\r", ("sum",), "a\r\nb\r\n\nsum"),
-        (b"text\n", ("",), "text"),
     ],
 )
 def test_a_blank_line_between(ask: Ask, stdin: bytes, words: tuple[str, ...], prompt: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
@@ -52,10 +53,20 @@ def options() -> str:
 
 
 def _option(option: Opt) -> str:
-    text = " ".join(filter(None, (option.help, option.details)))
-    if option.envvar:
-        text += f" Variable: `{option.envvar}`."
-    return f"{term(option)}\n: {text}"
+    text = _marked(option, " ".join(filter(None, (option.help, option.details))))
+    return f"{term(option)}\n: {text}" + (f" [`{option.envvar}`]" if option.envvar else "")
+
+
+def _marked(option: Opt, text: str) -> str:
+    """The table's plain text with its quoted commands, its choices and its value's name marked."""
+    text = re.sub(r"(?<!\w)'([^']+)'(?!\w)", r"`\1`", text)
+    if choices := "|".join(getattr(option.type, "choices", ())):
+        text = re.sub(rf"(?<![\w`-])({choices})(?=:)", r"`\1`", text)
+    if names := "|".join(re.findall("[A-Z]+", option.metavar or "")):
+        parts = text.split("`")  # every second one is code
+        parts[::2] = [re.sub(rf"(?<!\w)({names})(?!\w)", r"*\1*", part) for part in parts[::2]]
+        text = "`".join(parts)
+    return text
 
 
 def term(option: Opt) -> str:
@@ -120,7 +131,9 @@ def _values(prop: Schema) -> str:
         return f" Always `{prop['const']}`."
     values = prop.get("enum") or prop.get("items", {}).get("enum") or []
     names = [f"`{value}`" for value in values if value is not None]
-    if not names or set(values) in (set(EXIT_OF_STATUS), set(STATUS_OF_KIND)):
+    if all(str(value) in prop["description"] for value in values):
+        return ""  # each is explained there
+    if set(values) in (set(EXIT_OF_STATUS), set(STATUS_OF_KIND)):
         return ""
     null = " or null" if None in values else ""
     return f" One of {', '.join(names)}{null}." if prop.get("type") != "array" else ""
@@ -131,17 +144,13 @@ def providers() -> str:
 
 
 def _row(row: Row) -> str:
-    needed = "" if row.needs_key else ", optional"
-    parts = [row.base_url or "no fixed address"]
-    if row.key_vars:
-        parts.append(f"key: {_or(row.key_vars)}{needed}")
-    if row.base_vars:
-        parts.append(f"address: {_or(row.base_vars)}")
-    return "; ".join(parts) + "."
+    address = row.base_url or ("Your own address" if row.base_vars else "Started by the run itself")
+    key = (", key" if row.needs_key else ", key if needed") if row.key_vars else ""
+    return f"{address}{_bracketed(row.base_vars)}{key}{_bracketed(row.key_vars)}"
 
 
-def _or(names: tuple[str, ...]) -> str:
-    return " or ".join(f"`{name}`" for name in names)
+def _bracketed(names: tuple[str, ...]) -> str:
+    return f" [{', '.join(f'`{name}`' for name in names)}]" if names else ""
 
 
 def variables() -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 WIDTH = 78
 _INLINE = re.compile(r"`([^`]+)`|\*([^*\n]+)\*|(?<![\w-])(--[a-z][a-z0-9-]*[a-z0-9])")
-_SENTENCE = re.compile(r"(?<=[a-z0-9)`*][.?!:]) (?=[A-Z`*'])")
+_SENTENCE = re.compile(r"(?<=[a-zA-Z0-9)`*][.?!:]) (?=[A-Z`*'])")
 _ESCAPES = {"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti"}
 
 
@@ -55,9 +55,9 @@ def _render(block: list[str]) -> Iterator[str]:
     elif first.startswith("# "):
         yield f".SH {escape(first[2:])}"
     elif first.strip() == "```":
-        yield from (".PP", ".RS 4", ".EX")
+        yield from (".PP", ".RS 4", ".nf")  # groff's .EE would turn hyphenation on again
         yield from (_line(escape(line, code=True)) for line in block[1:-1])
-        yield from (".EE", ".RE")
+        yield from (".fi", ".RE")
     elif first.startswith("    "):
         yield ".IP"
         yield from _fill(" ".join(line.strip() for line in block))

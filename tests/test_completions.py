@@ -1,0 +1,190 @@
+"""Completions, tried in the real shells: what Tab offers, and what it makes of a line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from shells import BASH, ZSH, Shell
+
+FILES = ROOT / "completions"
+CONFIG = """
+[defaults]
+model = "fast" # not = an alias
+[alias] # names of my own
+fast = "openai:gpt-5-mini"
+"quick" = 'groq:llama'
+# fake = "commented out"
+[provider.ours]
+base_url = "http://127.0.0.1:9/v1"
+[provider.ours.prices]
+fabulous = { input = 1 }
+"""
+
+Offers = Callable[[str], set[str]]
+
+
+def _home(folder: Path) -> dict[str, str]:
+    config = folder / "config" / "stream" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(CONFIG)
+    home = folder / "home"
+    home.mkdir()
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+    }
+
+
+def _files(folder: Path) -> None:
+    for name in ("patch.diff", "a name.txt", "inside/file", "ollama", "--reasons"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+
+
+def _needs(shell: str) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+
+
+@pytest.fixture(scope="module", params=["bash", "zsh"])
+def shell(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shell]:
+    name = request.param
+    _needs(name)
+    folder = tmp_path_factory.mktemp(name)
+    if name == "bash":
+        command = ["bash", "--norc", "--noprofile", "-i"]
+        setup = BASH.format(file=FILES / "stream.bash")
+    else:
+        command = ["zsh", "-f", "-i"]
+        setup = ZSH.format(folder=FILES)
+    with Shell(command, setup, folder, _home(folder)) as running:
+        _files(running.folder)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fish(tmp_path_factory: pytest.TempPathFactory) -> Offers:
+    _needs("fish")
+    folder = tmp_path_factory.mktemp("fish")
+    env = _home(folder)
+    work = folder / "work"
+    work.mkdir()
+    _files(work)
+
+    def offers(line: str) -> set[str]:
+        script = f"source {FILES / 'stream.fish'}; complete -C $argv[1]"
+        command = ["fish", "--no-config", "-c", script, line]
+        done = subprocess.run(command, cwd=work, env=env, capture_output=True, timeout=20)
+        assert not done.stderr
+        return {offer.partition("\t")[0] for offer in done.stdout.decode().splitlines()}
+
+    return offers
+
+
+OFFERS: list[tuple[str, set[str]]] = [
+    ("--rea", {"--reasoning"}),
+    ("--reasoning ", {"hide", "stderr", "stdout", "only", "raw"}),
+    ("--reasoning=h", {"hide"}),
+    ("--format json", {"json", "jsonl"}),
+    ("--dry-run=", {"http", "curl"}),
+    ("--dry-run c", set()),  # an optional value stands behind = only: this is a prompt
+    ("-m ol", {"ollama"}),
+    ("-m fa", {"fast"}),
+    ("--model=qui", {"quick"}),
+    ("-m our", {"ours"}),
+    ("-m ollama:lla", set()),
+    ("-p op", {"openai", "openrouter"}),
+    ("-p our", {"ours"}),
+    ("-p fa", set()),  # an alias is a model
+    ("--check=olla", {"ollama"}),
+    ("-O pat", {"patch.diff"}),
+    ("--file=ins", {"inside"}),
+    ("-f inside/", {"inside/file"}),
+    ("-s @pat", {"patch.diff"}),
+    ("--header=@pat", {"patch.diff"}),
+    ("-s pat", set()),
+    ("--accept len", {"length"}),
+    ("--accept length,fil", {"filtered"}),
+    ("--accept=length,len", set()),
+    ("--stop pat", set()),
+    ("--temperature ", set()),
+    ("pat", set()),
+    ("two words pat", set()),
+    ("some words --max-wa", {"--max-wait"}),
+    ("-- --rea", set()),
+    ("-- -", set()),
+]
+
+
+def _plain(offers: set[str]) -> set[str]:
+    """Without what the shells write around a candidate: what stands before it, and its end."""
+    plain = {offer.rpartition("=")[2].rpartition(",")[2].lstrip("@") for offer in offers}
+    return {offer.rstrip(":/ ") for offer in plain}
+
+
+@pytest.mark.parametrize(("typed", "expected"), OFFERS, ids=[typed for typed, _ in OFFERS])
+def test_bash_and_zsh_offer(shell: Shell, typed: str, expected: set[str]) -> None:
+    offered = _plain(shell.offers(f"stream {typed}"))
+    assert offered in (expected, {offer.rpartition("/")[2] for offer in expected})
+
+
+@pytest.mark.parametrize(("typed", "expected"), OFFERS, ids=[typed for typed, _ in OFFERS])
+def test_fish_offers(fish: Offers, typed: str, expected: set[str]) -> None:
+    assert _plain(fish(f"stream {typed}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "arguments"),
+    [
+        ("--reaso\th", ["--reasoning", "h"]),
+        ("--reasoning=h\tword", ["--reasoning=hide", "word"]),
+        ("-m ol\tllama3.2", ["-m", "ollama:llama3.2"]),
+        ("-m fa\tword", ["-m", "fast", "word"]),
+        ("-O pat\tword", ["-O", "patch.diff", "word"]),
+        ("-O 'a n\tword", ["-O", "a name.txt", "word"]),
+        ("-O ins\tnew", ["-O", "inside/new"]),
+        ("-O a\tword", ["-O", "a name.txt", "word"]),
+        ("--output=a\tword", ["--output=a name.txt", "word"]),
+        ("-s @pat\tword", ["-s", "@patch.diff", "word"]),
+        ("-s @a\tword", ["-s", "@a name.txt", "word"]),
+        ("-s @ins\tfil\tword", ["-s", "@inside/file", "word"]),
+        ("--system=@pat\tword", ["--system=@patch.diff", "word"]),
+        ("--dry-run=c\tword", ["--dry-run=curl", "word"]),
+        ("--accept=length,fil\t", ["--accept=length,filtered"]),
+    ],
+)
+def test_tab_completes_a_line(shell: Shell, keys: str, arguments: list[str]) -> None:
+    assert shell.completes(f"stream {keys}") == arguments
+
+
+def test_completions_work_without_a_configuration(tmp_path: Path) -> None:
+    """No message, and no candidate that is empty."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    scripts = {
+        "bash": f"set -u; source {FILES / 'stream.bash'}; COMP_LINE='stream -m ' COMP_POINT=10 "
+        "COMP_WORDS=(stream -m '') COMP_CWORD=2; _stream; printf '%s\\n' \"${COMPREPLY[@]}\"",
+        "fish": f"source {FILES / 'stream.fish'}; complete -C 'stream -m '",
+    }
+    for name, script in scripts.items():
+        if shutil.which(name):
+            done = subprocess.run([name, "-c", script], env=env, capture_output=True, timeout=20)
+            offers = [line.partition(b"\t")[0] for line in done.stdout.splitlines()]
+            assert not done.stderr
+            assert b"ollama:" in offers
+            assert b"" not in offers
+
+
+def test_every_shell_completes_streamcli_too() -> None:
+    bash = f"source {FILES / 'stream.bash'}; complete -p streamcli"
+    assert subprocess.run(["bash", "-c", bash], capture_output=True).stdout
+    assert (FILES / "_stream").read_text().startswith("#compdef stream streamcli\n")
+    assert "complete -c streamcli -w stream" in (FILES / "streamcli.fish").read_text()

@@ -1,0 +1,342 @@
+"""The configuration file and STREAM_* variables: what wins, and how a mistake is told."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Result, Stream
+from faultserver import FaultServer
+
+from streamcli.config import line_of
+from streamcli.events import Usage
+from streamcli.providers import Row, cost, ollama_base
+
+Configure = Callable[[str], Path]
+
+
+@pytest.fixture
+def configure() -> Configure:
+    """Writes the configuration of this test; `{url}` in it is filled in by the caller."""
+
+    def write(text: str) -> Path:
+        path = Path(os.environ["XDG_CONFIG_HOME"]) / "stream" / "config.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def body(server: FaultServer) -> dict[str, Any]:
+    return dict(server.requests[-1].json)
+
+
+def refused(run: Result, path: Path, line: int | None) -> str:
+    """The one line it says; exit 2, naming the file and the line."""
+    assert run.returncode == 2, run.stderr
+    assert run.stdout == b""
+    (said,) = run.complaints
+    assert said.startswith("stream: ")
+    assert str(path) in said
+    if line is not None:
+        assert f"line {line}" in said
+    return said
+
+
+def test_option_environment_provider_default_builtin(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    configure(
+        f"""
+        [defaults]
+        model = "mine:a"
+        temperature = 0.1
+        top_p = 0.1
+        max-tokens = 1
+        seed = 1
+        [provider.mine]
+        base_url = "{server.url("ok")}"
+        defaults = {{ top-p = 0.2, max_tokens = 2, seed = 2 }}
+        """
+    )
+    env = {"STREAM_MAX_TOKENS": "3", "STREAM_SEED": "3"}
+    assert stream("--seed", "4", "hi", env=env).text == "Hello world"
+    sent = body(server)
+    assert (sent["model"], sent["temperature"]) == ("a", 0.1)
+    assert (sent["top_p"], sent["max_tokens"], sent["seed"]) == (0.2, 3, 4)
+    assert (
+        stream("--no-config", "-m", "vllm:b", "--base-url", server.url("ok"), "x").returncode == 0
+    )
+    assert set(body(server)) == {"model", "messages", "stream", "stream_options"}
+
+
+def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Configure) -> None:
+    configure(
+        f"""
+        [defaults]
+        provider = "mine"
+        [alias]
+        quick = "mine:small"
+        "a:b" = "mine:colon"
+        [provider.mine]
+        base_url = "{server.url("ok")}"
+        defaults = {{ model = "usual" }}
+        [provider.vllm]
+        base_url = "{server.url("slow")}"
+        """
+    )
+    for model, sent in (("quick", "small"), ("a:b", "colon"), ("other", "other")):
+        assert stream("-m", model, "hi").returncode == 0
+        assert body(server)["model"] == sent
+    assert stream("hi").returncode == 0
+    assert body(server)["model"] == "usual"
+    assert stream("-m", "vllm:quick", "hi").returncode == 0
+    assert (body(server)["model"], server.requests[-1].name) == ("quick", "slow")
+    assert stream("-p", "mine", "-m", "vllm:x", "hi").returncode == 0
+    assert body(server)["model"] == "vllm:x", "with -p the whole of -m is the model"
+    run = stream("-p", "openai", "hi", env={"OPENAI_API_KEY": "k"})
+    assert run.returncode == 2
+    assert "no model for openai" in run.stderr
+
+
+def test_variables_set_options(server: FaultServer, stream: Stream) -> None:
+    env = {
+        "STREAM_MODEL": "vllm:m",
+        "STREAM_BASE_URL": server.url("ok"),
+        "STREAM_STOP": "two words",
+        "STREAM_FORMAT": "json",
+        "STREAM_USAGE": "1",
+        "STREAM_OUTPUT": "never",
+    }
+    run = stream("hi", env=env)
+    assert run.returncode == 0
+    assert run.records[0]["text"] == "Hello world"
+    assert body(server)["stop"] == ["two words"]
+    assert "tokens" in run.stderr
+    run = stream("hi", env={**env, "STREAM_TOP_P": "9"})
+    assert run.returncode == 2
+    assert "STREAM_TOP_P" in run.stderr
+
+
+def test_key_from_its_variable_or_command(
+    server: FaultServer, stream: Stream, configure: Configure, tmp_path: Path
+) -> None:
+    address = f'base_url = "{server.url("ok")}"'
+    configure(f'[provider.mine]\n{address}\nkey_env = "MY_KEY"\nheaders = {{ X-Team = "blue" }}')
+    run = stream("-m", "mine:m", "hi")
+    assert run.returncode == 67
+    assert "MY_KEY" in run.stderr
+    assert stream("-m", "mine:m", "hi", env={"MY_KEY": "sk-mine"}).returncode == 0
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-mine"
+    assert server.requests[-1].headers["x-team"] == "blue"
+
+    script = tmp_path / "key.sh"
+    script.write_text('#!/bin/sh\n[ "$1" = "a b" ] && echo sk-cmd && echo more\n')
+    script.chmod(0o700)
+    configure(f'[provider.mine]\n{address}\nkey_cmd = ["{script}", "a b"]')
+    assert stream("-m", "mine:m", "hi").returncode == 0
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-cmd"
+    for command, says in (
+        (f'["{script}", "no"]', "failed with 1"),
+        ('["/nowhere/key"]', "cannot be run"),
+        ('["true"]', "printed no key"),
+        ('["sh", "-c", "echo locked >&2; exit 3"]', "locked"),
+    ):
+        configure(f"[provider.mine]\n{address}\nkey_cmd = {command}")
+        run = stream("-m", "mine:m", "--jsonl", "hi")
+        assert run.returncode == 67
+        assert says in run.stderr
+        assert run.records[-1]["status"] == "auth"
+
+
+def test_prices_give_costs(server: FaultServer, stream: Stream, configure: Configure) -> None:
+    configure(
+        f"""
+        [provider.mine]
+        base_url = "{server.url("ok")}"
+        [provider.mine.prices]
+        m = {{ input = 1.5, output = 3 }}
+        """
+    )
+    end = stream("-m", "mine:m", "--json", "hi").records[0]
+    assert end["cost"] == pytest.approx((5 * 1.5 + 2 * 3) / 1e6)
+    assert stream("-m", "mine:other", "--json", "hi").records[0]["cost"] is None
+    assert "cost" in stream("-m", "mine:m", "-u", "hi").stderr
+
+
+def test_cost_of_cached_and_of_unknown_tokens() -> None:
+    row = Row("p", "openai-chat", "http://h")
+    row.prices = {"m": {"input": 10.0, "output": 20.0, "cache_read": 1.0}}
+    assert cost(row, "m", Usage(100, 10, cache_read_tokens=60)) == pytest.approx(660e-6)
+    assert cost(row, "m", Usage(100, None)) is None
+    row.prices = {"m": {"input": 10.0, "output": 20.0}}
+    assert cost(row, "m", Usage(100, 10, cache_read_tokens=60)) == pytest.approx(1200e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("[defaults]\n\ntemprature = 1\n", 3, "temperature"),
+        ('[defaults]\ntemperature = "x"\n', 2, "number"),
+        ("[defaults]\ntop_p = 3\n", 2, "range"),
+        ('[defaults]\nquiet = "yes"\n', 2, "true or false"),
+        ('[defaults]\nformat = "jsonl"\n', 2, "no option"),
+        ('[defaults]\nreasoning = "loud"\n', 2, "hide"),
+        ('[default]\nmodel = "x"\n', 1, "defaults"),
+        ("[alias]\na = 1\n", 2, "PROVIDER"),
+        ("alias = 1\n", 1, "table"),
+        ("[provider.x]\n", 1, "base_url"),
+        ('[provider.x]\nbase_url = "http://h"\n\nprotocol = "anthropc"\n', 4, "protocol"),
+        ('[provider.x]\nbase_url = "http://h"\nkeyenv = "K"\n', 3, "key_env"),
+        ('[provider.x]\nbase_url = "http://h"\nkey_cmd = "pass show"\n', 3, "list"),
+        ("[provider.x]\nbase_url = 1\n", 2, "string"),
+        ('[provider.x]\nbase_url = "http://h"\n[provider.x.headers]\na = 1\n', 4, "string"),
+        ('[provider.x]\nbase_url = "http://h"\ndefaults = { topp = 1 }\n', 3, "top_p"),
+        ('[provider.x]\nbase_url = "http://h"\n[provider.x.prices]\nm = 1\n', 4, "input"),
+        (
+            '[provider.x]\nbase_url = "http://h"\n[provider.x.prices.m]\ninput = 1\nout = 2\n',
+            5,
+            "output",
+        ),
+        ("[defaults\n", 1, "line 1"),
+        ("a = 1\nb = [\n", None, "end of document"),
+    ],
+)
+def test_a_mistake_names_file_key_and_line(
+    stream: Stream, configure: Configure, text: str, line: int | None, says: str
+) -> None:
+    path = configure(text)
+    assert says in refused(stream("-m", "vllm:m", "hi"), path, line)
+    assert stream("--help").returncode == 0
+    assert stream("--version").returncode == 0
+    assert stream("--no-config", "hi").stderr.startswith("stream: no model chosen")
+
+
+def test_a_file_that_others_may_use_is_refused(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    path = configure(f'[provider.mine]\nbase_url = "{server.url("ok")}"\n')
+    for mode in (0o644, 0o620, 0o602, 0o604):
+        path.chmod(mode)
+        assert f"chmod 600 {path}" in refused(stream("-m", "mine:m", "hi"), path, None)
+    path.chmod(0o400)
+    assert stream("-m", "mine:m", "hi").returncode == 0
+
+
+def test_looks_never_change_what_a_pipe_carries(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    configure(
+        f"""
+        [defaults]
+        model = "mine:m"
+        reasoning = "stdout"
+        sanitize = "always"
+        color = "always"
+        [provider.mine]
+        base_url = "{server.url("unicode")}"
+        [provider.think]
+        base_url = "{server.url("think")}"
+        """
+    )
+    plain = stream("--no-config", "-m", "vllm:m", "--base-url", server.url("unicode"), "hi")
+    assert stream("hi").stdout == plain.stdout
+    assert stream("-m", "think:m", "hi").text == "Hello world"
+
+
+def test_no_configuration_is_fine(server: FaultServer, stream: Stream) -> None:
+    for home in ("/nowhere", "/dev/null", ""):
+        env = {"XDG_CONFIG_HOME": home, "HOME": home}
+        run = stream("-m", "vllm:m", "--base-url", server.url("ok"), "hi", env=env)
+        assert run.returncode == 0, run.stderr
+
+
+def test_line_of_finds_keys_in_every_form() -> None:
+    text = 'a = 1\n[t]\n"q k" = 1\nx.y = 2\nin = { k = 1 }\n[t.u]\nx = 3\n'
+    assert line_of(text, (), "a") == 1
+    assert line_of(text, ("t",), "q k") == 3
+    assert line_of(text, ("t", "x"), "y") == 4
+    assert line_of(text, ("t", "in"), "k") == 5
+    assert line_of(text, ("t", "u"), "x") == 7
+    assert line_of(text, ("t",), "u") == 6
+    assert line_of(text, ("t",), "nowhere") == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
+        ("0.0.0.0", "http://127.0.0.1:11434/v1"),
+        ("0.0.0.0:80", "http://127.0.0.1:80/v1"),
+        (":8080", "http://127.0.0.1:8080/v1"),
+        ("box", "http://box:11434/v1"),
+        ("http://box:1234/", "http://box:1234/v1"),
+        ("https://box", "https://box:443/v1"),
+        ("https://box/ollama", "https://box:443/ollama/v1"),
+        ("http://box:1/v1", "http://box:1/v1"),
+        ("[::]:5", "http://127.0.0.1:5/v1"),
+        ("[::1]:5", "http://[::1]:5/v1"),
+    ],
+)
+def test_ollama_host_in_all_its_forms(host: str, base: str) -> None:
+    assert ollama_base(host) == base
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [
+        ("VLLM_BASE_URL", "http://127.0.0.1:9", "http://127.0.0.1:9/v1/chat/completions"),
+        ("VLLM_BASE_URL", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1/chat/completions"),
+        ("VLLM_BASE_URL", "http://h/api/v3", "http://h/api/v3/chat/completions"),
+        ("VLLM_BASE_URL", "http://h/v1/chat/completions", "http://h/v1/chat/completions"),
+        ("VLLM_BASE_URL", "http://h/v1/?v=1", "http://h/v1/chat/completions?v=1"),
+    ],
+)
+def test_base_urls_are_joined_as_they_are_pasted(
+    stream: Stream, variable: str, value: str, url: str
+) -> None:
+    run = stream("-m", "vllm:m", "--dry-run", "hi", env={variable: value})
+    assert run.text.splitlines()[0] == f"POST {url}"
+
+
+def test_quirks_of_the_rows(stream: Stream) -> None:
+    def sent(*args: str, **env: str) -> tuple[str, dict[str, Any]]:
+        run = stream("--dry-run", "--max-tokens", "5", "--seed", "1", *args, "hi", env=env)
+        assert run.returncode == 0, run.stderr
+        head, _, text = run.text.partition("\n\n")
+        return head, json.loads(text)
+
+    _, openai = sent("-m", "openai:m")
+    assert openai["max_completion_tokens"] == 5
+    assert openai["stream_options"]["include_obfuscation"] is False
+    _, mistral = sent("-m", "mistral:m")
+    assert (mistral["random_seed"], mistral["max_tokens"]) == (1, 5)
+    assert "stream_options" not in mistral
+    head, _ = sent("-m", "azure:dep", AZURE_OPENAI_ENDPOINT="https://r.openai.azure.com/")
+    assert "POST https://r.openai.azure.com/openai/v1/chat/completions" in head
+    assert "api-key: $AZURE_OPENAI_API_KEY" in head
+    classic = "https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21"
+    head, _ = sent("-m", "azure:d", "--base-url", classic)
+    assert "/openai/deployments/d/chat/completions?api-version=2024-10-21" in head
+    _, helping = sent("-m", "helpingai:m", "--reasoning", "hide")
+    assert helping["hideThink"] is True
+    _, helping = sent("-m", "helpingai:m")
+    assert "hideThink" not in helping
+
+
+def test_several_think_blocks_where_the_row_says_so(server: FaultServer, stream: Stream) -> None:
+    def play(conn: Any) -> None:
+        conn.open_with("<think>a</think>One. <thi", "nk>b</think>Two.")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    env = {"HAI_API_KEY": "k", "HAI_BASE_URL": server.script("several", play)}
+    assert stream("-m", "helpingai:m", "hi", env=env).text == "One. Two."
+    assert stream("-m", "helpingai:m", "--reasoning", "only", "hi", env=env).text == "ab"
