@@ -54,6 +54,7 @@ function __stream_list
     end
 end
 
+complete -c streamcli -w stream
 complete -c stream -f
 complete -c stream -s f -l file -r -F -d 'Read the prompt from FILE; repeatable.'
 complete -c stream -s n -l no-stdin -d 'Never read stdin (for \'while read\' loops).'

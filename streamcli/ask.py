@@ -19,9 +19,9 @@ from .verdict import Verdict, interrupted, judge
 from .voice import Voice
 
 if TYPE_CHECKING:
-    from .chat import Chat, HttpRequest, Target
+    from .chat import HttpRequest
     from .config import Typed
-    from .local import Engine
+    from .local import Engine, Model
     from .retry import Patience
     from .settings import Choice
 
@@ -161,11 +161,12 @@ class Ask:
         if settings.nothing_chosen(self._typed, os.environ) and is_terminal(2):
             self._embedded_default()
         self._choice = choice = settings.choose(self._typed, os.environ)
-        target, model = choice.target, choice.model
+        target = choice.target
         if self._facts is not None:
             self._facts.provider = target.provider
             self._facts.protocol = target.protocol
-            self._facts.model = model or None
+            self._facts.model = choice.model or None
+        weights = self._weights(choice) if target.provider == "local" else None
         prompt = gather(
             self._typed.words,
             files=params["file"],
@@ -174,17 +175,23 @@ class Ask:
             stdin_closed=0 in self._closed,
             note=voice.note,
         )
-        chat = settings.chat_of(params, model, prompt)
+        chat = settings.chat_of(params, choice.model, prompt)
         if self._facts is not None:
             from .sinks.records import prompt_hash
 
+            self._facts.model = choice.model or None
             self._facts.hash = prompt_hash({"provider": target.provider, **chat.canonical()})
-        if target.provider == "local":
-            self._start_engine(chat, target)
+        if weights is not None:
+            from .local import Engine
+
+            self._engine = Engine(weights, verbose=voice.verbose)  # loads while we import
 
         from .protocols import get
         from .transport import Http
 
+        if self._engine is not None:
+            self._engine.wait(voice.note, time.monotonic)
+            target.base_url, target.key = self._engine.base_url, self._engine.key
         http = Http(
             time.monotonic,
             connect_timeout=params["connect_timeout"],
@@ -224,13 +231,15 @@ class Ask:
         if local.available():
             self._params["model"] = ("local",)
 
-    def _start_engine(self, chat: Chat, target: Target) -> None:
+    def _weights(self, choice: Choice) -> Model:
+        """What the local engine is to load; the model is called by its name from here on."""
         from . import local
 
-        self._engine = engine = local.start(
-            chat.model, verbose=self._voice.verbose, note=self._voice.note
-        )
-        target.base_url, target.key = engine.base_url, engine.key
+        weights = local.find(choice.model)
+        if choice.model in ("", "local"):
+            self._voice.note(weights.about)
+        choice.model = weights.name
+        return weights
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Retry):

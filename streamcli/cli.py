@@ -127,7 +127,7 @@ def parse(args: list[str]) -> Typed | int:
                 for option in TABLE:
                     name = option.name or ""
                     if option.look and sources[name] is ParameterSource.DEFAULT_MAP:
-                        params[name] = option.get_default(click.Context(command))
+                        params[name] = option.default if isinstance(option.default, str) else None
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:

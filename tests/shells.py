@@ -35,12 +35,15 @@ complete -o nospace -F _capture stream
 stream() {{ printf '%s\\n' "$@" > "$OUT"; }}
 """
 
-ZSH = """
+ZSH = r"""
 PS1= PS2= HISTFILE=; unsetopt prompt_cr prompt_sp beep; bindkey -e; unset zle_bracketed_paste
 fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D
 compadd() {{
-  local -a _found; builtin compadd -A _found "$@"
-  (( $#_found )) && print -rl -- $_found >> $OUT
+  # With -O, -A or -D the completion system itself only wants to know what would match.
+  if [[ ${{@[1,(i)(-|--)]}} != *-(O|A|D)\ * ]]; then
+    local -a _found; builtin compadd -A _found "$@"
+    (( $#_found )) && print -rl -- $_found >> $OUT
+  fi
   builtin compadd "$@"
 }}
 stream() {{ print -rl -- "$@" >| $OUT }}
@@ -58,6 +61,9 @@ class Shell:
         rc.write_text(setup)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 500, 200, 0, 0))
+        modes = termios.tcgetattr(slave)
+        modes[6][termios.VKILL] = b"\0"  # ^U is the shell's, also when it comes before the prompt
+        termios.tcsetattr(slave, termios.TCSANOW, modes)
         work = folder / "work"
         work.mkdir()
         self.folder = work

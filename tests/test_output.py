@@ -479,6 +479,17 @@ def test_dev_stdout(ask: Ask) -> None:
     assert (run.returncode, run.text, run.stderr) == (0, HELLO, "")
 
 
+def test_dev_stdout_that_is_a_file(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Whatever else goes into that file must stay there, and must still get there."""
+    script = '{ echo before; "$@" hi; echo after; } > log'
+    options = (*MODEL, "--base-url", server.url("ok"), "-O", "/dev/stdout")
+    run = shell(script, *options, env=child_env, cwd=tmp_path)
+    assert run.stderr == b""
+    assert (tmp_path / "log").read_text() == "before\nHello worldafter\n"
+
+
 def test_a_fifo(server: FaultServer, popen: Popen, out: Path) -> None:
     os.mkfifo(out / "fifo")
     process = popen(*MODEL, "--base-url", server.url("ok"), "-O", out / "fifo", "hi")

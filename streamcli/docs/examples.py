@@ -46,7 +46,7 @@ EXAMPLES = (
     ),
     Example(
         "Many prompts, one a line, four at a time; records of several writers never mix in a file",
-        "xargs -P 4 -I {} stream --jsonl -- {} < prompts.txt >> all.jsonl",
+        "tr '\\n' '\\0' < prompts.txt | xargs -0 -P 4 -n 1 stream --jsonl -- >> all.jsonl",
     ),
     Example(
         "A loop that reads names; -n leaves the loop its stdin",

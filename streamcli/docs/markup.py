@@ -94,7 +94,7 @@ def _definitions(block: list[str]) -> Iterator[str]:
 
 
 def _fill(text: str) -> Iterator[str]:
-    """Filled text, each sentence on a line of its own: so roff knows its end, and diffs are short."""
+    """Filled text, each sentence on a line of its own: roff knows its end, diffs are short."""
     for sentence in _SENTENCE.split(" ".join(text.split())):
         for line in textwrap.wrap(
             inline(sentence), WIDTH, break_on_hyphens=False, break_long_words=False
