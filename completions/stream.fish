@@ -25,23 +25,33 @@ function __stream_providers
         helpingai machinefi ollama lmstudio vllm llamacpp local (__stream_config provider)
 end
 
+# What is typed of the value, with or without its option in front.
+function __stream_value
+    commandline -ct | string replace -r '^--[^=]*=' ''
+end
+
+# What stands before a path, and the path: files to go on with.
+function __stream_files
+    string replace -r '^' $argv[1] -- (__fish_complete_path $argv[2])
+end
+
 function __stream_models
+    set -l value (__stream_value)
+    if string match -q 'local:*' -- $value # weights
+        __stream_files local: (string replace local: '' -- $value)
+        return
+    end
     for name in (__stream_config alias)
         printf '%s\talias\n' $name
     end
     printf '%s:\tprovider\n' (__stream_providers)
 end
 
-# What is typed of the value, with or without its option in front.
-function __stream_value
-    commandline -ct | string replace -r '^--[^=]*=' ''
-end
-
 # A file after @; any other text is the user's own.
 function __stream_text_or_file
     set -l value (__stream_value)
     if string match -q '@*' -- $value
-        string replace -r '^' @ -- (__fish_complete_path (string sub -s 2 -- $value))
+        __stream_files @ (string sub -s 2 -- $value)
     end
 end
 

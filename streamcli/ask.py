@@ -8,22 +8,22 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from .errors import Interrupted, StreamError, usage
+from .errors import Interrupted, StreamError
 from .events import Event, Failed, Retry, Started
+from .outputs import sinks
 from .sinks import Sink
-from .sinks.out import LineOut, Out
-from .sinks.text import FileSink, TextSink
 from .terminal import Signals, is_terminal
 from .turn import Answer, Outcome, Turn
 from .verdict import Verdict, interrupted, judge
-from .voice import Voice
+from .voice import Voice, stats_line, usage_line
 
 if TYPE_CHECKING:
     from .chat import HttpRequest
     from .config import Typed
-    from .local import Engine, Model
+    from .local import Engine
     from .retry import Patience
     from .settings import Choice
+    from .weights import Model
 
 
 class Ask:
@@ -76,63 +76,13 @@ class Ask:
     def provider(self) -> str:
         return self._choice.target.provider if self._choice is not None else ""
 
-    # Setting up
-
     def _open_sinks(self) -> None:
-        params = self._params
-        stdout = Out(1, "stdout")
         if self._records:
-            from .sinks.records import Facts, JsonSink, RecordSink
+            from .sinks.records import Facts
 
-            self._facts = facts = Facts(time.time)
-            if params["events"] is not None:
-                events = _events_fd(params["events"])
-                self._sinks.append(RecordSink(self._lines(events, params["events"]), facts))
-            if params["format"] == "jsonl":
-                self._sinks.append(RecordSink(self._lines(1, "stdout"), facts))
-            elif params["format"] == "json":
-                self._sinks.append(JsonSink(self._lines(1, "stdout"), facts))
-        if 1 in self._closed and not (params["format"] == "text" and params["output"]):
-            raise StreamError("write", "stdout is closed", "give it a place to write to")
-        on_terminal = is_terminal(1)
-        sanitize = params["sanitize"] == "always" or (
-            params["sanitize"] == "auto" and on_terminal and params["output"] is None
-        )
-        reasoning = self._reasoning(on_terminal)
-        aside: dict[str, Any] = {}
-        if reasoning == "stderr":
-            aside = {
-                "aside": Out(2, "stderr"),
-                "dim": self._dim(),
-                "sanitize_aside": params["sanitize"] == "always"
-                or (params["sanitize"] == "auto" and is_terminal(2)),
-            }
-        if params["output"] is not None:
-            self._sinks.append(
-                FileSink(params["output"], reasoning=reasoning, sanitize=sanitize, **aside)
-            )
-        elif params["format"] == "text" and not self.silent:
-            self._sinks.append(
-                TextSink(
-                    stdout,
-                    reasoning=reasoning,
-                    sanitize=sanitize,
-                    end_newline=on_terminal,
-                    **aside,
-                )
-            )
-
-    def _lines(self, fd: int, name: str) -> LineOut:
-        return LineOut(fd, name, self._signals.shield)
-
-    def _reasoning(self, on_terminal: bool) -> str:
-        chosen: str | None = self._params["reasoning"]
-        return chosen or ("stderr" if on_terminal and is_terminal(2) else "hide")
-
-    def _dim(self) -> bool:
-        when = self._params["color"]
-        return when == "always" or (
-            when == "auto" and is_terminal(2) and not os.environ.get("NO_COLOR")
+            self._facts = Facts(time.time)
+        self._sinks += sinks(
+            self._params, self._facts, self._signals, self._closed, silent=self.silent
         )
 
     # The main job
@@ -155,9 +105,11 @@ class Ask:
 
     def _prepare(self) -> Turn:
         from . import settings
-        from .prompt import gather
+        from .prompt import anything, gather, no_prompt
 
         params, voice = self._params, self._voice
+        if not anything(self._typed.words, params["file"], params["no_stdin"]):
+            raise no_prompt(params["no_stdin"])
         if settings.nothing_chosen(self._typed, os.environ) and is_terminal(2):
             self._embedded_default()
         self._choice = choice = settings.choose(self._typed, os.environ)
@@ -166,7 +118,7 @@ class Ask:
             self._facts.provider = target.provider
             self._facts.protocol = target.protocol
             self._facts.model = choice.model or None
-        weights = self._weights(choice) if target.provider == "local" else None
+        model = self._weights(choice) if target.provider == "local" else None
         prompt = gather(
             self._typed.words,
             files=params["file"],
@@ -181,10 +133,10 @@ class Ask:
 
             self._facts.model = choice.model or None
             self._facts.hash = prompt_hash({"provider": target.provider, **chat.canonical()})
-        if weights is not None:
+        if model is not None:
             from .local import Engine
 
-            self._engine = Engine(weights, verbose=voice.verbose)  # loads while we import
+            self._engine = Engine(model, verbose=voice.verbose)  # loads while we import
 
         from .protocols import get
         from .transport import Http
@@ -205,9 +157,9 @@ class Ask:
                 voice.debug(f"> {name}: {target.hide(value)}")
             voice.debug(f"> {target.hide(request.body.decode())}")
             answer = http.open(request, patience)
+            voice.detail(f"HTTP {answer.status} from {target.provider}")
             for name, value in answer.headers.items():
                 voice.debug(f"< {name}: {target.hide(value)}")
-            voice.detail(f"HTTP {answer.status} from {target.provider}")
             return answer
 
         self._turn = Turn(
@@ -226,20 +178,20 @@ class Ask:
 
     def _embedded_default(self) -> None:
         """Nothing is configured, somebody watches, and engine and weights are there: use them."""
-        from . import local
+        from . import weights
 
-        if local.available():
+        if weights.available():
             self._params["model"] = ("local",)
 
     def _weights(self, choice: Choice) -> Model:
         """What the local engine is to load; the model is called by its name from here on."""
-        from . import local
+        from . import weights
 
-        weights = local.find(choice.model)
+        found = weights.find(choice.model)
         if choice.model in ("", "local"):
-            self._voice.note(weights.about)
-        choice.model = weights.name
-        return weights
+            self._voice.note(found.about)
+        choice.model = found.name
+        return found
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Retry):
@@ -265,6 +217,10 @@ class Ask:
     def _close(self) -> Verdict:
         """Closes all sinks, records last: what a text sink meets at its end is in the record."""
         if self._engine is not None:
+            end = self.outcome.end
+            if isinstance(end, Failed) and end.kind in ("lost", "connect", "truncated"):
+                why = self._engine.died()
+                end.message += f" ({why})" if why else ""
             self._engine.close()
         if self._choice is not None:
             from .providers import cost
@@ -299,9 +255,9 @@ class Ask:
     def _report(self, verdict: Verdict) -> None:
         voice, outcome = self._voice, self.outcome
         if self._params["usage"]:
-            voice.error(_usage_line(outcome))
+            voice.error(usage_line(outcome))
         if self._params["stats"]:
-            voice.error(_stats_line(outcome))
+            voice.error(stats_line(outcome))
         if verdict.message:
             kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""
             if verdict.exit_code == 0:
@@ -311,57 +267,19 @@ class Ask:
             elif verdict.status == "length":
                 voice.error(verdict.message, verdict.hint)
             else:
-                voice.error(verdict.message + kept, verdict.hint)
+                hint = verdict.hint
+                if self._keyless(verdict):
+                    hint = "no key was sent: name a file with --key-file"
+                    if names := self._choice.row.key_vars if self._choice else ():
+                        hint = f"no key was sent: set {names[0]}, or --key-file"
+                voice.error(verdict.message + kept, hint)
 
-
-def _events_fd(where: str) -> int:
-    """--events: a number is a file descriptor, anything else a file that is appended to."""
-    if where.isascii() and where.isdigit():
-        try:
-            os.fstat(int(where))
-        except (OSError, OverflowError):
-            raise usage(f"--events {where}: that file descriptor is not open") from None
-        return int(where)
-    try:
-        if os.path.exists(where) and not os.path.isfile(where):
-            return os.open(where, os.O_WRONLY | os.O_CLOEXEC)  # a FIFO waits for its reader here
-        fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        # The line that a killed run may have left torn is finished, so that ours stand alone.
-        size = os.fstat(fd).st_size
-        if size and os.pread(fd, 1, size - 1) != b"\n":
-            os.write(fd, b"\n")
-        return fd
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StreamError("write", f"{where} cannot be written: {why}") from error
-
-
-def _usage_line(outcome: Outcome) -> str:
-    usage = outcome.usage
-    named = (
-        ("input", usage.input_tokens),
-        ("output", usage.output_tokens),
-        ("reasoning", usage.reasoning_tokens),
-        ("cached", usage.cache_read_tokens),
-        ("total", usage.total_tokens),
-    )
-    known = [f"{count} {name}" for name, count in named if count is not None]
-    if outcome.cost is not None:
-        known.append(f"cost {outcome.cost:g}")
-    return "tokens: " + (", ".join(known) if known else "the server did not say")
-
-
-def _stats_line(outcome: Outcome) -> str:
-    timings = outcome.timings()
-    parts = []
-    if timings["ttft_ms"] is not None:
-        parts.append(f"TTFT {timings['ttft_ms']:.0f} ms")
-    parts.append(f"{timings['duration_ms']:.0f} ms in all")
-    parts.append(f"{timings['chunks']} chunks")
-    if gaps := timings["icl_ms"]:
-        parts.append(f"gap p50 {gaps['p50']:.1f} p99 {gaps['p99']:.1f} max {gaps['max']:.1f} ms")
-    if timings["tokens_per_second"] is not None:
-        parts.append(f"{timings['tokens_per_second']:.1f} tokens/s")
-    if outcome.attempts > 1:
-        parts.append(f"{outcome.attempts} attempts")
-    return ", ".join(parts)
+    def _keyless(self, verdict: Verdict) -> bool:
+        choice = self._choice
+        return (
+            verdict.error is not None
+            and verdict.error["kind"] == "auth"
+            and choice is not None
+            and not choice.target.key
+            and not choice.target.headers
+        )

@@ -55,7 +55,11 @@ class Command(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write("Usage: stream [OPTIONS] [PROMPT]...\n\n")
         formatter.write("Asks a language model and writes its answer as it arrives.\n")
-        formatter.write(f"The exit status tells how it ended.\n\n{EXAMPLES}\n")
+        formatter.write(f"The exit status tells how it ended (man stream).\n\n{EXAMPLES}\n\n")
+        formatter.write(
+            "A '-' among the words is stdin; '--' ends the options, as data may begin\n"
+        )
+        formatter.write("with a dash: xargs -I{} stream --jsonl -- {}\n")
         for section in SECTIONS:
             formatter.write(f"\n{section}:\n")
             for option in TABLE:
@@ -145,20 +149,30 @@ def parse(args: list[str]) -> Typed | int:
 
 def _usage_error(error: click.ClickException, args: list[str]) -> None:
     message = error.format_message().rstrip(".")
-    near = getattr(error, "possibilities", None)
     if isinstance(error, click.NoSuchOption):
-        long = {option.long for option in TABLE}
-        one_dash = [arg for arg in args if arg[:2] != "--" and f"-{arg}".partition("=")[0] in long]
-        message = f"there is no option {one_dash[0] if one_dash else error.option_name}"
-        near = [f"-{one_dash[0]}"] if one_dash else near
-        if near:
-            message += f": did you mean {' or '.join(sorted(near)[:2])}?"
+        message = f"there is no option {error.option_name}"
+        if near := _nearest(error.option_name, args):
+            message += f": did you mean {near}?"
     else:
         message = message[:1].lower() + message[1:]
         option = getattr(error, "param", None)
         if isinstance(option, Opt) and not any(arg.startswith(tuple(option.opts)) for arg in args):
             message += f" (from {option.envvar})"
     _complain(f"{message} (stream --help)")
+
+
+def _nearest(typed: str, args: list[str]) -> str:
+    """The option that was meant: begins like it, or looks like it; also `-jsonl` for --jsonl."""
+    from difflib import get_close_matches
+
+    long = [option.long for option in TABLE]
+    one_dash = [f"-{arg}".partition("=")[0] for arg in args if arg[:1] == "-" != arg[1:2]]
+    for name in one_dash:
+        if name in long:
+            return name
+    begins = [option for option in long if len(typed) > 3 and option.startswith(typed)]
+    near = begins[:1] or get_close_matches(typed, long, n=1, cutoff=0.6)
+    return near[0] if near else ""
 
 
 def _complain(message: str) -> None:

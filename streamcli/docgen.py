@@ -29,7 +29,7 @@ FIRST_DATE = "2026-11-20"  # until CHANGELOG.md has a dated version: the clock i
 def manual(changelog: str) -> str:
     """man/stream.1: the prose of docs/manual.md with the tables put in."""
     prose = files("streamcli.docs").joinpath("manual.md").read_text("utf-8")
-    text = re.sub(r"\{\{(\w+)\}\}", lambda found: facts.PARTS[found[1]](), prose)
+    text = re.sub(r"\{\{(\w+)\}\}", lambda found: facts.part(found[1]), prose)
     dated = re.search(r"^## \[\d[^]]*\] - (\d{4}-\d\d-\d\d)", changelog, re.MULTILINE)
     date = dated[1] if dated else FIRST_DATE
     return (

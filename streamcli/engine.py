@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -39,6 +40,9 @@ def main() -> None:
     # A line of its own, in one write, whatever of the log is around it.
     os.write(out, b"\n" + json.dumps(answer).encode() + b"\n")
     os.close(out)
+    if "error" in answer:
+        time.sleep(0.1)  # a thread of the engine is still writing its log
+        os._exit(1)
     if not order["verbose"]:  # from here on nobody reads the log
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
@@ -71,9 +75,8 @@ def _load(order: dict[str, Any]) -> Any:
 
 def _threads() -> int:
     """One a core, about: beyond four, half of the CPUs we may use are the others' siblings."""
-    count = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    usable = getattr(os, "sched_getaffinity", None)  # not on macOS
+    count = len(usable(0)) if usable else os.cpu_count() or 1
     return min(count, max(4, count // 2), 8)
 
 

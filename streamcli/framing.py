@@ -6,9 +6,7 @@ except that `close` hands over the event the spec would drop, for its reader to 
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
+from .jsontext import is_json
 
 MAX_EVENT_SIZE = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -282,74 +280,3 @@ class Payloads:
 def _bare(line: bytes) -> bytes:
     line = line.strip()
     return line[5:].lstrip() if line.startswith(b"data:") else line
-
-
-def is_json(data: bytes) -> bool:
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        try:
-            return bool(json_values(data))
-        except ValueError:
-            return False
-    return True
-
-
-def json_values(payload: bytes) -> list[Any]:
-    """The JSON values of one payload; ValueError if it holds anything else.
-
-    orjson is strict where real streams are not: surrogate halves (an emoji cut in two by the
-    server), NaN, bytes that are no UTF-8, integers beyond 64 bits, several values in a payload.
-    """
-    try:
-        return [orjson.loads(payload)]
-    except orjson.JSONDecodeError:
-        pass
-    import json
-
-    text = payload.decode("utf-8", "replace").strip()
-    decoder = json.JSONDecoder()
-    values: list[Any] = []
-    at = 0
-    try:
-        while at < len(text):
-            value, at = decoder.raw_decode(text, at)
-            values.append(value)
-            while text[at : at + 1].isspace():
-                at += 1
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not values:
-        raise ValueError("empty")
-    return values
-
-
-class Halves:
-    """Joins surrogate pairs that a server cut over two deltas of one channel.
-
-    Python strings do not merge them by themselves, and a lone one cannot be written at all:
-    what finds no partner becomes U+FFFD.
-    """
-
-    def __init__(self) -> None:
-        self._held: dict[Any, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._held)
-
-    def join(self, channel: Any, text: str) -> str:
-        text = self._held.pop(channel, "") + text
-        if "\ud800" <= text[-1:] <= "\udbff":
-            self._held[channel] = text[-1]
-            text = text[:-1]
-        return whole(text)
-
-    def rest(self) -> list[tuple[Any, str]]:
-        """What is still held at the end, as it has to be shown."""
-        held, self._held = self._held, {}
-        return [(channel, "\ufffd") for channel in held]
-
-
-def whole(text: str) -> str:
-    """`text` with pairs of surrogates merged and lone ones replaced."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .chat import HttpRequest
 
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
+LETTERS = tuple(zip("tarop", CAN, strict=True))
 
 
 def inspect(typed: Typed, signals: Signals, closed: set[int]) -> int:
@@ -64,16 +65,18 @@ def list_providers(typed: Typed) -> int:
     if typed.params["format"] == "json":
         _print("\n".join(map(_json, rows)))
         return 0
-    lines = [("PROVIDER", "SET UP", "ADDRESS", "CAN ALSO")]
+    lines = [("PROVIDER", "CAN", "SET UP", "ADDRESS")]
     for row in rows:
-        state = row["source"] or "-" if row["configured"] else f"no: {row['source']}"
-        address = row["base_url"] or "-"
-        lines.append((row["provider"], state, address, " ".join(c for c in CAN if row[c])))
+        state = row["source"] or "yes" if row["configured"] else f"no: {row['source']}"
+        address = (row["base_url"] or "-").removeprefix("https://")
+        can = "s" + "".join(letter if row[what] else "-" for letter, what in LETTERS)
+        lines.append((row["provider"], can, state, address))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     shown = []
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line[:3], widths, strict=True)]
         shown.append("  ".join((*cells, line[3])).rstrip())
+    shown.append("\nCAN: streaming, tools, attachments, reasoning, output by schema, prefill")
     _print("\n".join(shown))
     return 0
 
@@ -85,9 +88,9 @@ def _facts(row: Row) -> dict[str, Any]:
     source = variable or keys.source(row).removeprefix("$")
     ready = bool(variable or row.key_cmd or not row.needs_key)
     if row.name == "local":
-        from . import local
+        from . import weights
 
-        ready, source = local.available(), "pip install 'streamcli[local]'"
+        ready, source = weights.available(), "pip install 'streamcli[local]'"
         source = "" if ready else source
     elif not base_url:
         ready, source = False, row.base_vars[0] if row.base_vars else "base_url"

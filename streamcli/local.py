@@ -104,7 +104,9 @@ class Engine:
                 raise StreamError("connect_timeout", what, "try a smaller model")
         answer: dict[str, Any] = orjson.loads(line[0])
         if "error" in answer:
-            raise self._failed(log[: line.start()], answer["error"])
+            while read := os.read(fd, 65536):  # what it had still to say of it
+                log += read
+            raise self._failed(log.replace(line[0], b""), answer["error"])
         return int(answer["port"])
 
     def _failed(self, log: bytes, reason: str) -> StreamError:

@@ -91,10 +91,11 @@ class Meter:
     def timings(self, duration_ms: float, output_tokens: int | None) -> dict[str, Any]:
         """`tokens_per_second` is the rate after the first token: (tokens - 1) / (end - TTFT).
 
-        An answer that came in one piece has no rate: None.
+        An answer that came in one read has no rate: None.
         """
         rate = None
-        if output_tokens and output_tokens > 1 and self.ttft_ms is not None and self.chunks > 1:
+        spread = self.ttft_ms is not None and self._last > self.ttft_ms
+        if output_tokens and output_tokens > 1 and self.ttft_ms is not None and spread:
             seconds = (duration_ms - self.ttft_ms) / 1000
             rate = round((output_tokens - 1) / seconds, 1) if seconds > 0 else None
         return {

@@ -29,8 +29,8 @@ def gather(
     """The whole prompt; usage errors for what cannot be one. Reads `files` and `stdin`."""
     dashes = words.count("-")
     readers = dashes + list(files).count("-") + (replace is not None)
-    if dashes + list(files).count("-") > 1:
-        raise usage("stdin can be put in one place only, and '-' stands twice")
+    if readers > 1:
+        raise usage("stdin can be put in one place only, and '-' or -I asks for it twice")
     if readers and no_stdin:
         raise usage("-n forbids to read stdin, and '-' or -I asks for it")
     if replace == "":
@@ -58,11 +58,22 @@ def gather(
     else:
         pieces += [piped or "", " ".join(plain)]
     if not words and not files and piped is None:
-        raise usage("no prompt", 'stream "PROMPT", or pipe text into it (stream --help)')
+        raise no_prompt(no_stdin)
     prompt = "\n\n".join(filter(None, pieces))
     if not prompt.strip():
         raise usage("the prompt is empty", 'stream "PROMPT", or pipe text into it')
     return prompt
+
+
+def anything(words: Sequence[str], files: Sequence[str], no_stdin: bool, stdin: int = 0) -> bool:
+    """Whether there is something to make a prompt of, before anything is read."""
+    return bool(words or files or (not no_stdin and _is_input(stdin)))
+
+
+def no_prompt(no_stdin: bool) -> StreamError:
+    because = " (-n leaves stdin alone)" if no_stdin else ""
+    hint = 'stream "PROMPT", or pipe text into it (stream --help)'
+    return usage(f"no prompt{because}", hint)
 
 
 def arguments_text(word: str) -> str:
@@ -130,4 +141,5 @@ def _read_file(path: str) -> bytes:
 
 
 def unreadable(path: str, error: OSError) -> StreamError:
+    path = path or "a file without a name"
     return usage(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")

@@ -208,7 +208,7 @@ def row_of(name: str, rows: Mapping[str, Row]) -> Row:
         return row
     from difflib import get_close_matches
 
-    near = get_close_matches(name, rows, n=3, cutoff=0.5)
+    near = get_close_matches(name.lower(), rows, n=3, cutoff=0.5)
     hint = " or ".join(f"'{other}'" for other in near) if near else ", ".join(rows)
     raise usage(
         f"no provider is called '{name}'",

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .events import Failed
-from .framing import Payloads, json_values
+from .framing import Payloads
+from .jsontext import json_values
 
 _BAD_KEY = re.compile(
     r"(incorrect|invalid|missing|no|wrong) (x-)?api[ _-]?key|api[ _-]?key (not valid|is invalid)"

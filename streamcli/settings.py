@@ -91,23 +91,23 @@ def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
     models, name = params["model"], params["provider"]
     if len(models) > 1:
         raise usage("--model is given twice", "one model a run")
-    if name and "provider" in typed.given and "model" not in typed.given:
+    if name is not None and "provider" in typed.given and "model" not in typed.given:
         models = ()  # the configuration's model is another provider's
     model = arguments_text(models[0]) if models else ""
-    if "provider" not in typed.given or not name:
+    if "provider" not in typed.given or name is None:
         model = aliases.get(model, model)
         prefix, colon, rest = model.partition(":")
         if colon and prefix in rows:
             return _with_model(rows[prefix], rest)
         if model == "local":
             return rows["local"], ""
-        if not name and params["base_url"] is not None:
+        if name is None and params["base_url"] is not None:
             # The plainest Chat Completions server; no key of anybody else's is sent to it.
             quirks = rows["vllm"].quirks
             return Row("custom", "openai-chat", "", needs_key=False, **quirks), model
-        if not name and colon:
+        if name is None and colon:
             row_of(prefix, rows)  # raises, with the nearest names
-    if name:
+    if name is not None:
         return _with_model(row_of(name, rows), model)
     if not model:
         raise usage("no model chosen. Any of these would do", _ways_to_go_on(rows, environ))
@@ -143,7 +143,7 @@ def nothing_chosen(typed: Typed, environ: Mapping[str, str]) -> bool:
     params = typed.params
     return not (
         params["model"]
-        or params["provider"]
+        or params["provider"] is not None
         or params["base_url"] is not None
         or any(row.key_from(environ)[0] for row in typed.config.rows.values())
     )

@@ -16,6 +16,7 @@ from . import __version__
 from .chat import HttpRequest
 from .chunked import Merger
 from .errors import StreamError, usage
+from .nettrouble import connect_trouble, out_of_time, protocol_trouble, reason
 from .retry import Patience
 
 # httpx imports its own command line (click, rich, pygments: 40 ms) if it can. Blocked only while
@@ -89,8 +90,10 @@ class Http:
                 "the proxy variables name a SOCKS proxy",
                 "pip install 'httpx[socks]', or unset ALL_PROXY",
             ) from error
-        except ValueError as error:  # a proxy variable httpx cannot read
-            raise StreamError("proxy", f"the proxy variables: {error}") from error
+        except (ValueError, httpx.InvalidURL) as error:
+            raise StreamError(
+                "proxy", f"the proxy variables name no proxy: {error}", "unset or mend http_proxy"
+            ) from error
         except OSError as error:
             raise StreamError("tls", f"the CA bundle cannot be read: {error}") from error
         self._wires: list[_Wire] = []
@@ -101,11 +104,14 @@ class Http:
                 pool = transport._pool
                 pool._network_backend = _Backend(pool._network_backend, self)
         self.patience = Patience(float("inf"), float("inf"))
+        self.place = ""
+        self._asked = ""
 
     def open(self, request: HttpRequest, patience: Patience) -> Answer:
         """Sends the request; returns once the response's head is there."""
         self.patience = patience
-        with _errors(request.url, request.unix_socket):
+        self.place, self._asked = request.unix_socket or request.url, request.url
+        with _errors(self):
             sent = self._client.build_request(
                 request.method,
                 request.url,
@@ -119,12 +125,24 @@ class Http:
     def close(self) -> None:
         self._client.close()
 
+    def peer(self) -> tuple[str, bool]:
+        """(place, proxied): what a connection is being made to, without user and password."""
+        url = httpx.URL(self._asked)
+        asked = url.netloc.decode()
+        if self.place in ("", self._asked):
+            return asked, False
+        if "/" in self.place:
+            return self.place, False  # a Unix socket
+        port = url.port or {"https": 443}.get(url.scheme, 80)
+        proxied = self.place not in (f"{url.host}:{port}", asked)
+        return (self.place, True) if proxied else (asked, False)
+
     def connect_timeout(self) -> float:
         """What is left for connecting, by its own limit and the prompt's."""
         left, kind = self.patience.left(self._clock())
         if kind == "total_timeout" and left < self._connect_timeout:
             if left <= 0:
-                raise out_of_time(kind)
+                raise out_of_time(kind, self._connect_timeout)
             return left
         return self._connect_timeout
 
@@ -135,7 +153,7 @@ class Http:
             now = clock()
             left, kind = patience.left(now)
             if left <= 0:
-                raise out_of_time(kind)
+                raise out_of_time(kind, patience.limit)
             part = min(left, SLICE, max(0.05, patience.limit / 8))
             try:
                 return stream.read(max_bytes, part)
@@ -174,7 +192,7 @@ class _Wire(httpcore.NetworkStream):
         try:
             self._stream.write(buffer, None if left == float("inf") else max(left, 0.001))
         except httpcore.WriteTimeout:
-            raise out_of_time(kind) from None
+            raise out_of_time(kind, self._http.patience.limit) from None
 
     def close(self) -> None:
         self._stream.close()
@@ -203,6 +221,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
         timeout = self._http.connect_timeout()
+        self._http.place = f"{host}:{port}"
         return _Wire(
             self._backend.connect_tcp(host, port, timeout, local_address, socket_options),
             self._http,
@@ -259,96 +278,27 @@ def _headers(given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return list(headers.values())
 
 
-def out_of_time(kind: str) -> StreamError:
-    what, option = {
-        "connect_timeout": ("no connection", "--connect-timeout"),
-        "first_timeout": ("nothing came", "--first-timeout"),
-        "idle_timeout": ("nothing more came", "--idle-timeout"),
-        "total_timeout": ("the answer was not over", "--timeout"),
-    }[kind]
-    return StreamError(kind, f"{what} in time", f"raise {option} if the server needs longer")
-
-
 @contextmanager
-def _errors(url: str = "", unix_socket: str | None = None) -> Iterator[None]:
-    """Translates httpx's exceptions, once. `url` is where a connection is being made to."""
+def _errors(http: Http | None = None) -> Iterator[None]:
+    """Translates httpx's exceptions, once. `http` is given where it is making a connection."""
     try:
         yield
     except httpx.ConnectTimeout as error:
-        raise out_of_time("connect_timeout") from error
+        raise out_of_time("connect_timeout", http._connect_timeout if http else 0.0) from error
     except httpx.ProxyError as error:
         raise StreamError(
             "proxy", f"the proxy refused: {error}", "check the proxy variables"
         ) from error
     except httpx.ConnectError as error:
-        raise _connect_error(error, url, unix_socket) from error
+        raise connect_trouble(error, *(http.peer() if http else ("the server", False))) from error
     except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
         raise usage(
             f"the request cannot be sent: {error}", "check --base-url and --header"
         ) from error
     except httpx.RemoteProtocolError as error:
-        raise _protocol_error(error) from error
+        raise protocol_trouble(error) from error
     except httpx.DecodingError as error:
         raise StreamError("bad_http", f"the body cannot be decompressed: {error}") from error
     except httpx.TransportError as error:
-        cause = _reason(error)
+        cause = reason(error)
         raise StreamError("lost", f"the connection was lost ({cause})", transient=True) from error
-
-
-def _connect_error(error: httpx.ConnectError, url: str, unix_socket: str | None) -> StreamError:
-    import socket
-    import ssl
-
-    host = unix_socket or httpx.URL(url).netloc.decode()  # without user and password
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            why = cause.verify_message or cause.reason
-            return StreamError(
-                "tls",
-                f"the certificate of {host} is not trusted: {why}",
-                "name its CA bundle in SSL_CERT_FILE",
-            )
-        if isinstance(cause, ssl.SSLError):
-            why = (cause.reason or str(cause)).replace("_", " ").lower()
-            return StreamError(
-                "tls", f"TLS with {host} failed: {why}", "check that the server speaks https"
-            )
-        if isinstance(cause, socket.gaierror):
-            again = cause.errno == socket.EAI_AGAIN
-            why = cause.strerror or "unknown"
-            return StreamError(
-                "dns", f"the host {host} was not found ({why})", "check --base-url", transient=again
-            )
-    return StreamError(
-        "connect",
-        f"no connection to {host} ({_reason(error)})",
-        "check that the server runs, and --base-url",
-        transient=True,
-    )
-
-
-def _protocol_error(error: httpx.RemoteProtocolError) -> StreamError:
-    for cause in _causes(error):
-        if getattr(cause, "error_status_hint", None) == 431:  # h11: the head outgrew its limit
-            return StreamError("too_large", "the server's headers are too large")
-    text = str(error)
-    if "disconnected" in text or "peer closed" in text:
-        return StreamError("lost", "the server closed the connection", transient=True)
-    return StreamError(
-        "bad_http", f"the server does not speak HTTP/1.1: {text}", "check --base-url"
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _reason(error: BaseException) -> str:
-    """What the operating system said, without its number."""
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return str(error) or type(error).__name__

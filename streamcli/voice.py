@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .terminal import one_line, visible
+from .turn import Outcome
 
 
 class Voice:
@@ -20,7 +21,8 @@ class Voice:
     def error(self, message: str, hint: str = "") -> None:
         """What happened, and what to do: our own words, so a hint may have several lines."""
         lines = hint.split("\n") if hint.startswith("\n") else [one_line(hint)]
-        self._write(one_line(message), "\n".join(map(visible, lines)))
+        limit = 4000 if self.verbose else 300
+        self._write(one_line(message, limit), "\n".join(map(visible, lines)))
 
     def note(self, message: str) -> None:
         if not self._quiet:
@@ -40,3 +42,37 @@ class Voice:
             os.write(2, f"stream: {message}{colon}{hint}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             pass  # nobody is there to be told
+
+
+def usage_line(outcome: Outcome) -> str:
+    """For --usage: what the server said, and nothing it did not."""
+    usage = outcome.usage
+    named = (
+        ("input", usage.input_tokens),
+        ("output", usage.output_tokens),
+        ("reasoning", usage.reasoning_tokens),
+        ("cached", usage.cache_read_tokens),
+        ("total", usage.total_tokens),
+    )
+    known = [f"{count} {name}" for name, count in named if count is not None]
+    if outcome.cost is not None:
+        known.append(f"cost {outcome.cost:g}")
+    return "tokens: " + (", ".join(known) if known else "the server did not say")
+
+
+def stats_line(outcome: Outcome) -> str:
+    """For --stats: the timings of the end record, for people."""
+    timings = outcome.timings()
+    parts = []
+    if timings["ttft_ms"] is not None:
+        parts.append(f"TTFT {timings['ttft_ms']:.0f} ms")
+    parts.append(f"{timings['duration_ms']:.0f} ms in all")
+    parts.append(f"{timings['chunks']} chunks")
+    gaps = timings["icl_ms"]
+    if gaps and gaps["max"]:
+        parts.append(f"gap p50 {gaps['p50']:.1f} p99 {gaps['p99']:.1f} max {gaps['max']:.1f} ms")
+    if timings["tokens_per_second"] is not None:
+        parts.append(f"{timings['tokens_per_second']:.1f} tokens/s")
+    if outcome.attempts > 1:
+        parts.append(f"{outcome.attempts} attempts")
+    return ", ".join(parts)

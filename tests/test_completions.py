@@ -43,7 +43,7 @@ def _home(folder: Path) -> dict[str, str]:
 
 
 def _files(folder: Path) -> None:
-    for name in ("patch.diff", "a name.txt", "inside/file", "ollama", "--reasons"):
+    for name in ("patch.diff", "a name.txt", "inside/file", "ollama", "--reasons", "weights.gguf"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
 
@@ -102,6 +102,7 @@ OFFERS: list[tuple[str, set[str]]] = [
     ("--model=qui", {"quick"}),
     ("-m our", {"ours"}),
     ("-m ollama:lla", set()),
+    ("-m local:wei", {"weights.gguf"}),
     ("-p op", {"openai", "openrouter"}),
     ("-p our", {"ours"}),
     ("-p fa", set()),  # an alias is a model
@@ -126,6 +127,7 @@ OFFERS: list[tuple[str, set[str]]] = [
 def _plain(offers: set[str]) -> set[str]:
     """Without what the shells write around a candidate: what stands before it, and its end."""
     plain = {offer.rpartition("=")[2].rpartition(",")[2].lstrip("@") for offer in offers}
+    plain = {offer.removeprefix("local:") for offer in plain}
     return {offer.rstrip(":/ ") for offer in plain}
 
 
@@ -146,6 +148,7 @@ def test_fish_offers(fish: Offers, typed: str, expected: set[str]) -> None:
         ("--reasoning=h\tword", ["--reasoning=hide", "word"]),
         ("-m ol\tllama3.2", ["-m", "ollama:llama3.2"]),
         ("-m fa\tword", ["-m", "fast", "word"]),
+        ("-m local:wei\tword", ["-m", "local:weights.gguf", "word"]),
         ("-O pat\tword", ["-O", "patch.diff", "word"]),
         ("-O 'a n\t word", ["-O", "a name.txt", "word"]),
         ("-f inside/\tword", ["-f", "inside/file", "word"]),

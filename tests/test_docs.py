@@ -75,7 +75,7 @@ def test_docgen_runs_as_a_module(child_env: dict[str, str], tmp_path: Path) -> N
 
 
 def plain(roff: str) -> str:
-    return re.sub(r"\\f[BIR]|\\&", "", roff).replace("\\-", "-")
+    return re.sub(r"\\f[BIR]|\\&", "", roff).replace("\\-", "-").replace("\\(aq", "'")
 
 
 def of_help(text: str) -> set[str]:
@@ -136,7 +136,7 @@ def test_every_choice_is_in_every_document(stream: Stream) -> None:
 @pytest.mark.parametrize("path", ["man/stream.1", "README.md"])
 def test_no_option_is_named_that_does_not_exist(path: str, stream: Stream) -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", plain((ROOT / path).read_text())))
-    others = {"--key", "--staged", "--group", "--no-deps"}  # what we lack; git's; pip's
+    others = {"--key", "--staged", "--unbuffered", "--group", "--no-deps"}  # ours is none
     assert named - others <= of_help(stream("--help").text)
 
 
@@ -154,6 +154,8 @@ def test_the_table_is_fit_to_be_printed() -> None:
         assert not option.details or option.details.endswith("."), option.long
         if not option.is_flag:
             assert option.metavar or getattr(option.type, "choices", ()), option.long
+            default = re.search(r"default: (\d+)(?![\dM])", option.help)
+            assert not default or float(default[1]) == option.default, option.long
 
 
 def test_help_fits_a_terminal(stream: Stream) -> None:
@@ -189,6 +191,12 @@ def section(name: str) -> str:
 def test_the_manual_has_its_sections_in_order() -> None:
     found = re.findall(r"^\.SH (.+)$", MAN.read_text(), re.MULTILINE)
     assert found == [name.replace("_", " ") for name in SECTIONS_OF_THE_MANUAL.split()]
+
+
+def test_what_is_set_as_it_is_fits_a_terminal() -> None:
+    blocks = re.findall(r"\n\.nf\n(.*?)\n\.fi", MAN.read_text(), re.DOTALL)
+    assert len(blocks) > len(EXAMPLES)
+    assert [line for block in blocks for line in plain(block).splitlines() if len(line) > 68] == []
 
 
 @pytest.mark.parametrize("path", ["man/stream.1", "README.md"])
@@ -253,7 +261,10 @@ LEAVES: dict[str, tuple[str, dict[str, str]]] = {
     "What went wrong": ("ok", {"-": ANSWER}),
     "The records": ("ok", {"-": "Hello\n world\n"}),
     "One record": ("ok", {"-": '/"text": "Hello world",\\s+"timings": {/'}),
-    "The text into one file": ("ok", {"story.txt": ANSWER, "-": r"/[\d.]+ Hello\n[\d.]+  world/"}),
+    "The text into one file": (
+        "ok",
+        {"story.txt": ANSWER, "-": r'/\[[\d.]+,"Hello"\]\n\[[\d.]+," world"\]/'},
+    ),
     "Many prompts": ("ok", {"all.jsonl": '/("type":"end"[^\n]*"complete":true(.|\n)*){3}/'}),
     "A loop": ("ok", {"puns.txt": f"{ANSWER}\n{ANSWER}\n"}),
     "A rule for make": ("ok", {"report.md": ANSWER}),

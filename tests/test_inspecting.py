@@ -33,7 +33,8 @@ def models(listed: Any) -> Any:
 def test_list_providers(stream: Stream) -> None:
     run = stream("--list-providers", env={"GROQ_API_KEY": KEY})
     assert (run.returncode, run.stderr) == (0, "")
-    lines = {line.split()[0]: line for line in run.text.splitlines()}
+    lines = {line.split()[0]: line for line in run.text.partition("\n\n")[0].splitlines()}
+    assert max(map(len, run.text.splitlines())) <= 79
     assert "GROQ_API_KEY" in lines["groq"]
     assert "no: OPENAI_API_KEY" in lines["openai"]
     assert "http://127.0.0.1:11434/v1" in lines["ollama"]

@@ -12,20 +12,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "streamcli"
 
 # Lower first; a module imports from its own layer or from those below it.
 LAYERS = (
-    {"__init__", "errors", "events", "chat", "chunked", "framing"},  # values and wire
-    {"protocols", "refusals", "retry", "think", "meter", "verdict"},  # pure
+    {"__init__", "errors", "events", "chat", "chunked", "framing", "jsontext"},  # values and wire
+    {"protocols", "refusals", "retry", "think", "meter", "verdict", "runs", "toolcalls"},  # pure
     {"turn"},  # flow: edges are its arguments
+    # edges: each touches one outside thing
     {
         "terminal",
         "transport",
+        "nettrouble",
         "prompt",
         "sinks",
         "voice",
         "local",
+        "weights",
         "engine",
-    },  # edges: each touches one outside thing
+    },
     {"providers", "options", "config", "keys", "settings"},  # shell: what to do
-    {"ask", "inspecting"},  # shell: putting it together
+    {"outputs", "ask", "inspecting"},  # shell: putting it together
     {"cli", "__main__"},
     {"docgen", "docs"},
 )

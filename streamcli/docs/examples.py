@@ -14,79 +14,110 @@ class Example:
     @property
     def shown(self) -> str:
         """The files, each under its name, and the command."""
-        files = [f"# {name}\n{text.rstrip()}\n" for name, text in self.files.items()]
-        return "\n".join([*files, self.command])
+        files = [f"# {name}\n{text}\n" for name, text in self.files.items()]
+        return "".join([*files, self.command])
 
 
+# Lines of up to 68 characters: in the manual they are indented, and a terminal has 80.
 EXAMPLES = (
     Example(
         "A commit message for what is staged",
-        'git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."',
+        """\
+git diff --staged |
+    stream -m openai:gpt-5-mini "Write the commit message."
+""",
     ),
     Example(
         "A review by instructions that are kept in a file",
-        "stream -s @reviewer.txt -f patch.diff > review.md",
+        "stream -s @reviewer.txt -f patch.diff > review.md\n",
     ),
     Example(
         "What went wrong last night, from a log",
-        'grep ERROR app.log | stream "What failed, and what should be looked at first?"',
+        'grep ERROR app.log | stream "What failed, and what was first?"\n',
     ),
     Example(
         "The records, for the next tool",
-        """stream --jsonl "Why is the sky blue?" | jq -r 'select(.type == "delta") | .text'""",
+        """\
+stream --jsonl "Why is the sky blue?" |
+    jq -r 'select(.type == "delta") | .text'
+""",
     ),
     Example(
         "One record with the whole answer: its text and its timings",
-        "stream --json \"Why is the sky blue?\" | jq '{text, timings}'",
+        "stream --json \"Why is the sky blue?\" | jq '{text, timings}'\n",
     ),
     Example(
         "The text into one file, its records into another, and somebody who watches them",
-        'stream --events story.jsonl "Tell me a long story" > story.txt &\n'
-        'tail -n +1 -F story.jsonl | jq -r \'select(.type == "delta") | "\\(.t_ms) \\(.text)"\'',
+        """\
+stream --events story.jsonl "Tell me a story" > story.txt &
+tail -n +1 -F story.jsonl |
+    jq --unbuffered -c 'select(.type == "delta") | [.t_ms, .text]'
+""",
     ),
     Example(
         "Many prompts, one a line, four at a time; records of several writers never mix in a file",
-        "tr '\\n' '\\0' < prompts.txt | xargs -0 -P 4 -n 1 stream --jsonl -- >> all.jsonl",
+        """\
+tr '\\n' '\\0' < prompts.txt |
+    xargs -0 -P 4 -n 1 stream --jsonl -- >> all.jsonl
+""",
     ),
     Example(
         "A loop that reads names; -n leaves the loop its stdin",
-        'while read -r name; do stream -n "A pun on $name"; echo; done < names.txt > puns.txt',
+        """\
+while read -r name; do
+    stream -n "A pun on $name"; echo
+done < names.txt > puns.txt
+""",
     ),
     Example(
         "A rule for make(1): the report is never half a report",
-        "make report.md",
-        {
-            "Makefile": "report.md: notes.txt\n"
-            '\tstream -O $@ "Turn these notes into a report." < $<\n',
-        },
+        "make report.md\n",
+        {"Makefile": 'report.md: notes.txt ; stream -O $@ "Make it a report." < $<\n'},
     ),
     Example(
         "In a script: a cut answer will do, everything else is an error",
-        "set -e\n"
-        'summary=$(stream --max-tokens 300 "Summarize." < notes.txt) || case $? in\n'
-        '    10) echo "the summary was cut" >&2 ;;\n'
-        "    *) exit 1 ;;\n"
-        "esac\n"
-        "printf '%s\\n' \"$summary\"",
+        """\
+set -e
+summary=$(stream --max-tokens 300 Summarize. < notes.txt) ||
+    case $? in
+        10) echo "the summary was cut" >&2 ;;
+        *) exit 1 ;;
+    esac
+printf '%s\\n' "$summary"
+""",
     ),
     Example(
         "The same, said to `stream`",
-        "stream --accept length --max-tokens 300 Summarize. < notes.txt > summary.txt",
+        """\
+stream --accept length --max-tokens 300 Summarize. \\
+    < notes.txt > summary.txt
+""",
     ),
     Example(
         "The request as a curl(1) command; the key stays in its variable",
-        'stream -m openai:gpt-5-mini --dry-run=curl "Hello" > request.sh',
+        'stream -m openai:gpt-5-mini --dry-run=curl "Hello" > request.sh\n',
     ),
     Example(
-        "A short name for a model, and an address of one's own",
-        'stream -m fast "Hello" && stream -m ours:qwen3 "Hello"',
+        "A short name for a model, and a server of one's own",
+        """\
+stream -m fast "Hello"
+stream -m ours:qwen3 "Hello"
+""",
         {
-            "config.toml": '[alias]\nfast = "openai:gpt-5-mini"\n\n'
-            '[provider.ours]\nbase_url = "http://127.0.0.1:8000/v1"\n',
+            "config.toml": """\
+[alias]
+fast = "openai:gpt-5-mini"
+
+[provider.ours]
+base_url = "http://127.0.0.1:8000/v1"
+"""
         },
     ),
     Example(
         "Is the server up, is the key good, and what models are there",
-        "stream --check=ollama && stream -p ollama --list-models",
+        """\
+stream --check=ollama
+stream -p ollama --list-models
+""",
     ),
 )

@@ -1,19 +1,15 @@
-"""The parts of the manual that are made from tables: options, statuses, records, providers."""
+"""The parts of the manual that are made from tables, and the README's option list."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from importlib.resources import files
-from typing import Any
 
+from .. import keys, prompt, retry
 from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
 from ..options import SECTIONS, TABLE, Opt
 from ..providers import ROWS, Row
 from .examples import EXAMPLES
-
-Schema = dict[str, Any]
+from .records import records
 
 # What each verdict means; the numbers and the kinds of trouble are errors.py's.
 VERDICTS = {
@@ -94,51 +90,6 @@ def curls() -> str:
     return f"{', '.join(map(str, most))} and {last}"
 
 
-def records() -> str:
-    schema = json.loads(files("streamcli").joinpath("records.schema.json").read_text("utf-8"))
-    kinds: dict[str, Schema] = schema["$defs"]
-    common = [name for name in kinds["end"]["properties"] if _common(name, kinds)]
-    first = kinds["end"]["properties"]
-    shared = {name: {**first[name], "const": None} for name in common}
-    parts = ["## Every record", "\n".join(_fields(shared))]
-    for kind, facts in kinds.items():
-        own = {name: prop for name, prop in facts["properties"].items() if name not in common}
-        parts += [f"## {kind}", facts["description"], "\n".join(_fields(own))]
-    return "\n\n".join(parts)
-
-
-def _common(name: str, kinds: dict[str, Schema]) -> bool:
-    """`type` says something else in each kind; the others are the same everywhere."""
-    props = [facts["properties"].get(name) for facts in kinds.values()]
-    return name == "type" or all(prop == props[0] for prop in props)
-
-
-def _fields(props: dict[str, Schema], inside: str = "") -> Iterator[str]:
-    for name, prop in props.items():
-        yield f"`{inside}{name}`\n: {_sentence(prop['description'])}{_values(prop)}"
-        for branch in (prop, *prop.get("oneOf", ())):
-            yield from _fields(branch.get("properties", {}), f"{inside}{name}.")
-        yield from _fields(prop.get("items", {}).get("properties", {}), f"{inside}{name}[].")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
-
-
-def _values(prop: Schema) -> str:
-    """The values it may have, unless they are listed elsewhere in the manual."""
-    if prop.get("const"):
-        return f" Always `{prop['const']}`."
-    values = prop.get("enum") or prop.get("items", {}).get("enum") or []
-    names = [f"`{value}`" for value in values if value is not None]
-    if all(str(value) in prop["description"] for value in values):
-        return ""  # each is explained there
-    if set(values) in (set(EXIT_OF_STATUS), set(STATUS_OF_KIND)):
-        return ""
-    null = " or null" if None in values else ""
-    return f" One of {', '.join(names)}{null}." if prop.get("type") != "array" else ""
-
-
 def providers() -> str:
     return "\n".join(f"`{row.name}`\n: {_row(row)}" for row in ROWS)
 
@@ -167,12 +118,29 @@ def looks() -> str:
 
 
 def examples() -> str:
-    return "\n\n".join(f"{example.what}:\n\n```\n{example.shown}\n```" for example in EXAMPLES)
+    return "\n\n".join(f"{example.what}:\n\n```\n{example.shown}```" for example in EXAMPLES)
 
 
-PARTS = {
-    part.__name__: part
-    for part in (options, exits, curls, records, providers, variables, defaults, looks, examples)
+# Numbers that the prose speaks of, where the code has them.
+_NUMBERS = {
+    "silence": prompt.SILENCE,
+    "ending": retry.ENDING_WAIT,
+    "base": retry.BASE,
+    "cap": retry.CAP,
+    "key_cmd": keys.TIMEOUT,
+}
+
+
+def part(name: str) -> str:
+    """What stands for {{name}} in the manual; KeyError for a name that nothing stands for."""
+    if name in _NUMBERS:
+        return f"{_NUMBERS[name]:g}"
+    return _PARTS[name]()
+
+
+_PARTS = {
+    made.__name__: made
+    for made in (options, exits, curls, records, providers, variables, defaults, looks, examples)
 }
 
 

@@ -22,11 +22,13 @@ from ..events import (
     Refusal,
     Started,
     Text,
-    ToolCall,
     Usage,
 )
-from ..framing import MAX_EVENT_SIZE, Halves, Message, Payloads, json_values, whole
+from ..framing import MAX_EVENT_SIZE, Message, Payloads
+from ..jsontext import Halves, json_values
 from ..refusals import describe, excerpt, http_refusal, stream_failure
+from ..runs import Template
+from ..toolcalls import ToolCalls
 
 NAME = "openai-chat"
 
@@ -117,13 +119,13 @@ class Decoder:
         self._reasons: dict[int, str] = {}  # choice: its raw finish reason
         self._choices: set[int] = set()
         self._usage: Any = None
-        self._tools = _ToolCalls()
+        self._tools = ToolCalls()
         self._halves = Halves()
         self._cited: set[str] = set()
         self._refused = False
         self._alive = False  # some payload was one of ours
         self._strays = 0
-        self._template = _Template()
+        self._template = Template("content", _place)
 
     def feed(self, data: bytes) -> list[Event]:
         out: list[Event] = []
@@ -181,7 +183,7 @@ class Decoder:
             return
         before = len(out)
         self._value(value, payload, out)
-        if self._template.learning and len(out) == before + 1 and type(out[before]) is Text:
+        if self._template.learning and out[before:] and out[before:] == [Text(_said(value))]:
             self._template.learn(payload, value)
 
     def _odd_payload(self, payload: bytes, out: list[Event], last: bool) -> None:
@@ -443,6 +445,20 @@ class Decoder:
         return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))
 
 
+def _place(value: Any) -> Any:
+    """The object that holds the text of a plain chunk."""
+    (choice,) = value["choices"]
+    return choice["delta"]
+
+
+def _said(value: Any) -> str:
+    try:
+        said = _place(value)["content"]
+    except (LookupError, TypeError, ValueError):
+        return ""
+    return said if isinstance(said, str) else ""
+
+
 def _reason(raw: str) -> str:
     return FINISH.get(raw.lower(), "other")
 
@@ -471,147 +487,3 @@ def count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if type(value) is int else None
-
-
-class _ToolCalls:
-    """Puts tool calls together from their deltas, for every way servers number them.
-
-    A delta without index goes by its id, else a name starts a new call, else it continues the
-    last one; a new id on a known index starts a new call too.
-    """
-
-    def __init__(self) -> None:
-        self._calls: list[dict[str, Any]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._calls)
-
-    def add(self, choice: int, delta: Any) -> None:
-        if not isinstance(delta, dict):
-            return
-        function = delta.get("function")
-        if not isinstance(function, dict):
-            function = delta.get("custom")  # a custom tool's free-form input
-            if not isinstance(function, dict):
-                function = {}
-        name, id, index = function.get("name"), delta.get("id"), delta.get("index")
-        arguments = function.get("arguments", function.get("input"))
-        call = self._find(choice, index, id, name)
-        if call is None:
-            call = {"choice": choice, "index": index, "id": "", "name": "", "pieces": []}
-            self._calls.append(call)
-        if isinstance(id, str) and id:
-            call["id"] = id
-        if isinstance(name, str) and name:
-            call["name"] = name
-        if isinstance(arguments, str):
-            call["pieces"].append(arguments)
-        elif arguments is not None:
-            call["pieces"].append(orjson.dumps(arguments).decode())
-
-    def _find(self, choice: int, index: Any, id: Any, name: Any) -> dict[str, Any] | None:
-        ours = [call for call in self._calls if call["choice"] == choice]
-        if index is not None:
-            ours = [call for call in ours if call["index"] == index]
-            if ours and id and ours[-1]["id"] not in ("", id):
-                return None
-        elif id:
-            ours = [call for call in ours if call["id"] == id]
-        elif name:
-            return None
-        return ours[-1] if ours else None
-
-    def calls(self) -> list[Event]:
-        return [
-            ToolCall(
-                call["id"] or f"call_{number}",  # some servers send none: it must still be unique
-                call["name"],
-                whole("".join(call["pieces"])),
-                call["choice"],
-            )
-            for number, call in enumerate(self._calls)
-        ]
-
-
-class _Template:
-    """Recognises chunks that equal the last one but for their text, without parsing them.
-
-    Consecutive deltas of a stream differ only in their text: if a payload equals a parsed one
-    outside the content string, and inside is what a JSON string may hold, its parsed form differs
-    in that string only. So a read that is one run of such events is cut at what stands between two
-    texts, and the texts are parsed together. Exact, and five times as fast. A read of any other
-    form is left to the parser and sets the next template; servers whose chunks all differ
-    (timestamps, padding) stop that after a few misses.
-    """
-
-    KEY = b'"content":'
-    PROBE = b'"probe"'
-    PATIENCE = 16
-
-    def __init__(self) -> None:
-        self.learning = False
-        self._before = b""  # of the first event of a run, up to its text
-        self._after = b""  # of the last one, from its text on
-        self._between = b""
-        self._misses = 0
-
-    def feed(self, payloads: Payloads, data: bytes, out: list[Event]) -> list[bytes]:
-        """Puts the deltas of a run into `out`; returns the payloads of everything else."""
-        self.learning = False
-        if not payloads.settled or self._misses > self.PATIENCE:
-            return payloads.feed(data)
-        sse = payloads.sse
-        clean = sse.between_events
-        lines = sse.lines(data)
-        if not lines:
-            return []
-        if clean and self._between and lines.startswith(self._before):
-            end = lines.rfind(b"\n\n") + 2
-            if lines.endswith(self._after, 0, end):
-                texts = self._texts(lines[len(self._before) : end - len(self._after)])
-                if texts:
-                    out += [Text(text) for text in texts if text]
-                    self._misses = 0
-                    return sse.parse(lines[end:])
-        self._misses += 1
-        self.learning = True
-        return sse.parse(lines)
-
-    def _texts(self, run: bytes) -> list[str] | None:
-        """The texts of a run; None if one of them is no JSON string."""
-        parts = run.split(self._between)
-        joined = b'","'.join(parts)
-        try:
-            if joined.count(b'"') == 2 * len(parts) - 2:  # the quotes put in just now
-                texts: list[str] = orjson.loads(b'["' + joined + b'"]')
-            else:
-                texts = [orjson.loads(b'"' + part + b'"') for part in parts]
-        except orjson.JSONDecodeError:
-            return None
-        return texts
-
-    def learn(self, payload: bytes, value: Any) -> None:
-        """Take the form of a payload that gave one text delta of choice 0 and nothing else."""
-        self.learning = False
-        if type(payload) is not bytes or b"\n" in payload:
-            return
-        start = payload.find(self.KEY) + len(self.KEY)
-        if payload[start : start + 1] == b" ":
-            start += 1
-        end = payload.find(b'"', start + 1) + 1
-        before, after = payload[:start], payload[end:]
-        if payload.count(self.KEY) != 1 or payload[start : start + 1] != b'"' or not after:
-            return
-        try:
-            probe = orjson.loads(before + self.PROBE + after)
-            if len(value["choices"]) != 1 or value["choices"][0].get("index", 0) != 0:
-                return
-            if probe["choices"][0]["delta"].pop("content") != "probe":
-                return
-        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
-            return
-        value["choices"][0]["delta"].pop("content", None)
-        if probe == value:
-            self._before = b"data: " + before + b'"'
-            self._after = b'"' + after + b"\n\n"
-            self._between = self._after + self._before

@@ -48,12 +48,12 @@ class TextSink:
     def emit(self, t_ms: float, events: list[Event]) -> None:
         if self._plain:
             text = "".join([e.text for e in events if isinstance(e, Text) and not e.choice])
+            if text:
+                self._write(text)
         else:
-            text = self._both(events)
-        if text:
-            self._write(text)
+            self._both(events)
 
-    def _both(self, events: list[Event]) -> str:
+    def _both(self, events: list[Event]) -> None:
         pieces: list[str] = []
         for event in events:
             if isinstance(event, Text) and not event.choice:
@@ -69,13 +69,17 @@ class TextSink:
                 pieces.append(event.text)
             elif type(event) is Reasoning and not event.choice:
                 if self._reasoning == "stderr":
+                    if pieces:  # on one terminal the order of the two is seen
+                        self._write("".join(pieces))
+                        pieces.clear()
                     self._think(event.text)
                 else:
                     if self._channel is Text and self._reasoning == "stdout":
                         pieces.append("\n\n")
                     pieces.append(event.text)
                 self._channel = Reasoning
-        return "".join(pieces)
+        if pieces:
+            self._write("".join(pieces))
 
     def _write(self, text: str) -> None:
         if self._clean is not None:
@@ -111,8 +115,9 @@ class TextSink:
 class FileSink:
     """Text into a file that takes its name only on exit 0: a make target is never half an answer.
 
-    Written beside the target (links followed) and renamed; what is no regular file (a FIFO,
-    /dev/null) is written as it is.
+    Written beside the target (links followed) and renamed. What is no regular file (a FIFO,
+    /dev/null) is written as it is, and the file behind our own stdout or stderr (/dev/stdout)
+    through these: a rename would lose what else goes there.
     """
 
     def __init__(self, path: str, **text_options: str | bool) -> None:
@@ -122,11 +127,15 @@ class FileSink:
         if not path:
             raise StreamError("write", "-O '' names no file")
         try:
-            if os.path.exists(path) and not os.path.isfile(path):
+            shared = _ours(path)
+            if shared is not None:
+                fd = os.dup(shared)
+            elif os.path.exists(path) and not os.path.isfile(path):
                 fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             else:
                 folder, name = os.path.split(self._target)
-                self._temporary = os.path.join(folder, f".{name}.{os.getpid()}.part")
+                # A short stem: names may be as long as the file system lets them.
+                self._temporary = os.path.join(folder, f".{name[:32]}.{os.getpid()}.part")
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
                 fd = os.open(self._temporary, flags, 0o666)
                 if os.path.exists(self._target):
@@ -159,6 +168,21 @@ class FileSink:
             except OSError:
                 pass
             self._temporary = None
+
+
+def _ours(path: str) -> int | None:
+    """The descriptor of ours that writes to that very file, if one does."""
+    try:
+        target = os.stat(path)
+    except OSError:
+        return None
+    number = path.removeprefix("/dev/fd/")
+    if number != path and number.isdigit():
+        return int(number)
+    for fd in (1, 2):
+        if os.path.samestat(os.fstat(fd), target) and not os.path.samefile(path, os.devnull):
+            return fd
+    return None
 
 
 def _unwritable(path: str, error: OSError) -> StreamError:

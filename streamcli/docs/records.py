@@ -1,0 +1,57 @@
+"""The records as the manual defines them: records.schema.json in prose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
+
+Schema = dict[str, Any]
+
+
+def records() -> str:
+    schema = json.loads(files("streamcli").joinpath("records.schema.json").read_text("utf-8"))
+    kinds: dict[str, Schema] = schema["$defs"]
+    common = [name for name in kinds["end"]["properties"] if _common(name, kinds)]
+    first = kinds["end"]["properties"]
+    shared = {name: {**first[name], "const": None} for name in common}
+    parts = ["## Every record", "\n".join(_fields(shared))]
+    for kind, facts in kinds.items():
+        own = {name: prop for name, prop in facts["properties"].items() if name not in common}
+        parts += [f"## {kind}", facts["description"], "\n".join(_fields(own))]
+    return "\n\n".join(parts)
+
+
+def _common(name: str, kinds: dict[str, Schema]) -> bool:
+    """`type` says something else in each kind; the others are the same everywhere."""
+    props = [facts["properties"].get(name) for facts in kinds.values()]
+    return name == "type" or all(prop == props[0] for prop in props)
+
+
+def _fields(props: dict[str, Schema], inside: str = "") -> Iterator[str]:
+    for name, prop in props.items():
+        yield f"`{inside}{name}`\n: {_sentence(prop['description'])}{_values(prop)}"
+        for branch in (prop, *prop.get("oneOf", ())):
+            yield from _fields(branch.get("properties", {}), f"{inside}{name}.")
+        yield from _fields(prop.get("items", {}).get("properties", {}), f"{inside}{name}[].")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _values(prop: Schema) -> str:
+    """The values it may have, unless they are listed elsewhere in the manual."""
+    if prop.get("const"):
+        return f" Always `{prop['const']}`."
+    values = prop.get("enum") or prop.get("items", {}).get("enum") or []
+    names = [f"`{value}`" for value in values if value is not None]
+    if all(str(value) in prop["description"] for value in values):
+        return ""  # each is explained there
+    if set(values) in (set(EXIT_OF_STATUS), set(STATUS_OF_KIND)):
+        return ""
+    null = " or null" if None in values else ""
+    return f" One of {', '.join(names)}{null}." if prop.get("type") != "array" else ""
