@@ -46,7 +46,8 @@ def _run(signals: Signals, closed: set[int]) -> int:
         return typed
     gc.freeze()
     gc.enable()
-    if any(typed.params[mode] for mode in ("list_providers", "list_models", "check", "dry_run")):
+    modes = ("list_providers", "list_models", "check", "dry_run")
+    if any(typed.params[mode] not in (None, False) for mode in modes):
         from .inspecting import inspect
 
         return inspect(typed, signals, closed)

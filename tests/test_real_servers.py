@@ -185,7 +185,7 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, str]:
 
 
 def test_llama_cpp_streams(stream: Stream, smollm2: RealServer) -> None:
-    result = stream(*of_smollm2(smollm2), "--max-tokens", "24", "--jsonl", *LONG)
+    result = stream(*of_smollm2(smollm2), "--max-tokens", "24", "--jsonl", *LONG, timeout=90)
     assert result.returncode == 10, result.stderr
     end = whole(result.records, finish="length")
     assert came_bit_by_bit(result.records)
@@ -212,11 +212,11 @@ def test_litellm_streams_what_llama_cpp_says(
     stream: Stream, litellm: RealServer, smollm2: RealServer
 ) -> None:
     ask = ("--temperature", "0", *REPEATABLE, "--max-tokens", "32", *LONG)
-    relayed = stream(*of_litellm(litellm, "smollm2"), *ask, "--jsonl", env=LITELLM)
+    relayed = stream(*of_litellm(litellm, "smollm2"), *ask, "--jsonl", env=LITELLM, timeout=90)
     assert relayed.returncode == 10, relayed.stderr
     whole(relayed.records, finish="length")
     assert came_bit_by_bit(relayed.records)
-    assert text_of(relayed.records) == stream(*of_smollm2(smollm2), *ask).text
+    assert text_of(relayed.records) == stream(*of_smollm2(smollm2), *ask, timeout=90).text
 
 
 def test_litellm_streams_its_own_answers(stream: Stream, litellm: RealServer) -> None:
@@ -282,16 +282,16 @@ def by_curl(server: RealServer, **fields: Any) -> str:
 
 def test_not_streamed_is_the_same_text(stream: Stream, smollm2: RealServer) -> None:
     ask = (*of_smollm2(smollm2), *REPEATABLE, "--max-tokens", "24", *LONG)
-    live, whole = stream(*ask), stream(*ask, "--no-stream")
-    assert live.returncode == whole.returncode
-    assert live.stdout == whole.stdout != b""
+    live, at_once = stream(*ask, timeout=90), stream(*ask, "--no-stream", timeout=90)
+    assert (live.returncode, at_once.returncode) == (10, 10)
+    assert live.stdout == at_once.stdout != b""
 
 
 def test_not_streamed_is_the_same_text_from_ollama(stream: Stream, ollama: RealServer) -> None:
     ask = (*of_ollama(ollama), "--seed", "7", "--max-tokens", "6", LONG[-1])
-    live, whole = stream(*ask, timeout=90), stream(*ask, "--no-stream", timeout=90)
-    assert (live.returncode, whole.returncode) == (10, 10)
-    assert live.stdout == whole.stdout != b""
+    live, at_once = stream(*ask, timeout=90), stream(*ask, "--no-stream", timeout=90)
+    assert (live.returncode, at_once.returncode) == (10, 10)
+    assert live.stdout == at_once.stdout != b""
 
 
 def test_not_streamed_is_the_same_text_from_litellm(stream: Stream, litellm: RealServer) -> None:
