@@ -72,10 +72,16 @@ class Template:
             return None
         return texts
 
-    def learn(self, payload: bytes, value: Any) -> None:
-        """Take the form of a payload that gave its text, as a delta of choice 0, and no more."""
+    def learn(self, payload: bytes, value: Any, event: Event) -> None:
+        """Take the form of a payload that gave `event` alone, if that is its text, of choice 0."""
         self.learning = False
-        if type(payload) is not bytes or b"\n" in payload or payload.count(self._key) != 1:
+        if (
+            type(event) is not Text
+            or event.choice
+            or type(payload) is not bytes
+            or b"\n" in payload
+            or payload.count(self._key) != 1
+        ):
             return
         start = payload.find(self._key) + len(self._key)
         if payload[start : start + 1] == b" ":
@@ -88,7 +94,8 @@ class Template:
             probe = orjson.loads(b'%b"%b"%b' % (before, _PROBE.encode(), after))
             if self._place(probe).pop(self._field) != _PROBE:
                 return
-            self._place(value).pop(self._field)
+            if self._place(value).pop(self._field) != event.text:
+                return
         except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError):
             return
         if probe == value:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from . import keys
-from .chat import Chat, Target
+from .chat import Chat, Message, Target
 from .config import Typed
 from .errors import usage
 from .prompt import arguments_text, decode, unreadable
@@ -214,7 +214,7 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
             arguments_text(system)
     return Chat(
         model,
-        [{"role": "user", "content": prompt}],
+        [Message("user", prompt)],
         system=system,
         temperature=params["temperature"],
         top_p=params["top_p"],

@@ -16,7 +16,7 @@ import pytest
 from splits import bytewise, decode, merged, sampled, whole
 
 from streamcli import protocols
-from streamcli.chat import Chat, HttpRequest, Target
+from streamcli.chat import Chat, HttpRequest, Message, Target
 from streamcli.errors import STATUS_OF_KIND
 from streamcli.events import Event, Failed, Finished, Text
 
@@ -64,7 +64,7 @@ def test_module_has_what_the_contract_says(name: str) -> None:
     module = protocols.get(name)
     assert name == module.NAME  # type: ignore[attr-defined]
     target = Target("p", name, "http://127.0.0.1:1/v1", key="secret")
-    request = module.request(Chat("m", [{"role": "user", "content": "hi"}]), target)
+    request = module.request(Chat("m", [Message("user", "hi")]), target)
     assert isinstance(request, HttpRequest)
     assert request.url.startswith("http://127.0.0.1:1/")
     assert b"secret" not in request.body

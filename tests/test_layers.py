@@ -13,7 +13,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "streamcli"
 # Lower first; a module imports from its own layer or from those below it.
 LAYERS = (
     {"__init__", "errors", "events", "chat", "chunked", "framing", "jsontext"},  # values and wire
-    {"protocols", "refusals", "retry", "think", "meter", "verdict", "runs", "toolcalls"},  # pure
+    {
+        "protocols",
+        "refusals",
+        "retry",
+        "think",
+        "meter",
+        "verdict",
+        "runs",
+        "toolcalls",
+        "jsonbody",
+    },  # pure
     {"turn"},  # flow: edges are its arguments
     # edges: each touches one outside thing
     {

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from streamcli.chat import Chat, HttpRequest, Target
+from streamcli.chat import Chat, HttpRequest, Message, Target
 from streamcli.errors import StreamError
 from streamcli.events import Attempt, Event, Failed, Finished, Reasoning, Retry, Returned, Text
 from streamcli.protocols import get
@@ -62,7 +62,7 @@ class Run:
         self.answers = list(answers)
         target = Target("p", "openai-chat", "http://h/v1", quirks={"stream_options": {"a": 1}})
         self.turn = Turn(
-            Chat("m", [{"role": "user", "content": "hi"}]),
+            Chat("m", [Message("user", "hi")]),
             target,
             get("openai-chat"),
             self.open,

@@ -1,7 +1,7 @@
 """OpenAI Chat Completions, as OpenAI and two dozen compatible servers really stream it.
 
 Source: https://platform.openai.com/docs/api-reference/chat; the deviations are those of recorded
-streams (see tests/test_recordings.py).
+streams (see tests/test_openai_chat.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ from typing import Any
 
 import orjson
 
-from ..chat import Chat, HttpRequest, Target, join_url
+from ..chat import (
+    Attachment,
+    Chat,
+    HttpRequest,
+    Message,
+    Target,
+    Tool,
+    cannot,
+    join_url,
+    merge,
+)
 from ..events import (
     Citation,
     Event,
@@ -24,9 +34,9 @@ from ..events import (
     Text,
     Usage,
 )
-from ..framing import MAX_EVENT_SIZE, Message, Payloads
-from ..jsontext import Halves, json_values
-from ..refusals import describe, excerpt, http_refusal, stream_failure
+from ..framing import MAX_EVENT_SIZE
+from ..jsonbody import JsonBody
+from ..refusals import http_refusal, stream_failure
 from ..runs import Template
 from ..toolcalls import ToolCalls
 
@@ -56,11 +66,8 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     """POST {base}/chat/completions."""
     quirks = target.quirks
     messages = [{"role": "system", "content": chat.system}] if chat.system is not None else []
-    body: dict[str, Any] = {
-        "model": chat.model,
-        "messages": messages + chat.messages,
-        "stream": chat.stream,
-    }
+    messages += [_message(message) for message in chat.messages]
+    body: dict[str, Any] = {"model": chat.model, "messages": messages, "stream": chat.stream}
     if not chat.model:
         del body["model"]
     if chat.stream and quirks.get("stream_options"):
@@ -73,12 +80,23 @@ def request(chat: Chat, target: Target) -> HttpRequest:
         (quirks.get("seed", "seed"), chat.seed),
         ("frequency_penalty", chat.frequency_penalty),
         ("presence_penalty", chat.presence_penalty),
+        ("tools", [_tool(tool) for tool in chat.tools] or None),
+        ("tool_choice", _tool_choice(chat.tool_choice)),
     ):
         if value is not None:
             body[field] = value
+    if chat.think is not None:
+        merge(body, _think(chat.think, quirks))
+    if chat.schema is not None:
+        merge(body, _response_format(chat.schema, quirks))
+    if chat.prefill is not None:
+        if "prefill" not in quirks:
+            raise cannot(f"{target.provider}'s {NAME}", "a beginning of the answer (--prefill)")
+        messages.append({"role": "assistant", "content": chat.prefill, **quirks["prefill"][0]})
+        body |= quirks["prefill"][1]
     if chat.hide_reasoning and "hide_field" in quirks:
         body[quirks["hide_field"]] = True
-    _merge(body, chat.options)
+    merge(body, chat.options)
     headers = [("Content-Type", "application/json")]
     if target.key:
         header = quirks.get("key_header")
@@ -94,12 +112,70 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     )
 
 
-def _merge(body: dict[str, Any], extra: dict[str, Any]) -> None:
-    for key, value in extra.items():
-        if isinstance(value, dict) and isinstance(body.get(key), dict):
-            _merge(body[key], value)
-        else:
-            body[key] = value
+def _message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+    plain: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        plain["tool_calls"] = [
+            {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            for id, name, arguments in message.tool_calls
+        ]
+    if message.attachments:
+        parts = [_part(attachment) for attachment in message.attachments]
+        plain["content"] = [*parts, {"type": "text", "text": message.text}]
+    return plain
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    kind, url = attachment.kind, attachment.url
+    if kind == "image" or (url and kind == "other"):
+        return {"type": "image_url", "image_url": {"url": attachment.data_url()}}
+    if kind == "audio" and not url:
+        # The API knows wav and mp3 by these names alone.
+        format = {"audio/wav": "wav", "audio/mpeg": "mp3"}.get(attachment.mime)
+        if format is None:
+            raise cannot(NAME, f"{attachment.name} ({attachment.mime})", "convert it to wav or mp3")
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": attachment.base64(), "format": format},
+        }
+    if kind == "pdf" and not url:
+        file = {"filename": attachment.name, "file_data": attachment.data_url()}
+        return {"type": "file", "file": file}
+    if kind == "text" and not url:
+        text = attachment.data.decode("utf-8", "replace")
+        return {"type": "text", "text": f"{attachment.name}:\n{text}"}
+    what = f"the URL of {attachment.mime}" if url else f"{attachment.name} ({attachment.mime})"
+    raise cannot(NAME, what)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: str | None) -> Any:
+    if choice in (None, "auto", "none", "required"):
+        return choice
+    return {"type": "function", "function": {"name": choice}}
+
+
+def _think(effort: str, quirks: dict[str, Any]) -> dict[str, Any]:
+    """The row's own knob (`think_field`, `efforts`), else reasoning_effort."""
+    word = {"max": "xhigh", **quirks.get("efforts", {})}.get(effort, effort)
+    names = quirks.get("think_field", "reasoning_effort").split(".")
+    value: Any = word
+    for name in reversed(names):
+        value = {name: value}
+    return dict(value)
+
+
+def _response_format(schema: dict[str, Any], quirks: dict[str, Any]) -> dict[str, Any]:
+    shape: dict[str, Any] = {"name": "answer", "schema": schema}
+    if quirks.get("strict_schema"):
+        shape["strict"] = True
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
@@ -110,116 +186,38 @@ class Decoder:
     """Chat Completions bytes to events; also a whole answer where a server did not stream."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ended = False
         self.ending = False
-        self._payloads = Payloads(limit)
-        self._limit = limit
+        self._body = JsonBody(self, "chat completion", limit, Template("content", _place))
         self._model = ""
         self._response_id = ""
         self._reasons: dict[int, str] = {}  # choice: its raw finish reason
         self._choices: set[int] = set()
         self._usage: Any = None
         self._tools = ToolCalls()
-        self._halves = Halves()
         self._cited: set[str] = set()
         self._refused = False
-        self._alive = False  # some payload was one of ours
-        self._strays = 0
-        self._template = Template("content", _place)
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
 
     def feed(self, data: bytes) -> list[Event]:
-        out: list[Event] = []
-        if self.ended:
-            return out
-        if self._halves:
-            payloads = self._payloads.feed(data)
-        else:
-            payloads = self._template.feed(self._payloads, data, out)
-        for payload in payloads:
-            self._payload(payload, out)
-            if self.ended:
-                return out
-        strays = self._payloads.sse.strays
-        if len(strays) > self._strays:
-            self._stray(strays[self._strays :], out)
-            self._strays = len(strays)
-        if self._payloads.overflow and not self.ended:
-            self._fail(
-                Failed(
-                    "too_large",
-                    f"one event of the stream is larger than {self._limit} bytes",
-                    "raise --max-event-size if you trust the server",
-                ),
-                out,
-            )
-        return out
+        return self._body.feed(data)
 
     def close(self, broken: Failed | None = None) -> list[Event]:
-        out: list[Event] = []
-        if self.ended:
-            return out
-        for payload in self._payloads.close():
-            if payload.strip():
-                self._payload(payload, out, last=True)
-            if self.ended:
-                return out
-        strays = self._payloads.sse.strays
-        self._stray(strays[self._strays :], out)
-        if self.ended:
-            return out
-        if self._reasons:
-            self._finish("transport_error" if broken else "eof", out)
-        else:
-            self._fail(self._unfinished(broken), out)
-        return out
+        return self._body.close(broken)
 
-    # What one payload says
+    # What one value says
 
-    def _payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
-        try:
-            value = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            self._odd_payload(payload, out, last)
-            return
-        before = len(out)
-        self._value(value, payload, out)
-        if self._template.learning and out[before:] and out[before:] == [Text(_said(value))]:
-            self._template.learn(payload, value)
-
-    def _odd_payload(self, payload: bytes, out: list[Event], last: bool) -> None:
-        if payload.strip().startswith(b"[DONE]"):
-            self._alive = True
-            self._finish("marker", out)
-            return
-        try:
-            values = json_values(payload)
-        except ValueError:
-            values = []
-            for line in payload.split(b"\n") if b"\n" in payload else ():
-                try:
-                    values += json_values(line)
-                except ValueError:
-                    values = []
-                    break
-        if not values:
-            if last:  # the bytes ended inside it: cut, not garbled; close() gives that verdict
-                return
-            shown = describe(payload[:80].decode("utf-8", "replace"))[0]
-            self._fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
-            return
-        for value in values:
-            self._value(value, payload, out)
-            if self.ended:
-                return
-
-    def _value(self, value: Any, payload: bytes, out: list[Event]) -> None:
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
         if isinstance(value, list):
             for item in value:
                 if not self.ended:
-                    self._value(item, payload, out)
+                    self.value(item, event, out)
             return
         if not isinstance(value, dict):
             return
+        body = self._body
         if not self._response_id and (value.get("model") or value.get("id")):
             self._start(value, out)
         groq = value.get("x_groq")
@@ -227,21 +225,17 @@ class Decoder:
         usage = value.get("usage") or groq.get("usage")
         if usage and usage != self._usage and isinstance(usage, dict):
             self._usage = usage
-            self._alive = True
+            body.alive = True
             out.append(usage_of(usage))
-        named = type(payload) is Message and payload.event == "error"
-        error = value.get("error")
-        if error or named or value.get("object") == "error" or value.get("type") == "error":
-            self._fail(stream_failure(error or value, "error"), out)
-            return
-        if groq.get("error"):
-            self._fail(stream_failure(groq["error"]), out)
+        error = value.get("error") or groq.get("error")
+        if error or "error" in (event, value.get("object"), value.get("type")):
+            body.fail(stream_failure(error or value, "error"), out)
             return
         choices = value.get("choices")
         if isinstance(choices, list):
-            self._alive = True
+            body.alive = True
             for choice in choices:
-                if type(choice) is dict:
+                if type(choice) is dict and not body.ended:
                     self._choice(choice, out)
         citations = value.get("citations")
         if citations and isinstance(citations, list):
@@ -273,7 +267,7 @@ class Decoder:
             if reason.lower() in FAILURES:
                 detail = choice.get("native_finish_reason")
                 word = f"{reason} ({detail})" if detail and detail != reason else reason
-                self._fail(
+                self._body.fail(
                     Failed(
                         "overloaded" if "resource" in reason else "stream_error",
                         f"the server ended the answer with finish reason {word}",
@@ -287,20 +281,19 @@ class Decoder:
 
     def _delta(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if thought and isinstance(thought, str):
-            self._say(Reasoning, thought, index, out)
+        if thought and type(thought) is str:
+            self._body.say(Reasoning, thought, out, index)
         elif details := delta.get("reasoning_details"):
             self._reasoning_details(details, index, out)
         content = delta.get("content")
-        if content:
-            if type(content) is str:
-                self._say(Text, content, index, out)
-            elif isinstance(content, list):
-                self._parts(content, index, out)
+        if type(content) is list:
+            self._parts(content, index, out)
+        elif content:
+            self._body.say(Text, content, out, index)
         refusal = delta.get("refusal")
-        if refusal and isinstance(refusal, str):
+        if refusal:
             self._refused = True
-            self._say(Refusal, refusal, index, out)
+            self._body.say(Refusal, refusal, out, index)
         if calls := delta.get("tool_calls"):
             if isinstance(calls, list):
                 for call in calls:
@@ -311,9 +304,7 @@ class Decoder:
             out.append(Progress())
         audio = delta.get("audio")
         if audio and isinstance(audio, dict):
-            transcript = audio.get("transcript")
-            if transcript and isinstance(transcript, str):
-                self._say(Text, transcript, index, out)
+            self._body.say(Text, audio.get("transcript"), out, index)
         notes = delta.get("annotations")
         for note in notes if notes and isinstance(notes, list) else ():
             source = note.get("url_citation") if isinstance(note, dict) else None
@@ -321,42 +312,26 @@ class Decoder:
                 start, end = source.get("start_index"), source.get("end_index")
                 self._cite(source.get("url"), source.get("title"), start, end, out)
 
-    def _say(
-        self,
-        channel: type[Text] | type[Reasoning] | type[Refusal],
-        text: str,
-        index: int,
-        out: list[Event],
-    ) -> None:
-        # Lone surrogates make a string that UTF-8 cannot hold; only json's fallback yields them.
-        if self._halves or not text.isascii():
-            text = self._halves.join((channel, index), text)
-        if text:
-            out.append(channel(text, index))
-
     def _parts(self, parts: list[Any], index: int, out: list[Event]) -> None:
         """Mistral's list-valued content: text, thinking and reference parts."""
         for part in parts:
             if isinstance(part, str):
-                self._say(Text, part, index, out)
+                self._body.say(Text, part, out, index)
             elif isinstance(part, dict):
                 thinking = part.get("thinking")
-                if isinstance(part.get("text"), str):
-                    self._say(Text, part["text"], index, out)
-                elif isinstance(thinking, str):
-                    self._say(Reasoning, thinking, index, out)
-                elif isinstance(thinking, list):
-                    for thought in thinking:
-                        if isinstance(thought, dict) and isinstance(thought.get("text"), str):
-                            self._say(Reasoning, thought["text"], index, out)
+                self._body.say(Text, part.get("text"), out, index)
+                if isinstance(thinking, str):
+                    thinking = [{"text": thinking}]
+                for thought in thinking if isinstance(thinking, list) else ():
+                    if isinstance(thought, dict):
+                        self._body.say(Reasoning, thought.get("text"), out, index)
 
     def _reasoning_details(self, details: Any, index: int, out: list[Event]) -> None:
         """OpenRouter's and Snowflake's list; read only where no plain field says the same."""
         for detail in details if isinstance(details, list) else ():
             if isinstance(detail, dict):
                 thought = detail.get("text") or detail.get("summary")
-                if isinstance(thought, str):
-                    self._say(Reasoning, thought, index, out)
+                self._body.say(Reasoning, thought, out, index)
 
     def _cite(self, url: Any, title: Any, start: Any, end: Any, out: list[Event]) -> None:
         if isinstance(url, dict):
@@ -376,24 +351,13 @@ class Decoder:
             )
         )
 
-    def _stray(self, lines: list[bytes], out: list[Event]) -> None:
-        """JSON objects written into an event stream without `data:` are errors (Lemonade)."""
-        for line in lines:
-            try:
-                values = json_values(line)
-            except ValueError:
-                continue
-            for value in values:
-                if not self.ended and isinstance(value, dict):
-                    self._fail(stream_failure(value.get("error") or value), out)
-
     # How it ends
 
-    def _finish(self, proof: str, out: list[Event]) -> None:
-        for (channel, index), text in self._halves.rest():
-            out.append(channel(text, index))
+    def finished(self) -> bool:
+        return bool(self._reasons)
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
         out += self._tools.calls()
-        evidence = ("finish_reason", proof) if self._reasons else (proof,)
         raw = max(
             self._reasons.values(), key=lambda word: SEVERITY.index(_reason(word)), default=None
         )
@@ -403,60 +367,13 @@ class Decoder:
         elif reason == "stop" and self._tools:
             # Gemini's endpoint and vLLM with a named tool_choice say stop after a tool call.
             reason = "tool_calls"
-        out.append(Finished(reason, raw, evidence))
-        self.ended = True
-
-    def _fail(self, failed: Failed, out: list[Event]) -> None:
-        for (channel, index), text in self._halves.rest():
-            out.append(channel(text, index))
-        if self._reasons and not failed.evidence:
-            failed.evidence = ("finish_reason",)
-        out.append(failed)
-        self.ended = True
-
-    def _unfinished(self, broken: Failed | None) -> Failed:
-        """The bytes ended without finish reason and marker: cut, or never a stream at all."""
-        payloads = self._payloads
-        if broken and not self._alive:
-            return broken
-        if self._alive:
-            how = broken.message if broken else "the server ended the stream"
-            return Failed(
-                "truncated",
-                f"{how} in the middle of the answer",
-                "try again",
-                transient=broken is not None,
-                evidence=("transport_error" if broken else "eof",),
-            )
-        body = excerpt(payloads.excerpt)
-        if payloads.looks_like == "html":
-            return Failed(
-                "not_a_stream",
-                f"the answer is a web page (HTML), not a stream: {body}",
-                "check --base-url, and whether a proxy or login page stands between",
-            )
-        if payloads.looks_like == "json":
-            return Failed("not_a_stream", f"the answer is JSON, but no chat completion: {body}")
-        if payloads.looks_like == "sse" and payloads.sse.recognised:
-            return Failed(
-                "truncated", "the server ended the stream before the answer", evidence=("eof",)
-            )
-        shown = f"not a stream: {body}" if body else "empty"
-        return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))
+        return Finished(reason, raw, evidence)
 
 
 def _place(value: Any) -> Any:
     """The object that holds the text of a plain chunk."""
     (choice,) = value["choices"]
     return choice["delta"]
-
-
-def _said(value: Any) -> str:
-    try:
-        said = _place(value)["content"]
-    except (LookupError, TypeError, ValueError):
-        return ""
-    return said if isinstance(said, str) else ""
 
 
 def _reason(raw: str) -> str:

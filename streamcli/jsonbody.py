@@ -1,0 +1,221 @@
+"""A body of JSON events, whatever its framing and whatever is wrong with it: shared by protocols.
+
+What is the same for every JSON protocol lives here: lenient parsing, `[DONE]`, errors written
+beside the stream, events that are too large, bodies that are no stream at all, what a broken or
+missing end means. What the values say is the protocol's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import orjson
+
+from .events import Event, Failed, Finished, Reasoning, Refusal, Text
+from .framing import MAX_EVENT_SIZE, Message, Payloads
+from .jsontext import Halves, json_values
+from .refusals import describe, excerpt, stream_failure
+from .runs import Template
+
+
+class Reader(Protocol):
+    """What a protocol makes of the values."""
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        """One JSON value (mostly an object) and its SSE event name ("message" if it has none)."""
+
+    def finished(self) -> bool:
+        """Whether the provider's own word for the end was seen (a finish reason)."""
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        """The end as an event, after what was held back for it (tool calls) went into `out`.
+
+        `evidence` says what proves it: marker, eof or transport_error, and finish_reason before it
+        if `finished`.
+        """
+
+
+class JsonBody:
+    """Drives a Reader. `feed` and `close` keep the contract of protocols.Decoder.
+
+    `noun` is what the body should have been ("chat completion"). A `template` makes runs of like
+    chunks quick; its texts go straight to `out`.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        noun: str,
+        limit: int = MAX_EVENT_SIZE,
+        template: Template | None = None,
+    ) -> None:
+        self.ended = False
+        self.alive = False  # some value was one of ours
+        self.halves = Halves()
+        self._reader = reader
+        self._noun = noun
+        self._limit = limit
+        self._template = template
+        self._payloads = Payloads(limit)
+        self._strays = 0
+
+    def feed(self, data: bytes) -> list[Event]:
+        out: list[Event] = []
+        if self.ended:
+            return out
+        if self._template is None or self.halves:
+            payloads = self._payloads.feed(data)
+        else:
+            payloads = self._template.feed(self._payloads, data, out)
+        for payload in payloads:
+            self._payload(payload, out)
+            if self.ended:
+                return out
+        self._read_strays(out)
+        if self._payloads.overflow and not self.ended:
+            self.fail(
+                Failed(
+                    "too_large",
+                    f"one event of the stream is larger than {self._limit} bytes",
+                    "raise --max-event-size if you trust the server",
+                ),
+                out,
+            )
+        return out
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        out: list[Event] = []
+        if self.ended:
+            return out
+        for payload in self._payloads.close():
+            if payload.strip():
+                self._payload(payload, out, last=True)
+            if self.ended:
+                return out
+        self._read_strays(out)
+        if self.ended:
+            return out
+        if self._reader.finished():
+            self.finish("transport_error" if broken else "eof", out)
+        else:
+            self.fail(self._unfinished(broken), out)
+        return out
+
+    def say(
+        self,
+        channel: type[Text] | type[Reasoning] | type[Refusal],
+        text: Any,
+        out: list[Event],
+        choice: int = 0,
+    ) -> None:
+        """A delta, if `text` is one: a string that is not empty. Cut surrogate pairs are joined."""
+        if not text or type(text) is not str:
+            return
+        # Lone surrogates make a string that UTF-8 cannot hold; only the lenient parser yields them.
+        if self.halves or not text.isascii():
+            text = self.halves.join((channel, choice), text)
+        if text:
+            out.append(channel(text, choice))
+
+    def finish(self, proof: str, out: list[Event]) -> None:
+        """The end by the provider's word, proved by "marker", "eof" or "transport_error"."""
+        self._say_rest(out)
+        evidence = ("finish_reason", proof) if self._reader.finished() else (proof,)
+        out.append(self._reader.finish(evidence, out))
+        self.ended = True
+
+    def fail(self, failed: Failed, out: list[Event]) -> None:
+        self._say_rest(out)
+        if self._reader.finished() and not failed.evidence:
+            failed.evidence = ("finish_reason",)
+        out.append(failed)
+        self.ended = True
+
+    def _say_rest(self, out: list[Event]) -> None:
+        for (channel, choice), text in self.halves.rest():
+            out.append(channel(text, choice))
+
+    def _payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
+        event = payload.event if type(payload) is Message else "message"
+        try:
+            value = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            self._odd_payload(payload, event, out, last)
+            return
+        template, before = self._template, len(out)
+        if template is None or not template.learning:
+            self._reader.value(value, event, out)
+            return
+        self._reader.value(value, event, out)
+        if len(out) == before + 1 and not self.ended:
+            template.learn(payload, value, out[before])
+
+    def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
+        if payload.strip().startswith(b"[DONE]"):
+            self.alive = True
+            self.finish("marker", out)
+            return
+        try:
+            values = json_values(payload)
+        except ValueError:
+            values = []
+            for line in payload.split(b"\n") if b"\n" in payload else ():
+                try:
+                    values += json_values(line)
+                except ValueError:
+                    values = []
+                    break
+        if not values:
+            if last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
+                return
+            shown = describe(payload[:80].decode("utf-8", "replace"))[0]
+            self.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
+            return
+        for value in values:
+            if not self.ended:
+                self._reader.value(value, event, out)
+
+    def _read_strays(self, out: list[Event]) -> None:
+        """JSON objects written into an event stream without `data:` are errors (Lemonade)."""
+        strays = self._payloads.sse.strays
+        if len(strays) == self._strays:
+            return
+        for line in strays[self._strays :]:
+            try:
+                values = json_values(line)
+            except ValueError:
+                continue
+            for value in values:
+                if not self.ended and isinstance(value, dict):
+                    self.fail(stream_failure(value.get("error") or value), out)
+        self._strays = len(strays)
+
+    def _unfinished(self, broken: Failed | None) -> Failed:
+        """The bytes ended without the provider's word for it: cut, or never a stream at all."""
+        payloads = self._payloads
+        if broken and not self.alive:
+            return broken
+        if self.alive:
+            how = broken.message if broken else "the server ended the stream"
+            return Failed(
+                "truncated",
+                f"{how} in the middle of the answer",
+                "try again",
+                transient=broken is not None,
+                evidence=("transport_error" if broken else "eof",),
+            )
+        body = excerpt(payloads.excerpt)
+        if payloads.looks_like == "html":
+            return Failed(
+                "not_a_stream",
+                f"the answer is a web page (HTML), not a stream: {body}",
+                "check --base-url, and whether a proxy or login page stands between",
+            )
+        if payloads.looks_like == "json":
+            return Failed("not_a_stream", f"the answer is JSON, but no {self._noun}: {body}")
+        if payloads.looks_like == "sse" and payloads.sse.recognised:
+            return Failed(
+                "truncated", "the server ended the stream before the answer", evidence=("eof",)
+            )
+        shown = f"not a stream: {body}" if body else "empty"
+        return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))

@@ -1,0 +1,131 @@
+"""The recorded streams, and what each protocol's tests ask of all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from splits import bytewise, decode, sampled, whole
+
+from streamcli.events import (
+    Event,
+    Failed,
+    Finished,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Usage,
+)
+from streamcli.protocols import get
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+
+
+def recordings(protocol: str) -> list[Any]:
+    """A parameter for each recording of a protocol; one that skips by name if there is none."""
+    found = sorted((RECORDINGS / protocol).glob("*.meta.json"))
+    if not found:
+        mark = pytest.mark.skip(reason=f"../shared/recordings/{protocol} is not there")
+        return [pytest.param(Path(), marks=mark, id="none")]
+    return [pytest.param(path, id=name_of(path)) for path in found]
+
+
+def name_of(path: Path) -> str:
+    return path.name.removesuffix(".meta.json")
+
+
+def error_bodies(protocol: str) -> list[Any]:
+    """A parameter for each recorded error of a protocol."""
+    found = sorted((RECORDINGS / "errors").glob(f"{protocol}--*.meta.json"))
+    if not found:
+        mark = pytest.mark.skip(reason="../shared/recordings/errors is not there")
+        return [pytest.param(Path(), marks=mark, id="none")]
+    return [pytest.param(path, id=name_of(path)) for path in found]
+
+
+def summary(events: list[Event]) -> dict[str, Any]:
+    """What a recording is compared by; choice 0, as its expected values are."""
+
+    def joined(channel: type[Text] | type[Reasoning] | type[Refusal]) -> str:
+        return "".join(e.text for e in events if type(e) is channel and not e.choice)
+
+    ends = [e for e in events if isinstance(e, Finished | Failed)]
+    assert ends == events[-1:], "exactly one end, and it comes last"
+    usage = [e for e in events if isinstance(e, Usage)]
+    return {
+        "text": joined(Text),
+        "reasoning": joined(Reasoning),
+        "refusal": joined(Refusal),
+        "tool_calls": [
+            {"id": e.id, "name": e.name, "arguments": e.arguments}
+            for e in events
+            if isinstance(e, ToolCall)
+        ],
+        "usage": usage[-1] if usage else None,
+        "end": ends[0],
+    }
+
+
+def check_recording(
+    protocol: str,
+    path: Path,
+    usage_of: Callable[[dict[str, Any]], Usage],
+    reasoning: dict[str, str] | None = None,
+) -> list[Event]:
+    """A recording gives its expected values whole, byte by byte and at sampled splits.
+
+    `usage_of` puts the provider's own numbers into our names, by another road than the decoder's;
+    `reasoning` holds what it is where the script behind the expected values does not read it.
+    """
+    meta = json.loads(path.read_text())
+    expected = meta["expected"]
+    data = (path.parent / meta["file"]).read_bytes()
+    factory = get(protocol).Decoder
+    events = decode(factory(), whole(data))
+    got = summary(events)
+    assert got["text"] == expected["text"]
+    assert got["reasoning"] == (reasoning or {}).get(name_of(path), expected["reasoning"])
+    assert got["refusal"] == expected.get("refusal", "")
+    assert got["tool_calls"] == expected["tool_calls"]
+    raw = expected["usage"]
+    assert got["usage"] == (usage_of(raw) if raw else None)
+    end = got["end"]
+    if expected.get("error"):
+        assert isinstance(end, Failed)
+    elif expected["terminated"] or expected.get("done_marker"):
+        assert isinstance(end, Finished)
+        assert end.raw == expected["finish_reason"]
+    else:
+        assert isinstance(end, Failed)
+        assert end.status == "truncated"
+
+    assert decode(factory(), bytewise(data)) == events
+    for pieces in sampled(data, 6 if len(data) < 100_000 else 2):
+        assert decode(factory(), pieces) == events
+    return events
+
+
+def check_error_body(path: Path) -> Failed:
+    """A recorded error of a real server is told with its message and its status."""
+    meta = json.loads(path.read_text())
+    body = path.with_name(path.name.replace(".meta.json", ".body")).read_bytes()
+    headers = {"content-type": meta["content_type"]}
+    if meta["retry_after"]:
+        headers["retry-after"] = meta["retry_after"]
+    failed = get(meta["protocol"]).refusal(meta["status"], headers, body)
+    parsed = json.loads(body)
+    error = parsed.get("error", parsed)
+    if isinstance(error, dict):
+        error = error.get("message", error.get("detail"))
+    assert " ".join(error.split()) in failed.message
+    assert failed.http_status == meta["status"]
+    kinds = {400: "rejected", 401: "auth", 403: "auth", 404: "rejected", 429: "rate_limited"}
+    if failed.status != "auth" or meta["status"] != 400:  # a wrong key is one by any status
+        assert failed.status == kinds[meta["status"]]
+    assert failed.transient == (meta["status"] == 429)
+    assert failed.retry_after == (float(meta["retry_after"]) if meta["retry_after"] else None)
+    return failed

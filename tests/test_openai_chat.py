@@ -1,0 +1,67 @@
+"""Chat Completions: every recording of every server, their errors, and what requests look like."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recordings import check_error_body, check_recording, error_bodies, name_of, recordings
+from splits import decode, whole
+
+from streamcli.events import Failed, Finished, Usage
+from streamcli.protocols import get
+
+NAME = "openai-chat"
+
+# The script behind the expected values reads two of the three reasoning fields: Snowflake's
+# reasoning comes in `reasoning_details` alone.
+IN_DETAILS = {
+    "snowflake--pydantic-ai--test-snowflake-thinking-streaming--0-684fea": "15 * 27 = 405"
+}
+
+
+def usage(raw: dict[str, Any]) -> Usage:
+    details = {**(raw.get("prompt_tokens_details") or {})}
+    thoughts = {**(raw.get("completion_tokens_details") or {})}
+    cached = details.get("cached_tokens")
+    return Usage(
+        input_tokens=raw.get("prompt_tokens"),
+        output_tokens=raw.get("completion_tokens"),
+        reasoning_tokens=thoughts.get("reasoning_tokens", raw.get("reasoning_tokens")),
+        cache_read_tokens=raw.get("prompt_cache_hit_tokens") if cached is None else cached,
+        cache_write_tokens=details.get("cache_write_tokens"),
+        total_tokens=raw.get("total_tokens"),
+    )
+
+
+@pytest.mark.parametrize("path", recordings(NAME))
+def test_recording(path: Path) -> None:
+    *_, end = check_recording(NAME, path, usage, IN_DETAILS)
+    expected = json.loads(path.read_text())["expected"]
+    if isinstance(end, Failed):
+        if expected["error"]:
+            assert expected["error"]["message"] in end.message
+        return
+    assert isinstance(end, Finished)
+    proofs = {"finish_reason": expected["finish_reason"], "marker": expected["done_marker"]}
+    assert {proof for proof in proofs if proofs[proof]} == set(end.evidence) - {"eof"}
+    assert name_of(path)
+
+
+@pytest.mark.parametrize("path", recordings(NAME))
+def test_a_cut_recording_is_never_complete(path: Path) -> None:
+    """Cut before the finish reason and the marker, an answer is never taken for whole."""
+    meta = json.loads(path.read_text())
+    data = (path.parent / meta["file"]).read_bytes()
+    marks = [data.find(mark) for mark in (b'"finish_reason":"', b'"finish_reason": "', b"[DONE]")]
+    first = min((mark for mark in marks if mark >= 0), default=len(data))
+    for part in (3, 2):
+        *_, end = decode(get(NAME).Decoder(), whole(data[: first * (part - 1) // part]))
+        assert isinstance(end, Failed), end
+
+
+@pytest.mark.parametrize("path", error_bodies(NAME))
+def test_error_body(path: Path) -> None:
+    check_error_body(path)
