@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .chat import HttpRequest
     from .config import Typed
     from .local import Engine
+    from .matching import Matching
     from .retry import Patience
     from .settings import Choice
     from .weights import Model
@@ -48,6 +49,7 @@ class Ask:
         self._sinks: list[Sink] = []
         self._choice: Choice | None = None
         self._engine: Engine | None = None
+        self._matching: Matching | None = None
         self._signum = 0
 
     def run(self) -> int:
@@ -128,6 +130,11 @@ class Ask:
             note=voice.note,
         )
         chat = settings.chat_of(params, choice.model, prompt)
+        if chat.schema is not None:
+            from .matching import Matching
+
+            self._matching = Matching(chat.schema)
+            self._sinks.insert(0, self._matching)
         if self._facts is not None:
             from .sinks.records import prompt_hash
 
@@ -162,6 +169,9 @@ class Ask:
                 voice.debug(f"< {name}: {target.hide(value)}")
             return answer
 
+        go_on = params["on_drop"] == "continue"
+        if go_on:
+            target.quirks["background"] = True  # what a response must be to be attached to again
         self._turn = Turn(
             chat,
             target,
@@ -172,6 +182,7 @@ class Ask:
             sleep=time.sleep,
             random=random.random,
             split_think=params["reasoning"] != "raw",
+            go_on=go_on,
         )
         self.outcome = self._turn.outcome
         return self._turn
@@ -250,6 +261,8 @@ class Ask:
         )
         if self._signum:
             verdict.exit_code = 128 + self._signum
+        elif verdict.complete and self._matching is not None:
+            verdict = self._matching.judged(verdict, self._params["accept"] or ())
         return verdict
 
     def _report(self, verdict: Verdict) -> None:

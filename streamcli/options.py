@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from .chat import EFFORTS
 from .errors import ACCEPTABLE
 
 PROMPT = "The prompt"
@@ -167,6 +168,19 @@ TABLE: tuple[Opt, ...] = (
         help="Put stdin where REPL stands in the arguments.",
         details="As xargs does; one trailing newline of stdin is dropped.",
     ),
+    Opt(
+        "-a",
+        "--attach",
+        section=PROMPT,
+        value=FILE,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="PATH|URL",
+        help="An image, PDF, audio or text file; repeatable.",
+        details="Told apart by content, sent in the provider's own form. What a provider cannot "
+        "carry is an error before anything is sent.",
+    ),
     # Choosing the model
     Opt(
         "-m",
@@ -243,6 +257,32 @@ TABLE: tuple[Opt, ...] = (
         type=Number(min=-2, max=2),
         metavar="N",
         help="Against repeating at all, -2 to 2.",
+    ),
+    Opt(
+        "--think",
+        section=MODEL,
+        bare="medium",
+        type=click.Choice(EFFORTS),
+        help="How hard to think first (alone: medium).",
+        details="Becomes the provider's own knob: an effort, a budget of tokens, a switch.",
+    ),
+    Opt(
+        "--schema",
+        section=MODEL,
+        value=FILE,
+        env=False,
+        config=False,
+        metavar="FILE|JSON",
+        help="A JSON Schema the answer shall match.",
+        details="Sent to the provider in its own form, and checked: an answer that does not match "
+        "is exit status 12. JSON begins with '{', anything else is a file.",
+    ),
+    Opt(
+        "--prefill",
+        section=MODEL,
+        metavar="TEXT",
+        help="How the answer begins; it goes on from there.",
+        details="For models that can continue a beginning. The answer does not repeat it.",
     ),
     Opt(
         "-o",
@@ -440,6 +480,16 @@ TABLE: tuple[Opt, ...] = (
         default=16 << 20,
         metavar="SIZE",
         help="Largest event, with K, M or G (default: 16M).",
+    ),
+    Opt(
+        "--on-drop",
+        section=NETWORK,
+        type=click.Choice(("fail", "continue")),
+        default="fail",
+        help="When an answer breaks off: fail, or go on with it.",
+        details="continue asks for the rest with what was received (a background response is "
+        "attached to again; elsewhere the text is the answer's beginning) and splices it without "
+        "repeating or losing a character. Where the provider has no way to, it fails as usual.",
     ),
     Opt(
         "--no-stream",

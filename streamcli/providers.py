@@ -19,7 +19,9 @@ class Row:
     `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
     `stream_options` is sent while streaming, `any_model` says that the model may be left out,
     `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
-    the reasoning, `think` "anywhere" that its text holds several <think> blocks.
+    the reasoning, `think_blocks` "anywhere" that its text holds several <think> blocks. `think` and
+    `efforts` are its knob for --think, `prefill` what a beginning of the answer needs in its
+    message and in the body, `prefill_base` the address that takes one instead of `own_base`.
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
@@ -97,7 +99,14 @@ def cost(row: Row, model: str, usage: Usage) -> float | None:
 
 
 _USAGE = {"include_usage": True}
+_TEXT = ("tools", "reasoning", "schema")
 _ALL = ("tools", "attachments", "reasoning", "schema")
+_GOES_ON = (*_ALL, "prefill")
+# Templates decide what thinking is: most know this switch, some an effort too.
+_TEMPLATE_THINK = {
+    "none": {"chat_template_kwargs": {"enable_thinking": False}},
+    "*": {"chat_template_kwargs": {"enable_thinking": True}, "reasoning_effort": "$effort"},
+}
 
 
 def _hosted(name: str, base_url: str, var: str, **more: Any) -> Row:
@@ -122,9 +131,8 @@ def _on_this_machine(name: str, port: int, key_var: str, *base_vars: str, **more
         base_vars=base_vars,
         needs_key=False,
         root="/v1",
-        can=("tools", "attachments", "reasoning", "schema"),
         stream_options=_USAGE,
-        **more,
+        **{"can": _ALL, **more},
     )
 
 
@@ -155,18 +163,40 @@ ROWS = (
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
         can=_ALL,
+        think={"*": {"reasoning": {"effort": "$effort"}}},
         stream_options=_USAGE,
     ),
     _hosted(
-        "groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", max_tokens="max_completion_tokens"
+        "groq",
+        "https://api.groq.com/openai/v1",
+        "GROQ_API_KEY",
+        max_tokens="max_completion_tokens",
+        efforts={"max": "high"},
     ),
-    _hosted("deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY", stream_options=_USAGE),
+    _hosted(
+        "deepseek",
+        "https://api.deepseek.com",
+        "DEEPSEEK_API_KEY",
+        can=(*_TEXT, "prefill"),
+        stream_options=_USAGE,
+        think={"none": {"thinking": {"type": "disabled"}}, "*": {"thinking": {"type": "enabled"}}},
+        prefill=({"prefix": True}, {}),
+        own_base="https://api.deepseek.com",
+        prefill_base="https://api.deepseek.com/beta",  # it refuses a beginning elsewhere
+    ),
     # Mistral knows no stream_options and sends usage anyway; its seed has another name.
     _hosted(
         "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", can=_ALL, seed="random_seed"
     ),
     _hosted("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    _hosted("xai", "https://api.x.ai/v1", "XAI_API_KEY", can=_ALL, stream_options=_USAGE),
+    _hosted(
+        "xai",
+        "https://api.x.ai/v1",
+        "XAI_API_KEY",
+        can=_ALL,
+        stream_options=_USAGE,
+        efforts={"max": "high", "medium": "high"},
+    ),
     _hosted(
         "perplexity",
         "https://api.perplexity.ai",
@@ -179,23 +209,43 @@ ROWS = (
         "https://api.helpingai.co/v1",
         "HAI_API_KEY",
         can=("tools", "reasoning"),
-        think="anywhere",
+        think_blocks="anywhere",
+        think={"none": {"hideThink": True}, "*": {"hideThink": False}},
         hide_field="hideThink",
     ),
     _hosted("machinefi", "https://ai.machinefi.com/v1", "MACHINEFI_API_KEY", can=()),
     _on_this_machine("ollama", 11434, "OLLAMA_API_KEY", "OLLAMA_HOST"),
     _on_this_machine("lmstudio", 1234, "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"),
-    _on_this_machine("vllm", 8000, "VLLM_API_KEY", "VLLM_BASE_URL"),
-    _on_this_machine("llamacpp", 8080, "LLAMA_API_KEY", "LLAMACPP_BASE_URL", any_model=True),
+    _on_this_machine(
+        "vllm",
+        8000,
+        "VLLM_API_KEY",
+        "VLLM_BASE_URL",
+        can=_GOES_ON,
+        think=_TEMPLATE_THINK,
+        prefill=({}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ),
+    _on_this_machine(
+        "llamacpp",
+        8080,
+        "LLAMA_API_KEY",
+        "LLAMACPP_BASE_URL",
+        can=_GOES_ON,
+        any_model=True,
+        think=_TEMPLATE_THINK,
+        prefill=({}, {}),
+    ),
     # The engine that the run itself starts (local.py) gives address and key.
     Row(
         "local",
         "openai-chat",
         "",
         needs_key=False,
-        can=("schema",),
+        can=("tools", "reasoning", "schema", "prefill"),
         any_model=True,
         stream_options=_USAGE,
+        think=_TEMPLATE_THINK,
+        prefill=({}, {}),
     ),
 )
 

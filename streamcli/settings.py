@@ -203,6 +203,22 @@ def _file(path: str) -> bytes:
         raise unreadable(path, error) from error
 
 
+def schema_of(given: str | None) -> dict[str, Any] | None:
+    """--schema: JSON that begins with '{', or the file that holds it."""
+    if given is None:
+        return None
+    inline = given.lstrip().startswith("{")
+    text = arguments_text(given).encode() if inline else _file(given)
+    where = "--schema" if inline else given
+    try:
+        schema = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise usage(f"{where} is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise usage(f"{where} is no JSON Schema: an object, or a file with one")
+    return schema
+
+
 def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
     system = params["system"]
     if system is not None:
@@ -212,9 +228,17 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
             system = decode(_file(system[1:]), system[1:]).removesuffix("\n")
         else:
             arguments_text(system)
+    attached = params["attach"]
+    if attached:
+        from .attach import load
+
+        attachments = tuple(load(arguments_text(where)) for where in attached)
+    else:
+        attachments = ()
+    prefill = params["prefill"]
     return Chat(
         model,
-        [Message("user", prompt)],
+        [Message("user", prompt, attachments=attachments)],
         system=system,
         temperature=params["temperature"],
         top_p=params["top_p"],
@@ -223,6 +247,9 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
         seed=params["seed"],
         frequency_penalty=params["frequency_penalty"],
         presence_penalty=params["presence_penalty"],
+        think=params["think"],
+        schema=schema_of(params["schema"]),
+        prefill=None if prefill is None else arguments_text(prefill),
         options=options_of(params["option"]),
         stream=not params["no_stream"],
         hide_reasoning=params["reasoning"] == "hide",

@@ -26,8 +26,9 @@ from .events import (
     Usage,
 )
 from .meter import Meter
-from .protocols import WireFormat
+from .protocols import Decoder, WireFormat
 from .retry import Patience, delay, explain
+from .splice import DROPS, Splice
 from .think import Splitter
 
 Moment = tuple[float, list[Event]]
@@ -103,7 +104,9 @@ class Turn:
         sleep: Callable[[float], None],
         random: Callable[[], float],
         split_think: bool = True,
+        go_on: bool = False,
     ) -> None:
+        """`go_on`: an answer that breaks off is gone on with, where there is a way to."""
         self.outcome = Outcome()
         self._chat = chat
         self._target = target
@@ -117,6 +120,10 @@ class Turn:
         self._began = clock()
         self._answer: Answer | None = None
         self._delivered = False
+        self._splice = Splice() if go_on else None
+        self._next: HttpRequest | None = None  # what asks for the rest of a broken answer
+        self._decoder: Decoder | None = None
+        self._dropped: Failed | None = None
 
     def t_ms(self) -> float:
         return (self._clock() - self._began) * 1000.0
@@ -135,6 +142,9 @@ class Turn:
             assert end is not None
             wait = self._wait(end, attempt)
             if wait is None:
+                wait = self._wait_to_go_on(end, attempt)
+            if wait is None:
+                end = self._told(end)
                 yield self.outcome.t_ms, [end]
                 return
             assert isinstance(end, Failed)
@@ -161,6 +171,30 @@ class Turn:
             return None
         if end.without and self._target.quirks.get(end.without):
             return 0.0
+        return self._pause(end, attempt)
+
+    def _wait_to_go_on(self, end: Finished | Failed, attempt: int) -> float | None:
+        """Seconds until the rest of a broken answer is asked for; None if it is not."""
+        splice = self._splice
+        if splice is None or isinstance(end, Finished) or end.kind not in DROPS:
+            return None
+        self._next = splice.request(self._protocol, self._chat, self._target, self._decoder)
+        if self._next is None:
+            return None
+        self._dropped = self._dropped or end
+        end.transient = True
+        return self._pause(end, attempt)
+
+    def _told(self, end: Finished | Failed) -> Finished | Failed:
+        """The end that is told: a refused continuation leaves the answer broken, as it was."""
+        dropped = self._dropped
+        if dropped is None or isinstance(end, Finished) or end.http_status is None:
+            return end
+        dropped.message += f"; going on with it failed: {end.message}"
+        self.outcome.end = dropped
+        return dropped
+
+    def _pause(self, end: Failed, attempt: int) -> float | None:
         limits = self._limits
         wait = delay(
             end,
@@ -180,7 +214,7 @@ class Turn:
         limits = self._limits
         total = None if limits.timeout is None else self._began + limits.timeout
         patience = Patience(limits.first_timeout, limits.idle_timeout, total)
-        request = self._protocol.request(self._chat, self._target)
+        request = self._next or self._protocol.request(self._chat, self._target)
         answer = self._answer = self._open(request, patience)
         try:
             self.outcome.meter.headers_ms = self.t_ms()
@@ -193,11 +227,13 @@ class Turn:
             self.close()
 
     def _decode(self, answer: Answer, patience: Patience) -> Iterator[Moment]:
-        decoder = self._protocol.Decoder(self._limits.max_event_size)
+        decoder = self._decoder = self._protocol.Decoder(self._limits.max_event_size)
         splitter = None
-        if self._split_think:
-            splitter = Splitter(anywhere=self._target.quirks.get("think") == "anywhere")
-        note = self._note
+        if self._next is not None:
+            self._skip_seen(decoder)
+        elif self._split_think:
+            splitter = Splitter(anywhere=self._target.quirks.get("think_blocks") == "anywhere")
+        note, splice = self._note, self._splice
         broken: Failed | None = None
         try:
             for data in answer.chunks():
@@ -209,6 +245,9 @@ class Turn:
                     events = splitter.split(events)
                     if splitter.done:
                         splitter = None
+                if splice is not None:
+                    events = splice.join(events)
+                    splice.received(events)
                 t_ms = self.t_ms()
                 if note(t_ms, events):
                     yield t_ms, events
@@ -225,9 +264,16 @@ class Turn:
             # else a server that holds on after its finish reason: that broke nothing
         yield from self._rest(decoder.close(broken), splitter)
 
+    def _skip_seen(self, decoder: Decoder) -> None:
+        if self._splice is not None and self._splice.seen is not None:
+            decoder.skip_until = self._splice.seen  # type: ignore[attr-defined]
+
     def _rest(self, events: list[Event], splitter: Splitter | None) -> Iterator[Moment]:
         if splitter is not None:
             events = splitter.split(events)
+        if self._splice is not None:
+            events = self._splice.join(events)
+            self._splice.received(events)
         t_ms = self.t_ms()
         if self._note(t_ms, events):
             yield t_ms, events

@@ -92,8 +92,9 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     if chat.prefill is not None:
         if "prefill" not in quirks:
             raise cannot(f"{target.provider}'s {NAME}", "a beginning of the answer (--prefill)")
-        messages.append({"role": "assistant", "content": chat.prefill, **quirks["prefill"][0]})
-        body |= quirks["prefill"][1]
+        in_message, in_body = quirks["prefill"]
+        messages.append({"role": "assistant", "content": chat.prefill, **in_message})
+        body |= in_body
     if chat.hide_reasoning and "hide_field" in quirks:
         body[quirks["hide_field"]] = True
     merge(body, chat.options)
@@ -103,9 +104,12 @@ def request(chat: Chat, target: Target) -> HttpRequest:
         headers.append(
             (header, target.key) if header else ("Authorization", f"Bearer {target.key}")
         )
+    base_url = target.base_url
+    if chat.prefill is not None and base_url == quirks.get("own_base"):
+        base_url = quirks["prefill_base"]
     return HttpRequest(
         "POST",
-        join_url(target.base_url, "/chat/completions"),
+        join_url(base_url, "/chat/completions"),
         headers + list(target.headers),
         orjson.dumps(body),
         target.unix_socket,
@@ -162,13 +166,19 @@ def _tool_choice(choice: str | None) -> Any:
 
 
 def _think(effort: str, quirks: dict[str, Any]) -> dict[str, Any]:
-    """The row's own knob (`think_field`, `efforts`), else reasoning_effort."""
+    """The row's own knob: `think` maps an effort, or "*" for any other, to body fields.
+
+    "$effort" in them is the effort; by `efforts` where the server has other words for it.
+    """
+    knob = quirks.get("think", {"*": {"reasoning_effort": "$effort"}})
     word = {"max": "xhigh", **quirks.get("efforts", {})}.get(effort, effort)
-    names = quirks.get("think_field", "reasoning_effort").split(".")
-    value: Any = word
-    for name in reversed(names):
-        value = {name: value}
-    return dict(value)
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(inner) for key, inner in value.items()}
+        return word if value == "$effort" else value
+
+    return dict(filled(knob.get(effort, knob["*"])))
 
 
 def _response_format(schema: dict[str, Any], quirks: dict[str, Any]) -> dict[str, Any]:

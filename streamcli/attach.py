@@ -1,0 +1,76 @@
+"""Files and URLs that go with a prompt: read, and told apart by their first bytes."""
+
+from __future__ import annotations
+
+import os
+
+from .chat import Attachment
+from .errors import usage
+from .prompt import unreadable
+
+LIMIT = 64 << 20  # providers take 20 to 50 MB a request; beyond this it is surely a mistake
+
+# (offset, magic bytes, type): what vision, document and audio models take.
+_MAGIC = (
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF87a", "image/gif"),
+    (0, b"GIF89a", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (8, b"WAVE", "audio/wav"),
+    (0, b"%PDF-", "application/pdf"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"\xff\xfb", "audio/mpeg"),
+    (0, b"\xff\xf3", "audio/mpeg"),
+    (0, b"\xff\xf2", "audio/mpeg"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"OggS", "audio/ogg"),
+    (4, b"ftypM4A", "audio/mp4"),
+    (4, b"ftyp", "video/mp4"),
+    (0, b"\x1aE\xdf\xa3", "video/webm"),
+)
+_RIFF = ("image/webp", "audio/wav")
+
+
+def load(where: str) -> Attachment:
+    """What --attach names: a URL is left to the provider, a file is read. Usage errors."""
+    if where.startswith(("http://", "https://")):
+        return Attachment(_name_of_url(where), _type_of_url(where), url=where)
+    try:
+        with open(where, "rb") as file:
+            data = file.read(LIMIT + 1)
+    except OSError as error:
+        raise unreadable(where, error) from error
+    if not data:
+        raise usage(f"{where} is empty")
+    if len(data) > LIMIT:
+        raise usage(f"{where} is larger than {LIMIT >> 20} MiB", "no provider takes that")
+    mime = sniff(data)
+    if not mime:
+        raise usage(
+            f"{where} is of no known kind", "--attach takes images, PDFs, audio and UTF-8 text"
+        )
+    return Attachment(os.path.basename(where), mime, data)
+
+
+def sniff(data: bytes) -> str:
+    """The type of these bytes by their content; "" if it is none that a model could take."""
+    for offset, magic, mime in _MAGIC:
+        if data.startswith(magic, offset) and (mime not in _RIFF or data.startswith(b"RIFF")):
+            return mime
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return ""
+    return "" if "\0" in text else "text/plain"
+
+
+def _name_of_url(url: str) -> str:
+    path = url.partition("?")[0].partition("#")[0]
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _type_of_url(url: str) -> str:
+    from mimetypes import guess_type
+
+    return guess_type(_name_of_url(url))[0] or ""

@@ -1,0 +1,61 @@
+"""Whether an answer matches its JSON Schema: the verdict `mismatch`.
+
+The only file that knows the jsonschema library, imported when a schema is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jsonschema
+
+from .errors import usage
+from .events import Event, Text
+from .jsontext import json_values
+from .turn import Outcome
+from .verdict import Verdict
+
+
+class Matching:
+    """A sink that keeps the text and says in the end what is wrong with it."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        """A usage error if `schema` is none."""
+        kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
+        try:
+            kind.check_schema(schema)
+        except jsonschema.SchemaError as error:
+            raise usage(f"--schema is no JSON Schema: {error.message}") from None
+        self._validator = kind(schema)
+        self._text: list[str] = []
+
+    def emit(self, t_ms: float, events: list[Event]) -> None:
+        self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]
+
+    def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        pass
+
+    def problem(self) -> str:
+        """What does not match; "" if all does."""
+        try:
+            values = json_values("".join(self._text).encode())
+        except ValueError as trouble:
+            return f"it is not JSON ({trouble})"
+        if len(values) != 1:
+            return "it is several JSON values"
+        for error in self._validator.iter_errors(values[0]):
+            return f"{error.message} (at {error.json_path})"
+        return ""
+
+    def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:
+        """`verdict`, or `mismatch` in its place."""
+        problem = self.problem()
+        if not problem:
+            return verdict
+        message = f"the answer does not match --schema: {problem}"
+        mismatch = Verdict("mismatch", message, "try again, or --accept mismatch")
+        mismatch.error = {"kind": "mismatch", "message": message, "http_status": None}
+        if "mismatch" in accept:
+            mismatch.exit_code = 0
+        return mismatch

@@ -1,0 +1,99 @@
+"""Which protocol a body is, by its first event: for --decode=auto. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .events import Event, Failed
+from .framing import MAX_EVENT_SIZE, Payloads
+from .jsontext import json_values
+from .protocols import Decoder, get
+
+PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be
+
+
+def protocol_of(value: Any, in_array: bool = False) -> str:
+    """The protocol whose event `value` is; "" if it could be any."""
+    if isinstance(value, list):
+        return protocol_of(value[0], in_array=True) if value else ""
+    if not isinstance(value, dict):
+        return ""
+    kind = value.get("type")
+    kind = kind if isinstance(kind, str) else ""
+    if kind.startswith("response.") or value.get("object") == "response":
+        return "openai-responses"
+    if kind in ("message_start", "content_block_start", "message_delta") or (
+        kind == "message" and "content" in value and "role" in value
+    ):
+        return "anthropic"
+    if "candidates" in value or "usageMetadata" in value or "promptFeedback" in value:
+        return "gemini-array" if in_array else "gemini"
+    if "done" in value and ("message" in value or "response" in value):
+        return "ollama"
+    choices = value.get("choices")
+    if isinstance(choices, list):
+        choice = choices[0] if choices and isinstance(choices[0], dict) else {}
+        legacy = "text" in choice or value.get("object") == "text_completion"
+        return "openai-completions" if legacy else "openai-chat"
+    return ""
+
+
+class AutoDecoder:
+    """Holds the bytes until they tell their protocol, then is that protocol's decoder."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.name = ""
+        self._limit = limit
+        self._held: list[bytes] = []
+        self._size = 0
+        self._payloads = Payloads(limit)
+        self._inner: Decoder | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._inner is not None and self._inner.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._inner is not None and self._inner.ending
+
+    def feed(self, data: bytes) -> list[Event]:
+        if self._inner is not None:
+            return self._inner.feed(data)
+        self._held.append(data)
+        self._size += len(data)
+        self._look(self._payloads.feed(data))
+        if self._inner is None and self._size > PATIENCE:
+            self._become("openai-chat")
+        return self._replay()
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        if self._inner is None:
+            self._look(self._payloads.close())
+            self._become(self.name or "openai-chat")  # whose verdicts on junk are as good as any
+        out = self._replay()
+        assert self._inner is not None
+        return out + self._inner.close(broken)
+
+    def _look(self, payloads: list[bytes]) -> None:
+        array = self._payloads.excerpt.lstrip().startswith(b"[")
+        for payload in payloads:
+            try:
+                values = json_values(payload)
+            except ValueError:
+                continue
+            for value in values:
+                if self._inner is None and (name := protocol_of(value, array)):
+                    self._become(name)
+
+    def _become(self, name: str) -> None:
+        if self._inner is None:
+            self.name = name
+            self._inner = get(name).Decoder(self._limit)
+
+    def _replay(self) -> list[Event]:
+        """What was held so far, once it is known what it is."""
+        if self._inner is None or not self._held:
+            return []
+        held, self._held = b"".join(self._held), []
+        return self._inner.feed(held)

@@ -1,0 +1,92 @@
+"""Goes on where a broken answer ended, without repeating or losing a character. Pure.
+
+With a protocol that can begin an answer (`prefill`) what was received is the beginning of the next
+request. Some servers refuse a beginning that ends in white space: it is left out there, and what
+the continuation repeats of it is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .chat import Chat, HttpRequest, Target
+from .errors import StreamError
+from .events import Event, Text
+from .protocols import WireFormat
+
+# What an answer may break off with and still be gone on with.
+DROPS = ("truncated", "idle_timeout", "overloaded", "lost")
+
+
+class Splice:
+    """What one prompt received so far, over all its attempts."""
+
+    def __init__(self) -> None:
+        self.seen: int | None = None  # the sequence number after which a response goes on
+        self._text: list[str] = []
+        self._owed = ""  # white space that was delivered, and may come again
+
+    def received(self, events: list[Event]) -> None:
+        self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]
+
+    def request(
+        self, protocol: WireFormat, chat: Chat, target: Target, decoder: Any
+    ) -> HttpRequest | None:
+        """What asks for the rest; None if there is no way to.
+
+        A response that the server goes on with by itself is attached to again (the protocol has
+        `resume`, and its decoder knows `response_id` and `sequence_number`); elsewhere the text so
+        far is the answer's beginning.
+        """
+        resume = getattr(protocol, "resume", None)
+        number = getattr(decoder, "sequence_number", None)
+        if (
+            resume
+            and number is not None
+            and decoder.response_id
+            and target.quirks.get("background")
+        ):
+            self.seen = number
+            again: HttpRequest = resume(chat, target, decoder.response_id, number)
+            return again
+        continued = self.going_on(chat)
+        if continued is None:
+            return None
+        try:
+            return protocol.request(continued, target)
+        except StreamError:  # it has no words for a beginning
+            return None
+
+    def going_on(self, chat: Chat) -> Chat | None:
+        """The request for the rest; None while there is no text to go on from."""
+        text = (chat.prefill or "") + "".join(self._text)
+        beginning = text.rstrip()
+        if not beginning:
+            return None
+        self._owed = text[len(beginning) :]
+        facts = {name: getattr(chat, name) for name in Chat.__slots__}
+        return Chat(**{**facts, "prefill": beginning})
+
+    def join(self, events: list[Event]) -> list[Event]:
+        """The events of the continuation without what was delivered before."""
+        if not self._owed:
+            return events
+        out: list[Event] = []
+        for event in events:
+            if isinstance(event, Text) and not event.choice and self._owed:
+                same = _common(event.text, self._owed)
+                rest = event.text[same:]
+                self._owed = "" if rest else self._owed[same:]
+                if rest:
+                    out.append(Text(rest))
+            else:
+                out.append(event)
+        return out
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    length = 0
+    while length < min(len(one), len(other)) and one[length] == other[length]:
+        length += 1
+    return length
