@@ -186,7 +186,13 @@ ROWS = (
     ),
     # Mistral knows no stream_options and sends usage anyway; its seed has another name.
     _hosted(
-        "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", can=_ALL, seed="random_seed"
+        "mistral",
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        can=_GOES_ON,
+        seed="random_seed",
+        think={"none": {}, "*": {"prompt_mode": "reasoning"}},
+        prefill=({"prefix": True}, {}),
     ),
     _hosted("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     _hosted(

@@ -1,0 +1,186 @@
+"""--on-drop continue: the spliced answer repeats and misses no character."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import Stream
+from faultserver import Conn, FaultServer
+
+from streamcli.chat import Chat, Message
+from streamcli.events import Reasoning, Text
+from streamcli.splice import Splice
+
+ANSWER = "Once upon a time,  in a land\n\nfar away, lived a 🐉 who liked tea. "
+PREFILL = ("vllm", "llamacpp", "mistral", "deepseek")
+
+
+def chat(prefill: str | None = None) -> Chat:
+    return Chat("m", [Message("user", "hi")], prefill=prefill, seed=7)
+
+
+def test_the_text_so_far_is_the_beginning() -> None:
+    splice = Splice()
+    assert splice.going_on(chat()) is None
+    splice.received([Reasoning("hm"), Text("Once"), Text("other", 1), Text(" upon \n")])
+    again = splice.going_on(chat("So: "))
+    assert again is not None
+    assert (again.prefill, again.seed) == ("So: Once upon", 7)
+    assert splice.join([Text(" "), Reasoning("r"), Text("\n  a")]) == [Reasoning("r"), Text("  a")]
+    assert splice.join([Text(" \n")]) == [Text(" \n")]
+
+
+@pytest.mark.parametrize("again", [" \nb", "b", " b", "\nb", " ", ""])
+def test_white_space_that_comes_again_is_dropped_once(again: str) -> None:
+    splice = Splice()
+    splice.received([Text("a \n")])
+    splice.going_on(chat())
+    events = splice.join([Text(char) for char in again])
+    text = "".join(e.text for e in events if isinstance(e, Text))
+    dropped = next(n for n in (2, 1, 0) if " \n"[:n] == again[:n])
+    assert text == again[dropped:]
+
+
+def breaks(cuts: tuple[int, ...], how: str, lstrips: bool = False):  # noqa: ANN201
+    """A server that goes on from the beginning it is given, and breaks off after each cut."""
+
+    def play(conn: Conn) -> None:
+        last = conn.request.json["messages"][-1]
+        begun = last["content"] if last["role"] == "assistant" else ""
+        rest = ANSWER[len(begun) :]
+        if lstrips:
+            rest = rest.lstrip() if begun else rest
+        conn.head()
+        conn.role()
+        if conn.attempt <= len(cuts):
+            rest = rest[: cuts[conn.attempt - 1]]
+        for char in rest:
+            conn.delta(char)
+        if conn.attempt > len(cuts):
+            conn.finish()
+            conn.done()
+            conn.end()
+        elif how == "rst":
+            conn.reset()
+        elif how == "fin":
+            conn.fin()
+        elif how == "end":
+            conn.end()
+        else:
+            conn.wait(5)
+
+    return play
+
+
+@pytest.mark.parametrize("how", ["rst", "fin", "end", "stall"])
+@pytest.mark.parametrize("cuts", [(6,), (17, 3, 1), (18, 12)])
+def test_a_broken_answer_is_spliced(
+    server: FaultServer, stream: Stream, how: str, cuts: tuple[int, ...]
+) -> None:
+    url = server.script("breaks", breaks(cuts, how))
+    args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--idle-timeout", "0.3")
+    run = stream(*args, "--events", "e.jsonl", "hi")
+    assert (run.returncode, run.text) == (0, ANSWER)
+    assert "trying again" in run.stderr
+    args = (*args[:3], server.script("again", breaks(cuts, how)), *args[4:])
+    records = stream(*args, "--jsonl", "hi").records
+    assert "".join(r["text"] for r in records if r["type"] == "delta") == ANSWER
+    assert [r["attempt"] for r in records if r["type"] == "start"] == list(range(1, len(cuts) + 2))
+    kinds = {r["error"]["kind"] for r in records if r["type"] == "retry"}
+    assert kinds == {"idle_timeout" if how == "stall" else "truncated"}
+    end = records[-1]
+    assert (end["status"], end["attempts"], end["chars"]) == (
+        "complete",
+        len(cuts) + 1,
+        len(ANSWER),
+    )
+
+
+def test_a_server_that_drops_the_white_space_loses_none(
+    server: FaultServer, stream: Stream
+) -> None:
+    url = server.script("strips", breaks((19,), "rst", lstrips=True))
+    run = stream("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "hi")
+    assert run.text == ANSWER
+
+
+@pytest.mark.parametrize("provider", PREFILL)
+def test_each_provider_gets_its_own_form(
+    server: FaultServer, stream: Stream, provider: str
+) -> None:
+    url = server.script("form", breaks((6,), "rst"))
+    env = {"MISTRAL_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}
+    args = ("-m", f"{provider}:m", "--base-url", url, "--on-drop", "continue", "hi")
+    assert stream(*args, env=env).text == ANSWER
+    sent = server.requests[-1].json
+    last = sent["messages"][-1]
+    assert (last["role"], last["content"]) == ("assistant", ANSWER[:6])
+    assert last.get("prefix", False) is (provider in ("mistral", "deepseek"))
+    assert sent.get("continue_final_message", False) is (provider == "vllm")
+
+
+def test_where_there_is_no_way_it_fails_as_usual(server: FaultServer, stream: Stream) -> None:
+    url = server.script("none", breaks((6,), "rst"))
+    env = {"OPENAI_API_KEY": "k"}
+    run = stream("-m", "openai:m", "--base-url", url, "--on-drop", "continue", "hi", env=env)
+    assert (run.returncode, run.text) == (18, ANSWER[:6])
+    assert len(server.requests) == 1
+    server.clear()
+    run = stream("-m", "vllm:m", "--base-url", server.script("n", breaks((6,), "rst")), "hi")
+    assert run.returncode == 18, "not without being asked to"
+    assert len(server.requests) == 1
+
+
+def test_retries_are_not_endless(server: FaultServer, stream: Stream) -> None:
+    url = server.script("endless", breaks((1,) * 9, "rst"))
+    args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--max-retries", "2")
+    run = stream(*args, "hi")
+    assert (run.returncode, run.text) == (18, ANSWER[:3])
+    assert len(server.requests) == 3
+
+
+def test_a_refused_continuation_leaves_the_answer_truncated(
+    server: FaultServer, stream: Stream
+) -> None:
+    def play(conn: Conn) -> None:
+        if conn.attempt == 1:
+            breaks((6,), "rst")(conn)
+        else:
+            conn.reply(400, {"error": {"message": "no prefill here"}})
+
+    url = server.script("refuses", play)
+    run = stream("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--json", "hi")
+    (end,) = run.records
+    assert (end["status"], end["text"]) == ("truncated", ANSWER[:6])
+    assert "no prefill here" in end["error"]["message"]
+
+
+def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
+    def says(text: str) -> str:
+        def play(conn: Conn) -> None:
+            conn.open_with(text)
+            conn.finish()
+            conn.done()
+            conn.end()
+
+        return server.script("says", play)
+
+    schema = json.dumps(
+        {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+    )
+    args = ("-m", "vllm:m", "--schema", schema)
+    assert stream(*args, "--base-url", says('{"a": 1}'), "hi").returncode == 0
+    sent = server.requests[-1].json["response_format"]
+    assert sent["json_schema"]["schema"] == json.loads(schema)
+    for text, problem in (('{"a": "x"}', "$.a"), ("{}", "required"), ("nope", "not JSON")):
+        run = stream(*args, "--base-url", says(text), "--jsonl", "hi")
+        assert run.returncode == 12
+        assert problem in run.stderr
+        end = run.records[-1]
+        assert (end["status"], end["error"]["kind"]) == ("mismatch", "mismatch")
+        assert stream(*args, "--base-url", says(text), "--accept", "mismatch", "hi").returncode == 0
+    for bad in ('{"type": 3}', "{nope", "/nowhere"):
+        run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
+        assert run.returncode == 2
+        assert len(run.complaints) == 1
