@@ -156,6 +156,7 @@ class Ask:
             connect_timeout=params["connect_timeout"],
             unix_socket=target.unix_socket,
             secure=target.base_url.startswith("https:"),
+            direct=self._engine is not None,
         )
 
         def open(request: HttpRequest, patience: Patience) -> Answer:

@@ -77,14 +77,16 @@ class Http:
         connect_timeout: float,
         unix_socket: str | None = None,
         secure: bool = True,
-        log: Callable[[str], None] | None = None,
+        direct: bool = False,
     ) -> None:
-        """`secure`: an https:// address will be asked for (a trust store costs 20 ms to load)."""
+        """`secure`: an https:// address will be asked for (a trust store costs 20 ms to load).
+
+        `direct`: no proxy, whatever the variables say; for what runs on this machine for us alone.
+        """
         self._clock = clock
         self._connect_timeout = connect_timeout
-        self._log = log
         try:
-            self._client = _client(secure, unix_socket)
+            self._client = _client(secure, unix_socket, direct)
         except ImportError as error:
             raise usage(
                 "the proxy variables name a SOCKS proxy",
@@ -234,7 +236,9 @@ class _Backend(httpcore.NetworkBackend):
         return _Wire(self._backend.connect_unix_socket(path, timeout, socket_options), self._http)
 
 
-def _client(secure: bool, unix_socket: str | None) -> httpx.Client:
+def _client(secure: bool, unix_socket: str | None, direct: bool) -> httpx.Client:
+    if direct:
+        return httpx.Client(verify=_no_trust(), trust_env=False)
     context = _trust() if secure or _https_proxy() else _no_trust()
     if unix_socket is not None:
         return httpx.Client(transport=httpx.HTTPTransport(verify=context, uds=unix_socket))

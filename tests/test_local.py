@@ -687,7 +687,6 @@ def test_the_command_answers_and_is_quiet(stream: Stream, tiny: str) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.xfail(reason="a proxy is asked for the engine on loopback", strict=True)
 def test_the_command_needs_no_proxy_for_it(stream: Stream, tiny: str) -> None:
     nobody = {name: "http://127.0.0.1:9" for name in ("http_proxy", "ALL_PROXY")}
     result = stream("-m", f"local:{tiny}", "--max-tokens", "8", "hi", env=nobody)
@@ -702,8 +701,8 @@ ENDLESS = ("--jsonl", "-o", "ignore_eos=true", "-o", "logprobs=true", "-o", "top
 def streaming(process: subprocess.Popen[bytes]) -> int:
     """The engine's process id, once deltas arrive."""
     assert process.stdout
-    while b'"delta"' not in process.stdout.readline():
-        pass
+    while b'"delta"' not in (line := process.stdout.readline()):
+        assert line, process.communicate()
     (engine,) = realservers.children(process.pid)
     return engine
 
