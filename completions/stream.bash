@@ -84,9 +84,12 @@ _stream_value() {
     [[ $value == [\"\']* ]] && quote=${value:0:1} value=${value:1}
     case $1 in
     -f | --file) _stream_files ;;
+    -a | --attach) _stream_files ;;
     -m | --model) _stream_models ;;
     -p | --provider) _stream_providers '' ;;
     -s | --system) _stream_text_or_file ;;
+    --think) _stream_offer none low medium high max ;;
+    --schema) _stream_files ;;
     --format) _stream_offer text jsonl json ;;
     --events) _stream_files ;;
     -O | --output) _stream_files ;;
@@ -96,7 +99,11 @@ _stream_value() {
     --color) _stream_offer auto always never ;;
     -H | --header) _stream_text_or_file ;;
     --key-file) _stream_files ;;
+    --on-drop) _stream_offer fail continue ;;
     --unix-socket) _stream_files ;;
+    --record) _stream_files ;;
+    --replay) _stream_files ;;
+    --decode) _stream_offer auto openai-chat openai-responses openai-completions anthropic gemini gemini-array ollama ;;
     --dry-run) _stream_offer http curl ;;
     --check) _stream_providers '' ;;
     esac
@@ -133,12 +140,13 @@ _stream() {
         [[ ${words[i]} == -- ]] && return
     done
     case $prev in
-    -f | --file | -I | --replace | -m | --model | -p | --provider | -s | --system | \
-        --temperature | --top-p | --max-tokens | --stop | --seed | --frequency-penalty | \
-        --presence-penalty | -o | --option | --format | --events | -O | --output | --reasoning | \
-        --sanitize | --accept | --color | --base-url | -H | --header | --key-file | \
-        --connect-timeout | --first-timeout | --idle-timeout | --timeout | --max-retries | \
-        --max-wait | --max-event-size | --unix-socket)
+    -f | --file | -I | --replace | -a | --attach | -m | --model | -p | --provider | -s | \
+        --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
+        --frequency-penalty | --presence-penalty | --schema | --prefill | -o | --option | \
+        --format | --events | -O | --output | --reasoning | --sanitize | --accept | --color | \
+        --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
+        --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
+        --unix-socket | --record | --replay | --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -146,14 +154,16 @@ _stream() {
             head=${cur%%=*}= value=${cur#*=}
             _stream_value "${cur%%=*}"
         elif [[ $cur == -* ]]; then
-            _stream_offer -f --file -n --no-stdin -I --replace -m --model -p --provider -s --system \
-                --temperature --top-p --max-tokens --stop --seed --frequency-penalty \
-                --presence-penalty -o --option --format --jsonl --json --events -O --output \
-                --reasoning --sanitize --accept -u --usage --stats --color -q --quiet -v \
-                --verbose --debug --base-url -H --header --key-file --connect-timeout \
-                --first-timeout --idle-timeout --timeout --max-retries --max-wait \
-                --max-event-size --no-stream --unix-socket --dry-run --dry-run= --check \
-                --check= --list-models --list-providers --no-config --version -h --help
+            _stream_offer -f --file -n --no-stdin -I --replace -a --attach -m --model -p --provider -s \
+                --system --temperature --top-p --max-tokens --stop --seed \
+                --frequency-penalty --presence-penalty --think --think= --schema --prefill \
+                -o --option --format --jsonl --json --events -O --output --reasoning \
+                --sanitize --accept -u --usage --stats --color -q --quiet -v --verbose \
+                --debug --base-url -H --header --key-file --connect-timeout --first-timeout \
+                --idle-timeout --timeout --max-retries --max-wait --max-event-size --on-drop \
+                --no-stream --unix-socket --record --replay --speed --decode --decode= \
+                --dry-run --dry-run= --check --check= --list-models --list-providers \
+                --no-config --version -h --help
         fi
         ;;
     esac

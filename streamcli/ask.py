@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from .errors import Interrupted, StreamError
-from .events import Event, Failed, Retry, Started
+from .events import Event, Failed, Finished, Retry, Started
 from .outputs import sinks
 from .sinks import Sink
-from .terminal import Signals, is_terminal
-from .turn import Answer, Outcome, Turn
+from .sources import Source
+from .terminal import Signals
+from .turn import Outcome, Turn
 from .verdict import Verdict, interrupted, judge
 from .voice import Voice, stats_line, usage_line
 
 if TYPE_CHECKING:
-    from .chat import HttpRequest
     from .config import Typed
-    from .local import Engine
     from .matching import Matching
-    from .retry import Patience
-    from .settings import Choice
-    from .weights import Model
 
 
 class Ask:
@@ -47,8 +42,7 @@ class Ask:
         self.silent = False  # the answer is for nobody: a probe
         self._began = time.monotonic()
         self._sinks: list[Sink] = []
-        self._choice: Choice | None = None
-        self._engine: Engine | None = None
+        self._source: Source | None = None
         self._matching: Matching | None = None
         self._signum = 0
 
@@ -76,7 +70,7 @@ class Ask:
 
     @property
     def provider(self) -> str:
-        return self._choice.target.provider if self._choice is not None else ""
+        return self._source.target.provider if self._source is not None else ""
 
     def _open_sinks(self) -> None:
         if self._records:
@@ -106,104 +100,31 @@ class Ask:
                 self._tell(event)
 
     def _prepare(self) -> Turn:
-        from . import settings
-        from .prompt import anything, gather, no_prompt
-
-        params, voice = self._params, self._voice
-        if not anything(self._typed.words, params["file"], params["no_stdin"]):
-            raise no_prompt(params["no_stdin"])
-        if settings.nothing_chosen(self._typed, os.environ) and is_terminal(2):
-            self._embedded_default()
-        self._choice = choice = settings.choose(self._typed, os.environ)
-        target = choice.target
-        if self._facts is not None:
-            self._facts.provider = target.provider
-            self._facts.protocol = target.protocol
-            self._facts.model = choice.model or None
-        model = self._weights(choice) if target.provider == "local" else None
-        prompt = gather(
-            self._typed.words,
-            files=params["file"],
-            replace=params["replace"],
-            no_stdin=params["no_stdin"],
-            stdin_closed=0 in self._closed,
-            note=voice.note,
+        params = self._params
+        self._source = source = Source(
+            self._typed, self._voice, self._signals, self._closed, self._facts
         )
-        chat = settings.chat_of(params, choice.model, prompt)
-        if chat.schema is not None:
+        source.prepare()
+        schema = source.chat.schema
+        if schema is not None:
             from .matching import Matching
 
-            self._matching = Matching(chat.schema)
+            self._matching = Matching(schema)
             self._sinks.insert(0, self._matching)
-        if self._facts is not None:
-            from .sinks.records import prompt_hash
-
-            self._facts.model = choice.model or None
-            self._facts.hash = prompt_hash({"provider": target.provider, **chat.canonical()})
-        if model is not None:
-            from .local import Engine
-
-            self._engine = Engine(model, verbose=voice.verbose)  # loads while we import
-
-        from .protocols import get
-        from .transport import Http
-
-        if self._engine is not None:
-            self._engine.wait(voice.note, time.monotonic)
-            target.base_url, target.key = self._engine.base_url, self._engine.key
-        http = Http(
-            time.monotonic,
-            connect_timeout=params["connect_timeout"],
-            unix_socket=target.unix_socket,
-            secure=target.base_url.startswith("https:"),
-            direct=self._engine is not None,
-        )
-
-        def open(request: HttpRequest, patience: Patience) -> Answer:
-            voice.debug(f"> {request.method} {target.hide(request.url)}")
-            for name, value in request.headers:
-                voice.debug(f"> {name}: {target.hide(value)}")
-            voice.debug(f"> {target.hide(request.body.decode())}")
-            answer = http.open(request, patience)
-            voice.detail(f"HTTP {answer.status} from {target.provider}")
-            for name, value in answer.headers.items():
-                voice.debug(f"< {name}: {target.hide(value)}")
-            return answer
-
-        go_on = params["on_drop"] == "continue"
-        if go_on:
-            target.quirks["background"] = True  # what a response must be to be attached to again
         self._turn = Turn(
-            chat,
-            target,
-            get(target.protocol),
-            open,
-            settings.limits_of(params),
+            source.chat,
+            source.target,
+            source.protocol,
+            source.open,
+            source.limits,
             clock=time.monotonic,
-            sleep=time.sleep,
+            sleep=source.sleep,
             random=random.random,
             split_think=params["reasoning"] != "raw",
-            go_on=go_on,
+            go_on=params["on_drop"] == "continue",
         )
         self.outcome = self._turn.outcome
         return self._turn
-
-    def _embedded_default(self) -> None:
-        """Nothing is configured, somebody watches, and engine and weights are there: use them."""
-        from . import weights
-
-        if weights.available():
-            self._params["model"] = ("local",)
-
-    def _weights(self, choice: Choice) -> Model:
-        """What the local engine is to load; the model is called by its name from here on."""
-        from . import weights
-
-        found = weights.find(choice.model)
-        if choice.model in ("", "local"):
-            self._voice.note(found.about)
-        choice.model = found.name
-        return found
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Retry):
@@ -228,18 +149,8 @@ class Ask:
 
     def _close(self) -> Verdict:
         """Closes all sinks, records last: what a text sink meets at its end is in the record."""
-        if self._engine is not None:
-            end = self.outcome.end
-            if isinstance(end, Failed) and end.kind in ("lost", "connect", "truncated"):
-                why = self._engine.died()
-                end.message += f" ({why})" if why else ""
-            self._engine.close()
-        if self._choice is not None:
-            from .providers import cost
-
-            row, outcome = self._choice.row, self.outcome
-            if row.prices:
-                outcome.cost = cost(row, self._choice.model, outcome.usage)
+        if self._source is not None:
+            self._close_source(self._source)
         verdict = self._judge()
         for sink in reversed(self._sinks):
             try:
@@ -249,6 +160,15 @@ class Ask:
                     self._stop(error)
                     verdict = self._judge()
         return verdict
+
+    def _close_source(self, source: Source) -> None:
+        trouble = source.close(self.outcome.end)
+        if trouble is not None and isinstance(self.outcome.end, Finished):
+            self._stop(trouble)
+        if source.row is not None and source.row.prices:
+            from .providers import cost
+
+            self.outcome.cost = cost(source.row, source.model, self.outcome.usage)
 
     def _judge(self) -> Verdict:
         end = self.outcome.end
@@ -284,16 +204,18 @@ class Ask:
                 hint = verdict.hint
                 if self._keyless(verdict):
                     hint = "no key was sent: name a file with --key-file"
-                    if names := self._choice.row.key_vars if self._choice else ():
+                    row = self._source.row if self._source is not None else None
+                    if names := row.key_vars if row is not None else ():
                         hint = f"no key was sent: set {names[0]}, or --key-file"
                 voice.error(verdict.message + kept, hint)
 
     def _keyless(self, verdict: Verdict) -> bool:
-        choice = self._choice
+        source = self._source
         return (
             verdict.error is not None
             and verdict.error["kind"] == "auth"
-            and choice is not None
-            and not choice.target.key
-            and not choice.target.headers
+            and source is not None
+            and source.row is not None
+            and not source.target.key
+            and not source.target.headers
         )

@@ -14,10 +14,13 @@ import stat
 from typing import Any
 
 from .errors import StreamError, usage
-from .options import TABLE, Opt
+from .options import PROTOCOLS, TABLE, Opt
 from .providers import BY_NAME, Row
 
 _PROVIDER_KEYS = ("protocol", "base_url", "key_env", "key_cmd", "headers", "defaults", "prices")
+# A server of the user's own: what its protocol makes likely.
+_CHAT = {"stream_options": {"include_usage": True}}
+_QUIRKS_OF: dict[Any, dict[str, Any]] = {name: {} for name in PROTOCOLS if name != "openai-chat"}
 _PRICES = ("input", "output", "cache_read")
 _OPTIONS = {option.long[2:].replace("-", "_"): option for option in TABLE if option.config}
 
@@ -141,7 +144,7 @@ class _Reader:
             if key not in _PROVIDER_KEYS:
                 raise self._mistake(where, key, self._unknown("key", key, _PROVIDER_KEYS))
         base = BY_NAME.get(name) or Row(
-            name, "openai-chat", "", needs_key=False, stream_options={"include_usage": True}
+            name, "openai-chat", "", needs_key=False, **_QUIRKS_OF.get(facts.get("protocol"), _CHAT)
         )
         row = Row(
             name,
@@ -156,9 +159,8 @@ class _Reader:
         )
         if not row.base_url and not row.base_vars and name not in BY_NAME:
             raise self._mistake(where, "base_url", "is missing")
-        protocols = sorted({known.protocol for known in BY_NAME.values()})
-        if row.protocol not in protocols:
-            raise self._mistake(where, "protocol", self._unknown("name", row.protocol, protocols))
+        if row.protocol not in PROTOCOLS:
+            raise self._mistake(where, "protocol", self._unknown("name", row.protocol, PROTOCOLS))
         if "key_env" in facts:
             row.key_vars = (self._string(where, facts, "key_env", ""),)
             row.needs_key = True

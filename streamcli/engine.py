@@ -74,10 +74,13 @@ def _load(order: dict[str, Any]) -> Any:
 
 
 def _threads() -> int:
-    """One a core, about: beyond four, half of the CPUs we may use are the others' siblings."""
+    """One a core, about, and one CPU left for the others: a thread without one stops them all.
+
+    Beyond four, half of the CPUs we may use are taken for the siblings of the other half.
+    """
     usable = getattr(os, "sched_getaffinity", None)  # not on macOS
     count = len(usable(0)) if usable else os.cpu_count() or 1
-    return min(count, max(4, count // 2), 8)
+    return max(1, min(count - 1, max(4, count // 2), 8))
 
 
 if __name__ == "__main__":

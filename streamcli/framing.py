@@ -26,6 +26,10 @@ class Message(bytes):
         return message
 
 
+class Stray(bytes):
+    """A line among SSE that is none of it but may be an error: `{...`, or `error: ...`'s value."""
+
+
 class SSE:
     """Server-sent events: `feed(bytes)` gives the data of each event that the bytes completed.
 
@@ -139,8 +143,8 @@ class SSE:
                     self.overflow = True
             else:
                 self._lines(block + b"\n", out)
-        if out:
-            self.recognised = True
+        if out and not self.recognised:
+            self.recognised = any(type(data) is not Stray for data in out)
         if rest:
             self._lines(rest[:-1], out)
 
@@ -180,25 +184,36 @@ class SSE:
                 self.retry = int(value)
         else:
             if field == b"error" and value:
-                self.strays.append(value)
+                self._stray(value, out)
             elif field.startswith(b"{"):
-                self.strays.append(line)
+                self._stray(line, out)
             return
         self.recognised = True
+
+    def _stray(self, line: bytes, out: list[bytes]) -> None:
+        self.strays.append(line)
+
+
+class _InOrder(SSE):
+    """Its strays stand between the events, where they were read."""
+
+    def _stray(self, line: bytes, out: list[bytes]) -> None:
+        out.append(Stray(line))
 
 
 class Payloads:
     """JSON payloads out of a body, whichever framing its first byte betrays.
 
-    SSE gives the data of its events. A body that starts with `{` or `[` is a server that does
-    not stream, or streams JSON lines: a first line that is JSON by itself makes it lines, else
-    the whole body is one payload at the end (a trailing `data: [DONE]` is cut off).
+    SSE gives the data of its events, and its Strays where they stood. A body that starts with `{`
+    or `[` is a server that does not stream, or streams JSON lines: a first line that is JSON by
+    itself makes it lines, else the whole body is one payload at the end (a trailing `data: [DONE]`
+    is cut off).
     `looks_like` then is "sse", "json", "html" or "" (nothing but blanks yet).
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.looks_like = ""
-        self.sse = SSE(limit)
+        self.sse: SSE = _InOrder(limit)
         self.excerpt = b""  # how a body that is no stream begins
         self._limit = limit
         self._blanks = b""

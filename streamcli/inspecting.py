@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import keys, settings
 from .config import Typed
 from .errors import StreamError, usage
+from .models import chosen, models_of
 from .prompt import gather
 from .providers import Row
 from .terminal import Signals
@@ -93,7 +94,7 @@ def _facts(row: Row) -> dict[str, Any]:
     if row.name == "local":
         from . import weights
 
-        ready, source = weights.available(), "pip install 'streamcli[local]'"
+        ready, source = weights.available(), "streamcli[local]"
         source = "" if ready else source
     elif not base_url:
         ready, source = False, row.base_vars[0] if row.base_vars else "base_url"
@@ -112,87 +113,12 @@ def _facts(row: Row) -> dict[str, Any]:
 
 
 def list_models(typed: Typed) -> int:
-    models = _models(typed)
+    models = models_of(chosen(typed), typed.params)
     if typed.params["format"] == "json":
         _print("\n".join(_json({"id": name}) for name in models))
     elif models:
         _print("\n".join(models))
     return 0
-
-
-def _models(typed: Typed) -> list[str]:
-    """The ids that GET {base}/models gives: a `data` list, or a bare array, of names or objects."""
-    import orjson
-
-    from .chat import HttpRequest, join_url
-    from .protocols import get
-    from .retry import Patience
-    from .transport import Http
-
-    choice = _chosen(typed)
-    target, params = choice.target, typed.params
-    http = Http(
-        time.monotonic,
-        connect_timeout=params["connect_timeout"],
-        unix_socket=target.unix_socket,
-        secure=target.base_url.startswith("https:"),
-    )
-    base = target.base_url.rstrip("/").removesuffix("/chat/completions")
-    headers = [*_auth(choice), *target.headers]
-    request = HttpRequest("GET", join_url(base, "/models"), headers, b"", target.unix_socket)
-    total = params["timeout"]
-    until = None if total is None else time.monotonic() + total
-    answer = http.open(request, Patience(params["first_timeout"], params["idle_timeout"], until))
-    try:
-        body = answer.read(16 << 20)
-        if not 200 <= answer.status < 300:
-            headers_of = {name.lower(): value for name, value in answer.headers.items()}
-            failed = get(target.protocol).refusal(answer.status, headers_of, body)
-            raise StreamError(
-                failed.kind, target.hide(failed.message), failed.hint, http_status=answer.status
-            )
-    finally:
-        answer.close()
-        http.close()
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise StreamError("not_a_stream", "the list of models is not JSON") from None
-    if isinstance(found, dict):
-        found = found.get("data") or found.get("models") or []
-    names: list[str] = []
-    for model in found if isinstance(found, list) else []:
-        if isinstance(model, dict):
-            model = model.get("id") or model.get("name")
-        if isinstance(model, str):
-            names.append(" ".join(model.split()))
-    return names
-
-
-def _auth(choice: settings.Choice) -> list[tuple[str, str]]:
-    key, header = choice.target.key, choice.target.quirks.get("key_header")
-    if not key:
-        return []
-    return [(header, key) if header else ("Authorization", f"Bearer {key}")]
-
-
-def _chosen(typed: Typed) -> settings.Choice:
-    """The target of a mode that needs no model: any will do to find the provider."""
-    params = typed.params
-    name = params["provider"]
-    if params["model"] and not name:
-        prefix = typed.config.aliases.get(params["model"][0], params["model"][0])
-        if not prefix.partition(":")[2]:
-            params["model"] = (prefix + ":" + "any",) if prefix in typed.config.rows else (prefix,)
-    elif not params["model"]:
-        if not name and not params["base_url"]:
-            raise usage("no provider chosen", "-p NAME (stream --list-providers)")
-        params["model"] = ("any",)
-        typed.given.add("model")
-    choice = settings.choose(typed, os.environ)
-    if choice.row.name == "local":
-        raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
-    return choice
 
 
 # --check
@@ -210,7 +136,7 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
     row = typed.config.rows.get(params["provider"] or "")
     if no_model and row is not None and not row.quirks.get("any_model") and not row.defaults:
         began = time.monotonic()
-        count = len(_models(typed))
+        count = len(models_of(chosen(typed), params))
         took = (time.monotonic() - began) * 1000
         if params["format"] == "json":
             _print(_json({"provider": row.name, "models": count, "duration_ms": round(took, 1)}))

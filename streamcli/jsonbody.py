@@ -39,7 +39,8 @@ class JsonBody:
     """Drives a Reader. `feed` and `close` keep the contract of protocols.Decoder.
 
     `noun` is what the body should have been ("chat completion"). A `template` makes runs of like
-    chunks quick; its texts go straight to `out`.
+    chunks quick; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's end
+    marker; elsewhere it says nothing.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class JsonBody:
         noun: str,
         limit: int = MAX_EVENT_SIZE,
         template: Template | None = None,
+        done_ends_it: bool = False,
     ) -> None:
         self.ended = False
         self.alive = False  # some value was one of ours
@@ -56,8 +58,8 @@ class JsonBody:
         self._noun = noun
         self._limit = limit
         self._template = template
+        self._done_ends_it = done_ends_it
         self._payloads = Payloads(limit)
-        self._strays = 0
 
     def feed(self, data: bytes) -> list[Event]:
         out: list[Event] = []
@@ -71,16 +73,8 @@ class JsonBody:
             self._payload(payload, out)
             if self.ended:
                 return out
-        self._read_strays(out)
-        if self._payloads.overflow and not self.ended:
-            self.fail(
-                Failed(
-                    "too_large",
-                    f"one event of the stream is larger than {self._limit} bytes",
-                    "raise --max-event-size if you trust the server",
-                ),
-                out,
-            )
+        if self._payloads.overflow:
+            self.fail(self._too_large(), out)
         return out
 
     def close(self, broken: Failed | None = None) -> list[Event]:
@@ -92,9 +86,6 @@ class JsonBody:
                 self._payload(payload, out, last=True)
             if self.ended:
                 return out
-        self._read_strays(out)
-        if self.ended:
-            return out
         if self._reader.finished():
             self.finish("transport_error" if broken else "eof", out)
         else:
@@ -131,12 +122,28 @@ class JsonBody:
         out.append(failed)
         self.ended = True
 
+    def _too_large(self) -> Failed:
+        return Failed(
+            "too_large",
+            f"one event of the stream is larger than {self._limit} bytes",
+            "raise --max-event-size if you trust the server",
+        )
+
     def _say_rest(self, out: list[Event]) -> None:
         for (channel, choice), text in self.halves.rest():
             out.append(channel(text, choice))
 
     def _payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
-        event = payload.event if type(payload) is Message else "message"
+        event = "message"
+        if type(payload) is not bytes:
+            if not isinstance(payload, Message):
+                self._stray(payload, out)
+                return
+            event = payload.event
+            payload = bytes(payload)  # orjson takes no other kind of bytes
+        if len(payload) > self._limit:
+            self.fail(self._too_large(), out)
+            return
         try:
             value = orjson.loads(payload)
         except orjson.JSONDecodeError:
@@ -152,8 +159,8 @@ class JsonBody:
 
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         if payload.strip().startswith(b"[DONE]"):
-            self.alive = True
-            self.finish("marker", out)
+            if self._done_ends_it:
+                self._marker(out)
             return
         try:
             values = json_values(payload)
@@ -175,20 +182,22 @@ class JsonBody:
             if not self.ended:
                 self._reader.value(value, event, out)
 
-    def _read_strays(self, out: list[Event]) -> None:
-        """JSON objects written into an event stream without `data:` are errors (Lemonade)."""
-        strays = self._payloads.sse.strays
-        if len(strays) == self._strays:
+    def _marker(self, out: list[Event]) -> None:
+        if self.alive:
+            self.finish("marker", out)
+        else:
+            what = f"the stream ended and held no {self._noun}"
+            self.fail(Failed("not_a_stream", what, evidence=("marker",)), out)
+
+    def _stray(self, line: bytes, out: list[Event]) -> None:
+        """A JSON object written into an event stream without `data:` is an error (Lemonade)."""
+        try:
+            values = json_values(line)
+        except ValueError:
             return
-        for line in strays[self._strays :]:
-            try:
-                values = json_values(line)
-            except ValueError:
-                continue
-            for value in values:
-                if not self.ended and isinstance(value, dict):
-                    self.fail(stream_failure(value.get("error") or value), out)
-        self._strays = len(strays)
+        for value in values:
+            if not self.ended and isinstance(value, dict):
+                self.fail(stream_failure(value.get("error") or value), out)
 
     def _unfinished(self, broken: Failed | None) -> Failed:
         """The bytes ended without the provider's word for it: cut, or never a stream at all."""

@@ -17,7 +17,7 @@ PROMPT = "The prompt"
 MODEL = "Choosing the model"
 OUTPUT = "Output"
 NETWORK = "Network"
-INSPECT = "Inspecting"
+INSPECT = "Recording and inspecting"
 OTHER = "Other"
 SECTIONS = (PROMPT, MODEL, OUTPUT, NETWORK, INSPECT, OTHER)
 
@@ -91,6 +91,25 @@ class Seconds(Number):
         return super().convert(value, param, ctx) or math.inf
 
 
+class Speed(click.ParamType):  # type: ignore[type-arg]
+    """A factor, or `instant`: 0, which waits for nothing."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        if value == "instant":
+            return 0.0
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = math.nan
+        if not 0 < speed < math.inf:
+            self.fail(f"{value!r} is not a factor like 2 or 0.5, nor 'instant'.", param, ctx)
+        return speed
+
+
 class Size(click.ParamType):  # type: ignore[type-arg]
     """A number of bytes, with K, M or G for powers of 1024."""
 
@@ -129,6 +148,16 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
+# The files of streamcli/protocols, by name: listing the folder would cost every start a look.
+PROTOCOLS = (
+    "openai-chat",
+    "openai-responses",
+    "openai-completions",
+    "anthropic",
+    "gemini",
+    "gemini-array",
+    "ollama",
+)
 FORMATS = ("text", "jsonl", "json")
 REASONING = ("hide", "stderr", "stdout", "only", "raw")
 WHEN = ("auto", "always", "never")
@@ -504,7 +533,48 @@ TABLE: tuple[Opt, ...] = (
         metavar="PATH",
         help="Connect through this socket instead of TCP.",
     ),
-    # Inspecting
+    # Recording and inspecting
+    Opt(
+        "--record",
+        section=INSPECT,
+        value=FILE,
+        env=False,
+        config=False,
+        metavar="FILE",
+        help="Keep what came over the wire, with its times.",
+        details="A cassette, JSON Lines: the request without secrets, status, headers, and each "
+        "read with its time. --replay plays it.",
+    ),
+    Opt(
+        "--replay",
+        section=INSPECT,
+        value=FILE,
+        env=False,
+        config=False,
+        metavar="FILE",
+        help="Answer from a recording instead of the network.",
+        details="Through the same path: verdict, timings and formats are those of the recording.",
+    ),
+    Opt(
+        "--speed",
+        section=INSPECT,
+        env=False,
+        config=False,
+        type=Speed(),
+        metavar="X|instant",
+        help="How fast to play: 2 is twice as fast as it was.",
+    ),
+    Opt(
+        "--decode",
+        section=INSPECT,
+        env=False,
+        config=False,
+        bare="auto",
+        type=click.Choice(("auto", *PROTOCOLS)),
+        metavar="PROTOCOL",
+        help="Read a provider's raw bytes on stdin; no network.",
+        details=f"One of {', '.join(PROTOCOLS)}; alone or as auto it is found out.",
+    ),
     Opt(
         "--dry-run",
         section=INSPECT,

@@ -109,12 +109,12 @@ _TEMPLATE_THINK = {
 }
 
 
-def _hosted(name: str, base_url: str, var: str, **more: Any) -> Row:
-    """A vendor's Chat Completions with the variables everybody calls by the same scheme."""
+def _hosted(name: str, base_url: str, var: str, protocol: str = "openai-chat", **more: Any) -> Row:
+    """A vendor with the variables everybody calls by the same scheme."""
     stem = var.removesuffix("_API_KEY")
     return Row(
         name,
-        "openai-chat",
+        protocol,
         base_url,
         key_vars=(var,),
         base_vars=(f"{stem}_BASE_URL", f"{stem}_API_BASE"),
@@ -145,6 +145,29 @@ ROWS = (
         max_tokens="max_completion_tokens",  # reasoning models refuse max_tokens
         # Obfuscation pads each chunk with noise against traffic analysis, and doubles the bytes.
         stream_options={**_USAGE, "include_obfuscation": False},
+    ),
+    _hosted(
+        "openai-responses",
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+        protocol="openai-responses",
+        can=_ALL,
+        stream_options={"include_obfuscation": False},
+    ),
+    _hosted(
+        "anthropic",
+        "https://api.anthropic.com",
+        "ANTHROPIC_API_KEY",
+        protocol="anthropic",
+        can=_GOES_ON,
+    ),
+    Row(
+        "gemini",
+        "gemini",
+        "https://generativelanguage.googleapis.com",
+        key_vars=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        base_vars=("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
+        can=_ALL,
     ),
     Row(
         "azure",
@@ -220,7 +243,15 @@ ROWS = (
         hide_field="hideThink",
     ),
     _hosted("machinefi", "https://ai.machinefi.com/v1", "MACHINEFI_API_KEY", can=()),
-    _on_this_machine("ollama", 11434, "OLLAMA_API_KEY", "OLLAMA_HOST"),
+    Row(
+        "ollama",
+        "ollama",
+        "http://127.0.0.1:11434",
+        key_vars=("OLLAMA_API_KEY",),
+        base_vars=("OLLAMA_HOST",),
+        needs_key=False,
+        can=_GOES_ON,
+    ),
     _on_this_machine("lmstudio", 1234, "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"),
     _on_this_machine(
         "vllm",
@@ -273,7 +304,7 @@ def row_of(name: str, rows: Mapping[str, Row]) -> Row:
 
 
 def ollama_base(host: str) -> str:
-    """OLLAMA_HOST ([scheme://]host[:port], any part missing) as the base URL of its /v1.
+    """OLLAMA_HOST ([scheme://]host[:port], any part missing) as a base URL.
 
     A server's own listening address (0.0.0.0, ::) becomes the loopback it can be reached at.
     """
@@ -286,5 +317,4 @@ def ollama_base(host: str) -> str:
     if name in ("", "0.0.0.0", "[::]", "::"):
         name = "127.0.0.1"
     path = path.rstrip("/")
-    base = f"{scheme}://{name}:{port}" + (f"/{path}" if path else "")
-    return base if base.endswith("/v1") else base + "/v1"
+    return f"{scheme}://{name}:{port}" + (f"/{path}" if path else "")

@@ -72,9 +72,10 @@ def stream_failure(error: Any, event: str = "") -> Failed:
     status = http_status_of(error)
     text = message or event or "the server reported an error without words"
     clues = f"{words} {message}"
+    if _QUOTA.search(clues):
+        return Failed("quota", text, http_status=status)
     if status == 429 or _RATE.search(clues):
-        kind = "quota" if _QUOTA.search(clues) else "rate_limit"
-        return Failed(kind, text, http_status=status, transient=kind == "rate_limit")
+        return Failed("rate_limit", text, http_status=status, transient=True)
     if _FILTERED.search(words):
         return Failed("filtered", text, http_status=status)
     if status in (500, 502, 503, 504, 529) or _OVERLOADED.search(clues):

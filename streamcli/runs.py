@@ -49,7 +49,8 @@ class Template:
             return []
         if clean and self._between and lines.startswith(self._before):
             end = lines.rfind(b"\n\n") + 2
-            if lines.endswith(self._after, 0, end):
+            room = end >= len(self._before) + len(self._after)  # else they share a quote
+            if room and lines.endswith(self._after, 0, end):
                 texts = self._texts(lines[len(self._before) : end - len(self._after)])
                 if texts:
                     out += [Text(text) for text in texts if text]

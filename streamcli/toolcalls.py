@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from .arguments import text_of
 from .events import Event, ToolCall
 from .jsontext import whole
 
@@ -44,7 +43,10 @@ class ToolCalls:
         if isinstance(arguments, str):
             call["pieces"].append(arguments)
         elif arguments is not None:
-            call["pieces"].append(orjson.dumps(arguments).decode())
+            try:
+                call["pieces"].append(text_of(arguments))
+            except ValueError:  # nested beyond reason: no tool could read it
+                pass
 
     def _find(self, choice: int, index: Any, id: Any, name: Any) -> dict[str, Any] | None:
         ours = [call for call in self._calls if call["choice"] == choice]

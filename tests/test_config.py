@@ -271,17 +271,17 @@ def test_line_of_finds_keys_in_every_form() -> None:
 @pytest.mark.parametrize(
     ("host", "base"),
     [
-        ("127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
-        ("0.0.0.0", "http://127.0.0.1:11434/v1"),
-        ("0.0.0.0:80", "http://127.0.0.1:80/v1"),
-        (":8080", "http://127.0.0.1:8080/v1"),
-        ("box", "http://box:11434/v1"),
-        ("http://box:1234/", "http://box:1234/v1"),
-        ("https://box", "https://box:443/v1"),
-        ("https://box/ollama", "https://box:443/ollama/v1"),
+        ("127.0.0.1:11434", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        (":8080", "http://127.0.0.1:8080"),
+        ("box", "http://box:11434"),
+        ("http://box:1234/", "http://box:1234"),
+        ("https://box", "https://box:443"),
+        ("https://box/ollama", "https://box:443/ollama"),
         ("http://box:1/v1", "http://box:1/v1"),
-        ("[::]:5", "http://127.0.0.1:5/v1"),
-        ("[::1]:5", "http://[::1]:5/v1"),
+        ("[::]:5", "http://127.0.0.1:5"),
+        ("[::1]:5", "http://[::1]:5"),
     ],
 )
 def test_ollama_host_in_all_its_forms(host: str, base: str) -> None:

@@ -174,7 +174,9 @@ def grown(value: Any) -> Any:
     if isinstance(value, list):
         return [grown(item) for item in value]
     if isinstance(value, dict):
-        return {"x_new": {"a": [1, None]}, **{k: grown(v) for k, v in value.items()}}
+        kept = ("args", "arguments", "input", "parameters", "partialArgs")  # the model's own words
+        inner = {k: v if k in kept else grown(v) for k, v in value.items()}
+        return {"x_new": {"a": [1, None]}, **inner}
     return value
 
 

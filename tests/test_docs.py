@@ -30,8 +30,8 @@ from streamcli.options import SECTIONS, TABLE
 
 MAN = ROOT / "man" / "stream.1"
 SECTIONS_OF_THE_MANUAL = """
-    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS RECORDS TIMEOUTS_AND_RETRIES CONFIGURATION
-    PROVIDERS ENVIRONMENT FILES EXAMPLES SECURITY SEE_ALSO
+    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS RECORDS TIMEOUTS_AND_RETRIES RECORDINGS
+    CONFIGURATION PROVIDERS ENVIRONMENT FILES EXAMPLES SECURITY SEE_ALSO
 """
 
 # ---- made anew ----------------------------------------------------------------------------------
@@ -271,6 +271,8 @@ LEAVES: dict[str, tuple[str, dict[str, str]]] = {
     "In a script": ("length", {"-": f"{ANSWER}\n"}),
     "The same": ("length", {"summary.txt": ANSWER}),
     "The request": ("ok", {"request.sh": r"/^curl [^\0]*\$OPENAI_API_KEY/"}),
+    "What curl(1) got": ("ok", {"-": '/^."complete",{"input_tokens":5/'}),
+    "Keep an answer": ("ok", {"story.txt": ANSWER, "story.json": '/"text":"Hello world"/'}),
     "A short name": ("ok", {"-": ANSWER * 2}),
     "Is the server up": ("models", {"-": "/tiny-1/"}),
 }
@@ -352,7 +354,7 @@ def test_it_is_known_what_each_example_leaves() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.what[:24])
 def test_example(example: Example, bench: Bench) -> None:
-    for tool in re.findall(r"\b(git|jq|make|xargs)\b", example.command):
+    for tool in re.findall(r"\b(curl|git|jq|make|xargs)\b", example.command):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed")
     key = max((key for key in LEAVES if example.what.startswith(key)), key=len)

@@ -13,6 +13,9 @@ import pytest
 from conftest import Stream
 from faultserver import Conn, FaultServer
 
+from streamcli.models import models_url
+from streamcli.options import PROTOCOLS
+
 KEY = "sk-test-1234567890"
 
 
@@ -34,10 +37,10 @@ def test_list_providers(stream: Stream) -> None:
     run = stream("--list-providers", env={"GROQ_API_KEY": KEY})
     assert (run.returncode, run.stderr) == (0, "")
     lines = {line.split()[0]: line for line in run.text.partition("\n\n")[0].splitlines()}
-    assert max(map(len, run.text.splitlines())) <= 79
+    assert max(map(len, run.text.splitlines())) <= 88
     assert "GROQ_API_KEY" in lines["groq"]
     assert "no: OPENAI_API_KEY" in lines["openai"]
-    assert "http://127.0.0.1:11434/v1" in lines["ollama"]
+    assert "http://127.0.0.1:11434" in lines["ollama"]
     assert KEY not in run.text
     rows = stream("--list-providers", "--json", env={"GROQ_API_KEY": KEY}).records
     by_name = {row["provider"]: row for row in rows}
@@ -48,7 +51,7 @@ def test_list_providers(stream: Stream) -> None:
     for row in rows:
         features = ("streaming", "tools", "attachments", "reasoning", "schema", "prefill")
         assert all(isinstance(row[name], bool) for name in features)
-        assert row["protocol"] == "openai-chat"
+        assert row["protocol"] in PROTOCOLS
 
 
 @pytest.mark.parametrize(
@@ -166,3 +169,26 @@ def test_lists_into_a_closed_pipe(stream: Stream, child_env: dict[str, str]) -> 
     with os.fdopen(write, "wb") as stdout:
         run = stream("--list-providers", stdout=stdout)
     assert run.returncode == -13
+
+
+@pytest.mark.parametrize(
+    ("protocol", "base", "url"),
+    [
+        ("openai-chat", "http://h/v1/", "http://h/v1/models"),
+        ("openai-chat", "http://h/v1/chat/completions", "http://h/v1/models"),
+        (
+            "openai-responses",
+            "http://h/v1/responses?api-version=1",
+            "http://h/v1/models?api-version=1",
+        ),
+        ("anthropic", "https://api.anthropic.com", "https://api.anthropic.com/v1/models"),
+        ("anthropic", "http://h/v1/messages", "http://h/v1/models"),
+        ("gemini", "https://g", "https://g/v1beta/models"),
+        ("gemini", "https://g/v1/models", "https://g/v1/models"),
+        ("ollama", "http://h:1", "http://h:1/v1/models"),
+        ("ollama", "http://h:1/api/chat", "http://h:1/v1/models"),
+        ("ollama", "http://h:1/v1", "http://h:1/v1/models"),
+    ],
+)
+def test_where_the_models_are(protocol: str, base: str, url: str) -> None:
+    assert models_url(protocol, base) == url

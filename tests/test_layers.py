@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "streamcli"
 
 # Lower first; a module imports from its own layer or from those below it.
 LAYERS = (
-    {"__init__", "errors", "events", "chat", "chunked", "framing", "jsontext"},  # values and wire
+    {
+        "__init__",
+        "errors",
+        "events",
+        "chat",
+        "chunked",
+        "framing",
+        "jsontext",
+        "jsonarray",
+        "arguments",
+    },  # values and wire
     {
         "protocols",
         "refusals",
@@ -23,6 +33,16 @@ LAYERS = (
         "runs",
         "toolcalls",
         "jsonbody",
+        "namedruns",
+        "openai_values",
+        "responseitems",
+        "claude",
+        "anthropic_request",
+        "plainevents",
+        "gemini_request",
+        "gemini_values",
+        "gemini_sources",
+        "partialargs",
     },  # pure
     {"splice", "sniff"},
     {"turn"},  # flow: edges are its arguments
@@ -40,9 +60,10 @@ LAYERS = (
         "attach",
         "matching",
         "recording",
+        "replaying",
     },
     {"providers", "options", "config", "keys", "settings"},  # shell: what to do
-    {"outputs", "ask", "inspecting"},  # shell: putting it together
+    {"outputs", "sources", "ask", "inspecting"},  # shell: putting it together
     {"cli", "__main__"},
     {"docgen", "docs"},
 )

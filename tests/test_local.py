@@ -195,8 +195,7 @@ class Parent:
         """The base URL, once deltas arrive."""
         url = self.line()
         assert url.startswith("http://127.0.0.1:")
-        while '"content":"' not in self.line():
-            pass
+        read_to(self.process.stdout, b'"content":"')
         return url
 
     def end(self) -> tuple[str, str]:
@@ -242,6 +241,11 @@ def texts(lines: Any) -> Iterator[str]:
         if line.startswith(b"data: {"):
             delta = json.loads(line[6:])["choices"][0]["delta"]
             yield delta.get("content") or ""
+
+
+def read_to(lines: Any, wanted: bytes) -> None:
+    """Reads the first line with this in it, and those before."""
+    assert any(wanted in line for line in lines), "it ended without"
 
 
 def gone(pid: int) -> bool:
@@ -630,8 +634,7 @@ def test_the_engine_ends_with_a_parent_that_streams(
 def test_the_engine_dies_in_the_middle(start: Starting, path: None, tiny: str) -> None:
     engine = start(tiny)
     with chat(engine) as answer:
-        while b'"content":"' not in answer.readline():
-            pass
+        read_to(answer, b'"content":"')
         os.kill(engine.process.pid, signal.SIGKILL)
         rest = b"".join(iter(answer.readline, b""))
     assert b"[DONE]" not in rest

@@ -18,6 +18,9 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SET_UP = ("pip install",)
 
 FILES = {
+    "body.json": '{"model": "m", "stream": true, "messages": []}',
+    "schema.json": '{"type": "object"}',
+    "photo.png": "GIF89a",
     "app.log": "12:00 ERROR disk full\n12:01 ok\n12:02 error: disk still full\n",
     "notes.txt": "Pipes connect programs.\n",
     "names.txt": "Ann\nBob\n",
@@ -58,7 +61,7 @@ def shell_env(server: FaultServer, child_env: dict[str, str], tmp_path: Path) ->
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=lambda text: text.splitlines()[0][:50])
 def test_block(block: str, shell_env: dict[str, str], tmp_path: Path) -> None:
-    for tool in ("jq", "git", "xargs"):
+    for tool in ("jq", "git", "xargs", "curl"):
         if re.search(rf"\b{tool}\b", block) and not shutil.which(tool):
             pytest.skip(f"needs {tool}")
     script = block.replace("http://127.0.0.1:8000/v1", shell_env["README_URL"])

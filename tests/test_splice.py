@@ -9,7 +9,7 @@ from conftest import Stream
 from faultserver import Conn, FaultServer
 
 from streamcli.chat import Chat, Message
-from streamcli.events import Reasoning, Text
+from streamcli.events import Finished, Reasoning, Text
 from streamcli.splice import Splice
 
 ANSWER = "Once upon a time,  in a land\n\nfar away, lived a 🐉 who liked tea. "
@@ -184,3 +184,35 @@ def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
         run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
         assert run.returncode == 2
         assert len(run.complaints) == 1
+
+
+def test_a_model_that_says_it_once_more_is_not_heard_twice(
+    server: FaultServer, stream: Stream
+) -> None:
+    def play(conn: Conn) -> None:
+        conn.head()
+        conn.role()
+        for char in ANSWER if conn.attempt == 2 else ANSWER[:30]:
+            conn.delta(char)
+        if conn.attempt == 1:
+            conn.reset()
+            return
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    url = server.script("again", play)
+    run = stream("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "hi")
+    assert (run.returncode, run.text) == (0, ANSWER)
+
+
+def test_a_beginning_like_the_old_one_is_not_lost() -> None:
+    splice = Splice()
+    said = "0123456789abcdef and more"
+    splice.received([Text(said)])
+    splice.going_on(chat())
+    events = splice.join([Text("0123456789"), Text("abcdef and"), Text(" less")])
+    assert "".join(e.text for e in events if isinstance(e, Text)) == "0123456789abcdef and less"
+    splice.going_on(chat())
+    end = Finished("stop", "stop", ("finish_reason",))
+    assert splice.join([Text("0123"), end]) == [Text("0123"), end]

@@ -98,6 +98,29 @@ stream --accept length --max-tokens 300 Summarize. \\
         'stream -m openai:gpt-5-mini --dry-run=curl "Hello" > request.sh\n',
     ),
     Example(
+        "What curl(1) got from a provider, as records",
+        """\
+curl -sN -d @body.json "$OPENAI_BASE_URL/chat/completions" |
+    stream --decode --json | jq -c '[.status, .usage]'
+""",
+        {
+            "body.json": """\
+{
+  "model": "gpt-5-mini",
+  "stream": true,
+  "messages": [{"role": "user", "content": "Hello"}]
+}
+"""
+        },
+    ),
+    Example(
+        "Keep an answer with its times, and look at it again without the network",
+        """\
+stream --record story.cassette "Tell me a story" > story.txt
+stream --replay story.cassette --speed instant --json > story.json
+""",
+    ),
+    Example(
         "A short name for a model, and a server of one's own",
         """\
 stream -m fast "Hello"

@@ -23,9 +23,10 @@ from ..events import Event, Failed
 
 
 class Decoder(Protocol):
-    ended: bool
-    ending: bool
-
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def ending(self) -> bool: ...
     def feed(self, data: bytes) -> list[Event]: ...
     def close(self, broken: Failed | None = None) -> list[Event]: ...
 

@@ -32,34 +32,17 @@ from ..events import (
     Refusal,
     Started,
     Text,
-    Usage,
 )
 from ..framing import MAX_EVENT_SIZE
 from ..jsonbody import JsonBody
+from ..openai_values import failure_of, key_headers, reason_of, think_fields, usage_of, worst
 from ..refusals import http_refusal, stream_failure
 from ..runs import Template
 from ..toolcalls import ToolCalls
 
 NAME = "openai-chat"
 
-FINISH = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "refusal": "refusal",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
-# Reasons that are no end of an answer but a failure of the server (Mistral, OpenRouter, DeepSeek,
-# the vLLM family).
-FAILURES = ("error", "abort", "insufficient_system_resource")
-SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter")
+THINK = {"*": {"reasoning_effort": "$effort"}}
 
 
 def request(chat: Chat, target: Target) -> HttpRequest:
@@ -86,7 +69,7 @@ def request(chat: Chat, target: Target) -> HttpRequest:
         if value is not None:
             body[field] = value
     if chat.think is not None:
-        merge(body, _think(chat.think, quirks))
+        merge(body, think_fields(chat.think, quirks, THINK))
     if chat.schema is not None:
         merge(body, _response_format(chat.schema, quirks))
     if chat.prefill is not None:
@@ -98,19 +81,13 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     if chat.hide_reasoning and "hide_field" in quirks:
         body[quirks["hide_field"]] = True
     merge(body, chat.options)
-    headers = [("Content-Type", "application/json")]
-    if target.key:
-        header = quirks.get("key_header")
-        headers.append(
-            (header, target.key) if header else ("Authorization", f"Bearer {target.key}")
-        )
     base_url = target.base_url
     if chat.prefill is not None and base_url == quirks.get("own_base"):
         base_url = quirks["prefill_base"]
     return HttpRequest(
         "POST",
         join_url(base_url, "/chat/completions"),
-        headers + list(target.headers),
+        [("Content-Type", "application/json"), *key_headers(target)],
         orjson.dumps(body),
         target.unix_socket,
     )
@@ -165,22 +142,6 @@ def _tool_choice(choice: str | None) -> Any:
     return {"type": "function", "function": {"name": choice}}
 
 
-def _think(effort: str, quirks: dict[str, Any]) -> dict[str, Any]:
-    """The row's own knob: `think` maps an effort, or "*" for any other, to body fields.
-
-    "$effort" in them is the effort; by `efforts` where the server has other words for it.
-    """
-    knob = quirks.get("think", {"*": {"reasoning_effort": "$effort"}})
-    word = {"max": "xhigh", **quirks.get("efforts", {})}.get(effort, effort)
-
-    def filled(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: filled(inner) for key, inner in value.items()}
-        return word if value == "$effort" else value
-
-    return dict(filled(knob.get(effort, knob["*"])))
-
-
 def _response_format(schema: dict[str, Any], quirks: dict[str, Any]) -> dict[str, Any]:
     shape: dict[str, Any] = {"name": "answer", "schema": schema}
     if quirks.get("strict_schema"):
@@ -197,7 +158,9 @@ class Decoder:
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.ending = False
-        self._body = JsonBody(self, "chat completion", limit, Template("content", _place))
+        self._body = JsonBody(
+            self, "chat completion", limit, Template("content", _place), done_ends_it=True
+        )
         self._model = ""
         self._response_id = ""
         self._reasons: dict[int, str] = {}  # choice: its raw finish reason
@@ -222,7 +185,7 @@ class Decoder:
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if isinstance(value, list):
             for item in value:
-                if not self.ended:
+                if not self.ended and isinstance(item, dict):
                     self.value(item, event, out)
             return
         if not isinstance(value, dict):
@@ -274,18 +237,8 @@ class Decoder:
         reason = choice.get("finish_reason")
         if reason and isinstance(reason, str):
             self._reasons[index] = reason
-            if reason.lower() in FAILURES:
-                detail = choice.get("native_finish_reason")
-                word = f"{reason} ({detail})" if detail and detail != reason else reason
-                self._body.fail(
-                    Failed(
-                        "overloaded" if "resource" in reason else "stream_error",
-                        f"the server ended the answer with finish reason {word}",
-                        evidence=("finish_reason",),
-                        transient="resource" in reason,
-                    ),
-                    out,
-                )
+            if failed := failure_of(reason, choice.get("native_finish_reason")):
+                self._body.fail(failed, out)
             else:
                 self.ending = self._choices <= self._reasons.keys()
 
@@ -368,10 +321,8 @@ class Decoder:
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
         out += self._tools.calls()
-        raw = max(
-            self._reasons.values(), key=lambda word: SEVERITY.index(_reason(word)), default=None
-        )
-        reason = _reason(raw) if raw is not None else None
+        raw = worst(self._reasons)
+        reason = reason_of(raw) if raw is not None else None
         if self._refused and reason in ("stop", None):
             reason = "refusal"
         elif reason == "stop" and self._tools:
@@ -384,33 +335,3 @@ def _place(value: Any) -> Any:
     """The object that holds the text of a plain chunk."""
     (choice,) = value["choices"]
     return choice["delta"]
-
-
-def _reason(raw: str) -> str:
-    return FINISH.get(raw.lower(), "other")
-
-
-def usage_of(usage: dict[str, Any]) -> Usage:
-    """Token counts, with the names that OpenAI, DeepSeek and xAI use for the same thing."""
-    prompt = usage.get("prompt_tokens_details")
-    prompt = prompt if isinstance(prompt, dict) else {}
-    completion = usage.get("completion_tokens_details")
-    completion = completion if isinstance(completion, dict) else {}
-    cached = prompt.get("cached_tokens")
-    return Usage(
-        count(usage.get("prompt_tokens")),
-        count(usage.get("completion_tokens")),
-        count(completion.get("reasoning_tokens", usage.get("reasoning_tokens"))),
-        count(usage.get("prompt_cache_hit_tokens") if cached is None else cached),
-        count(prompt.get("cache_write_tokens")),
-        count(usage.get("total_tokens")),
-    )
-
-
-def count(value: Any) -> int | None:
-    """A token count; floats and numeric strings occur. None if it is no count."""
-    if isinstance(value, str) and value.isdigit():
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if type(value) is int else None

@@ -39,6 +39,7 @@ class TextSink:
         self._end_newline = end_newline
         self._last = "\n"  # how the text so far ends; nothing yet needs no newline
         self._channel: type[Event] | None = None
+        self._breaks = 0  # line breaks that the reasoning so far ends with, two at most
         self._aside = aside
         self._dim = dim
         self._clean_aside = Sanitizer() if sanitize_aside else None
@@ -63,7 +64,7 @@ class TextSink:
                     continue  # it stands there already
                 if self._channel is Reasoning:
                     if self._reasoning == "stdout":
-                        pieces.append("\n\n")
+                        pieces.append("\n" * (2 - self._breaks))
                     self._end_aside()
                 self._channel = Text
                 pieces.append(event.text)
@@ -77,6 +78,9 @@ class TextSink:
                     if self._channel is Text and self._reasoning == "stdout":
                         pieces.append("\n\n")
                     pieces.append(event.text)
+                    kept = event.text.rstrip("\n")
+                    breaks = len(event.text) - len(kept) + (0 if kept else self._breaks)
+                    self._breaks = min(breaks, 2)
                 self._channel = Reasoning
         if pieces:
             self._write("".join(pieces))

@@ -1,0 +1,97 @@
+"""Which models a provider has: what GET {base}/models tells, in any of its shapes."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from . import settings
+from .chat import Chat, HttpRequest, Message, join_url
+from .config import Typed
+from .errors import StreamError, usage
+
+_OPERATIONS = re.compile(
+    r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
+)
+_VERSION = {"anthropic": "/v1", "gemini": "/v1beta", "gemini-array": "/v1beta", "ollama": "/v1"}
+
+
+def chosen(typed: Typed) -> settings.Choice:
+    """The target of a mode that needs no model: any will do to find the provider."""
+    params = typed.params
+    name = params["provider"]
+    if params["model"] and not name:
+        prefix = typed.config.aliases.get(params["model"][0], params["model"][0])
+        if not prefix.partition(":")[2]:
+            params["model"] = (prefix + ":" + "any",) if prefix in typed.config.rows else (prefix,)
+    elif not params["model"]:
+        if not name and not params["base_url"]:
+            raise usage("no provider chosen", "-p NAME (stream --list-providers)")
+        params["model"] = ("any",)
+        typed.given.add("model")
+    choice = settings.choose(typed, os.environ)
+    if choice.row.name == "local":
+        raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
+    return choice
+
+
+def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
+    """Their ids: from a `data` or `models` list, or a bare array, of names or objects."""
+    import orjson
+
+    from .protocols import get
+    from .retry import Patience
+    from .transport import Http
+
+    target = choice.target
+    protocol = get(target.protocol)
+    http = Http(
+        time.monotonic,
+        connect_timeout=params["connect_timeout"],
+        unix_socket=target.unix_socket,
+        secure=target.base_url.startswith("https:"),
+    )
+    asked = protocol.request(Chat("any", [Message("user", "hi")]), target)
+    headers = [each for each in asked.headers if each[0].lower() != "content-type"]
+    url = models_url(target.protocol, target.base_url)
+    request = HttpRequest("GET", url, headers, b"", target.unix_socket)
+    total = params["timeout"]
+    until = None if total is None else time.monotonic() + total
+    answer = http.open(request, Patience(params["first_timeout"], params["idle_timeout"], until))
+    try:
+        body = answer.read(16 << 20)
+        if not 200 <= answer.status < 300:
+            headers_of = {name.lower(): value for name, value in answer.headers.items()}
+            failed = protocol.refusal(answer.status, headers_of, body)
+            raise StreamError(
+                failed.kind, target.hide(failed.message), failed.hint, http_status=answer.status
+            )
+    finally:
+        answer.close()
+        http.close()
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise StreamError("not_a_stream", "the list of models is not JSON") from None
+    if isinstance(found, dict):
+        found = found.get("data") or found.get("models") or []
+    names: list[str] = []
+    for model in found if isinstance(found, list) else []:
+        if isinstance(model, dict):
+            model = model.get("id") or model.get("name")
+        if isinstance(model, str):
+            names.append(" ".join(model.removeprefix("models/").split()))
+    return names
+
+
+def models_url(protocol: str, base: str) -> str:
+    """Where the list is, whatever of the address of another operation `base` holds."""
+    base, query, tail = base.partition("?")
+    base = _OPERATIONS.sub(lambda found: found[1] or "", base.rstrip("/"))
+    version = _VERSION.get(protocol, "")
+    if version and not re.search(r"/v\d\w*$", base):
+        base += version
+    return join_url(base + query + tail, "/models")

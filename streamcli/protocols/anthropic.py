@@ -1,0 +1,260 @@
+"""Anthropic's Messages, as Anthropic, llama.cpp, LiteLLM and others stream them.
+
+Source: https://platform.claude.com/docs/en/api/messages and its guide to streaming; the deviations
+are those of recorded streams (see tests/test_anthropic.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..anthropic_request import request as anthropic_request
+from ..arguments import text_of
+from ..chat import Chat, HttpRequest, Target
+from ..events import (
+    Citation,
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Reasoning,
+    Refusal,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+)
+from ..framing import MAX_EVENT_SIZE
+from ..jsonbody import JsonBody
+from ..jsontext import whole
+from ..plainevents import PaddedRuns, PlainEvents
+from ..refusals import http_refusal, stream_failure
+
+NAME = "anthropic"
+
+FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "refusal",
+}
+# What they say for the same where an OpenAI server stands behind the gateway.
+FINISH |= {word: word for word in ("stop", "length", "tool_calls", "content_filter")}
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}/v1/messages."""
+    return anthropic_request(NAME, chat, target)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    failed = http_refusal(status, headers, body)
+    if failed.kind == "rejected" and "credit balance" in failed.message:  # with status 400
+        failed.kind, failed.hint = "quota", "check the plan and billing of this key"
+    return failed
+
+
+class _Call:
+    """A tool call: its input comes in pieces of JSON, or whole where nothing is streamed."""
+
+    def __init__(self, block: dict[str, Any], number: int) -> None:
+        self.id = _string(block.get("id")) or f"call_{number}"
+        self.name = _string(block.get("name"))
+        self.input = block.get("input")
+        self.pieces: list[str] = []
+
+    def event(self) -> ToolCall:
+        """ValueError if the input is nested too deeply."""
+        return ToolCall(self.id, self.name, whole("".join(self.pieces)) or text_of(self.input))
+
+
+class Decoder:
+    """The events of a message to ours; also a whole message where a server did not stream."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ending = False
+        self._body = JsonBody(self, "message of Anthropic's", limit, PaddedRuns("text", _place))
+        self._events = PlainEvents("content_block_delta")
+        self._started = ("", "")
+        self._reason = ""
+        self._raw_usage: dict[str, Any] = {}
+        self._usage = Usage()
+        self._calls: list[_Call] = []
+        self._open: dict[int, _Call] = {}  # block: its call
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._body.feed(self._events.feed(data))
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        return self._body.feed(self._events.close()) + self._body.close(broken)
+
+    # What one value says
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        if type(value) is not dict:
+            if event == "error":
+                self._body.fail(stream_failure(value, "error"), out)
+            return
+        kind = value.get("type")  # the name says the same, and some gateways drop it
+        before = len(out)
+        if kind == "content_block_delta":
+            delta = value.get("delta")
+            if type(delta) is dict:
+                self._delta(delta, value.get("index"), out)
+        elif kind == "ping":
+            return
+        elif kind == "content_block_start":
+            self._block(value.get("content_block"), value.get("index"), out)
+        elif kind == "message_start":
+            self._message(value.get("message"), out)
+        elif kind == "message" and "role" in value:
+            self._message(value, out)
+        elif kind == "message_delta":
+            self._end(value.get("delta"), out)
+            self._count(value.get("usage"), out)
+        elif kind == "message_stop":
+            self._body.finish("marker", out)
+        elif kind == "error" or event == "error" or value.get("error"):
+            self._body.fail(stream_failure(value.get("error") or value, "error"), out)
+        elif kind != "content_block_stop":
+            return  # one of the types yet to come
+        self._body.alive = True
+        if len(out) == before:
+            out.append(Progress())
+
+    def _message(self, message: Any, out: list[Event]) -> None:
+        """A message begins, anew where a gateway asked again; or it is whole."""
+        if not isinstance(message, dict):
+            return
+        self._calls.clear()
+        self._open.clear()
+        self._raw_usage.clear()
+        self._reason = ""
+        self.ending = False
+        model, id = message.get("model"), message.get("id")
+        who = (
+            whole(model) if isinstance(model, str) else "",
+            whole(id) if isinstance(id, str) else "",
+        )
+        if who != self._started and any(who):
+            self._started = who
+            out.append(Started(*who))
+        content = message.get("content")
+        for index, block in enumerate(content if isinstance(content, list) else ()):
+            self._block(block, index, out)
+        self._end(message, out)
+        self._count(message.get("usage"), out)
+
+    def _start(self, model: str, id: str, out: list[Event]) -> None:
+        if (model, id) != self._started and (model or id):
+            self._started = (model, id)
+            out.append(Started(model, id))
+
+    def _block(self, block: Any, index: Any, out: list[Event]) -> None:
+        if not isinstance(block, dict):
+            return
+        index = index if type(index) is int else -1
+        self._open.pop(index, None)
+        kind = block.get("type")
+        if kind == "text":
+            notes = block.get("citations")
+            for note in notes if isinstance(notes, list) else ():
+                _cite(note, out)
+            self._body.say(Text, block.get("text"), out)
+        elif kind == "thinking":
+            self._body.say(Reasoning, block.get("thinking"), out)
+        elif kind == "tool_use":  # server_tool_use and mcp_tool_use the server runs itself
+            call = _Call(block, len(self._calls))
+            self._open[index] = call
+            self._calls.append(call)
+        elif kind == "fallback" and isinstance(other := block.get("to"), dict):
+            model, id = self._started  # another model goes on
+            self._start(_string(other.get("model")) or model, id, out)
+
+    def _delta(self, delta: dict[str, Any], index: Any, out: list[Event]) -> None:
+        kind = delta.get("type")
+        if kind == "text_delta":
+            self._body.say(Text, delta.get("text"), out)
+        elif kind == "thinking_delta":
+            self._body.say(Reasoning, delta.get("thinking"), out)
+        elif kind == "input_json_delta":
+            piece = delta.get("partial_json")
+            call = self._open.get(index if type(index) is int else -1)
+            if call and isinstance(piece, str):
+                call.pieces.append(piece)
+        elif kind == "citations_delta":
+            _cite(delta.get("citation"), out)
+
+    def _count(self, usage: Any, out: list[Event]) -> None:
+        """Counts are cumulative; those that are missing or null stay what they were."""
+        if not isinstance(usage, dict):
+            return
+        self._raw_usage |= {name: count for name, count in usage.items() if count is not None}
+        counted = usage_of(self._raw_usage)
+        if counted not in (self._usage, Usage()):
+            self._usage = counted
+            out.append(counted)
+
+    def _end(self, delta: Any, out: list[Event]) -> None:
+        if not isinstance(delta, dict):
+            return
+        reason, details = delta.get("stop_reason"), delta.get("stop_details")
+        if reason and isinstance(reason, str):
+            self._reason = whole(reason)
+            self.ending = True
+        if reason == "refusal" and isinstance(details, dict):
+            self._body.say(Refusal, details.get("explanation"), out)
+
+    # How it ends
+
+    def finished(self) -> bool:
+        return bool(self._reason)
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        try:
+            out += [call.event() for call in self._calls]
+        except ValueError as error:
+            return Failed("bad_json", f"a tool call is {error}", evidence=evidence)
+        raw = self._reason or None
+        reason = FINISH.get(raw, "other") if raw else None
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        return Finished(reason, raw, evidence)
+
+
+def _place(value: Any) -> Any:
+    """The object that holds the text of a plain delta."""
+    return value["delta"]
+
+
+def _string(value: Any) -> str:
+    return whole(value) if isinstance(value, str) else ""
+
+
+def _cite(citation: Any, out: list[Event]) -> None:
+    """A source; the offsets of this API are places in the source, not in the answer."""
+    if isinstance(citation, dict):
+        url = _string(citation.get("url")) or _string(citation.get("source"))
+        title = _string(citation.get("title")) or _string(citation.get("document_title"))
+        if url or title:
+            out.append(Citation(url, title))
+
+
+def usage_of(usage: dict[str, Any]) -> Usage:
+    """Token counts; `input_tokens` is without the cached ones, which stand beside it."""
+    details = usage.get("output_tokens_details")
+    counts = [
+        usage.get("input_tokens"),
+        usage.get("output_tokens"),
+        details.get("thinking_tokens") if isinstance(details, dict) else None,
+        usage.get("cache_read_input_tokens"),
+        usage.get("cache_creation_input_tokens"),
+    ]
+    return Usage(*(count if type(count) is int else None for count in counts))

@@ -1,0 +1,42 @@
+"""Google's Gemini as server-sent events, which Vertex AI and LiteLLM stream too.
+
+What is asked and what is said is in gemini_request.py and gemini_values.py.
+"""
+
+from __future__ import annotations
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import Event, Failed
+from ..framing import MAX_EVENT_SIZE
+from ..gemini_request import request as gemini_request
+from ..gemini_values import Values, refusal
+
+__all__ = ["NAME", "Decoder", "refusal", "request"]
+
+NAME = "gemini"
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}/models/{model}:streamGenerateContent?alt=sse."""
+    return gemini_request(NAME, chat, target, "alt=sse")
+
+
+class Decoder:
+    """Gemini's events to ours; also a whole answer where a server did not stream."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self._values = Values(limit)
+
+    @property
+    def ended(self) -> bool:
+        return self._values.body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._values.ending
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._values.body.feed(data)
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        return self._values.body.close(broken)

@@ -1,0 +1,59 @@
+"""Google's Gemini as one JSON array, which it streams element by element without `alt=sse`.
+
+What is asked and what is said is in gemini_request.py and gemini_values.py.
+"""
+
+from __future__ import annotations
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import Event, Failed
+from ..framing import MAX_EVENT_SIZE
+from ..gemini_request import request as gemini_request
+from ..gemini_values import Values, refusal
+from ..jsonarray import ArrayEvents
+
+__all__ = ["NAME", "Decoder", "refusal", "request"]
+
+NAME = "gemini-array"
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}/models/{model}:streamGenerateContent."""
+    return gemini_request(NAME, chat, target, "")
+
+
+class Decoder:
+    """The elements of the array to events; also what `gemini` reads.
+
+    The array's end proves the answer's, if its reason was given before.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self._values = Values(limit)
+        self._array = ArrayEvents(limit)
+
+    @property
+    def ended(self) -> bool:
+        return self._values.body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._values.ending
+
+    def feed(self, data: bytes) -> list[Event]:
+        values, body = self._values, self._values.body
+        out: list[Event] = []
+        for part in self._array.feed(data):
+            if isinstance(part, bytes):
+                out += body.feed(part)
+                continue
+            if not body.alive:
+                body.feed(b":\n\n")  # something came, whatever it is
+            values.value(part, "message", out)
+        if self._array.closed and values.finished() and not body.ended:
+            body.finish("marker", out)
+        return out
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        body = self._values.body
+        return body.feed(self._array.close()) + body.close(broken)

@@ -1,0 +1,154 @@
+"""OpenAI's legacy Completions: a text goes in, its continuation comes out; no roles, no template.
+
+Source: https://platform.openai.com/docs/api-reference/completions; the deviations are those of
+recorded streams (see tests/test_openai_completions.py). A server that is not told otherwise may
+stop after 16 tokens: --max-tokens says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from ..chat import Chat, HttpRequest, Target, cannot, join_url, merge
+from ..events import Event, Failed, Finished, Started, Text
+from ..framing import MAX_EVENT_SIZE
+from ..jsonbody import JsonBody
+from ..openai_values import failure_of, key_headers, no_words_for, reason_of, usage_of, worst
+from ..refusals import http_refusal, stream_failure
+from ..runs import Template
+
+NAME = "openai-completions"
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}/completions."""
+    quirks = target.quirks
+    body: dict[str, Any] = {"model": chat.model, "prompt": _prompt(chat), "stream": chat.stream}
+    if not chat.model:
+        del body["model"]
+    if chat.stream and quirks.get("stream_options"):
+        body["stream_options"] = dict(quirks["stream_options"])
+    for field, value in (
+        ("temperature", chat.temperature),
+        ("top_p", chat.top_p),
+        ("max_tokens", chat.max_tokens),
+        ("stop", list(chat.stop) or None),
+        (quirks.get("seed", "seed"), chat.seed),
+        ("frequency_penalty", chat.frequency_penalty),
+        ("presence_penalty", chat.presence_penalty),
+    ):
+        if value is not None:
+            body[field] = value
+    merge(body, chat.options)
+    return HttpRequest(
+        "POST",
+        join_url(target.base_url, "/completions"),
+        [("Content-Type", "application/json"), *key_headers(target)],
+        orjson.dumps(body),
+        target.unix_socket,
+    )
+
+
+def _prompt(chat: Chat) -> str:
+    """The one text that a model is to go on with; how an answer begins is simply the end of it.
+
+    Nothing is put between or around: what separates question and answer (a template, a line end)
+    is the caller's to write, as it differs from model to model.
+    """
+    no_words_for(NAME, chat, "system", "think", "schema", "tools", "tool_choice")
+    if len(chat.messages) != 1 or chat.messages[0].role != "user":
+        raise cannot(NAME, "a conversation", "it takes one prompt; write the roles into its text")
+    (message,) = chat.messages
+    if message.attachments:
+        name = message.attachments[0].name
+        raise cannot(NAME, f"{name} (--attach)", "put a text file's contents in with --file")
+    return message.text + (chat.prefill or "")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    return http_refusal(status, headers, body)
+
+
+class Decoder:
+    """Completions bytes to events; a chunk and a whole answer have the same shape here."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ending = False
+        self._body = JsonBody(
+            self, "completion", limit, Template("text", _place), done_ends_it=True
+        )
+        self._model = ""
+        self._response_id = ""
+        self._reasons: dict[int, str] = {}  # choice: its raw finish reason
+        self._choices: set[int] = set()
+        self._usage: Any = None
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._body.feed(data)
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        return self._body.close(broken)
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        if not isinstance(value, dict):
+            return
+        body = self._body
+        if not self._response_id:
+            self._start(value, out)
+        usage = value.get("usage")
+        if usage and usage != self._usage and isinstance(usage, dict):
+            self._usage = usage
+            body.alive = True
+            out.append(usage_of(usage))
+        error = value.get("error")
+        if error or "error" in (event, value.get("object"), value.get("type")):
+            body.fail(stream_failure(error or value, "error"), out)
+            return
+        choices = value.get("choices")
+        if isinstance(choices, list):
+            body.alive = True
+            for choice in choices:
+                if type(choice) is dict and not body.ended:
+                    self._choice(choice, out)
+
+    def _start(self, value: dict[str, Any], out: list[Event]) -> None:
+        model, id = value.get("model"), value.get("id")
+        model = model if isinstance(model, str) else ""
+        id = id if isinstance(id, str) else ""
+        if (model and not self._model) or id:
+            self._model = self._model or model
+            self._response_id = id
+            out.append(Started(self._model, id))
+
+    def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
+        index = choice.get("index")
+        index = index if type(index) is int else 0
+        self._choices.add(index)
+        self._body.say(Text, choice.get("text"), out, index)
+        reason = choice.get("finish_reason")
+        if reason and isinstance(reason, str):
+            self._reasons[index] = reason
+            if failed := failure_of(reason):
+                self._body.fail(failed, out)
+            else:
+                self.ending = self._choices <= self._reasons.keys()
+
+    def finished(self) -> bool:
+        return bool(self._reasons)
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
+        raw = worst(self._reasons)
+        return Finished(reason_of(raw) if raw is not None else None, raw, evidence)
+
+
+def _place(value: Any) -> Any:
+    """The object that holds the text of a plain chunk."""
+    (choice,) = value["choices"]
+    return choice

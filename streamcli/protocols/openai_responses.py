@@ -1,0 +1,298 @@
+"""OpenAI Responses, as OpenAI, Azure, xAI, OpenRouter, LM Studio and llama.cpp really stream it.
+
+Source: https://platform.openai.com/docs/api-reference/responses-streaming; the deviations are
+those of recorded streams (see tests/test_openai_responses.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
+from ..events import Event, Failed, Finished, Progress, Started
+from ..framing import MAX_EVENT_SIZE
+from ..jsonbody import JsonBody
+from ..namedruns import NamedRuns
+from ..openai_values import key_headers, no_words_for, think_fields, usage_of
+from ..refusals import http_refusal, stream_failure
+from ..responseitems import DELTAS, GIVEN, Items, place, words
+
+NAME = "openai-responses"
+
+# A summary is given only to who asks for it.
+THINK = {
+    "none": {"reasoning": {"effort": "$effort"}},
+    "*": {"reasoning": {"effort": "$effort", "summary": "auto"}},
+}
+# The statuses and incomplete reasons that are an end of the answer.
+FINISH = {
+    "completed": "stop",
+    "max_output_tokens": "length",
+    "max_tokens": "length",
+    "max_messages": "length",
+    "content_filter": "content_filter",
+}
+TERMINAL = tuple(f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled"))
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}/responses."""
+    quirks = target.quirks
+    no_words_for(NAME, chat, "stop", "seed", "frequency_penalty", "presence_penalty", "prefill")
+    body: dict[str, Any] = {
+        "model": chat.model,
+        "input": [item for message in chat.messages for item in _items(message)],
+        "stream": chat.stream,
+    }
+    if not chat.model:
+        del body["model"]
+    if chat.stream and (options := _stream_options(quirks)):
+        body["stream_options"] = options
+    if chat.stream and quirks.get("background"):
+        body |= {"background": True, "store": True}
+    for field, value in (
+        ("instructions", chat.system),
+        ("temperature", chat.temperature),
+        ("top_p", chat.top_p),
+        ("max_output_tokens", chat.max_tokens),
+        ("tools", [_tool(tool) for tool in chat.tools] or None),
+        ("tool_choice", _tool_choice(chat.tool_choice)),
+    ):
+        if value is not None:
+            body[field] = value
+    if chat.think is not None:
+        knob = {"*": THINK["none"]} if chat.hide_reasoning else THINK
+        merge(body, think_fields(chat.think, quirks, knob))
+    if chat.schema is not None:
+        shape: dict[str, Any] = {"type": "json_schema", "name": "answer", "schema": chat.schema}
+        if quirks.get("strict_schema"):
+            shape["strict"] = True
+        body["text"] = {"format": shape}
+    merge(body, chat.options)
+    return HttpRequest(
+        "POST",
+        join_url(target.base_url, "/responses"),
+        [("Content-Type", "application/json"), *key_headers(target)],
+        orjson.dumps(body),
+        target.unix_socket,
+    )
+
+
+def resume(chat: Chat, target: Target, response_id: str, sequence_number: int) -> HttpRequest:
+    """GET {base}/responses/{id}: the events after that number of a response in the background."""
+    from urllib.parse import quote
+
+    path, _, query = join_url(target.base_url, "/responses").partition("?")
+    fields = [query] if query else []
+    fields += ["stream=true", f"starting_after={sequence_number}"]
+    if _stream_options(target.quirks).get("include_obfuscation") is False:
+        fields.append("include_obfuscation=false")
+    url = f"{path}/{quote(response_id, safe='')}?{'&'.join(fields)}"
+    return HttpRequest("GET", url, key_headers(target), b"", target.unix_socket)
+
+
+def _stream_options(quirks: dict[str, Any]) -> dict[str, Any]:
+    """The row's, without Chat's `include_usage`: here usage always comes and the word is none."""
+    options = quirks.get("stream_options") or {}
+    return {name: value for name, value in options.items() if name != "include_usage"}
+
+
+def _items(message: Message) -> list[dict[str, Any]]:
+    """A message as input items: what a tool was asked and what it gave are items of their own."""
+    if message.role == "tool":
+        output = {"type": "function_call_output", "call_id": message.call_id}
+        return [{**output, "output": message.text}]
+    items: list[dict[str, Any]] = []
+    if message.attachments:
+        parts = [_part(attachment) for attachment in message.attachments]
+        text = {"type": "input_text", "text": message.text}
+        items.append({"role": message.role, "content": [*parts, text]})
+    elif message.text or not message.tool_calls:
+        items.append({"role": message.role, "content": message.text})
+    return items + [
+        {"type": "function_call", "call_id": id, "name": name, "arguments": arguments}
+        for id, name, arguments in message.tool_calls
+    ]
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    kind, url = attachment.kind, attachment.url
+    if kind == "image" or (url and not attachment.mime):
+        # vLLM refuses an image without `detail`.
+        return {"type": "input_image", "image_url": attachment.data_url(), "detail": "auto"}
+    if kind == "text" and not url:
+        text = attachment.data.decode("utf-8", "replace")
+        return {"type": "input_text", "text": f"{attachment.name}:\n{text}"}
+    if url and (kind in ("pdf", "text") or attachment.mime.startswith("application/")):
+        return {"type": "input_file", "file_url": url}
+    if kind == "pdf":
+        file = {"filename": attachment.name, "file_data": attachment.data_url()}
+        return {"type": "input_file", **file}
+    what = f"the URL of {attachment.mime}" if url else f"{attachment.name} ({attachment.mime})"
+    raise cannot(NAME, what)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    """`strict` is on where it is left out, and then refuses most schemas."""
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": False,
+    }
+
+
+def _tool_choice(choice: str | None) -> Any:
+    if choice in (None, "auto", "none", "required"):
+        return choice
+    return {"type": "function", "name": choice}
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    return http_refusal(status, headers, body)
+
+
+class Decoder:
+    """Responses events to ours; also a whole response where a server did not stream.
+
+    What re-attaching to a background response needs: `response_id`, `sequence_number` (the last
+    one seen) and, for the stream that goes on, `skip_until`: events up to that number give no
+    deltas, and what an event at the end of a part repeats is not given either if the part began
+    before the stream.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ending = False
+        self.response_id = ""
+        self.sequence_number: int | None = None
+        self._skip_until = -1
+        self._body = JsonBody(self, "response", limit, NamedRuns("response.", limit))
+        self._items = Items(self._body.say)
+        self._model = ""
+        self._raw: str | None = None  # the provider's word for the end
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    @property
+    def skip_until(self) -> int:
+        return self._skip_until
+
+    @skip_until.setter
+    def skip_until(self, number: int) -> None:
+        self._skip_until = self.sequence_number = number
+        self._items.midway = True
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._body.feed(data)
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        return self._body.close(broken)
+
+    # What one value says
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        if type(value) is not dict:
+            return
+        number = value.get("sequence_number")
+        if type(number) is int:
+            if number <= self._skip_until:
+                seen: list[Event] = []
+                self._event(value, event, seen)
+                out += [each for each in seen if type(each) not in GIVEN]
+                return
+            self.sequence_number = number
+        self._event(value, event, out)
+
+    def _event(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
+        body, kind = self._body, value.get("type")
+        kind = kind if type(kind) is str else ""
+        if kind in DELTAS:
+            channel, part = DELTAS[kind]
+            self._items.said.add((part, place(value)))
+            body.alive = True
+            body.say(channel, value.get("delta"), out)
+            return
+        error = value.get("error")
+        if error or "error" in (kind, event):
+            body.alive = True
+            body.fail(stream_failure(error or value, "error"), out)
+        elif kind.startswith("response."):
+            body.alive = True
+            self._other(kind, value, out)
+        elif value.get("object") == "response":
+            body.alive = True
+            self._started(value, out)
+            if _end_of(value):
+                self._result("", value, out)
+                self.ending = True
+
+    def _other(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
+        before = len(out)
+        response = value.get("response")
+        if isinstance(response, dict):
+            self._started(response, out)
+        if kind in TERMINAL:
+            self._result(kind, response if isinstance(response, dict) else {}, out)
+            if not self._body.ended:
+                self._body.finish("marker", out)
+            return
+        self._items.event(kind, value, out)
+        if len(out) == before:
+            out.append(Progress())
+
+    def _started(self, response: dict[str, Any], out: list[Event]) -> None:
+        """Who answers. llama.cpp tells its model only at the end."""
+        id, model = words(response.get("id")), words(response.get("model"))
+        if (id and not self.response_id) or (model and not self._model):
+            self.response_id = self.response_id or id
+            self._model = self._model or model
+            out.append(Started(self._model, self.response_id))
+        self._items.tools(response.get("tools"))
+
+    # How it ends
+
+    def _result(self, kind: str, response: dict[str, Any], out: list[Event]) -> None:
+        """The finished response, by its event's type or ("") its status."""
+        usage, error = response.get("usage"), response.get("error")
+        if usage and isinstance(usage, dict):
+            out.append(usage_of(usage, "input", "output"))
+        how = _end_of(response) or kind.removeprefix("response.")
+        details = response.get("incomplete_details")
+        reason = details.get("reason") if isinstance(details, dict) else None
+        self._items.finished(response.get("output"), how == "completed", out)
+        if how == "failed" or error:
+            failed = stream_failure(error or "the server said that the response failed")
+        elif how.startswith("cancel"):
+            failed = Failed("stream_error", "the response was cancelled")
+        elif how == "incomplete" and str(reason) not in FINISH:
+            why = f" ({reason})" if reason else ""
+            failed = Failed("stream_error", f"the server left the answer incomplete{why}")
+        else:
+            self._raw = str(reason) if how == "incomplete" else how
+            return
+        failed.evidence = ("marker",) if kind else ()
+        self._body.fail(failed, out)
+
+    def finished(self) -> bool:
+        return self._raw is not None
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
+        raw = self._raw or ""
+        reason = FINISH.get(raw, "other")
+        if reason == "stop" and self._items.refused:
+            reason = "refusal"
+        elif reason == "stop" and self._items.called:
+            reason = "tool_calls"
+        return Finished(reason, raw, evidence)
+
+
+def _end_of(response: dict[str, Any]) -> str:
+    """The status of a response that has ended; "" while it goes on."""
+    status = words(response.get("status"))
+    return "" if status in ("queued", "in_progress") else status
