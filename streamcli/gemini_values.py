@@ -26,7 +26,7 @@ from .gemini_sources import citations
 from .jsonbody import JsonBody
 from .jsontext import whole
 from .partialargs import PartialArgs
-from .refusals import describe, error_of_body, http_refusal, stream_failure
+from .refusals import error_of_body, http_refusal, stream_failure
 from .runs import Template
 
 FINISH = {
@@ -76,7 +76,10 @@ def _explain(failed: Failed, error: Any) -> None:
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict):
             delay = _seconds(detail.get("retryDelay")) if delay is None else delay
-            daily = daily or "PerDay" in str(detail.get("violations"))
+            violations = detail.get("violations")
+            for each in violations if isinstance(violations, list) else ():
+                quota = each.get("quotaId") if isinstance(each, dict) else None
+                daily = daily or (isinstance(quota, str) and "PerDay" in quota)
     if failed.retry_after is None:
         failed.retry_after = delay
     if failed.status == "rate_limited" and (delay is not None or daily):
@@ -100,10 +103,11 @@ class Values:
         self.ending = False
         self._runs = _Runs("text", _place)
         self.body = JsonBody(self, "answer of Gemini's", limit, self._runs)
-        self._started: tuple[Any, Any] = ("", "")
+        self._version = ""
+        self._id = ""
         self._reasons: dict[int, str] = {}  # candidate: its raw finish reason
         self._block = ""  # why the prompt was refused
-        self._usage: Any = None
+        self._counts: list[int | None] = []
         self._calls: list[tuple[int, str, str, Any]] = []
         self._growing = False  # the last call's arguments
         self._cited: set[tuple[str, str, int | None, int | None]] = set()
@@ -123,7 +127,7 @@ class Values:
             return
         before = len(out)
         version, id = value.get("modelVersion"), value.get("responseId")
-        if (version, id) != self._started and (version or id):
+        if version != self._version or id != self._id:
             self._start(version, id, out)
         candidates, usage = value.get("candidates"), value.get("usageMetadata")
         for number, candidate in enumerate(candidates if type(candidates) is list else ()):
@@ -131,11 +135,8 @@ class Values:
                 self._candidate(candidate, number, bool(version), out)
         if self.body.ended:
             return
-        if usage != self._usage and type(usage) is dict:
-            self._usage = usage
-            if counted := usage_of(usage):
-                self._runs.forget()
-                out.append(counted)
+        if type(usage) is dict:
+            self._count(usage, out)
         if isinstance(feedback := value.get("promptFeedback"), dict):
             self._block = _word(feedback.get("blockReason"), BLOCK_NUMBERS) or self._block
             self.ending = self.ending or bool(self._block)
@@ -145,11 +146,19 @@ class Values:
                 out.append(Progress())
 
     def _start(self, version: Any, id: Any, out: list[Event]) -> None:
-        self._started = (version, id)
-        self._runs.forget()
-        who = [whole(name) if isinstance(name, str) else "" for name in (version, id)]
-        if any(who):
-            out.append(Started(*who))
+        version = version if type(version) is str else ""
+        id = id if type(id) is str else ""
+        if (version or id) and (version, id) != (self._version, self._id):
+            self._version, self._id = version, id
+            self._runs.forget()
+            out.append(Started(whole(version), whole(id)))
+
+    def _count(self, usage: dict[str, Any], out: list[Event]) -> None:
+        counts = [count if type(count) is int else None for count in map(usage.get, _COUNTS)]
+        if counts != self._counts and counts != _UNKNOWN:
+            self._counts = counts
+            self._runs.forget()
+            out.append(usage_of(*counts))
 
     def _candidate(
         self, candidate: dict[str, Any], number: int, current: bool, out: list[Event]
@@ -185,9 +194,9 @@ class Values:
         if reason:
             self._reasons[index] = reason
         if reason in FAILURES:
-            explained = describe(candidate.get("finishMessage") or "")[0]
             message = f"the server ended the answer with finish reason {reason}"
-            message += f": {explained}" if explained else ""
+            if isinstance(explained := candidate.get("finishMessage"), str):
+                message += ": " + " ".join(whole(explained).split())
             self.body.fail(Failed("stream_error", message, evidence=("finish_reason",)), out)
 
     def _call(self, call: Any, index: int, out: list[Event]) -> None:
@@ -257,20 +266,6 @@ def _reason(raw: str) -> str:
     return "content_filter" if raw.isdigit() else FINISH.get(raw.upper(), "other")
 
 
-def usage_of(usage: dict[str, Any]) -> Usage | None:
-    """Token counts, if it has any; thoughts and the results of Google's own tools stand beside."""
-    asked, results, said, thoughts, cached, total = [
-        count if type(count) is int else None for count in map(usage.get, _COUNTS)
-    ]
-    if results is not None:
-        asked = results + (asked or 0)
-    if thoughts is not None:
-        said = thoughts + (said or 0)
-    if asked is None and said is None and total is None:
-        return None
-    return Usage(asked, said, thoughts, cached, None, total)
-
-
 _COUNTS = (
     "promptTokenCount",
     "toolUsePromptTokenCount",
@@ -279,3 +274,20 @@ _COUNTS = (
     "cachedContentTokenCount",
     "totalTokenCount",
 )
+_UNKNOWN = [None] * len(_COUNTS)
+
+
+def usage_of(
+    asked: int | None,
+    results: int | None,
+    said: int | None,
+    thoughts: int | None,
+    cached: int | None,
+    total: int | None,
+) -> Usage:
+    """The _COUNTS in our terms: theirs are without thoughts, and the results of their own tools."""
+    if results is not None:
+        asked = results + (asked or 0)
+    if thoughts is not None:
+        said = thoughts + (said or 0)
+    return Usage(asked, said, thoughts, cached, None, total)

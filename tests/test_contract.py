@@ -150,7 +150,7 @@ VALUES = [b"null", b"[]", b"{}", b"-1", b"1e999", b"NaN", b'"\\ud800"', b"true",
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_fields_change_nothing(name: str) -> None:
     """A field more in each object of a recording: everything else stays what it was."""
-    folder = RECORDINGS / name
+    folder = RECORDINGS / name.replace("gemini-array", "gemini-jsonarray")
     if not folder.is_dir():
         pytest.skip(f"../shared/recordings/{name} is not there")
     factory = protocols.get(name).Decoder

@@ -1,4 +1,4 @@
-"""Against real servers: llama.cpp, Ollama's /v1 and LiteLLM's proxy (see realservers.py).
+"""Against real servers: llama.cpp, Ollama and LiteLLM's proxy (see realservers.py).
 
 What the fault server scripts, these servers do of their own accord; each test here would be worth
 nothing against a mock.
@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,8 @@ def litellm(folder: Path, smollm2: RealServer, mortal_port: int) -> Iterator[Rea
         "mock-gpt": mock(MOCKED),
         "mock-ratelimit": mock("litellm.RateLimitError"),
         "mock-internal": mock("litellm.InternalServerError"),
+        "claude": {**mock(MOCKED), "model": "anthropic/claude-3-5-sonnet-20241022"},
+        "gemini": {**mock(MOCKED), "model": "gemini/gemini-2.0-flash"},
         "smollm2": relay(smollm2.port),
         "mortal": relay(mortal_port),
     }
@@ -114,7 +116,8 @@ def of_smollm2(server: RealServer) -> tuple[str, ...]:
 
 
 def of_ollama(server: RealServer, model: str = "smollm2") -> tuple[str, ...]:
-    return ("-m", f"ollama:{model}", "--base-url", server.base_url, "--temperature", "0")
+    """By its /v1, as any Chat Completions server; natively: see the end of this file."""
+    return ("-m", f"vllm:{model}", "--base-url", server.base_url, "--temperature", "0")
 
 
 def of_litellm(server: RealServer, model: str) -> tuple[str, ...]:
@@ -197,7 +200,7 @@ def test_ollama_streams(stream: Stream, ollama: RealServer) -> None:
     assert result.returncode == 10, result.stderr
     end = whole(result.records, finish="length")
     assert came_bit_by_bit(result.records)
-    assert (end["provider"], end["model"]) == ("ollama", "smollm2")
+    assert (end["provider"], end["model"]) == ("vllm", "smollm2")
 
 
 def test_ollama_is_found_by_its_own_variable(stream: Stream, ollama: RealServer) -> None:
@@ -521,3 +524,109 @@ def test_xargs_appends_whole_lines(
     for of_one in by_request.values():
         whole(of_one)
     assert len({the_end(of_one)["prompt_hash"] for of_one in by_request.values()}) == 40
+
+
+# ---- native endpoints ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spoken(tmp_path: Path) -> Callable[[str, str], tuple[str, ...]]:
+    """Options for a server that is spoken to by a protocol: a provider of the user's own."""
+
+    def options(protocol: str, base_url: str) -> tuple[str, ...]:
+        config = Path(os.environ["XDG_CONFIG_HOME"]) / "stream" / "config.toml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(f'[provider.mine]\nprotocol = "{protocol}"\nbase_url = "{base_url}"\n')
+        config.chmod(0o600)
+        return ("-p", "mine")
+
+    return options
+
+
+Spoken = Callable[[str, str], tuple[str, ...]]
+
+
+@pytest.mark.parametrize("protocol", ["openai-completions", "openai-responses", "anthropic"])
+def test_llama_cpp_speaks_the_others_too(
+    stream: Stream, smollm2: RealServer, spoken: Spoken, protocol: str
+) -> None:
+    base = smollm2.base_url.removesuffix("/v1") if protocol == "anthropic" else smollm2.base_url
+    args = (*spoken(protocol, base), "-m", "smollm2", "--temperature", "0", "--max-tokens", "24")
+    run = stream(*args, "--jsonl", "Count from one to nine.")
+    end = the_end(run.records)
+    assert end["protocol"] == protocol
+    assert end["status"] in ("complete", "length"), end
+    assert end["usage"]["output_tokens"]
+    assert came_bit_by_bit(run.records)
+    whole_answer = stream(*args, "--no-stream", "Count from one to nine.")
+    assert whole_answer.text == text_of(run.records)
+
+
+@pytest.mark.parametrize("protocol", ["openai-completions", "openai-responses", "anthropic"])
+def test_llama_cpp_dies_in_every_protocol(
+    popen: Popen, folder: Path, spoken: Spoken, protocol: str
+) -> None:
+    with realservers.llama(folder, "smollm2") as server:
+        base = server.base_url.removesuffix("/v1") if protocol == "anthropic" else server.base_url
+        more = () if protocol == "openai-responses" else LONG[:2]
+        args = (*spoken(protocol, base), "-m", "smollm2", *more, "--max-tokens", "900")
+        process = popen(*args, "--jsonl", LONG[-1])
+        begun = until_delta(process)
+        server.kill()
+        cut_off(process, begun, 18, "truncated")
+
+
+def test_ollama_natively(stream: Stream, ollama: RealServer) -> None:
+    base = ollama.base_url.removesuffix("/v1")
+    args = ("-m", "ollama:smollm2", "--base-url", base, "--temperature", "0", "--max-tokens", "20")
+    run = stream(*args, "--jsonl", "Count from one to nine.", timeout=120)
+    end = the_end(run.records)
+    assert (end["protocol"], end["status"]) == ("ollama", "length")
+    assert end["usage"]["output_tokens"] == 20
+    assert came_bit_by_bit(run.records)
+    raw = stream(*args, "-o", "raw=true", "--json", "One, two, three,", timeout=120)
+    assert raw.records[0]["text"]
+    assert stream(*args, "--no-stream", "Count from one to nine.", timeout=120).text == text_of(
+        run.records
+    )
+
+
+def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> None:
+    base = ollama.base_url.removesuffix("/v1")
+    args = ("-m", "ollama:smolthink", "--base-url", base, "--temperature", "0")
+    run = stream(*args, "--think", "--max-tokens", "60", "--jsonl", "Is 7 prime?", timeout=120)
+    end = the_end(run.records)
+    assert end["status"] in ("complete", "length")
+    assert text_of(run.records, "reasoning") or text_of(run.records)
+    tools = (
+        'tools=[{"type":"function","function":{"name":"look","description":"Looks it up",'
+        '"parameters":{"type":"object","properties":{"q":{"type":"string"}}}}}]'
+    )
+    run = stream(*args, "-o", tools, "--max-tokens", "60", "--jsonl", "Look up Oslo.", timeout=120)
+    assert the_end(run.records)["status"] in ("complete", "length")
+
+
+def test_litellm_speaks_anthropics_messages(
+    stream: Stream, litellm: RealServer, spoken: Spoken
+) -> None:
+    key = ("-H", f"Authorization: Bearer {LITELLM_KEY}")
+    args = (*spoken("anthropic", litellm.base_url.removesuffix("/v1")), "-m", "claude", *key)
+    run = stream(*args, "--jsonl", "Hello")
+    end = the_end(run.records)
+    assert (end["protocol"], end["status"]) == ("anthropic", "complete"), end["error"]
+    assert text_of(run.records) == MOCKED
+
+
+@pytest.mark.parametrize(("protocol", "suffix"), [("openai-responses", "/v1"), ("gemini", "")])
+def test_litellm_speaks_the_others_too(
+    stream: Stream, litellm: RealServer, spoken: Spoken, protocol: str, suffix: str
+) -> None:
+    """Relayed to llama.cpp: LiteLLM has no mocks for these."""
+    key = ("-H", f"Authorization: Bearer {LITELLM_KEY}")
+    base = litellm.base_url.removesuffix("/v1") + suffix
+    args = (*spoken(protocol, base), "-m", "smollm2", *key, "--max-tokens", "24")
+    run = stream(*args, "--jsonl", "Count from one to nine.", timeout=120)
+    end = the_end(run.records)
+    assert (end["protocol"], end["error"]) == (protocol, None), run.stderr
+    assert end["status"] in ("complete", "length")
+    assert len({r["t_ms"] for r in run.records if r["type"] == "delta"}) > 1

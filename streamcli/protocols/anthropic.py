@@ -138,14 +138,7 @@ class Decoder:
         self._raw_usage.clear()
         self._reason = ""
         self.ending = False
-        model, id = message.get("model"), message.get("id")
-        who = (
-            whole(model) if isinstance(model, str) else "",
-            whole(id) if isinstance(id, str) else "",
-        )
-        if who != self._started and any(who):
-            self._started = who
-            out.append(Started(*who))
+        self._start(_string(message.get("model")), _string(message.get("id")), out)
         content = message.get("content")
         for index, block in enumerate(content if isinstance(content, list) else ()):
             self._block(block, index, out)
