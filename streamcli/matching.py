@@ -12,9 +12,9 @@ import jsonschema
 
 from .errors import usage
 from .events import Event, Text
-from .jsontext import json_values
 from .turn import Outcome
 from .verdict import Verdict
+from .wire.jsontext import json_values
 
 
 class Matching:

@@ -92,7 +92,9 @@ def cost(row: Row, model: str, usage: Usage) -> float | None:
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
     cached = usage.cache_read_tokens or 0 if "cache_read" in price else 0
-    total = (usage.input_tokens - cached) * price.get("input", 0.0)
+    # Anthropic's input tokens are those beside the cached ones, everybody else's contain them.
+    fresh = usage.input_tokens - (0 if row.protocol == "anthropic" else cached)
+    total = fresh * price.get("input", 0.0)
     total += cached * price.get("cache_read", 0.0)
     total += usage.output_tokens * price.get("output", 0.0)
     return round(total / 1e6, 9)

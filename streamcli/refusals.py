@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .events import Failed
-from .framing import Payloads
-from .jsontext import json_values
+from .wire.framing import Payloads
+from .wire.jsontext import json_values
 
 _BAD_KEY = re.compile(
     r"(incorrect|invalid|missing|no|wrong) (x-)?api[ _-]?key|api[ _-]?key (not valid|is invalid)"
@@ -88,6 +88,13 @@ def stream_failure(error: Any, event: str = "") -> Failed:
 
 def describe(error: Any) -> tuple[str, str]:
     """(message, machine words): what to show, and the types and codes to classify by."""
+    try:
+        return _described(error)
+    except RecursionError:
+        return "an error nested beyond reason", ""
+
+
+def _described(error: Any) -> tuple[str, str]:
     if isinstance(error, list):
         error = error[0] if error else ""
     if not isinstance(error, dict):
@@ -101,7 +108,7 @@ def describe(error: Any) -> tuple[str, str]:
     for key in ("message", "error_message", "msg", "error", "detail", "errors", "errorText"):
         value = error.get(key)
         if value:
-            message, more = describe(value)
+            message, more = _described(value)
             if message:
                 return message, f"{words} {more}".strip()
     return (words or _flat(error)), words

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .events import Event, Failed
-from .framing import MAX_EVENT_SIZE, Payloads
-from .jsontext import json_values
 from .protocols import Decoder, get
+from .wire.framing import MAX_EVENT_SIZE, Payloads
+from .wire.jsontext import json_values
 
 PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from .chat import Chat, HttpRequest, Target
 from .errors import StreamError, usage
 from .events import Failed
-from .framing import MAX_EVENT_SIZE
 from .protocols import Decoder, DecoderFactory, WireFormat, get
 from .retry import Patience
 from .sniff import AutoDecoder
 from .terminal import Signals, is_terminal
 from .turn import Answer, Limits, Open
 from .voice import Voice
+from .wire.framing import MAX_EVENT_SIZE
 
 if TYPE_CHECKING:
     from .config import Typed

@@ -14,10 +14,10 @@ from typing import Any
 
 from . import __version__
 from .chat import HttpRequest
-from .chunked import Merger
 from .errors import StreamError, usage
 from .nettrouble import connect_trouble, out_of_time, protocol_trouble, reason
 from .retry import Patience
+from .wire.chunked import Merger
 
 # httpx imports its own command line (click, rich, pygments: 40 ms) if it can. Blocked only while
 # it loads, so that a later explicit import still works.

@@ -8,7 +8,7 @@ import h11
 import pytest
 from splits import bytewise, every_two, whole
 
-from streamcli.chunked import Merger
+from streamcli.wire.chunked import Merger
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

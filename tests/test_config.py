@@ -175,6 +175,9 @@ def test_cost_of_cached_and_of_unknown_tokens() -> None:
     row.prices = {"m": {"input": 10.0, "output": 20.0, "cache_read": 1.0}}
     assert cost(row, "m", Usage(100, 10, cache_read_tokens=60)) == pytest.approx(660e-6)
     assert cost(row, "m", Usage(100, None)) is None
+    other = Row("p", "anthropic", "http://h")
+    other.prices = row.prices
+    assert cost(other, "m", Usage(40, 10, cache_read_tokens=60)) == pytest.approx(660e-6)
     row.prices = {"m": {"input": 10.0, "output": 20.0}}
     assert cost(row, "m", Usage(100, 10, cache_read_tokens=60)) == pytest.approx(1200e-6)
 

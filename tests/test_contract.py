@@ -193,3 +193,14 @@ def test_every_kind_has_an_exit_code() -> None:
     assert set(ACCEPTABLE) <= EXIT_OF_STATUS.keys()
     taken = set(EXIT_OF_STATUS.values())
     assert not taken & {123, 124, 125, 126, 127, 255}, "xargs gives these a meaning"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("depth", [900, 1000, 1020, 100_000])
+def test_deep_nesting_never_raises(name: str, depth: int) -> None:
+    module = protocols.get(name)
+    for inside in ('"usage":', '"choices":', '"error":', '"message":', '"candidates":', '"x":'):
+        body = ("{" + inside + "[" * depth + "]" * depth + "}").encode()
+        for data in (b"data: " + body + b"\n\n", body, b"[" + body + b"]", b"[" * depth):
+            check_ends(decode(module.Decoder(), whole(data)))
+            module.refusal(500, {}, data)

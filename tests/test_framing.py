@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from splits import bytewise, every_two, whole
 
-from streamcli.framing import SSE, Message, Payloads
-from streamcli.jsontext import Halves, json_values
+from streamcli.wire.framing import SSE, Message, Payloads
+from streamcli.wire.jsontext import Halves, json_values
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CASES = json.loads((SHARED / "sse_cases.json").read_text()) if SHARED.is_dir() else []

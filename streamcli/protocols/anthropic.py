@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..anthropic_request import request as anthropic_request
-from ..arguments import text_of
 from ..chat import Chat, HttpRequest, Target
 from ..events import (
     Citation,
@@ -25,11 +23,13 @@ from ..events import (
     ToolCall,
     Usage,
 )
-from ..framing import MAX_EVENT_SIZE
-from ..jsonbody import JsonBody
-from ..jsontext import whole
-from ..plainevents import PaddedRuns, PlainEvents
+from ..parts.anthropic_request import request as anthropic_request
+from ..parts.arguments import text_of
 from ..refusals import http_refusal, stream_failure
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import whole
+from ..wire.plainevents import PaddedRuns, PlainEvents
 
 NAME = "anthropic"
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed
-from ..framing import MAX_EVENT_SIZE
-from ..gemini_request import request as gemini_request
-from ..gemini_values import Values, refusal
+from ..parts.gemini_request import request as gemini_request
+from ..parts.gemini_values import Values, refusal
+from ..wire.framing import MAX_EVENT_SIZE
 
 __all__ = ["NAME", "Decoder", "refusal", "request"]
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed
-from ..framing import MAX_EVENT_SIZE
-from ..gemini_request import request as gemini_request
-from ..gemini_values import Values, refusal
-from ..jsonarray import ArrayEvents
+from ..parts.gemini_request import request as gemini_request
+from ..parts.gemini_values import Values, refusal
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonarray import ArrayEvents
 
 __all__ = ["NAME", "Decoder", "refusal", "request"]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
-from ..arguments import object_of, text_of
 from ..chat import Chat, HttpRequest, Message, Target, cannot, merge
 from ..events import Event, Failed, Finished, Reasoning, Started, Text, ToolCall, Usage
-from ..framing import MAX_EVENT_SIZE
-from ..jsonbody import JsonBody
-from ..jsontext import whole
+from ..parts.arguments import object_of, text_of
 from ..refusals import http_refusal, stream_failure
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import whole
 
 NAME = "ollama"
 

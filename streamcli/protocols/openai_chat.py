@@ -33,12 +33,12 @@ from ..events import (
     Started,
     Text,
 )
-from ..framing import MAX_EVENT_SIZE
-from ..jsonbody import JsonBody
-from ..openai_values import failure_of, key_headers, reason_of, think_fields, usage_of, worst
+from ..parts.openai_values import failure_of, key_headers, reason_of, think_fields, usage_of, worst
+from ..parts.toolcalls import ToolCalls
 from ..refusals import http_refusal, stream_failure
-from ..runs import Template
-from ..toolcalls import ToolCalls
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.runs import Template
 
 NAME = "openai-chat"
 

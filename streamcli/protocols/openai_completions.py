@@ -14,11 +14,11 @@ import orjson
 
 from ..chat import Chat, HttpRequest, Target, cannot, join_url, merge
 from ..events import Event, Failed, Finished, Started, Text
-from ..framing import MAX_EVENT_SIZE
-from ..jsonbody import JsonBody
-from ..openai_values import failure_of, key_headers, no_words_for, reason_of, usage_of, worst
+from ..parts.openai_values import failure_of, key_headers, no_words_for, reason_of, usage_of, worst
 from ..refusals import http_refusal, stream_failure
-from ..runs import Template
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.runs import Template
 
 NAME = "openai-completions"
 

@@ -13,12 +13,12 @@ import orjson
 
 from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
 from ..events import Event, Failed, Finished, Progress, Started
-from ..framing import MAX_EVENT_SIZE
-from ..jsonbody import JsonBody
-from ..namedruns import NamedRuns
-from ..openai_values import key_headers, no_words_for, think_fields, usage_of
+from ..parts.openai_values import key_headers, no_words_for, think_fields, usage_of
+from ..parts.responseitems import DELTAS, GIVEN, Items, place, words
 from ..refusals import http_refusal, stream_failure
-from ..responseitems import DELTAS, GIVEN, Items, place, words
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.namedruns import NamedRuns
 
 NAME = "openai-responses"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
+from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge
+from ..errors import usage
 from .arguments import object_of
-from .chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge
-from .errors import usage
 
 # Models before 3 are told how many tokens to think with, later ones how hard.
 # https://ai.google.dev/gemini-api/docs/openai#thinking has the same numbers.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .events import Event
+from ..events import Event
 from .runs import Template
 
 _END = b"}\n\n"

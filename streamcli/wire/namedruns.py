@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .events import Event
+from ..events import Event
 from .framing import Message, Payloads
 from .runs import Template
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from .events import Event, Failed, Finished, Reasoning, Refusal, Text
+from ..events import Event, Failed, Finished, Reasoning, Refusal, Text
+from ..refusals import describe, excerpt, stream_failure
 from .framing import MAX_EVENT_SIZE, Message, Payloads
 from .jsontext import Halves, json_values
-from .refusals import describe, excerpt, stream_failure
 from .runs import Template
 
 
@@ -150,12 +150,19 @@ class JsonBody:
             self._odd_payload(payload, event, out, last)
             return
         template, before = self._template, len(out)
-        if template is None or not template.learning:
-            self._reader.value(value, event, out)
+        self._read(value, event, out)
+        if template is None or self.ended:
             return
-        self._reader.value(value, event, out)
-        if len(out) == before + 1 and not self.ended:
+        if len(out) == before + 1 and template.learning:
             template.learn(payload, value, out[before])
+        elif len(out) != before + 1 or type(out[before]) is not Text:
+            template.forget()  # what was learned may mean something else from here on
+
+    def _read(self, value: Any, event: str, out: list[Event]) -> None:
+        try:
+            self._reader.value(value, event, out)
+        except RecursionError:
+            self.fail(Failed("bad_json", "the stream holds JSON that is nested too deeply"), out)
 
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         if payload.strip().startswith(b"[DONE]"):
@@ -180,7 +187,7 @@ class JsonBody:
             return
         for value in values:
             if not self.ended:
-                self._reader.value(value, event, out)
+                self._read(value, event, out)
 
     def _marker(self, out: list[Event]) -> None:
         if self.alive:

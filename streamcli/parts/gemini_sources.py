@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .events import Citation
-from .jsontext import whole
+from ..events import Citation
+from ..wire.jsontext import whole
 
 
 def citations(candidate: dict[str, Any]) -> Iterator[Citation]:

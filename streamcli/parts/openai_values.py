@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .chat import Chat, Target, cannot
-from .events import Failed, Usage
+from ..chat import Chat, Target, cannot
+from ..events import Failed, Usage
 
 FINISH = {
     "stop": "stop",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .chat import Chat
-from .errors import usage
+from ..chat import Chat
+from ..errors import usage
 
 # Tokens to think with, where a model is told a number. The least it may be told is 1024.
 BUDGETS = {"low": 2048, "medium": 8192, "high": 16384, "max": 24576}

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from .events import Event, Text
+from ..events import Event, Text
 from .framing import Payloads
 
 _PROBE = "probe"
@@ -60,6 +60,10 @@ class Template:
         self.learning = True
         return sse.parse(lines)
 
+    def forget(self) -> None:
+        """The next chunk may mean something else than the last of its form: parse it."""
+        self._between = b""
+
     def _texts(self, run: bytes) -> list[str] | None:
         """The texts of a run; None if one of them is no JSON string."""
         parts = run.split(self._between)
@@ -97,9 +101,10 @@ class Template:
                 return
             if self._place(value).pop(self._field) != event.text:
                 return
-        except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError):
+            same = probe == value
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             return
-        if probe == value:
+        if same:
             self._before = b"data: " + before + b'"'
             self._after = b'"' + after + b"\n\n"
             self._between = self._after + self._before

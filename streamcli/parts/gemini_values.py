@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .arguments import text_of
-from .events import (
+from ..events import (
     Event,
     Failed,
     Finished,
@@ -21,13 +20,14 @@ from .events import (
     ToolCall,
     Usage,
 )
-from .framing import MAX_EVENT_SIZE
+from ..refusals import error_of_body, http_refusal, stream_failure
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import whole
+from ..wire.runs import Template
+from .arguments import text_of
 from .gemini_sources import citations
-from .jsonbody import JsonBody
-from .jsontext import whole
 from .partialargs import PartialArgs
-from .refusals import error_of_body, http_refusal, stream_failure
-from .runs import Template
 
 FINISH = {
     "STOP": "stop",

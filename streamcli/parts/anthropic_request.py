@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
+from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
 from .arguments import object_of
-from .chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
 from .claude import max_tokens, thinking
 
 VERSION = "2023-06-01"

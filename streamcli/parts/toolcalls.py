@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..events import Event, ToolCall
+from ..wire.jsontext import whole
 from .arguments import text_of
-from .events import Event, ToolCall
-from .jsontext import whole
 
 
 class ToolCalls:

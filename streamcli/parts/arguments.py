@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from .jsontext import whole
+from ..wire.jsontext import whole
 
 
 def text_of(arguments: Any) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..events import Citation, Event, Reasoning, Refusal, Text, ToolCall
+from ..wire.jsontext import whole
 from .arguments import text_of
-from .events import Citation, Event, Reasoning, Refusal, Text, ToolCall
-from .jsontext import whole
 
 Channel = type[Text] | type[Reasoning] | type[Refusal]
 
