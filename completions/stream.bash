@@ -31,8 +31,9 @@ _stream_offer() {
 # SUFFIX: the names of all providers, each with SUFFIX.
 _stream_providers() {
     local name
-    for name in openai azure openrouter groq deepseek mistral together xai perplexity fireworks \
-        helpingai machinefi ollama lmstudio vllm llamacpp local \
+    for name in openai openai-responses anthropic gemini azure openrouter groq deepseek mistral \
+        together xai perplexity fireworks helpingai machinefi ollama lmstudio vllm llamacpp \
+        local \
         $(_stream_config provider); do
         _stream_offer "$name$1"
     done

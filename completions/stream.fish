@@ -21,8 +21,9 @@ want == "alias" && table == want && /^[^#]*=/ {
 end
 
 function __stream_providers
-    printf '%s\n' openai azure openrouter groq deepseek mistral together xai perplexity fireworks \
-        helpingai machinefi ollama lmstudio vllm llamacpp local (__stream_config provider)
+    printf '%s\n' openai openai-responses anthropic gemini azure openrouter groq deepseek mistral \
+        together xai perplexity fireworks helpingai machinefi ollama lmstudio vllm llamacpp \
+        local (__stream_config provider)
 end
 
 # What is typed of the value, with or without its option in front.

@@ -103,7 +103,7 @@ OFFERS: list[tuple[str, set[str]]] = [
     ("-m our", {"ours"}),
     ("-m ollama:lla", set()),
     ("-m local:wei", {"weights.gguf"}),
-    ("-p op", {"openai", "openrouter"}),
+    ("-p op", {"openai", "openai-responses", "openrouter"}),
     ("-p our", {"ours"}),
     ("-p fa", set()),  # an alias is a model
     ("--check=olla", {"ollama"}),
