@@ -1363,7 +1363,7 @@ def test_a_base_url_needs_no_provider(
 
 @pytest.mark.parametrize(
     ("model", "variable"),
-    [("vllm", "VLLM_BASE_URL"), ("openai", "OPENAI_BASE_URL"), ("ollama", "OLLAMA_HOST")],
+    [("vllm", "VLLM_BASE_URL"), ("openai", "OPENAI_BASE_URL"), ("llamacpp", "LLAMACPP_BASE_URL")],
 )
 def test_the_vendors_own_variable(
     server: FaultServer, stream: Stream, model: str, variable: str
@@ -1371,6 +1371,19 @@ def test_the_vendors_own_variable(
     env = {"OPENAI_API_KEY": KEY, variable: server.url("ok")}
     run = stream("-m", f"{model}:tiny", "hi", env=env)
     assert (run.returncode, run.text) == (0, HELLO), run.stderr
+
+
+def test_ollamas_own_variable(server: FaultServer, stream: Stream) -> None:
+    def play(conn: Conn) -> None:
+        conn.head(ctype="application/x-ndjson")
+        for text in ("Hello", " world"):
+            conn.chunk(json.dumps({"message": {"content": text}, "done": False}).encode() + b"\n")
+        conn.chunk(b'{"message":{"content":""},"done":true,"done_reason":"stop"}\n')
+        conn.end()
+
+    run = stream("-m", "ollama:tiny", "hi", env={"OLLAMA_HOST": server.script("own", play)})
+    assert (run.returncode, run.text) == (0, HELLO), run.stderr
+    assert server.requests[0].path.endswith("/api/chat")
 
 
 def test_an_option_beats_a_variable(server: FaultServer, ask: Ask) -> None:
