@@ -14,7 +14,7 @@ from .errors import StreamError, usage
 from .models import chosen, models_of
 from .prompt import gather
 from .providers import Row
-from .terminal import Signals
+from .terminal import Signals, is_terminal, visible
 from .voice import Voice
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def _print(text: str) -> None:
 def _json(value: Any) -> str:
     import orjson
 
-    return orjson.dumps(value).decode()
+    from .sinks.records import escape
+
+    return escape(orjson.dumps(value)).decode()
 
 
 # --list-providers
@@ -117,7 +119,7 @@ def list_models(typed: Typed) -> int:
     if typed.params["format"] == "json":
         _print("\n".join(_json({"id": name}) for name in models))
     elif models:
-        _print("\n".join(models))
+        _print("\n".join(map(visible, models) if is_terminal(1) else models))
     return 0
 
 
@@ -157,7 +159,7 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
         timings = ask.outcome.timings()
         model = ask.outcome.model or "its model"
         ttft = timings["ttft_ms"] or timings["duration_ms"]
-        _print(f"{ask.provider}: {model} answers, first token after {ttft:.0f} ms")
+        _print(f"{ask.provider}: {visible(model)} answers, first token after {ttft:.0f} ms")
     return code
 
 
@@ -181,7 +183,8 @@ def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
 
     chat = settings.chat_of(params, choice.model, prompt)
     request = get(choice.target.protocol).request(chat, choice.target)
-    _print(curl(request, choice) if params["dry_run"] == "curl" else http(request))
+    shown = curl(request, choice) if params["dry_run"] == "curl" else http(request)
+    _print(visible(shown) if is_terminal(1) else shown)
     return 0
 
 

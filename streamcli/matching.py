@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from .errors import usage
 from .events import Event, Text
@@ -27,7 +29,7 @@ class Matching:
             kind.check_schema(schema)
         except jsonschema.SchemaError as error:
             raise usage(f"--schema is no JSON Schema: {error.message}") from None
-        self._validator = kind(schema)
+        self._validator = kind(schema, registry=Registry())  # what it refers to is never fetched
         self._text: list[str] = []
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
@@ -44,8 +46,11 @@ class Matching:
             return f"it is not JSON ({trouble})"
         if len(values) != 1:
             return "it is several JSON values"
-        for error in self._validator.iter_errors(values[0]):
-            return f"{error.message} (at {error.json_path})"
+        try:
+            for error in self._validator.iter_errors(values[0]):
+                return f"{error.message} (at {error.json_path})"
+        except Unresolvable as missing:
+            return f"the schema refers to {missing.ref}, which is not in it"
         return ""
 
     def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:

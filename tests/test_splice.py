@@ -180,6 +180,10 @@ def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
         end = run.records[-1]
         assert (end["status"], end["error"]["kind"]) == ("mismatch", "mismatch")
         assert stream(*args, "--base-url", says(text), "--accept", "mismatch", "hi").returncode == 0
+    far = '{"$ref": "http://127.0.0.1:1/schema.json"}'
+    run = stream("-m", "vllm:m", "--schema", far, "--base-url", says("{}"), "hi")
+    assert run.returncode == 12
+    assert "not in it" in run.stderr
     for bad in ('{"type": 3}', "{nope", "/nowhere"):
         run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
         assert run.returncode == 2

@@ -139,8 +139,9 @@ class FileSink:
             else:
                 folder, name = os.path.split(self._target)
                 # A short stem: names may be as long as the file system lets them.
-                self._temporary = os.path.join(folder, f".{name[:32]}.{os.getpid()}.part")
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+                part = f".{name[:32]}.{os.urandom(4).hex()}.part"
+                self._temporary = os.path.join(folder, part)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 fd = os.open(self._temporary, flags, 0o666)
                 if os.path.exists(self._target):
                     os.fchmod(fd, os.stat(self._target).st_mode & 0o7777)
