@@ -606,6 +606,16 @@ def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> No
     assert the_end(run.records)["status"] in ("complete", "length")
 
 
+def test_the_runner_of_ollama_dies_natively(popen: Popen, ollama: RealServer) -> None:
+    """There Ollama says so: the stream ends with a line that is an error."""
+    base = ollama.base_url.removesuffix("/v1")
+    process = popen("-m", "ollama:smollm2", "--base-url", base, "--jsonl", LONG[-1])
+    begun = until_delta(process)
+    (runner,) = realservers.children(ollama.pid)
+    os.kill(runner, signal.SIGKILL)
+    cut_off(process, begun, 15, "provider")
+
+
 def test_litellm_speaks_anthropics_messages(
     stream: Stream, litellm: RealServer, spoken: Spoken
 ) -> None:

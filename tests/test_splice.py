@@ -220,3 +220,88 @@ def test_a_beginning_like_the_old_one_is_not_lost() -> None:
     splice.going_on(chat())
     end = Finished("stop", "stop", ("finish_reason",))
     assert splice.join([Text("0123"), end]) == [Text("0123"), end]
+
+
+def sequence(texts: list[str]) -> list[bytes]:
+    """A whole background response, an event a line, numbered from 0."""
+    about = {"id": "resp_1", "model": "m", "status": "in_progress", "output": []}
+    events: list[dict[str, object]] = [{"type": "response.created", "response": about}]
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    events += [{"type": "response.output_text.delta", "delta": t, **place} for t in texts]
+    done = {**about, "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}}
+    events.append({"type": "response.completed", "response": done})
+    numbered = [{**event, "sequence_number": n} for n, event in enumerate(events)]
+    return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in numbered]
+
+
+def test_a_background_response_is_attached_to_again(server: FaultServer, stream: Stream) -> None:
+    events = sequence(list(ANSWER))
+
+    def play(conn: Conn) -> None:
+        conn.head()
+        if conn.request.method == "POST":
+            assert conn.request.json["background"] is True
+            start, stop = 0, 9
+        else:
+            path, _, query = conn.request.path.partition("?")
+            assert path.endswith("/v1/responses/resp_1")
+            fields = dict(field.split("=") for field in query.split("&"))
+            assert fields["stream"] == "true"
+            start = int(fields["starting_after"]) + 1
+            stop = 20 if conn.attempt == 2 else len(events)
+            start -= 2 if conn.attempt == 3 else 0  # a server that repeats some of it
+        for event in events[start:stop]:
+            conn.chunk(event)
+        if stop < len(events):
+            conn.reset()
+        else:
+            conn.end()
+
+    env = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.script("resp", play)}
+    args = ("-m", "openai-responses:m", "--on-drop", "continue", "--jsonl", "hi")
+    run = stream(*args, env=env)
+    assert run.returncode == 0, run.stderr
+    assert "".join(r["text"] for r in run.records if r["type"] == "delta") == ANSWER
+    assert [request.method for request in server.requests] == ["POST", "GET", "GET"]
+    end = run.records[-1]
+    assert (end["attempts"], end["status"], end["response_id"]) == (3, "complete", "resp_1")
+
+
+def test_anthropic_and_ollama_go_on_from_a_beginning(server: FaultServer, stream: Stream) -> None:
+    def begun(conn: Conn) -> str:
+        last = conn.request.json["messages"][-1]
+        said = last["content"] if last["role"] == "assistant" else ""
+        return said if isinstance(said, str) else "".join(part["text"] for part in said)
+
+    def anthropic(conn: Conn) -> None:
+        conn.head()
+        rest = ANSWER[len(begun(conn)) :]
+        about = {"id": "msg_1", "model": "m", "usage": {"input_tokens": 1, "output_tokens": 1}}
+        conn.event({"type": "message_start", "message": about})
+        conn.event({"type": "content_block_start", "index": 0, "content_block": {"type": "text"}})
+        for char in rest if conn.attempt == 2 else rest[:24]:
+            delta = {"type": "text_delta", "text": char}
+            conn.event({"type": "content_block_delta", "index": 0, "delta": delta})
+        if conn.attempt == 1:
+            conn.reset()
+            return
+        conn.event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}})
+        conn.event({"type": "message_stop"})
+        conn.end()
+
+    def ollama(conn: Conn) -> None:
+        conn.head(ctype="application/x-ndjson")
+        rest = ANSWER[len(begun(conn)) :]
+        for char in rest if conn.attempt == 2 else rest[:24]:
+            conn.chunk(json.dumps({"message": {"content": char}, "done": False}).encode() + b"\n")
+        if conn.attempt == 1:
+            conn.reset()
+            return
+        conn.chunk(b'{"message":{"content":""},"done":true,"done_reason":"stop"}\n')
+        conn.end()
+
+    for provider, play in (("anthropic", anthropic), ("ollama", ollama)):
+        url = server.script(provider, play).removesuffix("/v1")
+        args = ("-m", f"{provider}:m", "--base-url", url, "--on-drop", "continue", "hi")
+        run = stream(*args, env={"ANTHROPIC_API_KEY": "k"})
+        assert (run.returncode, run.text) == (0, ANSWER), (provider, run.stderr)
