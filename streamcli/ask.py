@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import Interrupted, StreamError
 from .events import Event, Failed, Finished, Retry, Started
+from .outcome import Outcome
 from .outputs import sinks
 from .sinks import Sink
 from .sources import Source
 from .terminal import Signals
-from .turn import Outcome, Turn
+from .turn import Turn
 from .verdict import Verdict, interrupted, judge
 from .voice import Voice, stats_line, usage_line
 

@@ -14,7 +14,7 @@ from referencing.exceptions import Unresolvable
 
 from .errors import usage
 from .events import Event, Text
-from .turn import Outcome
+from .outcome import Outcome
 from .verdict import Verdict
 from .wire.jsontext import json_values
 

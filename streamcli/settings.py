@@ -12,9 +12,9 @@ from . import keys
 from .chat import Chat, Message, Target
 from .config import Typed
 from .errors import usage
+from .outcome import Limits
 from .prompt import arguments_text, decode, unreadable
 from .providers import Row, row_of
-from .turn import Limits
 
 _ADDRESS = re.compile(r"https?://([^/@]*@)?([^/:@\[\]]+|\[[0-9a-fA-F:.]+\])(:\d+)?([/?].*)?$")
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from .chat import Chat, HttpRequest, Target
 from .errors import StreamError, usage
 from .events import Failed
+from .outcome import Limits
 from .protocols import Decoder, DecoderFactory, WireFormat, get
 from .retry import Patience
 from .sniff import AutoDecoder
 from .terminal import Signals, is_terminal
-from .turn import Answer, Limits, Open
+from .turn import Answer, Open
 from .voice import Voice
 from .wire.framing import MAX_EVENT_SIZE
 

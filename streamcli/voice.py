@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from .outcome import Outcome
 from .terminal import one_line, visible
-from .turn import Outcome
 
 
 class Voice:

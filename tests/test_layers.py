@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "streamcli"
 # Lower first; a module imports from its own layer or from those below it.
 LAYERS = (
     {"__init__", "errors", "events", "chat"},  # values
-    {"wire", "refusals", "parts", "protocols", "retry", "think", "meter", "verdict"},  # pure
+    {"wire", "refusals", "parts", "protocols", "retry", "think", "meter", "verdict"}
+    | {"outcome"},  # pure
     {"splice", "sniff"},
     {"turn"},  # flow: edges are its arguments
     # edges: each touches one outside thing

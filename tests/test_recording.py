@@ -17,11 +17,12 @@ from splits import decode, sampled, whole
 from streamcli.chat import Chat, HttpRequest, Message, Target
 from streamcli.errors import Interrupted, StreamError
 from streamcli.events import Event, Failed, Finished
+from streamcli.outcome import Limits
 from streamcli.protocols import get
 from streamcli.recording import Recorder
 from streamcli.replaying import Player, raw
 from streamcli.retry import Patience
-from streamcli.turn import Answer, Limits, Turn
+from streamcli.turn import Answer, Turn
 
 KEY = "sk-very-secret-1234"
 HI = b'{"model":"m","message":{"content":"Hi"},"done":false}\n'

@@ -9,9 +9,10 @@ import pytest
 from streamcli.chat import Chat, HttpRequest, Message, Target
 from streamcli.errors import StreamError
 from streamcli.events import Attempt, Event, Failed, Finished, Reasoning, Retry, Returned, Text
+from streamcli.outcome import Limits
 from streamcli.protocols import get
 from streamcli.retry import Patience
-from streamcli.turn import Limits, Turn
+from streamcli.turn import Turn
 
 
 def delta(text: str) -> bytes:

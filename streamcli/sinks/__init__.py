@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..events import Event
-from ..turn import Outcome
+from ..outcome import Outcome
 from ..verdict import Verdict
 
 

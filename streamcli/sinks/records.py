@@ -24,7 +24,7 @@ from ..events import (
     ToolCall,
     Usage,
 )
-from ..turn import Outcome
+from ..outcome import Outcome
 from ..verdict import Verdict
 from .out import LineOut
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from ..errors import StreamError
 from ..events import Event, Reasoning, Returned, Text
+from ..outcome import Outcome
 from ..terminal import Sanitizer
-from ..turn import Outcome
 from ..verdict import Verdict
 from .out import Out
 
