@@ -2,7 +2,7 @@
 
 Where things are; imports go downward only (tests/test_layers.py):
 
-    values     events errors chat outcome     what flows, what went wrong, what is asked, how it ended
+    values     events errors chat outcome     what flows, went wrong, is asked, and how it ended
     wire/      chunked framing jsonbody ...   bytes in, values out, for any chunking; no I/O
     protocols/ NAME.py                        one wire format a file: request, refusal, Decoder
     parts/     NAME.py                        what protocols are made of, or share
