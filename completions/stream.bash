@@ -104,7 +104,7 @@ _stream_value() {
     --unix-socket) _stream_files ;;
     --record) _stream_files ;;
     --replay) _stream_files ;;
-    --decode) _stream_offer auto openai-chat openai-responses openai-completions anthropic gemini gemini-array ollama ;;
+    --decode) _stream_offer auto anthropic gemini gemini-array ollama openai-chat openai-completions openai-responses ;;
     --dry-run) _stream_offer http curl ;;
     --check) _stream_providers '' ;;
     esac

@@ -115,7 +115,7 @@ complete -c stream -l unix-socket -r -F -d 'Connect through this socket instead 
 complete -c stream -l record -r -F -d 'Keep what came over the wire, with its times.'
 complete -c stream -l replay -r -F -d 'Answer from a recording instead of the network.'
 complete -c stream -l speed -x -d 'How fast to play: 2 is twice as fast as it was.'
-complete -c stream -l decode -a 'auto openai-chat openai-responses openai-completions anthropic gemini gemini-array ollama' -d 'Read a provider\'s raw bytes on stdin; no network.'
+complete -c stream -l decode -a 'auto anthropic gemini gemini-array ollama openai-chat openai-completions openai-responses' -d 'Read a provider\'s raw bytes on stdin; no network.'
 complete -c stream -l dry-run -a 'http curl' -d 'Print the request, or a curl command; send nothing.'
 complete -c stream -l check -a '(__stream_providers)' -d 'Ask for one token: address, key, time to answer.'
 complete -c stream -l list-models -d 'The provider\'s models, one a line (or --json).'

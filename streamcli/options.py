@@ -6,6 +6,7 @@ An option's `help` is its line in `--help` (60 columns at most), `details` what 
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import click
@@ -148,15 +149,13 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
-# The files of streamcli/protocols, by name: listing the folder would cost every start a look.
-PROTOCOLS = (
-    "openai-chat",
-    "openai-responses",
-    "openai-completions",
-    "anthropic",
-    "gemini",
-    "gemini-array",
-    "ollama",
+# One wire format a file: adding a file is all that adding one takes.
+PROTOCOLS = tuple(
+    sorted(
+        name[:-3].replace("_", "-")
+        for name in os.listdir(os.path.join(os.path.dirname(__file__), "protocols"))
+        if name.endswith(".py") and not name.startswith("_")
+    )
 )
 FORMATS = ("text", "jsonl", "json")
 REASONING = ("hide", "stderr", "stdout", "only", "raw")
