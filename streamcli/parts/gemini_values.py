@@ -101,8 +101,7 @@ class Values:
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.ending = False
-        self._runs = _Runs("text", _place)
-        self.body = JsonBody(self, "answer of Gemini's", limit, self._runs)
+        self.body = JsonBody(self, "answer of Gemini's", limit, Template("text", _place))
         self._version = ""
         self._id = ""
         self._reasons: dict[int, str] = {}  # candidate: its raw finish reason
@@ -150,14 +149,12 @@ class Values:
         id = id if type(id) is str else ""
         if (version or id) and (version, id) != (self._version, self._id):
             self._version, self._id = version, id
-            self._runs.forget()
             out.append(Started(whole(version), whole(id)))
 
     def _count(self, usage: dict[str, Any], out: list[Event]) -> None:
         counts = [count if type(count) is int else None for count in map(usage.get, _COUNTS)]
         if counts != self._counts and counts != _UNKNOWN:
             self._counts = counts
-            self._runs.forget()
             out.append(usage_of(*counts))
 
     def _candidate(
@@ -237,12 +234,6 @@ class Values:
         if self._calls and reason == "stop":
             reason = "tool_calls"
         return Finished(reason, raw, evidence)
-
-
-class _Runs(Template):
-    def forget(self) -> None:
-        """Chunks of the last form do not only say their text any more."""
-        self._between = b""
 
 
 def _place(value: Any) -> Any:

@@ -65,7 +65,7 @@ class JsonBody:
         out: list[Event] = []
         if self.ended:
             return out
-        if self._template is None or self.halves:
+        if self._template is None or self.halves.held:
             payloads = self._payloads.feed(data)
         else:
             payloads = self._template.feed(self._payloads, data, out)
@@ -103,7 +103,7 @@ class JsonBody:
         if not text or type(text) is not str:
             return
         # Lone surrogates make a string that UTF-8 cannot hold; only the lenient parser yields them.
-        if self.halves or not text.isascii():
+        if self.halves.held or not text.isascii():
             text = self.halves.join((channel, choice), text)
         if text:
             out.append(channel(text, choice))
@@ -150,19 +150,16 @@ class JsonBody:
             self._odd_payload(payload, event, out, last)
             return
         template, before = self._template, len(out)
-        self._read(value, event, out)
+        try:
+            self._reader.value(value, event, out)
+        except RecursionError:
+            self.fail(_nested(), out)
         if template is None or self.ended:
             return
         if len(out) == before + 1 and template.learning:
             template.learn(payload, value, out[before])
         elif len(out) != before + 1 or type(out[before]) is not Text:
             template.forget()  # what was learned may mean something else from here on
-
-    def _read(self, value: Any, event: str, out: list[Event]) -> None:
-        try:
-            self._reader.value(value, event, out)
-        except RecursionError:
-            self.fail(Failed("bad_json", "the stream holds JSON that is nested too deeply"), out)
 
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         if payload.strip().startswith(b"[DONE]"):
@@ -187,7 +184,10 @@ class JsonBody:
             return
         for value in values:
             if not self.ended:
-                self._read(value, event, out)
+                try:
+                    self._reader.value(value, event, out)
+                except RecursionError:
+                    self.fail(_nested(), out)
 
     def _marker(self, out: list[Event]) -> None:
         if self.alive:
@@ -235,3 +235,7 @@ class JsonBody:
             )
         shown = f"not a stream: {body}" if body else "empty"
         return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))
+
+
+def _nested() -> Failed:
+    return Failed("bad_json", "the stream holds JSON that is nested too deeply")

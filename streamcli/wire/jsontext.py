@@ -55,21 +55,18 @@ class Halves:
     """
 
     def __init__(self) -> None:
-        self._held: dict[Any, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._held)
+        self.held: dict[Any, str] = {}  # by channel; empty nearly always
 
     def join(self, channel: Any, text: str) -> str:
-        text = self._held.pop(channel, "") + text
+        text = self.held.pop(channel, "") + text
         if "\ud800" <= text[-1:] <= "\udbff":
-            self._held[channel] = text[-1]
+            self.held[channel] = text[-1]
             text = text[:-1]
         return whole(text)
 
     def rest(self) -> list[tuple[Any, str]]:
         """What is still held at the end, as it has to be shown."""
-        held, self._held = self._held, {}
+        held, self.held = self.held, {}
         return [(channel, "\ufffd") for channel in held]
 
 
