@@ -46,8 +46,9 @@ def _run(signals: Signals, closed: set[int]) -> int:
         return typed
     gc.freeze()
     gc.enable()
-    modes = ("list_providers", "list_models", "check", "dry_run")
-    if any(typed.params[mode] not in (None, False) for mode in modes):
+    from .options import MODES
+
+    if any(typed.params[mode] not in (None, False) for mode in MODES):
         from .inspecting import inspect
 
         return inspect(typed, signals, closed)

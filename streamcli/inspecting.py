@@ -12,6 +12,7 @@ from . import keys, settings
 from .config import Typed
 from .errors import StreamError, usage
 from .models import chosen, models_of
+from .options import MODES
 from .prompt import gather
 from .providers import Row
 from .terminal import Signals, is_terminal, visible
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 LETTERS = tuple(zip("tarop", CAN, strict=True))
-
-
-MODES = ("list_providers", "list_models", "check", "dry_run")
 
 
 def inspect(typed: Typed, signals: Signals, closed: set[int]) -> int:

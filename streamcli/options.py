@@ -157,6 +157,7 @@ PROTOCOLS = tuple(
         if name.endswith(".py") and not name.startswith("_")
     )
 )
+MODES = ("list_providers", "list_models", "check", "dry_run")  # what looks instead of asking
 FORMATS = ("text", "jsonl", "json")
 REASONING = ("hide", "stderr", "stdout", "only", "raw")
 WHEN = ("auto", "always", "never")

@@ -117,7 +117,7 @@ def _described(error: Any) -> tuple[str, str]:
 def error_of_body(body: bytes) -> Any | None:
     """The error object of an HTTP error's body; None if it is no JSON (and no SSE with some)."""
     payloads = Payloads()
-    for payload in (*payloads.feed(body), *payloads.close(), *payloads.sse.strays):
+    for payload in (*payloads.feed(body), *payloads.close()):
         try:
             values = json_values(payload)
         except ValueError:

@@ -35,14 +35,13 @@ REFUSAL_LIMIT = 256 * 1024  # of an error's body, that much is read
 class Answer:
     """A response whose body is still to come."""
 
-    def __init__(self, response: httpx.Response, max_size: int) -> None:
+    def __init__(self, response: httpx.Response) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers  # names in any case
         if not response.is_success:
             # A retry-after may be a date: it is read against the server's clock, or else ours.
             response.headers.setdefault("date", formatdate(usegmt=True))
         self._response = response
-        self._max_size = max_size
 
     def chunks(self) -> Iterator[bytes]:
         """Body bytes as they arrive; StreamError if the connection breaks before their end."""
@@ -98,7 +97,6 @@ class Http:
             ) from error
         except OSError as error:
             raise StreamError("tls", f"the CA bundle cannot be read: {error}") from error
-        self._wires: list[_Wire] = []
         for transport in (self._client._transport, *self._client._mounts.values()):
             if isinstance(transport, httpx.HTTPTransport):
                 # The one seam httpcore offers for reading a socket our way; httpx 0.28 has no
@@ -122,7 +120,7 @@ class Http:
                 timeout=httpx.Timeout(None, connect=self._connect_timeout),
             )
             response = self._client.send(sent, stream=True)
-        return Answer(response, REFUSAL_LIMIT)
+        return Answer(response)
 
     def close(self) -> None:
         self._client.close()

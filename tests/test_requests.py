@@ -204,7 +204,7 @@ def test_load(tmp_path: Path) -> None:
 
 def test_the_command_attaches(stream: Stream, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
-    run = stream("-m", "vllm:m", "--dry-run", "-a", "a.png", "-a", "https://h/b.jpg", "what?")
+    run = stream("-m", "vllm:m", "--dry-run", "-a", "a.png", "--attach=https://h/b.jpg", "what?")
     parts = json.loads(run.text.partition("\n\n")[2])["messages"][0]["content"]
     assert [part["type"] for part in parts] == ["image_url", "image_url", "text"]
     run = stream("-m", "vllm:m", "--dry-run", "-a", "nowhere.png", "what?")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from ..errors import StreamError
 from ..events import Event, Reasoning, Returned, Text
@@ -11,8 +10,6 @@ from ..outcome import Outcome
 from ..terminal import Sanitizer
 from ..verdict import Verdict
 from .out import Out
-
-Clean = Callable[[str], str]
 
 
 class TextSink:
