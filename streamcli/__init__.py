@@ -14,6 +14,7 @@ Where things are; imports go downward only (tests/test_layers.py):
                local engine weights attach    the local engine, files that go along,
                matching ledger                the schema library, what a batch has done
     shell      options config keys settings   the option table, configuration, whom to ask
+               requestlines                   a line of --requests
                providers models sources       the rows, their models, where an answer comes from
                outputs ask inspecting cli     where it goes; one prompt, whole; other modes; main
                docgen docs/                   the documents made from the tables

@@ -35,7 +35,7 @@ _RIFF = ("image/webp", "audio/wav")
 def load(where: str) -> Attachment:
     """What --attach names: a URL is left to the provider, a file is read. Usage errors."""
     if where.startswith(("http://", "https://")):
-        return Attachment(_name_of_url(where), _type_of_url(where), url=where)
+        return of_url(where)
     try:
         with open(where, "rb") as file:
             data = file.read(LIMIT + 1)
@@ -51,6 +51,34 @@ def load(where: str) -> Attachment:
             f"{where} is of no known kind", "--attach takes images, PDFs, audio and UTF-8 text"
         )
     return Attachment(os.path.basename(where), mime, data)
+
+
+def of_url(url: str) -> Attachment:
+    """What the provider shall fetch, its type guessed from the name; or what a data: URL holds.
+
+    Usage errors for a data: URL (RFC 2397) that is not base64.
+    """
+    if url.startswith("data:"):
+        return _of_data_url(url)
+    return Attachment(_name_of_url(url), _type_of_url(url), url=url)
+
+
+def _of_data_url(url: str) -> Attachment:
+    from base64 import b64decode
+
+    head, _, encoded = url.partition(",")
+    if not head.endswith(";base64"):
+        raise usage("a data: URL is not base64", "data:image/png;base64,...")
+    try:
+        data = b64decode(encoded, validate=True)
+    except ValueError as error:
+        raise usage(f"a data: URL is not base64: {error}") from None
+    if not data:
+        raise usage("a data: URL is empty")
+    declared, found = head[5:].partition(";")[0], sniff(data)
+    # Images are often labelled wrong; what we do not know as one (HEIC, SVG), its label knows.
+    mime = found if found.startswith("image/") or not declared else declared
+    return Attachment("data", mime, data)
 
 
 def sniff(data: bytes) -> str:

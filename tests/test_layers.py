@@ -20,7 +20,7 @@ LAYERS = (
     # edges: each touches one outside thing
     {"terminal", "transport", "nettrouble", "prompt", "sinks", "voice", "attach", "matching"}
     | {"recording", "replaying", "local", "weights", "engine", "ledger"},
-    {"providers", "options", "config", "keys", "settings"},  # shell: what to do
+    {"providers", "options", "config", "keys", "settings", "requestlines"},  # shell: what to do
     {"outputs", "sources", "models", "ask", "inspecting"},  # shell: putting it together
     {"cli", "__main__"},
     {"docgen", "docs"},
