@@ -12,7 +12,7 @@ Where things are; imports go downward only (tests/test_layers.py):
     edges      transport recording replaying  each touches one outside thing: the network, files,
                terminal prompt sinks/ voice   the terminal and signals, stdin, stdout, stderr,
                local engine weights attach    the local engine, files that go along,
-               matching ledger                the schema library, what a batch has done
+               matching ledger render         the schema library, what a batch has done, and shows
     shell      options config keys settings   the option table, configuration, whom to ask
                requestlines                   a line of --requests
                providers models sources       the rows, their models, where an answer comes from

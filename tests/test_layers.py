@@ -19,7 +19,7 @@ LAYERS = (
     {"turn"},  # flow: edges are its arguments
     # edges: each touches one outside thing
     {"terminal", "transport", "nettrouble", "prompt", "sinks", "voice", "attach", "matching"}
-    | {"recording", "replaying", "local", "weights", "engine", "ledger"},
+    | {"recording", "replaying", "local", "weights", "engine", "ledger", "render"},
     {"providers", "options", "config", "keys", "settings", "requestlines"},  # shell: what to do
     {"outputs", "sources", "models", "ask", "inspecting"},  # shell: putting it together
     {"cli", "__main__"},
