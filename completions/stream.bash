@@ -87,6 +87,7 @@ _stream_value() {
     -f | --file) _stream_files ;;
     -a | --attach) _stream_files ;;
     -m | --model) _stream_models ;;
+    --fallback) _stream_models ;;
     -p | --provider) _stream_providers '' ;;
     -s | --system) _stream_text_or_file ;;
     --think) _stream_offer none low medium high max ;;
@@ -97,7 +98,9 @@ _stream_value() {
     --reasoning) _stream_offer hide stderr stdout only raw ;;
     --sanitize) _stream_offer auto always never ;;
     --accept) _stream_list length filtered truncated mismatch malformed tool timeout ;;
+    --progress) _stream_offer auto always never ;;
     --color) _stream_offer auto always never ;;
+    --resume) _stream_files ;;
     -H | --header) _stream_text_or_file ;;
     --key-file) _stream_files ;;
     --on-drop) _stream_offer fail continue ;;
@@ -141,13 +144,14 @@ _stream() {
         [[ ${words[i]} == -- ]] && return
     done
     case $prev in
-    -f | --file | -I | --replace | -a | --attach | -m | --model | -p | --provider | -s | \
-        --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
+    -f | --file | -I | --replace | -a | --attach | -m | --model | --fallback | -p | \
+        --provider | -s | --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
         --frequency-penalty | --presence-penalty | --schema | --prefill | -o | --option | \
-        --format | --events | -O | --output | --reasoning | --sanitize | --accept | --color | \
-        --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
-        --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
-        --unix-socket | --record | --replay | --speed)
+        --format | --events | -O | --output | --reasoning | --sanitize | --accept | --progress | \
+        --color | -j | --jobs | --resume | --halt | --rate | --repeat | --base-url | -H | \
+        --header | --key-file | --connect-timeout | --first-timeout | --idle-timeout | \
+        --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | --unix-socket | \
+        --record | --replay | --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -155,16 +159,18 @@ _stream() {
             head=${cur%%=*}= value=${cur#*=}
             _stream_value "${cur%%=*}"
         elif [[ $cur == -* ]]; then
-            _stream_offer -f --file -n --no-stdin -I --replace -a --attach -m --model -p --provider -s \
-                --system --temperature --top-p --max-tokens --stop --seed \
-                --frequency-penalty --presence-penalty --think --think= --schema --prefill \
-                -o --option --format --jsonl --json --events -O --output --reasoning \
-                --sanitize --accept -u --usage --stats --color -q --quiet -v --verbose \
-                --debug --base-url -H --header --key-file --connect-timeout --first-timeout \
-                --idle-timeout --timeout --max-retries --max-wait --max-event-size --on-drop \
-                --no-stream --unix-socket --record --replay --speed --decode --decode= \
-                --dry-run --dry-run= --check --check= --list-models --list-providers \
-                --no-config --version -h --help
+            _stream_offer -f --file -n --no-stdin -I --replace -a --attach -m --model --fallback \
+                --race -p --provider -s --system --temperature --top-p --max-tokens --stop \
+                --seed --frequency-penalty --presence-penalty --think --think= --schema \
+                --prefill -o --option --format --jsonl --json --events -O --output \
+                --reasoning --sanitize --accept --progress -u --usage --stats --color -q \
+                --quiet -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
+                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
+                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
+                --max-retries --max-wait --max-event-size --on-drop --no-stream \
+                --unix-socket --record --replay --speed --decode --decode= --dry-run \
+                --dry-run= --check --check= --list-models --list-providers --no-config \
+                --version -h --help
         fi
         ;;
     esac

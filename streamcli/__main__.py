@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from typing import Any
 
 from .errors import EXIT_OF_STATUS, Interrupted
 from .terminal import Signals, die_by, hold_standard_fds
@@ -52,9 +53,21 @@ def _run(signals: Signals, closed: set[int]) -> int:
         from .inspecting import inspect
 
         return inspect(typed, signals, closed)
+    if _is_batch(typed.params):
+        from .batching import Batching
+
+        return Batching(typed, signals, closed).run()
     from .ask import Ask
 
     return Ask(typed, signals, closed).run()
+
+
+def _is_batch(params: dict[str, Any]) -> bool:
+    """Whether there is more than one prompt to ask, or one that may be done already."""
+    from .options import INPUTS
+
+    several = len(params["model"]) > 1 and not params["race"]
+    return several or any(params[name] for name in (*INPUTS, "repeat", "resume"))
 
 
 if __name__ == "__main__":

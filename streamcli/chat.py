@@ -169,6 +169,13 @@ class Chat:
         self.stream = stream
         self.hide_reasoning = hide_reasoning
 
+    def but(self, **changes: Any) -> Chat:
+        """The same with other values for these fields."""
+        other = Chat.__new__(Chat)
+        for name in self.__slots__:
+            setattr(other, name, changes[name] if name in changes else getattr(self, name))
+        return other
+
     def canonical(self) -> dict[str, Any]:
         """All that decides the answer, as plain data: what `prompt_hash` is taken of."""
         output = ("stream", "hide_reasoning")

@@ -149,9 +149,11 @@ def parse(args: list[str]) -> Typed | int:
 
 def _usage_error(error: click.ClickException, args: list[str]) -> None:
     message = error.format_message().rstrip(".")
-    if isinstance(error, click.NoSuchOption):
+    if meant := _with_one_dash(args):
+        message = f"there is no option {meant[1:]}: did you mean {meant}?"
+    elif isinstance(error, click.NoSuchOption):
         message = f"there is no option {error.option_name}"
-        if near := _nearest(error.option_name, args):
+        if near := _nearest(error.option_name):
             message += f": did you mean {near}?"
     else:
         message = message[:1].lower() + message[1:]
@@ -161,15 +163,17 @@ def _usage_error(error: click.ClickException, args: list[str]) -> None:
     _complain(f"{message} (stream --help)")
 
 
-def _nearest(typed: str, args: list[str]) -> str:
-    """The option that was meant: begins like it, or looks like it; also `-jsonl` for --jsonl."""
+def _with_one_dash(args: list[str]) -> str:
+    """The long option that was written with one dash, as in `-jsonl`, which reads as `-j sonl`."""
+    one_dash = [f"-{arg}".partition("=")[0] for arg in args if arg[:1] == "-" != arg[1:2]]
+    return next((option.long for option in TABLE if option.long in one_dash), "")
+
+
+def _nearest(typed: str) -> str:
+    """The option that was meant: begins like it, or looks like it."""
     from difflib import get_close_matches
 
     long = [option.long for option in TABLE]
-    one_dash = [f"-{arg}".partition("=")[0] for arg in args if arg[:1] == "-" != arg[1:2]]
-    for name in one_dash:
-        if name in long:
-            return name
     begins = [option for option in long if len(typed) > 3 and option.startswith(typed)]
     near = begins[:1] or get_close_matches(typed, long, n=1, cutoff=0.6)
     return near[0] if near else ""

@@ -22,6 +22,7 @@ A *kind* says what happened (`error.kind` of the `end` record); it belongs to on
     redirect        47  redirect
     too_large       63  too_large
     auth            67  no_key auth
+    batch           20  (some prompts of a batch failed)
     interrupted    128+n  interrupted (died by signal n)
 """
 
@@ -74,6 +75,7 @@ EXIT_OF_STATUS = {
     "provider": 15,
     "rate_limited": 16,
     "truncated": 18,
+    "batch": 20,
     "rejected": 22,
     "write": 23,
     "timeout": 28,

@@ -35,12 +35,16 @@ class Event:
 
 
 class Attempt(Event):
-    """A request goes out: the nth attempt (1, 2, ...) of this prompt."""
+    """A request goes out: the nth attempt (1, 2, ...) of this prompt.
 
-    __slots__ = ("attempt",)
+    `asked` is whom: (provider, protocol, model); None for what is no request (a recording).
+    """
 
-    def __init__(self, attempt: int) -> None:
+    __slots__ = ("asked", "attempt")
+
+    def __init__(self, attempt: int, asked: tuple[str, str, str] | None = None) -> None:
         self.attempt = attempt
+        self.asked = asked
 
 
 class Retry(Event):

@@ -22,15 +22,19 @@ from .wire.jsontext import json_values
 class Matching:
     """A sink that keeps the text and says in the end what is wrong with it."""
 
-    def __init__(self, schema: dict[str, Any]) -> None:
-        """A usage error if `schema` is none."""
+    def __init__(self, schema: dict[str, Any] | Matching) -> None:
+        """A usage error if `schema` is none; of another Matching it takes what that has checked."""
+        self._text: list[str] = []
+        self._validator: Any
+        if isinstance(schema, Matching):
+            self._validator = schema._validator
+            return
         kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
         try:
             kind.check_schema(schema)
         except jsonschema.SchemaError as error:
             raise usage(f"--schema is no JSON Schema: {error.message}") from None
         self._validator = kind(schema, registry=Registry())  # what it refers to is never fetched
-        self._text: list[str] = []
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
         self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]

@@ -88,22 +88,25 @@ class Meter:
         self.chunks += count
         self._last = t_ms
 
-    def timings(self, duration_ms: float, output_tokens: int | None) -> dict[str, Any]:
-        """`tokens_per_second` is the rate after the first token: (tokens - 1) / (end - TTFT).
+    def rate(self, duration_ms: float, output_tokens: int | None) -> float | None:
+        """Tokens a second after the first one: (tokens - 1) / (end - TTFT).
 
         An answer that came in one read has no rate: None.
         """
-        rate = None
-        spread = self.ttft_ms is not None and self._last > self.ttft_ms
-        if output_tokens and output_tokens > 1 and self.ttft_ms is not None and spread:
-            seconds = (duration_ms - self.ttft_ms) / 1000
-            rate = round((output_tokens - 1) / seconds, 1) if seconds > 0 else None
+        if not output_tokens or output_tokens < 2 or self.ttft_ms is None:
+            return None
+        seconds = (duration_ms - self.ttft_ms) / 1000
+        if self._last <= self.ttft_ms or seconds <= 0:
+            return None
+        return round((output_tokens - 1) / seconds, 1)
+
+    def timings(self, duration_ms: float, output_tokens: int | None) -> dict[str, Any]:
         return {
             "headers_ms": _ms(self.headers_ms),
             "ttft_ms": _ms(self.ttft_ms),
             "ttfo_ms": _ms(self.ttfo_ms),
             "duration_ms": _ms(duration_ms),
-            "tokens_per_second": rate,
+            "tokens_per_second": self.rate(duration_ms, output_tokens),
             "chunks": self.chunks,
             "icl_ms": self._gaps.summary(),
         }

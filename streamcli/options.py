@@ -17,10 +17,11 @@ from .errors import ACCEPTABLE
 PROMPT = "The prompt"
 MODEL = "Choosing the model"
 OUTPUT = "Output"
+BATCH = "Batch"
 NETWORK = "Network"
 INSPECT = "Recording and inspecting"
 OTHER = "Other"
-SECTIONS = (PROMPT, MODEL, OUTPUT, NETWORK, INSPECT, OTHER)
+SECTIONS = (PROMPT, MODEL, OUTPUT, BATCH, NETWORK, INSPECT, OTHER)
 
 # What an option's value is, for completions; choices complete themselves.
 FILE = "file"
@@ -131,6 +132,53 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return size
 
 
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """N/s, N/m or N/h; as requests a second."""
+
+    name = "rate"
+    UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        number, _, unit = str(value).partition("/")
+        try:
+            rate = float(number) / self.UNITS[unit or "s"]
+        except (ValueError, KeyError):
+            rate = math.nan
+        if not 0 < rate < math.inf:
+            self.fail(f"{value!r} is not a rate like 5/s, 90/m or 1000/h.", param, ctx)
+        return rate
+
+
+class Halt(click.ParamType):  # type: ignore[type-arg]
+    """never, soon,fail=N, now,fail=N or N% (also soon,fail=N%); as (how, count, share)."""
+
+    name = "halt"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int, float]:
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        if text == "never":
+            return "never", 0, 0.0
+        how, comma, fail = text.partition(",")
+        number = fail.removeprefix("fail=") if comma else text
+        if comma and (how not in ("soon", "now") or not fail.startswith("fail=")):
+            number = ""
+        how = how if comma else "soon"
+        try:
+            if number.endswith("%"):
+                share = float(number[:-1]) / 100
+                if 0 < share <= 1:
+                    return how, 0, share
+            elif comma and int(number) > 0:
+                return how, int(number), 0.0
+        except ValueError:
+            pass
+        self.fail(f"{text!r} is none of never, soon,fail=N, now,fail=N and N%.", param, ctx)
+
+
 class Names(click.ParamType):  # type: ignore[type-arg]
     """A comma-separated list out of a fixed set."""
 
@@ -158,6 +206,7 @@ PROTOCOLS = tuple(
     )
 )
 MODES = ("list_providers", "list_models", "check", "dry_run")  # what looks instead of asking
+INPUTS = ("lines", "null", "requests")  # how stdin is a batch
 FORMATS = ("text", "jsonl", "json")
 REASONING = ("hide", "stderr", "stdout", "only", "raw")
 WHEN = ("auto", "always", "never")
@@ -218,9 +267,28 @@ TABLE: tuple[Opt, ...] = (
         section=MODEL,
         multiple=True,
         metavar="[PROVIDER:]MODEL",
-        help="Which model to ask, and of which provider.",
+        help="Which model to ask; several are all asked.",
         details="What stands before the first ':' is a provider only if it is the name of one and "
-        "--provider is not given: Ollama's tags contain colons.",
+        "--provider is not given: Ollama's tags contain colons. Several: every prompt goes to all "
+        "of them, the text is headed '==> MODEL <==', records have a 'target'.",
+    ),
+    Opt(
+        "--fallback",
+        value=MODEL_NAME,
+        section=MODEL,
+        multiple=True,
+        metavar="MODEL",
+        help="Ask this one if nothing came from the first.",
+        details="Repeatable: one after the other, each only while nothing was delivered. What was "
+        "typed for one provider (--base-url, --key-file, --header) is not given to another.",
+    ),
+    Opt(
+        "--race",
+        section=MODEL,
+        config=False,
+        is_flag=True,
+        help="Ask every --model at once; the first token wins.",
+        details="The first that has visible text is heard, the others are cancelled.",
     ),
     Opt(
         "-p",
@@ -401,6 +469,16 @@ TABLE: tuple[Opt, ...] = (
         help="Exit 0 for these verdicts too, like length.",
         details=f"Any of {', '.join(ACCEPTABLE)}. The record's status still tells the truth.",
     ),
+    Opt(
+        "--progress",
+        look=True,
+        section=OUTPUT,
+        type=click.Choice(WHEN),
+        default="auto",
+        help="How far a batch is, on stderr.",
+        details="auto: if stderr is a terminal, and stdout none that text goes to. always: without "
+        "a terminal a plain line every ten seconds.",
+    ),
     Opt("-u", "--usage", section=OUTPUT, is_flag=True, help="Token counts on stderr at the end."),
     Opt("--stats", section=OUTPUT, is_flag=True, help="Timings on stderr at the end."),
     Opt(
@@ -419,6 +497,104 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         is_flag=True,
         help="Requests, replies, tracebacks on stderr; no keys.",
+    ),
+    # Batch
+    Opt(
+        "-L",
+        "--lines",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Each line of stdin (or --file) is a prompt.",
+        details="Blank lines are skipped, but counted in a record's index. The arguments apply to "
+        "each prompt. stdin is read as it comes: 'tail -f prompts | stream -L' works.",
+    ),
+    Opt(
+        "-0",
+        "--null",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="The same with NUL instead of a newline.",
+    ),
+    Opt(
+        "--requests",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Each line of stdin is a request in JSON.",
+        details='{"prompt":...} or {"messages":[...]}, an id, and of the options model, system, '
+        "sampling, stop, schema and think; or a line of an OpenAI batch file (custom_id, body). "
+        "A line that is none of these fails alone, with its number.",
+    ),
+    Opt(
+        "-j",
+        "--jobs",
+        section=BATCH,
+        type=click.IntRange(min=1, max=10_000),
+        default=4,
+        metavar="N",
+        help="Prompts at the same time (default: 4).",
+    ),
+    Opt(
+        "-k",
+        "--keep-order",
+        section=BATCH,
+        is_flag=True,
+        help="Write in the order of the prompts (text always).",
+        details="The first that is not over streams live; answers behind it wait, on disk beyond "
+        "64 MiB.",
+    ),
+    Opt(
+        "--resume",
+        section=BATCH,
+        value=FILE,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="FILE",
+        help="Skip what these records say is complete; repeatable.",
+        details="The records are the journal: 'stream -L --json --resume out.jsonl < prompts >> "
+        "out.jsonl', started again after any death, finishes the job. Prompts are known by their "
+        "hash; of several equal ones each counts.",
+    ),
+    Opt(
+        "--halt",
+        section=BATCH,
+        type=Halt(),
+        default="never",
+        metavar="WHEN",
+        help="Stop a failing batch: soon,fail=3; now,fail=1; 10%.",
+        details="soon starts nothing more, now cancels what runs, N% is soon with that share of "
+        "failures (once ten prompts are over). Exit status 20 all the same.",
+    ),
+    Opt(
+        "--rate",
+        section=BATCH,
+        type=Rate(),
+        metavar="N/s|N/m|N/h",
+        help="Start so many requests a second, minute, hour.",
+    ),
+    Opt(
+        "--repeat",
+        section=BATCH,
+        env=False,
+        config=False,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Ask each prompt N times.",
+    ),
+    Opt(
+        "--print0",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="End each text with NUL instead of a newline.",
+        details="For 'xargs -0': the text is then exactly the model's.",
     ),
     # Network
     Opt(

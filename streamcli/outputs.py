@@ -33,7 +33,7 @@ def sinks(
         from .sinks.records import JsonSink, RecordSink
 
         if params["events"] is not None:
-            fd = _events_fd(params["events"])
+            fd = events_fd(params["events"])
             yield RecordSink(LineOut(fd, params["events"], signals.shield), facts)
         if params["format"] == "jsonl":
             yield RecordSink(LineOut(1, "stdout", signals.shield), facts)
@@ -42,32 +42,36 @@ def sinks(
     path = params["output"]
     if 1 in closed_fds and not (params["format"] == "text" and path):
         raise StreamError("write", "stdout is closed", "give it a place to write to")
-    looks = _looks(params)
+    look = looks(params)
     if path is not None:
-        yield FileSink(path, **looks)
+        yield FileSink(path, **look)
     elif params["format"] == "text" and not silent:
-        yield TextSink(Out(1, "stdout"), end_newline=is_terminal(1), **looks)
+        yield TextSink(Out(1, "stdout"), end_newline=is_terminal(1), **look)
 
 
-def _looks(params: Mapping[str, Any]) -> dict[str, Any]:
-    """How a text sink shows reasoning and control characters."""
+def looks(params: Mapping[str, Any], *, batch: bool = False) -> dict[str, Any]:
+    """How a text sink shows reasoning and control characters.
+
+    In a `batch` nobody can tell whose reasoning it is: it is shown only if that is asked for.
+    """
     on_terminal, watched = is_terminal(1), is_terminal(2)
     always, auto = params["sanitize"] == "always", params["sanitize"] == "auto"
-    reasoning = params["reasoning"] or ("stderr" if on_terminal and watched else "hide")
-    looks = {
+    shown = on_terminal and watched and not batch
+    reasoning = params["reasoning"] or ("stderr" if shown else "hide")
+    look = {
         "reasoning": reasoning,
         "sanitize": always or (auto and on_terminal and params["output"] is None),
     }
     if reasoning == "stderr":
         color = params["color"]
         colorful = color == "auto" and watched and not os.environ.get("NO_COLOR")
-        looks["aside"] = Out(2, "stderr")
-        looks["dim"] = color == "always" or colorful
-        looks["sanitize_aside"] = always or (auto and watched)
-    return looks
+        look["aside"] = Out(2, "stderr")
+        look["dim"] = color == "always" or colorful
+        look["sanitize_aside"] = always or (auto and watched)
+    return look
 
 
-def _events_fd(where: str) -> int:
+def events_fd(where: str) -> int:
     """--events: a number is a file descriptor, anything else a file that is appended to."""
     if where.isascii() and where.isdigit():
         try:

@@ -35,7 +35,6 @@ def gather(
         raise usage("-n forbids to read stdin, and '-' or -I asks for it")
     if replace == "":
         raise usage("-I needs a text to replace", "-I {}")
-    words = [arguments_text(word) for word in words]
     piped = None
     if dashes or ("-" not in files and not no_stdin and not stdin_closed and _is_input(stdin)):
         if words and not dashes:
@@ -45,24 +44,33 @@ def gather(
     for file in files:
         data = _read(stdin, note) if file == "-" else _read_file(file)
         pieces.append(_without_newline(decode(data, "stdin" if file == "-" else file)))
-    plain = [word.replace(LITERAL_DASH, "-") for word in words]
-    if replace is not None:
-        if piped is None:
-            raise usage(f"-I {replace} puts stdin into the arguments, and there is no stdin")
-        if not any(replace in word for word in plain):
-            raise usage(f"-I {replace}: '{replace}' does not stand in the arguments")
-        pieces.append(" ".join(plain).replace(replace, piped))
-    elif dashes:
-        at = words.index("-")
-        pieces += [" ".join(plain[:at]), piped or "", " ".join(plain[at + 1 :])]
-    else:
-        pieces += [piped or "", " ".join(plain)]
+    if replace is not None and piped is None:
+        raise usage(f"-I {replace} puts stdin into the arguments, and there is no stdin")
+    pieces.append(around(words, replace)(piped or ""))
     if not words and not files and piped is None:
         raise no_prompt(no_stdin)
     prompt = "\n\n".join(filter(None, pieces))
     if not prompt.strip():
         raise usage("the prompt is empty", 'stream "PROMPT", or pipe text into it')
     return prompt
+
+
+def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], str]:
+    """What the arguments make of a text from stdin, or from a batch's input: it stands before
+    them, where `-` is among them, or wherever -I's `replace` is in them.
+    """
+    for word in words:
+        arguments_text(word)
+    plain = [word.replace(LITERAL_DASH, "-") for word in words]
+    whole = " ".join(plain)
+    if replace is not None:
+        if replace not in whole:
+            raise usage(f"-I {replace}: '{replace}' does not stand in the arguments")
+        return lambda text: whole.replace(replace, text)
+    at = words.index("-") if "-" in words else 0
+    pieces = [" ".join(plain[:at]), " ".join(plain[at + 1 :] if "-" in words else plain)]
+    before, after = pieces
+    return lambda text: "\n\n".join(filter(None, (before, text, after)))
 
 
 def anything(words: Sequence[str], files: Sequence[str], no_stdin: bool, stdin: int = 0) -> bool:

@@ -5,35 +5,39 @@ All are given to the same Turn, so that verdicts, timings and formats are the sa
 
 from __future__ import annotations
 
-import os
+import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .chat import Chat, HttpRequest, Target
 from .errors import StreamError, usage
 from .events import Failed
 from .outcome import Limits
-from .protocols import Decoder, DecoderFactory, WireFormat, get
-from .retry import Patience
+from .protocols import Decoder, DecoderFactory, get
+from .relay import Relay
+from .settings import limits_of
 from .sniff import AutoDecoder
 from .terminal import Signals, is_terminal
-from .turn import Answer, Open
+from .turn import Asking, Open, Pause, Turn
 from .voice import Voice
 from .wire.framing import MAX_EVENT_SIZE
 
 if TYPE_CHECKING:
+    from threading import Event as Flag
+
     from .config import Typed
-    from .local import Engine
-    from .providers import Row
+    from .peers import Peer
+    from .race import Race
     from .recording import Recorder
     from .replaying import Player
     from .sinks.records import Facts
-    from .weights import Model
+    from .transport import Http
 
 
 class Source:
-    """What a Turn needs, and what belongs to it: the row for prices, an engine, a recording.
+    """What is asked, of whom, and what belongs to it: an engine, a recording.
 
     `facts` (of the records, or None) are filled in as soon as something is known, so that a
     failure on the way is told with what is.
@@ -47,14 +51,8 @@ class Source:
         closed_fds: set[int],
         facts: Facts | None,
     ) -> None:
-        self.row: Row | None = None
-        self.model = ""
-        self.chat = Chat("", [])
-        self.target = Target("", "", "")
-        self.protocol: WireFormat
-        self.open: Open
-        self.limits: Limits
-        self.sleep: Callable[[float], None] = time.sleep
+        self.peers: list[Peer] = []
+        self.schema: dict[str, Any] | None = None
         self._typed = typed
         self._params = typed.params
         self._voice = voice
@@ -62,30 +60,22 @@ class Source:
         self._closed = closed_fds
         self._facts = facts
         self._given: Given | None = None
-        self._engine: Engine | None = None
         self._recorder: Recorder | None = None
         self._player: Player | None = None
 
-    def prepare(self) -> None:
-        """Finds out all of it; StreamError where something is missing or cannot be read."""
-        from .settings import limits_of
-
+    def prepare(self) -> Asking:
+        """What will give the answer; StreamError where something is missing or cannot be read."""
         params = self._params
-        self.limits = limits_of(params)
         given = [mode for mode in ("decode", "replay") if params[mode]]
         if params["speed"] is not None and given != ["replay"]:
             raise usage("--speed is of a recording that is played", "--replay FILE --speed 2")
         if not given:
-            self._live()
-            return
+            return self._live()
         others = [option for option in ("record", "attach", "file") if params[option]]
         if len(given) > 1 or others or self._typed.words:
             what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "prompt"
             raise usage(f"--{given[0]} reads an answer that is there already: it takes no {what}")
-        if given == ["decode"]:
-            self._decode()
-        else:
-            self._replay()
+        return self._decode() if given == ["decode"] else self._replay()
 
     def close(self, end: Any) -> StreamError | None:
         """Ends what belongs to it; the trouble that a recording had, if it had any.
@@ -94,11 +84,9 @@ class Source:
         """
         if self._facts is not None and self._given is not None:
             self._facts.protocol = self._given.name or None
-        if self._engine is not None:
-            if isinstance(end, Failed) and end.kind in ("lost", "connect", "truncated"):
-                why = self._engine.died()
-                end.message += f" ({why})" if why else ""
-            self._engine.close()
+        for peer in self.peers:
+            peer.explain(end)
+            peer.close()
         if self._player is not None:
             self._player.close()
         if self._recorder is not None:
@@ -110,20 +98,19 @@ class Source:
 
     # A provider on the network
 
-    def _live(self) -> None:
-        from . import settings
+    def _live(self) -> Asking:
+        from . import peers
         from .prompt import anything, gather, no_prompt
 
-        typed, params, voice, facts = self._typed, self._params, self._voice, self._facts
+        typed, params, voice = self._typed, self._params, self._voice
         if not anything(typed.words, params["file"], params["no_stdin"]):
             raise no_prompt(params["no_stdin"])
-        if settings.nothing_chosen(typed, os.environ) and is_terminal(2):
-            self._embedded_default()
-        choice = settings.choose(typed, os.environ)
-        self.row, self.target, self.model = choice.row, choice.target, choice.model
-        target = self.target
-        self._tell(target.provider, target.protocol, choice.model)
-        weights = self._weights() if target.provider == "local" else None
+        if params["race"]:
+            self.peers = peers.compared(typed, voice)
+        else:
+            self.peers = peers.with_fallbacks(typed, voice)
+        peer = self.peers[0]
+        self._tell(peer.target.provider, peer.target.protocol, peer.model)
         prompt = gather(
             typed.words,
             files=params["file"],
@@ -132,94 +119,72 @@ class Source:
             stdin_closed=0 in self._closed,
             note=voice.note,
         )
-        self.chat = settings.chat_of(params, self.model, prompt)
-        if facts is not None:
-            from .sinks.records import prompt_hash
+        chats = [each.chat(prompt) for each in self.peers]
+        self.schema = chats[0].schema
+        if self._facts is not None:
+            self._facts.hash = asked_hash(peer, chats[0])
+        for each in self.peers:
+            each.start()
+        asked = list(zip(self.peers, chats, strict=True))
+        if params["race"] and len(asked) > 1:
+            return self._race(asked)
+        if len(asked) > 1:
+            return Relay([partial(self._turn, peer, chat) for peer, chat in asked])
+        return self._turn(peer, chats[0], None)
 
-            facts.hash = prompt_hash({"provider": target.provider, **self.chat.canonical()})
-        if params["on_drop"] == "continue":
-            target.quirks["background"] = True  # what a response must be to be attached to again
-        if weights is not None:
-            from .local import Engine
+    def _turn(self, peer: Peer, chat: Chat, before: Turn | None) -> Turn:
+        peer.wait()
+        return turn_of(peer, chat, self._recorded(peer, peer.opener(peer.client())), before=before)
 
-            self._engine = Engine(weights, verbose=voice.verbose)  # loads while we import
-        self.protocol = get(target.protocol)
-        self.open = self._network()
-        if params["record"] is not None:
+    def _race(self, asked: list[tuple[Peer, Chat]]) -> Race:
+        from threading import Event as Flag
+
+        from .race import Race
+
+        if self._params["record"] is not None:
+            raise usage("--record keeps one answer, and --race asks for several")
+        turns: list[Turn] = []
+        cancels: list[Callable[[], None]] = []
+        for peer, chat in asked:
+            peer.wait()
+            http, over = peer.client(), Flag()
+            turns.append(turn_of(peer, chat, peer.opener(http), sleep=over.wait))
+            cancels += [partial(_cancel, http, over)]
+        return Race(turns, cancels)
+
+    def _recorded(self, peer: Peer, open: Open) -> Open:
+        if self._params["record"] is None:
+            return open
+        if self._recorder is None:
             from .recording import Recorder
 
             self._recorder = Recorder(
-                params["record"],
-                provider=target.provider,
-                protocol=target.protocol,
-                model=self.model,
-                hide=target.hide,
+                self._params["record"],
+                provider=peer.target.provider,
+                protocol=peer.target.protocol,
+                model=peer.model,
+                hide=peer.target.hide,
                 now=time.time,
                 clock=time.monotonic,
                 shield=self._signals.shield,
             )
-            self.open = self._recorder.wrap(self.open)
-
-    def _embedded_default(self) -> None:
-        """Nothing is configured, somebody watches, and engine and weights are there: use them."""
-        from . import weights
-
-        if weights.available():
-            self._params["model"] = ("local",)
-
-    def _weights(self) -> Model:
-        """What the local engine is to load; the model is called by its name from here on."""
-        from . import weights
-
-        found = weights.find(self.model)
-        if self.model in ("", "local"):
-            self._voice.note(found.about)
-        self.model = found.name
-        self._tell("local", self.target.protocol, self.model)
-        return found
-
-    def _network(self) -> Open:
-        from .transport import Http
-
-        target, voice = self.target, self._voice
-        if self._engine is not None:
-            self._engine.wait(voice.note, time.monotonic)
-            target.base_url, target.key = self._engine.base_url, self._engine.key
-        http = Http(
-            time.monotonic,
-            connect_timeout=self._params["connect_timeout"],
-            unix_socket=target.unix_socket,
-            secure=target.base_url.startswith("https:"),
-            direct=self._engine is not None,
-        )
-
-        def open(request: HttpRequest, patience: Patience) -> Answer:
-            voice.debug(f"> {request.method} {target.hide(request.url)}")
-            for name, value in request.headers:
-                voice.debug(f"> {name}: {target.hide(value)}")
-            voice.debug(f"> {target.hide(request.body.decode())}")
-            answer = http.open(request, patience)
-            voice.detail(f"HTTP {answer.status} from {target.provider}")
-            for name, value in answer.headers.items():
-                voice.debug(f"< {name}: {target.hide(value)}")
-            return answer
-
-        return open
+        return self._recorder.wrap(open)
 
     # What is there already
 
-    def _decode(self) -> None:
+    def _decode(self) -> Asking:
         from .replaying import raw
 
         if 0 in self._closed or is_terminal(0):
             raise usage("--decode reads a provider's bytes on stdin", "curl ... | stream --decode")
         name = self._params["decode"]
-        self.protocol = self._given = Given("" if name == "auto" else name)
+        self._given = given = Given("" if name == "auto" else name)
         self._tell(None, "" if name == "auto" else name, "")
-        self.limits.max_retries = 0
-        self.open = lambda request, patience: raw(0)
+        limits = limits_of(self._params)
+        limits.max_retries = 0
+        return self._given_turn(given, Target("", "", ""), lambda request, patience: raw(0), limits)
 
-    def _replay(self) -> None:
+    def _replay(self) -> Asking:
         from .replaying import Player
 
         speed = self._params["speed"]
@@ -231,21 +196,76 @@ class Source:
         )
         if not player.protocol:
             raise usage(f"{self._params['replay']} does not say which protocol it holds")
-        self.protocol = self._given = Given(player.protocol)
-        self.target = Target(player.provider, player.protocol, "")
-        self.model = player.model
+        self._given = given = Given(player.protocol)
         self._tell(player.provider, player.protocol, player.model)
-        attempts = player.attempts()
-        if attempts is not None:
-            self.limits.max_retries = min(self.limits.max_retries, attempts - 1)
-        self.sleep = player.pause
-        self.open = player.open
+        limits = limits_of(self._params)
+        if (attempts := player.attempts()) is not None:
+            limits.max_retries = min(limits.max_retries, attempts - 1)
+        target = Target(player.provider, player.protocol, "")
+        return self._given_turn(given, target, player.open, limits, player.pause)
+
+    def _given_turn(
+        self,
+        given: Given,
+        target: Target,
+        open: Open,
+        limits: Limits,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> Turn:
+        return Turn(
+            Chat("", []),
+            target,
+            given,
+            open,
+            limits,
+            clock=time.monotonic,
+            sleep=sleep,
+            random=random.random,
+            split_think=self._params["reasoning"] != "raw",
+        )
 
     def _tell(self, provider: str | None, protocol: str, model: str) -> None:
         if self._facts is not None:
             self._facts.provider = provider or None
             self._facts.protocol = protocol or None
             self._facts.model = model or None
+
+
+def turn_of(
+    peer: Peer,
+    chat: Chat,
+    open: Open,
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+    pause: Pause | None = None,
+    before: Turn | None = None,
+) -> Turn:
+    """`chat` asked of `peer`, through `open`."""
+    return Turn(
+        chat,
+        peer.target,
+        peer.protocol,
+        open,
+        peer.limits,
+        clock=time.monotonic,
+        sleep=sleep,
+        random=random.random,
+        split_think=peer.params["reasoning"] != "raw",
+        go_on=peer.params["on_drop"] == "continue",
+        pause=pause,
+        before=before,
+    )
+
+
+def asked_hash(peer: Peer, chat: Chat) -> str:
+    from .sinks.records import prompt_hash
+
+    return prompt_hash({"provider": peer.target.provider, **chat.canonical()})
+
+
+def _cancel(http: Http, over: Flag) -> None:
+    over.set()
+    http.cancel()
 
 
 class Given:

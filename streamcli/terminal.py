@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import stat
+from collections.abc import Callable
 from types import FrameType
 
 from .errors import Interrupted
@@ -91,13 +92,15 @@ class Signals:
 
     A second one kills at once. A signal ignored at start (nohup, a shell's background job) stays
     ignored. Inside `with signals.shield:` it waits for the end of the block, so that a record is
-    never left half written.
+    never left half written. With `tell` it is given that instead, from within the handler, and
+    raises nothing: for who has more than one prompt to end.
     """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.pending = 0
+        self.tell: Callable[[int], None] | None = None
         self._depth = 0
         self.shield = self
 
@@ -110,6 +113,9 @@ class Signals:
         for each in self.NUMBERS:
             if signal.getsignal(each) == self._handle:
                 signal.signal(each, signal.SIG_DFL)
+        if self.tell is not None:
+            self.tell(number)
+            return
         self.pending = number
         if not self._depth:
             raise Interrupted(number)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import formatdate
+from functools import cache
+from threading import Lock
 from typing import Any
 
 from . import __version__
@@ -85,7 +87,8 @@ class Http:
         self._clock = clock
         self._connect_timeout = connect_timeout
         try:
-            self._client = _client(secure, unix_socket, direct)
+            with _MAKING:
+                self._client = _client(secure, unix_socket, direct)
         except ImportError as error:
             raise usage(
                 "the proxy variables name a SOCKS proxy",
@@ -106,6 +109,8 @@ class Http:
         self.patience = Patience(float("inf"), float("inf"))
         self.place = ""
         self._asked = ""
+        self._cancelled = False
+        self._wire: httpcore.NetworkStream | None = None
 
     def open(self, request: HttpRequest, patience: Patience) -> Answer:
         """Sends the request; returns once the response's head is there."""
@@ -124,6 +129,29 @@ class Http:
 
     def close(self) -> None:
         self._client.close()
+
+    def cancel(self) -> None:
+        """From another thread: whatever this one waits for breaks off, and nothing new begins.
+
+        A name being looked up or a connection being made is waited for all the same.
+        """
+        self._cancelled = True
+        if (wire := self._wire) is not None:
+            _shut_down(wire)
+
+    def revive(self) -> None:
+        """It was cancelled; from here on it may be used again."""
+        self._cancelled = False
+
+    def connected(self, stream: httpcore.NetworkStream) -> _Wire:
+        """The connection that is spoken on from here on."""
+        self._wire = stream
+        self.check()
+        return _Wire(stream, self)
+
+    def check(self) -> None:
+        if self._cancelled:
+            raise StreamError("lost", "cancelled")
 
     def peer(self) -> tuple[str, bool]:
         """(place, proxied): what a connection is being made to, without user and password."""
@@ -149,7 +177,9 @@ class Http:
     def read(self, stream: httpcore.NetworkStream, max_bytes: int) -> bytes:
         """One read, with our patience instead of httpcore's constant timeout."""
         clock, patience = self._clock, self.patience
+        self._wire = stream
         while True:
+            self.check()
             now = clock()
             left, kind = patience.left(now)
             if left <= 0:
@@ -201,7 +231,7 @@ class _Wire(httpcore.NetworkStream):
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         secured = self._stream.start_tls(ssl_context, server_hostname, self._http.connect_timeout())
-        return _Wire(secured, self._http)
+        return self._http.connected(secured)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -222,16 +252,19 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         timeout = self._http.connect_timeout()
         self._http.place = f"{host}:{port}"
-        return _Wire(
-            self._backend.connect_tcp(host, port, timeout, local_address, socket_options),
-            self._http,
+        self._http.check()
+        return self._http.connected(
+            self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         )
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Any = None
     ) -> httpcore.NetworkStream:
         timeout = self._http.connect_timeout()
-        return _Wire(self._backend.connect_unix_socket(path, timeout, socket_options), self._http)
+        self._http.check()
+        return self._http.connected(
+            self._backend.connect_unix_socket(path, timeout, socket_options)
+        )
 
 
 def _client(secure: bool, unix_socket: str | None, direct: bool) -> httpx.Client:
@@ -243,6 +276,25 @@ def _client(secure: bool, unix_socket: str | None, direct: bool) -> httpx.Client
     return httpx.Client(verify=context)
 
 
+def _shut_down(stream: httpcore.NetworkStream) -> None:
+    """Ends a connection that another thread may be reading from: its read returns at once.
+
+    Through a second descriptor: what the other thread holds (TLS state too) is left alone.
+    """
+    import os
+    import socket
+
+    try:
+        with socket.socket(fileno=os.dup(stream.get_extra_info("socket").fileno())) as second:
+            second.shutdown(socket.SHUT_RDWR)
+    except (OSError, AttributeError):
+        pass  # it is closed already
+
+
+_MAKING = Lock()
+
+
+@cache
 def _no_trust() -> Any:
     """An empty trust store: costs nothing, and refuses every certificate should TLS come up."""
     import ssl
@@ -250,8 +302,9 @@ def _no_trust() -> Any:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+@cache
 def _trust() -> Any:
-    """The CA bundle of the usual variables, else certifi's."""
+    """The CA bundle of the usual variables, else certifi's; one for all clients."""
     import os
     import ssl
 

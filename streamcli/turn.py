@@ -47,10 +47,32 @@ class Answer(Protocol):
 
 
 Open = Callable[[HttpRequest, Patience], Answer]
+# From a failure and the number of the attempt: seconds until the next, None if there is none.
+Pause = Callable[[Failed, int], float | None]
+
+
+class Asking(Protocol):
+    """A prompt that is asked: a Turn, or several as one. Iterate, then read `outcome`.
+
+    `number` counts those who were asked, from 0: whose answer it is. `resumable`: after a Retry it
+    may be left alone, and gone on with in any thread.
+    """
+
+    resumable: bool
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def number(self) -> int: ...
+    def __iter__(self) -> Iterator[Moment]: ...
+    def stop(self, failed: Failed) -> None: ...
 
 
 class Turn:
     """One prompt's request and its answer; iterate, then read `outcome`."""
+
+    number = 0
+    resumable = True
 
     def __init__(
         self,
@@ -61,13 +83,20 @@ class Turn:
         limits: Limits,
         *,
         clock: Callable[[], float],
-        sleep: Callable[[float], None],
+        sleep: Callable[[float], object],
         random: Callable[[], float],
         split_think: bool = True,
         go_on: bool = False,
+        pause: Pause | None = None,
+        before: Turn | None = None,
     ) -> None:
-        """`go_on`: an answer that breaks off is gone on with, where there is a way to."""
+        """`go_on`: an answer that breaks off is gone on with, where there is a way to.
+
+        `pause` decides instead of `limits` whether and when to ask again. `before` is a turn of
+        the same prompt that gave nothing: its attempts and its time count.
+        """
         self.outcome = Outcome()
+        self.delivered = False
         self._chat = chat
         self._target = target
         self._protocol = protocol
@@ -77,9 +106,10 @@ class Turn:
         self._sleep = sleep
         self._random = random
         self._split_think = split_think
-        self._began = clock()
+        self._pause_of = pause
+        self._began: float = clock() if before is None else before._began
+        self._earlier = 0 if before is None else before.outcome.attempts
         self._answer: Answer | None = None
-        self._delivered = False
         self._splice = Splice() if go_on else None
         self._next: HttpRequest | None = None  # what asks for the rest of a broken answer
         self._decoder: Decoder | None = None
@@ -89,11 +119,12 @@ class Turn:
         return (self._clock() - self._began) * 1000.0
 
     def __iter__(self) -> Iterator[Moment]:
-        attempt = 0
+        target, attempt = self._target, 0
+        asked = (target.provider, target.protocol, self._chat.model) if target.provider else None
         while True:
             attempt += 1
-            self.outcome.attempts = attempt
-            yield self.t_ms(), [Attempt(attempt)]
+            self.outcome.attempts = self._earlier + attempt
+            yield self.t_ms(), [Attempt(self.outcome.attempts, asked)]
             try:
                 yield from self._attempt()
             except StreamError as error:
@@ -109,9 +140,8 @@ class Turn:
                 return
             assert isinstance(end, Failed)
             if end.without:
-                target = self._target
                 target.quirks = {k: v for k, v in target.quirks.items() if k != end.without}
-            yield self.t_ms(), [Retry(attempt, end, wait)]
+            yield self.t_ms(), [Retry(self.outcome.attempts, end, wait)]
             self._sleep(wait)
             self.outcome.end = None
 
@@ -127,7 +157,7 @@ class Turn:
 
     def _wait(self, end: Finished | Failed, attempt: int) -> float | None:
         """Seconds until another attempt; None if this end stands."""
-        if isinstance(end, Finished) or self._delivered:
+        if isinstance(end, Finished) or self.delivered:
             return None
         if end.without and self._target.quirks.get(end.without):
             return 0.0
@@ -156,13 +186,16 @@ class Turn:
 
     def _pause(self, end: Failed, attempt: int) -> float | None:
         limits = self._limits
-        wait = delay(
-            end,
-            attempt,
-            max_retries=limits.max_retries,
-            max_wait=limits.max_wait,
-            random=self._random,
-        )
+        if self._pause_of is not None:
+            wait = self._pause_of(end, attempt)
+        else:
+            wait = delay(
+                end,
+                attempt,
+                max_retries=limits.max_retries,
+                max_wait=limits.max_wait,
+                random=self._random,
+            )
         if wait is not None and limits.timeout is not None:
             over = self._began + limits.timeout
             wait = wait if self._clock() + wait < over else None  # not in time: not worth waiting
@@ -261,7 +294,7 @@ class Turn:
             elif isinstance(event, Finished | Failed):
                 self._end(event)
         if deltas:
-            self._delivered = True
+            self.delivered = True
             outcome.meter.deltas(t_ms, deltas, text)
         if outcome.end is not None and events:
             events.pop()

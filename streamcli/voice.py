@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .outcome import Outcome
@@ -14,6 +14,7 @@ class Voice:
     """Says errors always, notes unless --quiet, details with --verbose, debug with --debug."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
+        self.through: Callable[[str], None] | None = None  # what shows progress on stderr
         self._quiet: bool = params["quiet"]
         self.verbose: bool = params["verbose"] or params["debug"]
         self.debugging: bool = params["debug"]
@@ -38,8 +39,12 @@ class Voice:
 
     def _write(self, message: str, hint: str = "") -> None:
         colon = ":" if hint.startswith("\n") else ": " if hint else ""
+        line = f"stream: {message}{colon}{hint}"
+        if self.through is not None:
+            self.through(line)
+            return
         try:
-            os.write(2, f"stream: {message}{colon}{hint}\n".encode("utf-8", "backslashreplace"))
+            os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             pass  # nobody is there to be told
 

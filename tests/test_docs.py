@@ -79,33 +79,33 @@ def plain(roff: str) -> str:
 
 
 def of_help(text: str) -> set[str]:
-    rows = re.findall(r"^  ((?:-\w, )?--[a-z][a-z-]*)", text, re.MULTILINE)
+    rows = re.findall(r"^  ((?:-\w, )?--[a-z][a-z0-9-]*)", text, re.MULTILINE)
     return {flag for row in rows for flag in row.split(", ")}
 
 
 def of_man(text: str) -> set[str]:
     options = plain(text).partition("\n.SH OPTIONS")[2].partition("\n.SH ")[0]
     tags = re.findall(r"\n\.TP[^\n]*\n([^\n]+)", options)
-    return {flag for tag in tags for flag in re.findall(r"(?:^|, )(--?[A-Za-z][a-z-]*)", tag)}
+    return {flag for tag in tags for flag in re.findall(r"(?:^|, )(--?[A-Za-z0][a-z0-9-]*)", tag)}
 
 
 def of_bash(text: str) -> set[str]:
     offered = text.partition("elif [[ $cur == -* ]]")[2].partition("fi\n")[0]
-    return set(re.findall(r" (--?[A-Za-z][a-z-]*)(?=[ \n])", offered))
+    return set(re.findall(r" (--?[A-Za-z0][a-z0-9-]*)(?=[ \n])", offered))
 
 
 def of_zsh(text: str) -> set[str]:
     specs = re.findall(r"^    (.*?)'?\[", text.partition("_arguments")[2], re.MULTILINE)
-    return {f for spec in specs for f in re.findall(r"(?:^|[{,)'*])(--?[A-Za-z][a-z-]*)", spec)}
+    return {f for spec in specs for f in re.findall(r"(?:^|[{,)'*])(--?[A-Za-z0][a-z0-9-]*)", spec)}
 
 
 def of_fish(text: str) -> set[str]:
-    lines = re.findall(r"^complete -c stream (?:-s (\w) )?-l ([a-z-]+)", text, re.MULTILINE)
+    lines = re.findall(r"^complete -c stream (?:-s (\w) )?-l ([a-z0-9-]+)", text, re.MULTILINE)
     return {f"-{short}" for short, _ in lines if short} | {f"--{long}" for _, long in lines}
 
 
 def of_readme(text: str) -> set[str]:
-    rows = re.findall(r"^\| `((?:-\w, )?--[a-z-]+)", text, re.MULTILINE)
+    rows = re.findall(r"^\| `((?:-\w, )?--[a-z0-9-]+)", text, re.MULTILINE)
     return {flag for row in rows for flag in row.split(", ")}
 
 

@@ -91,7 +91,7 @@ def test_one_answer() -> None:
     answer = Fake(delta("Hi"), delta(" there") + FINISH, DONE)
     run = Run(answer)
     assert [e for e in run.events if isinstance(e, Attempt | Text | Finished)] == [
-        Attempt(1),
+        Attempt(1, ("p", "openai-chat", "m")),
         Text("Hi"),
         Text(" there"),
         Finished("stop", "stop", ("finish_reason", "marker")),

@@ -29,6 +29,7 @@ VERDICTS = {
     "provider": "The server failed (5xx), or reported an error inside the stream.",
     "rate_limited": "Too many requests, or a quota is used up (429, 402).",
     "truncated": "The stream broke, or ended without its end marker. What came was written.",
+    "batch": "Some prompts of a batch failed, or were not asked.",
     "rejected": "The server refused the request: any other 4xx.",
     "write": "The output could not be written.",
     "timeout": "Connecting, the first event, the next event or the whole prompt took too long.",

@@ -26,8 +26,8 @@ def records() -> str:
 
 
 def _common(name: str, kinds: dict[str, Schema]) -> bool:
-    """`type` says something else in each kind; the others are the same everywhere."""
-    props = [facts["properties"].get(name) for facts in kinds.values()]
+    """`type` says something else in each kind; the others are those of every prompt's records."""
+    props = [facts["properties"].get(name) for kind, facts in kinds.items() if kind != "summary"]
     return name == "type" or all(prop == props[0] for prop in props)
 
 
@@ -51,7 +51,7 @@ def _values(prop: Schema) -> str:
     names = [f"`{value}`" for value in values if value is not None]
     if all(str(value) in prop["description"] for value in values):
         return ""  # each is explained there
-    if set(values) in (set(EXIT_OF_STATUS), set(STATUS_OF_KIND)):
+    if set(values) in (set(EXIT_OF_STATUS) - {"batch"}, set(STATUS_OF_KIND)):
         return ""
     null = " or null" if None in values else ""
     return f" One of {', '.join(names)}{null}." if prop.get("type") != "array" else ""

@@ -7,11 +7,24 @@ import select
 import signal
 import stat
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 from ..errors import Interrupted, StreamError
 
 # Pipes take this much without mixing in other writers' bytes (Linux; POSIX promises 512).
 PIPE_BUF = 4096
+
+
+class Writer(Protocol):
+    """Where text goes."""
+
+    def write(self, data: bytes) -> None: ...
+
+
+class Lines(Protocol):
+    """Where records go: whole lines."""
+
+    def lines(self, data: bytes) -> None: ...
 
 
 class Out:

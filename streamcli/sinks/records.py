@@ -26,7 +26,7 @@ from ..events import (
 )
 from ..outcome import Outcome
 from ..verdict import Verdict
-from .out import LineOut
+from .out import Lines
 
 SCHEMA = "stream.records/1"
 PIECE = 600  # characters of text a delta record: at six bytes each still below PIPE_BUF
@@ -74,16 +74,32 @@ def escape(data: bytes) -> bytes:
 class Facts:
     """What the records of one prompt have in common, as far as it is known."""
 
-    __slots__ = ("hash", "model", "now", "protocol", "provider", "request_id", "tags")
+    __slots__ = (
+        "hash",
+        "model",
+        "now",
+        "occurrence",
+        "protocol",
+        "provider",
+        "request_id",
+        "tags",
+    )
 
     def __init__(self, now: Callable[[], float], tags: dict[str, Any] | None = None) -> None:
         self.now = now
         self.request_id = request_id(now())
-        self.tags = tags or {}  # `index` and `id` in batches
+        self.tags = tags or {}  # in batches: `index`, `id`, and `target` if there are several
         self.provider: str | None = None
         self.protocol: str | None = None
         self.model: str | None = None
         self.hash: str | None = None
+        self.occurrence = 0
+
+    def asks(self, attempt: Attempt) -> None:
+        """From here on it is this provider that is asked."""
+        if attempt.asked is not None:
+            provider, protocol, model = attempt.asked
+            self.provider, self.protocol, self.model = provider, protocol, model or self.model
 
     def base(self, kind: str, t_ms: float) -> dict[str, Any]:
         return {"type": kind, "request_id": self.request_id, **self.tags, "t_ms": round(t_ms, 1)}
@@ -101,7 +117,7 @@ class Facts:
 class RecordSink:
     """Every event as a record, the moment it comes."""
 
-    def __init__(self, out: LineOut, facts: Facts) -> None:
+    def __init__(self, out: Lines, facts: Facts) -> None:
         self._out = out
         self._facts = facts
         self._seq = 0
@@ -135,6 +151,7 @@ class RecordSink:
     def _record(self, t_ms: float, event: Event) -> dict[str, Any] | None:
         facts = self._facts
         if isinstance(event, Attempt):
+            facts.asks(event)
             start = facts.base("start", t_ms)
             return {**start, **facts.source(), "attempt": event.attempt, "round": 1}
         if isinstance(event, ToolCall):
@@ -163,7 +180,7 @@ class RecordSink:
 class JsonSink:
     """One `end` record a prompt, with the whole text in it."""
 
-    def __init__(self, out: LineOut, facts: Facts) -> None:
+    def __init__(self, out: Lines, facts: Facts) -> None:
         self._out = out
         self._facts = facts
         self._text: list[str] = []
@@ -180,6 +197,8 @@ class JsonSink:
                     self._reasoning.append(event.text)
             elif isinstance(event, ToolCall):
                 self._tool_calls.append(tool_call(event))
+            elif isinstance(event, Attempt):
+                self._facts.asks(event)
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
         record = end_record(self._facts, outcome, verdict)
@@ -207,7 +226,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         **source,
         "response_id": outcome.response_id or None,
         "prompt_hash": facts.hash,
-        "occurrence": 0,
+        "occurrence": facts.occurrence,
         "status": verdict.status,
         "complete": verdict.complete,
         "evidence": list(end.evidence) if end is not None else [],

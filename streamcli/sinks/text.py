@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ..errors import StreamError
 from ..events import Event, Reasoning, Returned, Text
 from ..outcome import Outcome
 from ..terminal import Sanitizer
 from ..verdict import Verdict
-from .out import Out
+from .out import Out, Writer
 
 
 class TextSink:
@@ -21,12 +22,12 @@ class TextSink:
 
     def __init__(
         self,
-        out: Out,
+        out: Writer,
         *,
         reasoning: str = "hide",
         sanitize: bool = False,
         end_newline: bool = False,
-        aside: Out | None = None,
+        aside: Writer | None = None,
         dim: bool = False,
         sanitize_aside: bool = False,
     ) -> None:
@@ -111,6 +112,37 @@ class TextSink:
         self._end_aside()
         if self._end_newline and self._last != "\n":
             self._out.write(b"\n")
+
+
+class ItemSink(TextSink):
+    """The text of one prompt of many: it ends with exactly one `end`, whatever it is.
+
+    If that is a newline, those that the text ends with are not written. `heading` comes first.
+    """
+
+    def __init__(self, out: Writer, end: bytes = b"\n", heading: str = "", **looks: Any) -> None:
+        super().__init__(out, **looks)
+        self._end = end
+        self._heading = heading
+        self._held = ""
+
+    def _write(self, text: str) -> None:
+        if self._clean is not None:
+            text = self._clean.feed(text)
+        if self._end == b"\n":
+            text = self._held + text
+            kept = text.rstrip("\n")
+            self._held = text[len(kept) :]
+            text = kept
+        if self._heading:
+            text, self._heading = self._heading + text, ""
+        if text:
+            self._out.write(text.encode())
+
+    def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        rest = self._clean.close() if self._clean is not None else ""
+        self._end_aside()
+        self._out.write((self._heading + (rest and self._held + rest)).encode() + self._end)
 
 
 class FileSink:

@@ -1,0 +1,554 @@
+"""A batch from the command line to its exit status: input, threads, sinks, journal, progress."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Any, cast
+
+from . import items
+from .batch import Batch
+from .chat import Chat, HttpRequest
+from .config import Typed
+from .delivery import Delivery, hint_of, price
+from .errors import EXIT_OF_STATUS, Interrupted, StreamError, usage
+from .events import Event, Failed, Retry
+from .options import INPUTS
+from .outcome import Outcome
+from .outlets import Outlets, check_template, raise_limit
+from .pacing import Gate, Halt, Pace
+from .peers import Peer, compared, fallbacks_of, with_fallbacks
+from .prompt import around, gather
+from .prompts import Asked, Lane, Prompts, named_lane
+from .relay import Relay
+from .retry import Patience, delay
+from .settings import limits_of
+from .sources import turn_of
+from .summary import Summary
+from .taskqueue import Task
+from .terminal import Signals, is_terminal
+from .turn import Answer, Asking, Turn
+from .verdict import Verdict, interrupted
+from .voice import Voice
+
+if TYPE_CHECKING:
+    from .ledger import Done, Occurrences
+    from .render import Progress
+    from .transport import Http
+
+_SAID = 10  # failures of one kind that are told one by one
+
+
+class Worker:
+    """What one thread asks through: its clients, one for each kind of connection."""
+
+    def __init__(self) -> None:
+        self._clients: dict[object, Http] = {}
+        self._cancelled = False
+        self._over = Flag()
+
+    def http(self, peer: Peer, racer: int | None = None) -> Http:
+        target = peer.target
+        kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
+        if (http := self._clients.get(kind)) is None:
+            http = self._clients[kind] = peer.client()
+            if self._cancelled:
+                http.cancel()
+        return http
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        for http in list(self._clients.values()):
+            http.cancel()
+
+
+class Batching:
+    """Many prompts: `run` returns the exit status, or raises Interrupted to die by."""
+
+    def __init__(self, typed: Typed, signals: Signals, closed_fds: set[int]) -> None:
+        self._typed = typed
+        self._params = params = typed.params
+        self._signals = signals
+        self._closed = closed_fds
+        self._voice = Voice(params)
+        self._records = params["format"] != "text" or params["events"] is not None
+        self._summary = Summary()
+        self._halt = Halt(*params["halt"])
+        self._began = time.monotonic()
+        self._gates: dict[tuple[str, str], Gate] = {}
+        self._deliveries: dict[Task, Delivery] = {}
+        self._said: dict[str, int] = {}
+        self._fatal: StreamError | None = None
+        self._signum = 0
+        self._lanes: list[Lane] = []
+        self._outlets: Outlets
+        self._batch: Batch
+        self._prompts: Prompts
+        self._total: int | None = None  # prompts, if that can be known
+        self._progress: Progress | None = None
+
+    def run(self) -> int:
+        try:
+            self._prepare()
+        except StreamError as error:
+            return self._refuse(error)
+        self._signals.tell = self._batch.channel.signal
+        if self._signals.pending:
+            self._interrupt(self._signals.pending)
+        self._show_progress()
+        try:
+            self._listen()
+        finally:
+            if self._progress is not None:
+                self._progress.close()
+            self._voice.through = None
+            for lane in self._lanes:
+                for peer in lane.peers:
+                    peer.close()
+        code = self._finish()
+        if self._signum:
+            raise Interrupted(self._signum)
+        return code
+
+    # Before anything is asked
+
+    def _prepare(self) -> None:
+        typed, params = self._typed, self._params
+        self._check()
+        texts = self._input()
+        done = self._journal()
+        no_lane: StreamError | None = None
+        try:
+            self._lanes = self._all_lanes()
+        except StreamError as error:
+            if not params["requests"]:
+                raise
+            no_lane = error  # for those lines that name no model
+        several = len(self._lanes) > 1
+        self._outlets = Outlets(params, self._signals, self._closed, headings=several)
+        raise_limit(params["jobs"] * (len(self._lanes[0].peers) if params["race"] else 1))
+        for lane in self._lanes:
+            for peer in lane.peers:
+                peer.start(params["jobs"])
+        for lane in self._lanes:
+            for peer in lane.peers:
+                peer.wait()
+            self._open_gates(lane)
+        occurrences: Occurrences | None = None
+        if self._records or done is not None:
+            from .ledger import Occurrences
+
+            occurrences = Occurrences()
+        primary = self._lanes[0].peers[0].row.name if self._lanes else ""
+        self._prompts = Prompts(
+            texts,
+            self._lanes,
+            repeat=params["repeat"] or 1,
+            done=done,
+            occurrences=occurrences,
+            lane_of=self._gated(named_lane(typed, self._voice, primary)),
+            no_lane=no_lane,
+            tell_target=several,
+        )
+        limits = limits_of(params)
+        self._batch = Batch(
+            self._prompts,
+            self._ask,
+            Worker,
+            jobs=params["jobs"],
+            pace=Pace(params["rate"]),
+            delay=partial(
+                delay,
+                max_retries=limits.max_retries,
+                max_wait=limits.max_wait,
+                random=random.random,
+            ),
+            clock=time.monotonic,
+            attempts=self._records or self._voice.verbose,
+        )
+
+    def _check(self) -> None:
+        params = self._params
+        inputs = [name for name in INPUTS if params[name]]
+        if len(inputs) > 1:
+            raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other")
+        for option in ("decode", "replay"):
+            if params[option]:
+                raise usage(f"--{option} is one answer that is there already, and no batch")
+        if params["record"]:
+            raise usage("--record keeps one answer, this is a batch", "--events keeps records")
+        if params["race"] and params["fallback"]:
+            raise usage("--race and --fallback exclude each other", "name all of them with -m")
+        if params["resume"] and params["format"] == "text" and params["events"] is None:
+            self._voice.note("--resume reads records, and this run writes none: --json or --events")
+        several = bool(inputs) or (params["repeat"] or 1) > 1
+        check_template(params["output"], several, len(params["model"]) > 1 and not params["race"])
+
+    def _input(self) -> Iterable[items.Item]:
+        typed, params = self._typed, self._params
+        stdin_closed = 0 in self._closed
+        if not any(params[name] for name in INPUTS):
+            prompt = gather(
+                typed.words,
+                files=params["file"],
+                replace=params["replace"],
+                no_stdin=params["no_stdin"],
+                stdin_closed=stdin_closed,
+                note=self._voice.note,
+            )
+            self._total = (params["repeat"] or 1) * self._models()
+            return [items.Item(0, prompt)]
+        fds = items.opened(
+            params["file"],
+            no_stdin=params["no_stdin"],
+            stdin_closed=stdin_closed,
+            asked="-" in typed.words,
+        )
+        separator = b"\0" if params["null"] else b"\n"
+        wrap = around(typed.words, params["replace"])
+        if self._wants_progress():
+            total = items.count(fds, separator)
+            if total is not None:
+                self._total = total * (params["repeat"] or 1) * self._models()
+        if params["requests"]:
+            return items.requests(fds, wrap)
+        return items.lines(fds, separator, wrap)
+
+    def _models(self) -> int:
+        return 1 if self._params["race"] else max(1, len(self._params["model"]))
+
+    def _journal(self) -> Done | None:
+        params = self._params
+        if not params["resume"]:
+            return None
+        from .ledger import read
+
+        return read(params["resume"], events=params["events"], note=self._voice.note)
+
+    def _all_lanes(self) -> list[Lane]:
+        typed, voice, params = self._typed, self._voice, self._params
+        models = params["model"]
+        if params["race"]:
+            return [Lane(compared(typed, voice), "race")]
+        if len(models) < 2:
+            peers = with_fallbacks(typed, voice)
+            return [Lane(peers, peers[0].asked)]
+        return [
+            Lane([peer, *fallbacks_of(typed, voice, peer)], peer.asked)
+            for peer in compared(typed, voice)
+        ]
+
+    def _open_gates(self, lane: Lane) -> None:
+        params, gates = self._params, []
+        for peer in lane.peers:
+            key = peer.target.provider, peer.target.base_url
+            if key not in self._gates:
+                self._gates[key] = Gate(params["jobs"], params["max_wait"], random.random)
+            gates.append(self._gates[key])
+        lane.gates = tuple(gates)
+
+    def _gated(self, lane_of: Callable[[str], Lane]) -> Callable[[str], Lane]:
+        def gated(model: str) -> Lane:
+            lane = lane_of(model)
+            self._open_gates(lane)
+            return lane
+
+        return gated
+
+    def _refuse(self, error: StreamError) -> int:
+        """Nothing was asked; with records on that is told as the end of one."""
+        from .outputs import sinks
+        from .sinks.records import Facts
+
+        delivery = Delivery(self._params, records=self._records)
+        outcome = Outcome()
+        outcome.end = Failed.of(error)
+        if self._records and error.kind != "write":
+            try:
+                delivery.add(sinks(self._params, Facts(time.time), self._signals, self._closed))
+            except StreamError:
+                pass  # one trouble is enough
+        verdict = delivery.close(outcome)
+        self._voice.error(verdict.message, verdict.hint)
+        return verdict.exit_code
+
+    # How one task is asked: in a worker's thread
+
+    def _ask(self, task: Task) -> Asking:
+        asked = cast(Asked, task.what)
+        assert asked.lane is not None
+        peers = asked.lane.peers
+        pairs = list(zip(peers, asked.chats, strict=True))
+        if self._params["race"] and len(pairs) > 1:
+            return self._race(task, pairs)
+        pause = self._batch.pause(task)
+        makers = [
+            partial(self._turn, task, number, peer, chat, pause)
+            for number, (peer, chat) in enumerate(pairs)
+        ]
+        return Relay(makers) if len(makers) > 1 else makers[0](None)
+
+    def _turn(
+        self, task: Task, number: int, peer: Peer, chat: Chat, pause: Any, before: Turn | None
+    ) -> Turn:
+        gate = task.gates[number]
+
+        def open(request: HttpRequest, patience: Patience) -> Answer:
+            if (closed := gate.closed) is not None:
+                raise StreamError(closed.kind, closed.message, closed.hint)
+            worker = cast(Worker, task.client)
+            answer = peer.opener(worker.http(peer))(request, patience)
+            if answer.status < 300:
+                self._batch.queue.answered(gate)
+            return answer
+
+        return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
+
+    def _race(self, task: Task, pairs: list[tuple[Peer, Chat]]) -> Asking:
+        from .race import Race
+
+        worker = cast(Worker, task.client)
+        turns, cancels = [], []
+        for number, (peer, chat) in enumerate(pairs):
+            http, over = worker.http(peer, number), Flag()
+            http.revive()
+            turns.append(turn_of(peer, chat, peer.opener(http), sleep=over.wait))
+            cancels.append(partial(_cancel, http, over))
+        return Race(turns, cancels)
+
+    # What comes back: in the main thread
+
+    def _listen(self) -> None:
+        for news in self._batch:
+            if isinstance(news, int):
+                self._interrupt(news)
+            elif isinstance(news, StreamError):
+                self._break(news)
+            else:
+                task, t_ms, events = news
+                if events is None:
+                    self._over(task)
+                else:
+                    self._emit(task, t_ms, events)
+            self._skip_dropped()
+
+    def _emit(self, task: Task, t_ms: float, events: list[Event]) -> None:
+        if self._fatal is not None:
+            return
+        try:
+            self._delivery(task).emit(t_ms, events)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+        if self._voice.verbose and isinstance(events[0], Retry):
+            retry = events[0]
+            what = retry.error.message
+            self._voice.detail(f"{_name(task)}: {what}: again in {retry.delay:.1f} s")
+
+    def _delivery(self, task: Task) -> Delivery:
+        if (delivery := self._deliveries.get(task)) is not None:
+            return delivery
+        asked = cast(Asked, task.what)
+        delivery = self._deliveries[task] = Delivery(self._params, records=self._records)
+        facts = None
+        if self._records:
+            from .sinks.records import Facts
+
+            facts = Facts(time.time, asked.tags)
+            facts.hash, facts.occurrence = asked.hash, asked.occurrence
+            if asked.lane is not None:
+                peer = asked.lane.peers[0]
+                facts.provider, facts.protocol = peer.target.provider, peer.target.protocol
+                facts.model = peer.model
+        name = asked.lane.name if asked.lane is not None else ""
+        delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
+        if asked.matching is not None:
+            delivery.match(asked.matching)
+        return delivery
+
+    def _over(self, task: Task) -> None:
+        outcome = task.outcome
+        assert outcome is not None
+        asked = cast(Asked, task.what)
+        peer = None
+        if asked.lane is not None:
+            peer = asked.lane.peers[task.asking.number if task.asking is not None else 0]
+            peer.explain(cast(Any, outcome.end))
+            price(peer.row, peer.model, outcome)
+        try:
+            delivery = self._delivery(task)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+            delivery = self._deliveries[task]
+        if self._signum:
+            delivery.signum = self._signum
+        verdict = delivery.close(outcome)
+        del self._deliveries[task]
+        try:
+            self._outlets.done(task.sequence)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+        if delivery.signum and not self._signum:
+            self._break(Interrupted(delivery.signum))
+        elif verdict.status == "write":
+            self._break(StreamError("write", verdict.message, verdict.hint))
+        self._count(task, outcome, verdict, peer)
+
+    def _count(self, task: Task, outcome: Outcome, verdict: Verdict, peer: Peer | None) -> None:
+        summary = self._summary
+        summary.add(outcome, verdict)
+        if verdict.message and verdict.status not in ("interrupted", "write"):
+            self._say(task, verdict, peer)
+        if self._progress is not None:
+            running = len(self._batch.queue.running)
+            self._progress.update(
+                done=summary.done + self._prompts.skipped,
+                failed=summary.failed,
+                in_flight=running,
+                tokens=summary.tokens,
+                held=self._held(),
+            )
+        if self._fatal is not None or self._signum:
+            return
+        if self._halt.due(summary.done, summary.failed):
+            if self._halt.how == "now":
+                self._batch.cancel(Failed("interrupted", "stopped by --halt"))
+            else:
+                self._batch.stop()
+        elif not self._params["requests"] and all(gate.closed for gate in self._gates.values()):
+            self._batch.stop()  # nobody is left to ask: the rest of the input stays where it is
+
+    def _held(self) -> str:
+        now = time.monotonic()
+        for (provider, _), gate in self._gates.items():
+            if (wait := gate.until - now) > 0:
+                return f"{provider}: waiting {wait:.0f} s"
+        return ""
+
+    def _say(self, task: Task, verdict: Verdict, peer: Peer | None) -> None:
+        message = f"{_name(task)}: {verdict.message}"
+        if verdict.exit_code == 0:
+            self._voice.note(message)
+            return
+        said = self._said[verdict.status] = self._said.get(verdict.status, 0) + 1
+        if said <= _SAID or self._voice.verbose:
+            self._voice.error(message, hint_of(verdict, peer))
+        elif said == _SAID + 1:
+            self._voice.error(f"{message} (more of this kind are counted, not told; -v tells)")
+
+    def _skip_dropped(self) -> None:
+        try:
+            for task in self._batch.dropped():
+                self._outlets.skip(task.sequence)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+
+    def _interrupt(self, signum: int) -> None:
+        self._signum = self._signum or signum
+        self._batch.cancel(interrupted(signum))
+
+    def _break(self, error: StreamError | Interrupted) -> None:
+        """The output, or the input, cannot be gone on with."""
+        if isinstance(error, Interrupted):
+            self._interrupt(error.signum)
+            return
+        if self._fatal is None:
+            self._fatal = error
+            self._batch.cancel(Failed.of(error))
+
+    # The end
+
+    def _finish(self) -> int:
+        summary = self._summary
+        summary.skipped = self._prompts.skipped
+        summary.unasked = self._batch.unasked
+        code = 0
+        if summary.failed or summary.unasked or any(g.closed for g in self._gates.values()):
+            code = EXIT_OF_STATUS["batch"]
+        if self._fatal is not None:
+            code = self._fatal.exit_code
+        if self._signum:
+            code = 128 + self._signum
+        try:
+            self._outlets.finish()
+            if self._records:
+                from .sinks.records import SCHEMA, request_id, timestamp
+
+                wall = (time.monotonic() - self._began) * 1000
+                now = time.time()
+                head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
+                head |= {"schema": SCHEMA, "ts": timestamp(now)}
+                self._outlets.summary(head | summary.record(wall, code))
+        except StreamError as error:
+            self._fatal = self._fatal or error
+            code = code if self._signum else error.exit_code
+        except Interrupted as error:
+            self._signum = self._signum or error.signum
+        self._tell_end()
+        return code
+
+    def _tell_end(self) -> None:
+        voice, summary = self._voice, self._summary
+        again = "the same command goes on from here" if self._params["resume"] else ""
+        if self._fatal is not None:
+            voice.error(self._fatal.message, again or self._fatal.hint)
+        elif self._signum:
+            if self._signum != 13:
+                lost = f", {summary.failed} failed" if summary.failed else ""
+                voice.error(f"stopped: {summary.done - summary.failed} done{lost}", again)
+        else:
+            for (provider, _), gate in self._gates.items():
+                if gate.closed is not None:
+                    what = f"{provider}: {gate.closed.message}: nothing more was asked of it"
+                    voice.error(what, again)
+            if summary.failed:
+                failed = f"{summary.failed} of {summary.done} prompts failed"
+                voice.error(f"{failed} ({summary.line()})", again)
+        if self._params["usage"]:
+            voice.error(summary.usage_line())
+        if self._params["stats"]:
+            voice.error(summary.stats_line((time.monotonic() - self._began) * 1000))
+
+    # Progress
+
+    def _wants_progress(self) -> bool:
+        params = self._params
+        if params["progress"] != "auto" or params["quiet"]:
+            return bool(params["progress"] == "always")
+        written = params["format"] != "text" or params["output"] is None
+        return is_terminal(2) and not (written and is_terminal(1))
+
+    def _show_progress(self) -> None:
+        if not self._wants_progress() or self._total == 1:
+            return
+        from .render import Progress
+
+        color = self._params["color"]
+        self._progress = Progress(
+            total=self._total,
+            clock=time.monotonic,
+            color=color == "always" or (color == "auto" and not os.environ.get("NO_COLOR")),
+            terminal=is_terminal(2),
+        )
+        self._progress.start()
+        self._voice.through = self._progress.say
+
+
+def _name(task: Task) -> str:
+    tags = cast(Asked, task.what).tags
+    name = f"prompt {tags['index'] + 1}"
+    if "id" in tags:
+        name += f" ({tags['id']})"
+    return name + (f" to {tags['target']}" if "target" in tags else "")
+
+
+def _at_once(seconds: float) -> None:
+    """The task was put back for that long: nothing is left to wait for."""
+
+
+def _cancel(http: Http, over: Flag) -> None:
+    over.set()
+    http.cancel()

@@ -1,0 +1,95 @@
+"""One prompt's way out: its sinks, its verdict, its last record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import Interrupted, StreamError
+from .events import Event, Failed
+from .outcome import Outcome
+from .sinks import Sink
+from .verdict import Verdict, interrupted, judge
+
+if TYPE_CHECKING:
+    from .matching import Matching
+    from .peers import Peer
+    from .providers import Row
+
+
+class Delivery:
+    """Sinks are opened by the owner and put into `sinks`; `close` gives the verdict.
+
+    `matching` checks the text against a schema. `signum` is the signal that ends the process.
+    """
+
+    def __init__(self, params: Mapping[str, Any], *, records: bool) -> None:
+        self._params = params
+        self._records = records
+        self.sinks: list[Sink] = []
+        self.matching: Matching | None = None
+        self.signum = 0
+
+    def add(self, sinks: Iterable[Sink]) -> None:
+        self.sinks += sinks
+
+    def match(self, matching: Matching) -> None:
+        self.matching = matching
+        self.sinks.insert(0, matching)
+
+    def emit(self, t_ms: float, events: list[Event]) -> None:
+        for sink in self.sinks:
+            sink.emit(t_ms, events)
+
+    def close(self, outcome: Outcome) -> Verdict:
+        """Closes all sinks, records last: what a text sink meets at its end is in the record."""
+        verdict = self._judge(outcome)
+        for sink in reversed(self.sinks):
+            try:
+                sink.close(outcome, verdict)
+            except (StreamError, Interrupted) as error:
+                if isinstance(error, Interrupted) or verdict.status in ("complete", "length"):
+                    outcome.end = self.failure(error)
+                    verdict = self._judge(outcome)
+        return verdict
+
+    def failure(self, error: StreamError | Interrupted) -> Failed:
+        """What went wrong outside the stream, as its end."""
+        if isinstance(error, Interrupted):
+            self.signum = error.signum
+            return interrupted(error.signum)
+        return Failed.of(error)
+
+    def _judge(self, outcome: Outcome) -> Verdict:
+        assert outcome.end is not None
+        accepted = self._params["accept"] or ()
+        verdict = judge(
+            outcome.end,
+            refusal=outcome.refusal,
+            max_tokens=self._params["max_tokens"],
+            shows_tools=self._records,
+            accept=frozenset(accepted),
+        )
+        if self.signum:
+            verdict.exit_code = 128 + self.signum
+        elif verdict.complete and self.matching is not None:
+            verdict = self.matching.judged(verdict, accepted)
+        return verdict
+
+
+def price(row: Row, model: str, outcome: Outcome) -> None:
+    """Puts what it cost into `outcome`, by the user's own prices."""
+    if row.prices:
+        from .providers import cost
+
+        outcome.cost = cost(row, model, outcome.usage)
+
+
+def hint_of(verdict: Verdict, peer: Peer | None) -> str:
+    """What would help: a key above all, if `peer` was asked without any."""
+    refused = verdict.error is not None and verdict.error["kind"] == "auth"
+    if not refused or peer is None or peer.target.key or peer.target.headers:
+        return verdict.hint
+    if names := peer.row.key_vars:
+        return f"no key was sent: set {names[0]}, or --key-file"
+    return "no key was sent: name a file with --key-file"

@@ -1,0 +1,151 @@
+"""A batch's input, read as it comes: lines, NUL-separated texts, or requests in JSON."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from .errors import StreamError, usage
+from .prompt import decode, unreadable
+from .terminal import is_null, is_terminal
+
+if TYPE_CHECKING:
+    from .requestlines import Request
+
+_BLOCK = 1 << 16
+_BOM = b"\xef\xbb\xbf"
+
+
+class Item:
+    """One prompt of the input. `index` is its position from 0, skipped ones counted.
+
+    `prompt` is its text, or `request` the line of --requests it is; `trouble` is why it is none.
+    """
+
+    __slots__ = ("id", "index", "prompt", "request", "trouble")
+
+    def __init__(
+        self,
+        index: int,
+        prompt: str = "",
+        request: Request | None = None,
+        trouble: StreamError | None = None,
+    ) -> None:
+        self.index = index
+        self.id: str | int | None = request.id if request is not None else None
+        self.prompt = prompt
+        self.request = request
+        self.trouble = trouble
+
+
+def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:
+    """The descriptors to read one after the other: the files, or stdin.
+
+    `asked`: stdin is asked for by a `-`, so a terminal will do. Usage errors.
+    """
+    if not files:
+        if no_stdin:
+            raise usage("-n leaves stdin alone, and a batch reads it", "-f FILE")
+        if stdin_closed:
+            return []
+        if is_terminal(0) and not asked:
+            raise usage("a batch reads its prompts on stdin, and that is a terminal", "-f FILE")
+        return [0]
+    fds = []
+    for file in files:
+        try:
+            fds.append(0 if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+            if stat.S_ISDIR(os.fstat(fds[-1]).st_mode):
+                raise usage(f"{file} is a directory")
+        except OSError as error:
+            raise unreadable(file, error) from error
+    return fds
+
+
+def count(fds: Sequence[int], separator: bytes) -> int | None:
+    """How many items there will be, about; None if that cannot be known without reading them."""
+    total = 0
+    for fd in fds:
+        if is_null(fd):
+            continue
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        at, last = os.lseek(fd, 0, os.SEEK_CUR), separator
+        while block := os.pread(fd, 1 << 20, at):
+            total += block.count(separator)
+            at += len(block)
+            last = block[-1:]
+        total += last != separator
+    return total
+
+
+def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) -> Iterator[Item]:
+    """Each text between separators is a prompt, after `around` has put the arguments to it.
+
+    Blank ones are skipped. A line loses the CR of files from elsewhere.
+    """
+    for index, data in enumerate(_separated(fds, separator)):
+        if separator == b"\n":
+            data = data.removesuffix(b"\r")
+            if not index:
+                data = data.removeprefix(_BOM)
+        if not data.strip():
+            continue
+        try:
+            yield Item(index, around(decode(data, _named(index, separator))))
+        except StreamError as trouble:
+            yield Item(index, trouble=trouble)
+
+
+def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]:
+    """Each line is a request in JSON; `around` puts the arguments to its last prompt."""
+    from .requestlines import parse
+
+    for index, data in enumerate(_separated(fds, b"\n")):
+        data = data if index else data.removeprefix(_BOM)
+        if not data.strip():
+            continue
+        try:
+            request = parse(data)
+        except StreamError as error:
+            trouble = usage(f"line {index + 1}: {error.message}", error.hint)
+            yield Item(index, trouble=trouble)
+            continue
+        if request.prompt is not None:
+            yield Item(index, around(request.prompt), request)
+        else:
+            request.messages[-1].text = around(request.messages[-1].text)
+            yield Item(index, request=request)
+
+
+def _named(index: int, separator: bytes) -> str:
+    return f"line {index + 1}" if separator == b"\n" else f"item {index + 1}"
+
+
+def _separated(fds: Sequence[int], separator: bytes) -> Iterator[bytes]:
+    """The pieces between separators; the last one needs none behind it."""
+    for fd in fds:
+        begun: list[bytes] = []
+        while block := _read(fd):
+            first, *others = block.split(separator)
+            begun.append(first)
+            if others:
+                yield b"".join(begun)
+                yield from others[:-1]
+                begun = [others[-1]] if others[-1] else []
+        if begun:
+            yield b"".join(begun)
+
+
+def _read(fd: int) -> bytes:
+    while True:
+        try:
+            return os.read(fd, _BLOCK)
+        except BlockingIOError:  # somebody made our stdin non-blocking
+            select.select([fd], [], [])
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise usage(f"the input cannot be read: {why}") from error

@@ -1,0 +1,152 @@
+"""Where the answers of a batch go: descriptors opened once, the sinks of each prompt over them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import StreamError, usage
+from .outputs import events_fd, looks
+from .sinks import Sink
+from .sinks.order import Turnstile
+from .sinks.out import LineOut, Out
+from .sinks.records import Facts, JsonSink, RecordSink
+from .sinks.records import line as as_line
+from .sinks.text import FileSink, ItemSink
+from .terminal import Signals
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._@+=,-]|^\.")
+
+
+class Outlets:
+    """`sinks` are those of one task, whose number among the tasks is its place in the order.
+
+    Text always keeps the order of the prompts, records with --keep-order. `headings`: each text
+    begins with `==> name <==`, as head(1) does with several files.
+    """
+
+    def __init__(
+        self, params: Mapping[str, Any], signals: Signals, closed_fds: set[int], headings: bool
+    ) -> None:
+        self._params = params
+        self._headings = headings
+        self._end = b"\0" if params["print0"] else b"\n"
+        self._events: LineOut | None = None
+        self._records: LineOut | None = None
+        self._line: Turnstile | None = None
+        self._asides: Turnstile | None = None
+        self._template: str | None = params["output"]
+        self._looks = looks(params, batch=True)
+        shield = signals.shield
+        if params["events"] is not None:
+            self._events = LineOut(events_fd(params["events"]), params["events"], shield)
+        to_file = params["format"] == "text" and self._template is not None
+        if 1 in closed_fds and not to_file:
+            raise StreamError("write", "stdout is closed", "give it a place to write to")
+        if params["format"] != "text":
+            self._records = LineOut(1, "stdout", shield)
+            if params["keep_order"]:
+                self._line = Turnstile(self._records.lines)
+        elif self._template is None:
+            self._line = Turnstile(Out(1, "stdout").write)
+        if aside := self._looks.pop("aside", None):
+            self._asides = Turnstile(aside.write)
+
+    def sinks(
+        self, number: int, name: str, tags: Mapping[str, Any], facts: Facts | None
+    ) -> list[Sink]:
+        """Those of the task of that number, which asks `name`; opened when its first news come.
+
+        `tags` are its index, and its id if it has one.
+        """
+        found: list[Sink] = []
+        if facts is not None:
+            if self._events is not None:
+                found.append(RecordSink(self._events, facts))
+            if self._records is not None:
+                out = self._line.place(number) if self._line is not None else self._records
+                kind = JsonSink if self._params["format"] == "json" else RecordSink
+                found.append(kind(out, facts))
+        looks = dict(self._looks)
+        if self._asides is not None:
+            looks["aside"] = self._asides.place(number)
+        if self._template is not None:
+            path = filled(self._template, {**tags, "model": name})
+            found.append(FileSink(path, **looks))
+        elif self._params["format"] == "text" and self._line is not None:
+            heading = f"==> {name} <==\n" if self._headings else ""
+            if number and heading:
+                heading = "\n" + heading
+            found.append(
+                ItemSink(self._line.place(number), end=self._end, heading=heading, **looks)
+            )
+        return found
+
+    def done(self, number: int) -> None:
+        """All of that task is written; those behind it may follow."""
+        for line in (self._line, self._asides):
+            if line is not None:
+                line.done(number)
+
+    def skip(self, number: int) -> None:
+        """The task of that number was not asked: a text that follows it still lines up."""
+        if self._line is not None and self._params["format"] == "text":
+            self._line.place(number).write(self._end)
+        self.done(number)
+
+    def finish(self) -> None:
+        """There will be no more: finished answers that wait for their turn are written."""
+        for line in (self._line, self._asides):
+            if line is not None:
+                line.finish()
+
+    def summary(self, record: dict[str, Any]) -> None:
+        """To --events and --jsonl; --json is one record a prompt and no more."""
+        for out in (self._events, self._records if self._params["format"] == "jsonl" else None):
+            if out is not None:
+                out.lines(as_line(record))
+
+
+def check_template(template: str | None, several: bool, models: bool) -> None:
+    """Whether -O names a file for each prompt; a usage error if two would share one."""
+    if template is None:
+        return
+    if several and "{index}" not in template and "{id}" not in template:
+        raise usage(f"-O {template} is one file for many prompts", "-O 'out/{index}.txt'")
+    if models and "{model}" not in template:
+        raise usage(f"-O {template} is one file for several models", "-O 'out/{model}-{index}'")
+
+
+def filled(template: str, values: Mapping[str, Any]) -> str:
+    """-O with its {index}, {id} and {model}. An id is from the input: it never leaves the folder.
+
+    An id that is missing is the index. Characters that mean something in a path become %XX.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        text = str(values.get(name, values["index"]))
+        return _UNSAFE.sub(lambda bad: "".join(f"%{b:02X}" for b in bad[0].encode()), text)[:200]
+
+    return re.sub(r"\{(index|id|model)\}", value, template)
+
+
+def raise_limit(jobs: int) -> None:
+    """As many open files as so many connections need; a usage error where the system forbids it."""
+    import resource
+
+    needed = 2 * jobs + 64
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < jobs + 64:
+        raise usage(
+            f"-j {jobs} needs {jobs + 64} open files, and {hard} is the limit",
+            f"-j {max(1, hard - 64)}, or raise it (ulimit -Hn)",
+        )
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):
+        pass  # macOS may refuse below its hard limit; what fails for it will say so

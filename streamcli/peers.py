@@ -1,0 +1,200 @@
+"""Who is asked: a provider and its model, resolved once for any number of prompts and threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from . import settings
+from .chat import Chat, HttpRequest, Target
+from .config import Typed
+from .errors import StreamError, usage
+from .events import Failed, Finished
+from .outcome import Limits
+from .protocols import WireFormat, get
+from .retry import Patience
+from .terminal import is_terminal
+from .turn import Answer, Open
+from .voice import Voice
+
+if TYPE_CHECKING:
+    from .local import Engine
+    from .providers import Row
+    from .transport import Http
+    from .weights import Model
+
+
+class Peer:
+    """A provider and its model; `params` are the options with its defaults, `asked` its -m."""
+
+    def __init__(self, typed: Typed, voice: Voice) -> None:
+        """StreamError where something is missing: an address, a key, weights."""
+        params = typed.params
+        choice = settings.choose(typed, os.environ)
+        if params["on_drop"] == "continue":
+            choice.target.quirks["background"] = True  # what can be attached to again
+        self.params = params
+        self.asked: str = params["model"][0] if params["model"] else choice.row.name
+        self.row: Row = choice.row
+        self.target: Target = choice.target
+        self.model: str = choice.model
+        self.limits: Limits = settings.limits_of(params)
+        self.protocol: WireFormat
+        self._voice = voice
+        self._weights = self._find_weights() if self.row.name == "local" else None
+        self._engine: Engine | None = None
+
+    def _find_weights(self) -> Model:
+        """What the local engine is to load; the model is called by its name from here on."""
+        from . import weights
+
+        found = weights.find(self.model)
+        if self.model in ("", "local"):
+            self._voice.note(found.about)
+        self.model = found.name
+        return found
+
+    def chat(self, prompt: str) -> Chat:
+        return settings.chat_of(self.params, self.model, prompt)
+
+    def start(self, jobs: int = 1) -> None:
+        """Gets ready for requests, `jobs` at a time; in the main thread."""
+        if self._weights is not None:
+            from .local import Engine
+
+            # It loads while we import.
+            self._engine = Engine(self._weights, jobs=jobs, verbose=self._voice.verbose)
+        self.protocol = get(self.target.protocol)
+
+    def wait(self) -> None:
+        """Returns when there is somebody to ask: an engine takes a while to load."""
+        if self._engine is not None:
+            self._engine.wait(self._voice.note, time.monotonic)
+            self.target.base_url, self.target.key = self._engine.base_url, self._engine.key
+
+    def client(self) -> Http:
+        """A client for one thread."""
+        from .transport import Http
+
+        return Http(
+            time.monotonic,
+            connect_timeout=self.params["connect_timeout"],
+            unix_socket=self.target.unix_socket,
+            secure=self.target.base_url.startswith("https:"),
+            direct=self._engine is not None,
+        )
+
+    def opener(self, http: Http) -> Open:
+        """How a request is sent through `http`, told with --verbose and --debug."""
+        target, voice = self.target, self._voice
+        if not voice.verbose:
+            return http.open
+
+        def open(request: HttpRequest, patience: Patience) -> Answer:
+            voice.debug(f"> {request.method} {target.hide(request.url)}")
+            for name, value in request.headers:
+                voice.debug(f"> {name}: {target.hide(value)}")
+            voice.debug(f"> {target.hide(request.body.decode())}")
+            answer = http.open(request, patience)
+            voice.detail(f"HTTP {answer.status} from {target.provider}")
+            for name, value in answer.headers.items():
+                voice.debug(f"< {name}: {target.hide(value)}")
+            return answer
+
+        return open
+
+    def explain(self, end: Finished | Failed | None) -> None:
+        """What killed the engine is added to the message of what it broke."""
+        if self._engine is None or not isinstance(end, Failed):
+            return
+        if end.kind in ("lost", "connect", "truncated") and (why := self._engine.died()):
+            end.message += f" ({why})"
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+
+OF_ONE = ("base_url", "key_file", "header", "unix_socket")  # what is meant for one provider
+
+
+def named(typed: Typed, model: str, primary: str) -> Typed:
+    """`typed` as if `model` were its one --model, beside one that is of the provider `primary`.
+
+    If it names its provider, what was typed for another one stays behind: keys above all.
+    """
+    params = {**typed.params, "model": (model,), "fallback": ()}
+    given = typed.given | {"model"}
+    name = typed.config.aliases.get(model, model).partition(":")[0]
+    if name in typed.config.rows and name != primary:
+        params["provider"] = None
+        for option in OF_ONE:
+            if option in given:
+                params[option] = () if option == "header" else None
+    return Typed(params, typed.words, given, typed.config)
+
+
+def one_of(typed: Typed, model: str) -> Typed:
+    """`typed` with one of its models."""
+    params = {**typed.params, "model": (model,)}
+    return Typed(params, typed.words, typed.given, typed.config)
+
+
+def first(typed: Typed, voice: Voice) -> Peer:
+    """The one that --model, or the configuration, names; or the embedded default.
+
+    Nothing is configured, somebody watches, and engine and weights are there: they are used.
+    """
+    if settings.nothing_chosen(typed, os.environ) and is_terminal(2):
+        from . import weights
+
+        if weights.available():
+            typed.params["model"] = ("local",)
+    return Peer(typed, voice)
+
+
+def with_fallbacks(typed: Typed, voice: Voice) -> list[Peer]:
+    """The one to ask first, and those for when it gives nothing.
+
+    Who has no key is left out, and said, if there is another one.
+    """
+    fallbacks: tuple[str, ...] = typed.params["fallback"]
+    try:
+        peer = first(typed, voice)
+    except StreamError as error:
+        if error.kind != "no_key" or not fallbacks:
+            raise
+        voice.note(f"{error.message}: the fallback is asked")
+        if not (found := fallbacks_of(typed, voice, None)):
+            raise
+        return found
+    return [peer, *fallbacks_of(typed, voice, peer)]
+
+
+def fallbacks_of(typed: Typed, voice: Voice, peer: Peer | None) -> list[Peer]:
+    """Those of --fallback, beside `peer`; who has no key is left out, and said."""
+    found = []
+    for model in typed.params["fallback"]:
+        try:
+            found.append(Peer(named(typed, model, peer.row.name if peer else ""), voice))
+        except StreamError as error:
+            if error.kind != "no_key":
+                raise
+            voice.note(f"{error.message}: it cannot be the fallback")
+    return found
+
+
+def compared(typed: Typed, voice: Voice) -> list[Peer]:
+    """All of --model, each to be asked."""
+    models: tuple[str, ...] = typed.params["model"]
+    if len(models) < 2:
+        return [first(typed, voice)]
+    if len(set(models)) < len(models):
+        raise usage("--model names the same model twice", "--repeat N asks again")
+    peers = [Peer(one_of(typed, model), voice) for model in models]
+    ours = [option for option in OF_ONE if option in typed.given and typed.params[option]]
+    if ours and len({peer.row.name for peer in peers}) > 1:
+        name = ours[0].replace("_", "-")
+        raise usage(f"--{name} is of one provider", "[provider.NAME] in the configuration keeps it")
+    return peers

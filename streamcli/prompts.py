@@ -1,0 +1,191 @@
+"""From a batch's input to its tasks: what each asks of whom, and which are done already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from .chat import Chat, Message
+from .config import Typed
+from .errors import StreamError, usage
+from .events import Failed
+from .items import Item
+from .matching import Matching
+from .pacing import Gate
+from .peers import Peer, named
+from .sources import asked_hash
+from .taskqueue import Task
+from .voice import Voice
+
+if TYPE_CHECKING:
+    from .ledger import Done, Occurrences
+
+_MANY = 1000  # models that lines of --requests may name before the first are forgotten
+
+
+class Lane:
+    """Those who are asked for one answer: one, or one with its fallbacks, or the racers.
+
+    `name` is what -m said. Their `chats` are without a prompt, `matching` has their --schema.
+    """
+
+    def __init__(self, peers: list[Peer], name: str) -> None:
+        self.peers = peers
+        self.name = name
+        self.chats = [peer.chat("") for peer in peers]
+        self.gates: tuple[Gate, ...] = ()
+
+    def asking(self, item: Item) -> list[Chat]:
+        """The chats with the item's prompt; StreamError if it asks what cannot be asked."""
+        return [_with(chat, item) for chat in self.chats]
+
+
+class Asked:
+    """What a task asks, as its owner sees it."""
+
+    __slots__ = ("chats", "hash", "lane", "matching", "occurrence", "tags")
+
+    def __init__(self, lane: Lane | None, chats: list[Chat], tags: dict[str, Any]) -> None:
+        self.lane = lane
+        self.chats = chats
+        self.tags = tags
+        self.matching: Matching | None = None
+        self.hash: str | None = None
+        self.occurrence = 0
+
+
+class Prompts:
+    """The tasks of `items`, one for each lane and repetition; runs in the reader's thread.
+
+    What a journal (`done`) says is complete is counted in `skipped` and left out. `occurrences`
+    is None where no records are wanted: then nothing is hashed. `lane_of` resolves a model that a
+    line of --requests names.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        lanes: list[Lane],
+        *,
+        repeat: int,
+        done: Done | None,
+        occurrences: Occurrences | None,
+        lane_of: Callable[[str], Lane],
+        no_lane: StreamError | None,
+        tell_target: bool,
+    ) -> None:
+        self.skipped = 0
+        self._items = items
+        self._lanes = lanes
+        self._repeat = repeat
+        self._done = done
+        self._occurrences = occurrences
+        self._lane_of = lane_of
+        self._no_lane = no_lane
+        self._tell_target = tell_target
+        self._matching: dict[int, Matching] = {}
+        self._named: dict[str, Lane] = {}
+
+    def __iter__(self) -> Iterator[Task]:
+        number = 0
+        for item in self._items:
+            for turn in range(self._repeat):
+                index = item.index * self._repeat + turn
+                tags: dict[str, Any] = {"index": index}
+                if item.id is not None:
+                    tags["id"] = item.id
+                try:
+                    lanes = self._lanes_of(item)
+                except StreamError as error:
+                    yield _failed(number, tags, error)
+                    number += 1
+                    continue
+                for lane in lanes:
+                    task = self._task(number, lane, item, tags)
+                    if task is not None:
+                        number += 1
+                        yield task
+
+    def _lanes_of(self, item: Item) -> list[Lane]:
+        if item.trouble is not None:
+            raise item.trouble
+        model = item.request.model if item.request is not None else None
+        if model is None:
+            if self._no_lane is not None:
+                raise self._no_lane
+            return self._lanes
+        if (lane := self._named.get(model)) is None:
+            if len(self._named) >= _MANY:
+                self._named.clear()
+            lane = self._named[model] = self._lane_of(model)
+        return [lane]
+
+    def _task(self, number: int, lane: Lane, item: Item, tags: dict[str, Any]) -> Task | None:
+        """None if it is done already."""
+        if self._tell_target or (item.request is not None and item.request.model is not None):
+            tags = {**tags, "target": lane.name}
+        try:
+            chats = lane.asking(item)
+            asked = Asked(lane, chats, tags)
+            if chats[0].schema is not None:
+                asked.matching = self._matching_of(chats[0].schema)
+        except StreamError as error:
+            return _failed(number, tags, error, lane)
+        if self._occurrences is not None:
+            asked.hash = asked_hash(lane.peers[0], chats[0])
+            asked.occurrence = self._occurrences.next(asked.hash)
+            if self._done is not None and self._done.has(asked.hash, asked.occurrence):
+                self.skipped += 1
+                return None
+        return Task(number, asked, lane.gates)
+
+    def _matching_of(self, schema: dict[str, Any]) -> Matching:
+        """The command line's schema is checked once, for all."""
+        if (known := self._matching.get(id(schema))) is None:
+            known = Matching(schema)
+            if any(chat.schema is schema for lane in self._lanes for chat in lane.chats):
+                self._matching[id(schema)] = known
+        return Matching(known)
+
+
+def named_lane(typed: Typed, voice: Voice, primary: str) -> Callable[[str], Lane]:
+    """How a model that a line names is resolved: by its provider, or else by the batch's."""
+
+    def lane_of(model: str) -> Lane:
+        plain = ":" not in model and model not in typed.config.aliases
+        if plain and primary and not typed.params["provider"]:
+            model = f"{primary}:{model}"
+        peer = Peer(named(typed, model, primary), voice)
+        if peer.row.name == "local":
+            raise usage("a line cannot start the local engine", "-m local for the whole batch")
+        peer.start()
+        return Lane([peer], model)
+
+    return lane_of
+
+
+def _failed(
+    number: int, tags: dict[str, Any], error: StreamError, lane: Lane | None = None
+) -> Task:
+    return Task(number, Asked(lane, [], tags), (), Failed.of(error))
+
+
+def _with(chat: Chat, item: Item) -> Chat:
+    request = item.request
+    first = chat.messages[0]
+    if request is None or request.prompt is not None:
+        if not item.prompt.strip():
+            raise usage("the prompt is empty")
+        messages = [Message("user", item.prompt, attachments=first.attachments)]
+    else:
+        messages = list(request.messages)
+        if first.attachments:
+            last = messages[-1]
+            both = (*last.attachments, *first.attachments)
+            messages[-1] = Message(last.role, last.text, attachments=both)
+    if request is None:
+        return chat.but(messages=messages)
+    changes = dict(request.changes)
+    if request.system is not None:
+        changes["system"] = request.system
+    return chat.but(messages=messages, **changes)

@@ -1,0 +1,205 @@
+"""A Chat Completions server on loopback for batches: answers by what the prompt is, and counts.
+
+A plan is a function of (prompt, how often it was asked before) that gives an `Act`. Connections
+are kept alive, each has a thread. What was asked, when, and how many ran at once is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a request gets. `status` 200 streams `text` (None: an answer made from the prompt).
+
+    `wait` seconds pass before the head, `gap` between the deltas. `end` is "whole", "reset" (RST
+    in the middle), "cut" (FIN in the middle), "stall" (silence in the middle), "error" (an error
+    inside the stream) or "length" (that finish reason).
+    """
+
+    status: int = 200
+    headers: str = ""
+    text: str | None = None
+    wait: float = 0.0
+    gap: float = 0.0
+    end: str = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    prompt: str
+    at: float  # monotonic
+    status: int
+    key: str
+    body: dict[str, Any]
+
+
+Plan = Callable[[str, int], Act]
+
+
+def answer_to(prompt: str) -> str:
+    """What a whole answer says; several words, so it comes in several deltas."""
+    return f"answer to <{prompt}> done"
+
+
+class BatchServer:
+    """`with BatchServer(plan) as server`; `server.base` is its address, `server.asked` its log."""
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self.plan: Plan = plan or (lambda prompt, before: Act())
+        self.asked: list[Asked] = []
+        self.most = 0  # requests at once
+        self._counts: dict[str, int] = {}
+        self._running = 0
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port: int = self._socket.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}/v1"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for each in list(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def count(self, prompt: str) -> int:
+        return self._counts.get(prompt, 0)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        file = connection.makefile("rb")
+        try:
+            while self._one(connection, file):
+                pass
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._open.discard(connection)
+            with suppress(OSError):
+                file.close()
+            connection.close()
+
+    def _one(self, connection: socket.socket, file: Any) -> bool:
+        if not file.readline():
+            return False
+        headers = {}
+        while (line := file.readline().strip()) != b"":
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        body = json.loads(file.read(int(headers.get("content-length", 0))))
+        prompt = body["messages"][-1]["content"]
+        with self._lock:
+            before = self._counts.get(prompt, 0)
+            self._counts[prompt] = before + 1
+            self._running += 1
+            self.most = max(self.most, self._running)
+        act = self.plan(prompt, before)
+        self.asked.append(
+            Asked(prompt, time.monotonic(), act.status, headers.get("authorization", ""), body)
+        )
+        try:
+            if act.wait:
+                time.sleep(act.wait)
+            return self._act(connection, prompt, act, body.get("model", "m"))
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _act(self, connection: socket.socket, prompt: str, act: Act, model: str) -> bool:
+        if act.status != 200:
+            said = json.dumps({"error": {"message": f"refused with {act.status}"}}).encode()
+            head = f"HTTP/1.1 {act.status} No\r\ncontent-type: application/json\r\n{act.headers}"
+            connection.sendall(f"{head}content-length: {len(said)}\r\n\r\n".encode() + said)
+            return True
+        text = answer_to(prompt) if act.text is None else act.text
+        words = text.split(" ")
+        pieces = [word + " " for word in words[:-1]] + [words[-1]]
+        if act.end != "whole":
+            pieces = pieces[: max(1, len(pieces) // 2)] if act.end != "length" else pieces
+        events = [_delta(model, {"content": piece}) for piece in pieces if piece]
+        reason = "length" if act.end == "length" else "stop"
+        usage = {"prompt_tokens": 3, "completion_tokens": len(pieces), "total_tokens": 3}
+        last = [
+            _delta(model, {}, reason),
+            _event({"id": "r", "model": model, "choices": [], "usage": usage}),
+            b"data: [DONE]\n\n",
+        ]
+        if act.end == "error":
+            last = [_event({"error": {"message": "out of order", "code": 500}})]
+        if act.gap:
+            connection.sendall(HEAD)
+            for event in events:
+                connection.sendall(_chunk(event))
+                time.sleep(act.gap)
+            sent = b""
+        else:
+            sent = HEAD + b"".join(map(_chunk, events))
+        if act.end in ("whole", "length", "error"):
+            connection.sendall(sent + b"".join(map(_chunk, last)) + b"0\r\n\r\n")
+            return True
+        connection.sendall(sent)
+        if act.end == "stall":
+            with suppress(OSError):
+                connection.settimeout(30)
+                connection.recv(1)  # until the client gives up
+        elif act.end == "reset":
+            time.sleep(0.02)  # what was sent shall arrive
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def _delta(model: str, delta: dict[str, Any], reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return _event(
+        {"id": "r", "object": "chat.completion.chunk", "model": model, "choices": [choice]}
+    )
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+if __name__ == "__main__":  # for trying things out: a plan that only answers
+    server = BatchServer(lambda prompt, before: Act())
+    print(server.base, flush=True)
+    threading.Event().wait()
