@@ -34,6 +34,8 @@ class Matching:
             kind.check_schema(schema)
         except jsonschema.SchemaError as error:
             raise usage(f"--schema is no JSON Schema: {error.message}") from None
+        except RecursionError:
+            raise usage("--schema is nested beyond reason") from None
         self._validator = kind(schema, registry=Registry())  # what it refers to is never fetched
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
@@ -55,6 +57,8 @@ class Matching:
                 return f"{error.message} (at {error.json_path})"
         except Unresolvable as missing:
             return f"the schema refers to {missing.ref}, which is not in it"
+        except RecursionError:
+            return "it, or the schema, is nested beyond reason"
         return ""
 
     def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:
