@@ -375,6 +375,15 @@ TABLE: tuple[Opt, ...] = (
         "is exit status 12. JSON begins with '{', anything else is a file.",
     ),
     Opt(
+        "--session",
+        section=MODEL,
+        config=False,
+        metavar="NAME",
+        help="The conversation this belongs to (Honcho's).",
+        details="Honcho's own session of that name: the question is about what was said in it, and "
+        "'-o add=FILE' and '-o store=PEER' write into it. Other providers keep none.",
+    ),
+    Opt(
         "--prefill",
         section=MODEL,
         metavar="TEXT",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from . import settings
 from .chat import Chat, HttpRequest, Target
@@ -12,10 +13,12 @@ from .config import Typed
 from .errors import StreamError, usage
 from .events import Failed, Finished
 from .outcome import Limits
+from .prompt import file_bytes
 from .protocols import WireFormat, get
+from .protocols import keeper as keeper_of
 from .retry import Patience
 from .terminal import is_terminal
-from .turn import Answer, Open
+from .turn import Answer, Open, Store
 from .voice import Voice
 
 if TYPE_CHECKING:
@@ -39,11 +42,15 @@ class Peer:
         self.row: Row = choice.row
         self.target: Target = choice.target
         self.model: str = choice.model
+        self._options = settings.options_of(params["option"])
         self.limits: Limits = settings.limits_of(params)
         self.protocol: WireFormat
         self._voice = voice
+        self.added: list[dict[str, Any]] = []  # messages that are stored before the question
         self._weights = self._find_weights() if self.row.name == "local" else None
         self._engine: Engine | None = None
+        self._steps: list[HttpRequest] | None = None  # before the first question; None: not made
+        self._stepping = Lock()
 
     def _find_weights(self) -> Model:
         """What the local engine is to load; the model is called by its name from here on."""
@@ -66,6 +73,10 @@ class Peer:
             # It loads while we import.
             self._engine = Engine(self._weights, jobs=jobs, verbose=self._voice.verbose)
         self.protocol = get(self.target.protocol)
+        where = self._options.get("add")
+        if where is not None and (keeper := keeper_of(self.protocol)) is not None:
+            path = str(where)
+            self.added = keeper.messages_of(file_bytes(path), path)
 
     def wait(self) -> None:
         """Returns when there is somebody to ask: an engine takes a while to load."""
@@ -103,6 +114,53 @@ class Peer:
             return answer
 
         return open
+
+    def prepared(self, chat: Chat, plain: Open, open: Open) -> Open:
+        """`open`, before whose first request that has been sent (with `plain`) which has to be.
+
+        Once in a run, whoever comes first; the others wait. What is refused is the answer then.
+        """
+        keeper = keeper_of(self.protocol)
+        if keeper is None:
+            return open
+        before = keeper.before
+
+        def prepared(request: HttpRequest, patience: Patience) -> Answer:
+            with self._stepping:
+                if self._steps is None:
+                    self._steps = before(chat, self.target, self.added)
+                while self._steps:
+                    answer = plain(self._steps[0], patience)
+                    if not 200 <= answer.status < 300:
+                        return answer
+                    answer.read()
+                    answer.close()
+                    del self._steps[0]
+            return open(request, patience)
+
+        return prepared
+
+    def store(self, chat: Chat, plain: Open) -> Store | None:
+        """What keeps a whole answer where the question was asked, if that is wanted."""
+        keeper = keeper_of(self.protocol)
+        if keeper is None or not keeper.after(chat, self.target, "x"):
+            return None
+        after, limits = keeper.after, self.limits
+
+        def store(text: str) -> Failed | None:
+            try:
+                for request in after(chat, self.target, text):
+                    answer = plain(request, Patience(limits.first_timeout, limits.idle_timeout))
+                    body = answer.read()
+                    answer.close()
+                    if not 200 <= answer.status < 300:
+                        headers = {name.lower(): value for name, value in answer.headers.items()}
+                        return self.protocol.refusal(answer.status, headers, body)
+            except StreamError as error:
+                return Failed.of(error)
+            return None
+
+        return store
 
     def explain(self, end: Finished | Failed | None) -> None:
         """What killed the engine is added to the message of what it broke."""

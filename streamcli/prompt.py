@@ -42,7 +42,7 @@ def gather(
         piped = _without_newline(decode(_read(stdin, note), "stdin"))
     pieces: list[str] = []
     for file in files:
-        data = _read(stdin, note) if file == "-" else _read_file(file)
+        data = _read(stdin, note) if file == "-" else file_bytes(file)
         pieces.append(_without_newline(decode(data, "stdin" if file == "-" else file)))
     if replace is not None and piped is None:
         raise usage(f"-I {replace} puts stdin into the arguments, and there is no stdin")
@@ -140,7 +140,8 @@ def _read(fd: int, note: Callable[[str], None]) -> bytes:
     return b"".join(pieces)
 
 
-def _read_file(path: str) -> bytes:
+def file_bytes(path: str) -> bytes:
+    """The whole of a file; a usage error if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()

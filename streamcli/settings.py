@@ -66,13 +66,20 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
     given = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in headers)
     if with_key and row.needs_key and key is None and not given:
         raise keys.missing(row)
+    quirks = dict(row.quirks)
+    if params["session"] is not None:
+        if row.protocol != "honcho":
+            raise usage(f"{row.name} keeps no sessions", "--session is for -p honcho")
+        quirks["session"] = arguments_text(params["session"])
+    if row.protocol == "honcho" and (workspace := environ.get("HONCHO_WORKSPACE_ID")):
+        quirks["workspace"] = workspace
     target = Target(
         row.name,
         row.protocol,
         base_url,
         key=None if given else key or None,
         headers=headers,
-        quirks=dict(row.quirks),
+        quirks=quirks,
         unix_socket=params["unix_socket"],
         secrets=secrets,
     )

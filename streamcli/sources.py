@@ -121,10 +121,10 @@ class Source:
         )
         chats = [each.chat(prompt) for each in self.peers]
         self.schema = chats[0].schema
-        if self._facts is not None:
-            self._facts.hash = asked_hash(peer, chats[0])
         for each in self.peers:
             each.start()
+        if self._facts is not None:
+            self._facts.hash = asked_hash(peer, chats[0])
         asked = list(zip(self.peers, chats, strict=True))
         if params["race"] and len(asked) > 1:
             return self._race(asked)
@@ -134,7 +134,8 @@ class Source:
 
     def _turn(self, peer: Peer, chat: Chat, before: Turn | None) -> Turn:
         peer.wait()
-        return turn_of(peer, chat, self._recorded(peer, peer.opener(peer.client())), before=before)
+        plain = peer.opener(peer.client())
+        return turn_of(peer, chat, self._recorded(peer, plain), before=before, plain=plain)
 
     def _race(self, asked: list[tuple[Peer, Chat]]) -> Race:
         from threading import Event as Flag
@@ -239,13 +240,15 @@ def turn_of(
     sleep: Callable[[float], object] = time.sleep,
     pause: Pause | None = None,
     before: Turn | None = None,
+    plain: Open | None = None,
 ) -> Turn:
-    """`chat` asked of `peer`, through `open`."""
+    """`chat` asked of `peer`, through `open`; what goes before and after it, through `plain`."""
+    plain = plain or open
     return Turn(
         chat,
         peer.target,
         peer.protocol,
-        open,
+        peer.prepared(chat, plain, open),
         peer.limits,
         clock=time.monotonic,
         sleep=sleep,
@@ -254,13 +257,15 @@ def turn_of(
         go_on=peer.params["on_drop"] == "continue",
         pause=pause,
         before=before,
+        store=peer.store(chat, plain),
     )
 
 
 def asked_hash(peer: Peer, chat: Chat) -> str:
     from .sinks.records import prompt_hash
 
-    return prompt_hash({"provider": peer.target.provider, **chat.canonical()})
+    more = {"added": peer.added} if peer.added else {}
+    return prompt_hash({"provider": peer.target.provider, **chat.canonical(), **more})
 
 
 def _cancel(http: Http, over: Flag) -> None:

@@ -47,6 +47,7 @@ class Answer(Protocol):
 
 
 Open = Callable[[HttpRequest, Patience], Answer]
+Store = Callable[[str], Failed | None]
 # From a failure and the number of the attempt: seconds until the next, None if there is none.
 Pause = Callable[[Failed, int], float | None]
 
@@ -89,11 +90,13 @@ class Turn:
         go_on: bool = False,
         pause: Pause | None = None,
         before: Turn | None = None,
+        store: Store | None = None,
     ) -> None:
         """`go_on`: an answer that breaks off is gone on with, where there is a way to.
 
         `pause` decides instead of `limits` whether and when to ask again. `before` is a turn of
-        the same prompt that gave nothing: its attempts and its time count.
+        the same prompt that gave nothing: its attempts and its time count. `store` is given the
+        text of a whole answer, and gives the trouble that it has with it, if it has any.
         """
         self.outcome = Outcome()
         self.delivered = False
@@ -114,6 +117,8 @@ class Turn:
         self._next: HttpRequest | None = None  # what asks for the rest of a broken answer
         self._decoder: Decoder | None = None
         self._dropped: Failed | None = None
+        self._store = store
+        self._text: list[str] = []  # for `store`
 
     def t_ms(self) -> float:
         return (self._clock() - self._began) * 1000.0
@@ -135,7 +140,7 @@ class Turn:
             if wait is None:
                 wait = self._wait_to_go_on(end, attempt)
             if wait is None:
-                end = self._told(end)
+                end = self._stored(self._told(end))
                 yield self.outcome.t_ms, [end]
                 return
             assert isinstance(end, Failed)
@@ -183,6 +188,18 @@ class Turn:
         dropped.message += f"; going on with it failed: {end.message}"
         self.outcome.end = dropped
         return dropped
+
+    def _stored(self, end: Finished | Failed) -> Finished | Failed:
+        """The end that is told once a whole answer is where it belongs, or is not."""
+        if self._store is None or isinstance(end, Failed) or end.reason not in (None, "stop"):
+            return end
+        trouble = self._store("".join(self._text))
+        if trouble is None:
+            return end
+        trouble.message = self._target.hide(f"the answer was not stored: {trouble.message}")
+        trouble.evidence = end.evidence
+        self.outcome.end = trouble
+        return trouble
 
     def _pause(self, end: Failed, attempt: int) -> float | None:
         limits = self._limits
@@ -283,6 +300,8 @@ class Turn:
                 text = True
                 if not event.choice:  # type: ignore[attr-defined]
                     outcome.chars += len(event.text)  # type: ignore[attr-defined]
+                    if self._store is not None:
+                        self._text.append(event.text)  # type: ignore[attr-defined]
             elif kind in _DELTAS:
                 deltas += 1
                 if type(event) is Refusal and len(outcome.refusal) < 1000:

@@ -184,7 +184,8 @@ def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
     run = stream("-m", "vllm:m", "--schema", far, "--base-url", says("{}"), "hi")
     assert run.returncode == 12
     assert "not in it" in run.stderr
-    for bad in ('{"type": 3}', "{nope", "/nowhere"):
+    deep = '{"properties": {"a": ' * 300 + "{}" + "}}" * 300
+    for bad in ('{"type": 3}', "{nope", "/nowhere", deep):
         run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
         assert run.returncode == 2
         assert len(run.complaints) == 1

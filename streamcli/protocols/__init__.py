@@ -14,9 +14,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed
@@ -40,6 +40,24 @@ class WireFormat(Protocol):
 
     def request(self, chat: Chat, target: Target) -> HttpRequest: ...
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Failed: ...
+
+
+class Keeper(Protocol):
+    """What a protocol module also has if its servers keep conversations themselves.
+
+    `messages_of(data, where)` reads the file of `-o add=`; a usage error names its line.
+    `before(chat, target, messages)` is sent, one after the other, before the first question, and
+    `after(chat, target, text)` when an answer is whole. All are pure.
+    """
+
+    messages_of: Callable[[bytes, str], list[dict[str, Any]]]
+    before: Callable[[Chat, Target, list[dict[str, Any]]], list[HttpRequest]]
+    after: Callable[[Chat, Target, str], list[HttpRequest]]
+
+
+def keeper(protocol: WireFormat) -> Keeper | None:
+    """The same module, if it is a Keeper."""
+    return cast(Keeper, protocol) if hasattr(protocol, "before") else None
 
 
 def get(name: str) -> WireFormat:
