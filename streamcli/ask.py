@@ -39,6 +39,7 @@ class Ask:
         self._delivery = Delivery(params, records=self._records)
         self._facts: Any = None
         self._asking: Asking | None = None
+        self._asked = 0  # the number of the one that is asked
         self._nothing = Outcome()  # what came before anything was asked
         self.silent = False  # the answer is for nobody: a probe
         self._began = time.monotonic()
@@ -97,8 +98,11 @@ class Ask:
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Retry):
-            what = event.error.message
-            self._voice.note(f"{what}: trying again in {event.delay:.1f} s")
+            before, self._asked = self._asked, self._asking.number if self._asking else 0
+            then = f"trying again in {event.delay:.1f} s"
+            if self._asked != before and (peer := self._peer()) is not None:
+                then = f"asking {peer.asked}"
+            self._voice.note(f"{event.error.message}: {then}")
         elif isinstance(event, Started):
             self._voice.detail(f"answered by {event.model} ({event.response_id or 'no id'})")
 
