@@ -19,9 +19,9 @@ class Row:
     `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
     `stream_options` is sent while streaming, `any_model` says that the model may be left out,
     `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
-    the reasoning, `think_blocks` "anywhere" that its text holds several <think> blocks. `think` and
-    `efforts` are its knob for --think, `prefill` what a beginning of the answer needs in its
-    message and in the body, `prefill_base` the address that takes one instead of `own_base`.
+    the reasoning, `think_tags` are those of the blocks of reasoning that its text holds anywhere.
+    `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
+    in its message and in the body, `prefill_base` the address that takes one instead of `own_base`.
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
@@ -240,7 +240,7 @@ ROWS = (
         "https://api.helpingai.co/v1",
         "HAI_API_KEY",
         can=("tools", "reasoning"),
-        think_blocks="anywhere",
+        think_tags=("think", "ser"),
         think={"none": {"hideThink": True}, "*": {"hideThink": False}},
         hide_field="hideThink",
     ),

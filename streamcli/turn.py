@@ -192,7 +192,7 @@ class Turn:
         if self._next is not None:
             self._skip_seen(decoder)
         elif self._split_think:
-            splitter = Splitter(anywhere=self._target.quirks.get("think_blocks") == "anywhere")
+            splitter = Splitter(anywhere=self._target.quirks.get("think_tags", ()))
         note, splice = self._note, self._splice
         broken: Failed | None = None
         try:
