@@ -252,7 +252,8 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
         prefill=None if prefill is None else arguments_text(prefill),
         options=options_of(params["option"]),
         stream=not params["no_stream"],
-        hide_reasoning=params["reasoning"] == "hide",
+        # Hidden by default is not asked to be left out: records still hold it.
+        hide_reasoning=None if params["reasoning"] is None else params["reasoning"] == "hide",
     )
 
 
