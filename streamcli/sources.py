@@ -232,7 +232,9 @@ class Source:
         if not player.protocol:
             raise usage(f"{self._params['replay']} does not say which protocol it holds")
         self.protocol = self._given = Given(player.protocol)
-        self.target = Target(player.provider, player.protocol, "")
+        row = self._typed.config.rows.get(player.provider)
+        quirks = dict(row.quirks) if row is not None else None
+        self.target = Target(player.provider, player.protocol, "", quirks=quirks)
         self.model = player.model
         self._tell(player.provider, player.protocol, player.model)
         attempts = player.attempts()
