@@ -6,6 +6,7 @@ it ended. The clock, the sleep, the random source and the way to open a request 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -33,6 +34,8 @@ from .think import Splitter
 
 Moment = tuple[float, list[Event]]
 _DELTAS = (Text, Reasoning, Refusal, ToolCall)
+# Some servers take long answers, thinking or tools (HelpingAI) only of who asks for a stream.
+_WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
 
 
 class Answer(Protocol):
@@ -180,7 +183,10 @@ class Turn:
             self.outcome.meter.headers_ms = self.t_ms()
             if not 200 <= answer.status < 300:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                self._end(self._protocol.refusal(answer.status, headers, answer.read()))
+                failed = self._protocol.refusal(answer.status, headers, answer.read())
+                if not self._chat.stream and _WANTS_A_STREAM.match(failed.message):
+                    failed.hint = failed.hint or "try it without --no-stream"
+                self._end(failed)
                 return
             yield from self._decode(answer, patience)
         finally:
