@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Popen, Stream, parse_records
-from faultserver import FaultServer
+from faultserver import Conn, FaultServer, error_body, ok
 from recordings import RECORDINGS
 
 from streamcli.options import PROTOCOLS
@@ -145,6 +145,22 @@ def test_a_replay_is_what_was_recorded(
     assert len(server.requests) == asked, "nothing is asked again"
     text = stream("--replay", "c.jsonl", "--speed", "instant")
     assert text.text == one["text"]
+
+
+def test_a_replay_has_the_habits_of_its_row(server: FaultServer, stream: Stream) -> None:
+    """The first attempt is refused for a field, the second does without it."""
+
+    def play(conn: Conn) -> None:
+        if "stream_options" in conn.request.json:
+            conn.reply(400, error_body("unknown field stream_options"))
+        else:
+            ok(conn)
+
+    args = ("-m", "vllm:m", "--base-url", server.script("picky", play), "--record", "c.jsonl")
+    (live,) = stream(*args, "--json", "hi", env={"VLLM_API_KEY": "k"}).records
+    (again,) = stream("--replay", "c.jsonl", "--speed", "instant", "--json").records
+    assert (live["attempts"], live["text"]) == (2, "Hello world")
+    assert {name: live[name] for name in SAME} == {name: again[name] for name in SAME}
 
 
 def test_a_replay_takes_its_time(server: FaultServer, stream: Stream) -> None:
