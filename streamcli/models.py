@@ -16,6 +16,7 @@ from .errors import StreamError, usage
 _OPERATIONS = re.compile(
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
 )
+_COHERE = re.compile(r"/v[12](/chat)?$|/models$")
 _VERSION = {"anthropic": "/v1", "gemini": "/v1beta", "gemini-array": "/v1beta", "ollama": "/v1"}
 
 
@@ -39,7 +40,7 @@ def chosen(typed: Typed) -> settings.Choice:
 
 
 def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
-    """Their ids: from a `data` or `models` list, or a bare array, of names or objects."""
+    """Their ids: from a list by any of its names, or a bare array, of names or objects."""
     import orjson
 
     from .protocols import get
@@ -90,7 +91,11 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
 def models_url(protocol: str, base: str) -> str:
     """Where the list is, whatever of the address of another operation `base` holds."""
     base, query, tail = base.partition("?")
-    base = _OPERATIONS.sub(lambda found: found[1] or "", base.rstrip("/"))
+    base = base.rstrip("/")
+    if protocol == "cohere":  # gives twenty where nothing is said
+        tail = "&".join(filter(None, (tail, "endpoint=chat&page_size=1000")))
+        return f"{_COHERE.sub('', base)}/v1/models?{tail}"
+    base = _OPERATIONS.sub(lambda found: found[1] or "", base)
     version = _VERSION.get(protocol, "")
     if version and not re.search(r"/v\d\w*$", base):
         base += version

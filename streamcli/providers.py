@@ -234,6 +234,14 @@ ROWS = (
         "PERPLEXITY_API_KEY",
         can=("reasoning", "schema"),
     ),
+    Row(
+        "cohere",
+        "cohere",
+        "https://api.cohere.com",
+        key_vars=("CO_API_KEY", "COHERE_API_KEY"),
+        base_vars=("CO_API_URL", "COHERE_API_BASE"),
+        can=_ALL,
+    ),
     _hosted("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     _hosted(
         "helpingai",

@@ -11,6 +11,8 @@ from .wire.jsontext import json_values
 
 PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be
 
+_COHERE = ("message-start", "content-start", "content-delta", "tool-plan-delta", "message-end")
+
 
 def protocol_of(value: Any, in_array: bool = False) -> str:
     """The protocol whose event `value` is; "" if it could be any."""
@@ -26,6 +28,10 @@ def protocol_of(value: Any, in_array: bool = False) -> str:
         kind == "message" and "content" in value and "role" in value
     ):
         return "anthropic"
+    if kind in _COHERE or ("event_type" in value and "is_finished" in value):
+        return "cohere"
+    if "finish_reason" in value and isinstance(value.get("message"), dict):
+        return "cohere"
     if "candidates" in value or "usageMetadata" in value or "promptFeedback" in value:
         return "gemini-array" if in_array else "gemini"
     if "done" in value and ("message" in value or "response" in value):

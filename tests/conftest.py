@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "streamcli"]
 
 # These and STREAM_*: a developer's shell must not change what a test sees.
-SCRUBBED_ENDINGS = ("_API_KEY", "_BASE_URL", "_PROXY")
+SCRUBBED_ENDINGS = ("_API_KEY", "_API_URL", "_API_BASE", "_BASE_URL", "_PROXY")
 SCRUBBED = {"OLLAMA_HOST", "NO_COLOR", "FORCE_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR", "COLUMNS"}
 
 # Becomes the command, with signals as a terminal would give them but for those to ignore: a parent
