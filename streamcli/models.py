@@ -17,6 +17,7 @@ _OPERATIONS = re.compile(
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
 )
 _COHERE = re.compile(r"/v[12](/chat)?$|/models$")
+_BEDROCK = re.compile(r"/model/.*$|/openai/v1$")
 _VERSION = {"anthropic": "/v1", "gemini": "/v1beta", "gemini-array": "/v1beta", "ollama": "/v1"}
 
 
@@ -78,11 +79,11 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
     except orjson.JSONDecodeError:
         raise StreamError("not_a_stream", "the list of models is not JSON") from None
     if isinstance(found, dict):
-        found = found.get("data") or found.get("models") or []
+        found = found.get("data") or found.get("models") or found.get("modelSummaries") or []
     names: list[str] = []
     for model in found if isinstance(found, list) else []:
         if isinstance(model, dict):
-            model = model.get("id") or model.get("name")
+            model = model.get("id") or model.get("name") or model.get("modelId")
         if isinstance(model, str):
             names.append(" ".join(model.removeprefix("models/").split()))
     return names
@@ -95,6 +96,10 @@ def models_url(protocol: str, base: str) -> str:
     if protocol == "cohere":  # gives twenty where nothing is said
         tail = "&".join(filter(None, (tail, "endpoint=chat&page_size=1000")))
         return f"{_COHERE.sub('', base)}/v1/models?{tail}"
+    if protocol == "bedrock":  # another host of AWS's knows them
+        base = _BEDROCK.sub("", base).replace("//bedrock-runtime.", "//bedrock.", 1)
+        tail = "&".join(filter(None, (tail, "byOutputModality=TEXT")))
+        return f"{base}/foundation-models?{tail}"
     base = _OPERATIONS.sub(lambda found: found[1] or "", base)
     version = _VERSION.get(protocol, "")
     if version and not re.search(r"/v\d\w*$", base):

@@ -13,8 +13,10 @@ class Row:
     """One provider.
 
     `key_vars` and `base_vars` are the vendor's usual variables, the first one set wins; a row
-    without `needs_key` works without. `root` is added to an address from `base_vars` that has no
-    path. `can` lists what its models and server are able to do beyond streaming text.
+    without `needs_key` works without. One of `base_vars` that ends in _REGION holds no address but
+    the {region} in `base_url`, and gives way to addresses. `root` is added to an address from
+    `base_vars` that has no path. `can` lists what its models and server are able to do beyond
+    streaming text.
 
     `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
     `stream_options` is sent while streaming, `any_model` says that the model may be left out,
@@ -70,13 +72,15 @@ class Row:
         self.prices: dict[str, dict[str, float]] = {}
 
     def base_from(self, environ: Mapping[str, str]) -> str:
-        for name in self.base_vars:
+        for name in sorted(self.base_vars, key=lambda name: name.endswith("_REGION")):
             if value := environ.get(name, "").strip():
                 if name == "OLLAMA_HOST":
                     return ollama_base(value)
+                if name.endswith("_REGION"):
+                    return self.base_url.replace("{region}", value)
                 bare = self.root and value.rstrip("/").count("/") == 2
                 return value.rstrip("/") + self.root if bare else value
-        return self.base_url
+        return "" if "{region}" in self.base_url else self.base_url
 
     def key_from(self, environ: Mapping[str, str]) -> tuple[str, str]:
         """(key, variable): the first variable that is set; ("", "") if none is."""
@@ -92,8 +96,9 @@ def cost(row: Row, model: str, usage: Usage) -> float | None:
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
     cached = usage.cache_read_tokens or 0 if "cache_read" in price else 0
-    # Anthropic's input tokens are those beside the cached ones, everybody else's contain them.
-    fresh = usage.input_tokens - (0 if row.protocol == "anthropic" else cached)
+    # Here input tokens are those beside the cached ones, everybody else's contain them.
+    beside = row.protocol in ("anthropic", "bedrock")
+    fresh = usage.input_tokens - (0 if beside else cached)
     total = fresh * price.get("input", 0.0)
     total += cached * price.get("cache_read", 0.0)
     total += usage.output_tokens * price.get("output", 0.0)
@@ -241,6 +246,20 @@ ROWS = (
         key_vars=("CO_API_KEY", "COHERE_API_KEY"),
         base_vars=("CO_API_URL", "COHERE_API_BASE"),
         can=_ALL,
+    ),
+    # With API keys (bearer tokens), not AWS's signatures.
+    Row(
+        "bedrock",
+        "bedrock",
+        "https://bedrock-runtime.{region}.amazonaws.com",
+        key_vars=("AWS_BEARER_TOKEN_BEDROCK",),
+        base_vars=(
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "AWS_BEDROCK_BASE_URL",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        ),
+        can=_GOES_ON,
     ),
     _hosted("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     _hosted(

@@ -6,6 +6,7 @@ from typing import Any
 
 from .events import Event, Failed
 from .protocols import Decoder, get
+from .wire.eventstream import EventStream
 from .wire.framing import MAX_EVENT_SIZE, Payloads
 from .wire.jsontext import json_values
 
@@ -32,6 +33,8 @@ def protocol_of(value: Any, in_array: bool = False) -> str:
         return "cohere"
     if "finish_reason" in value and isinstance(value.get("message"), dict):
         return "cohere"
+    if "stopReason" in value and isinstance(value.get("output"), dict):
+        return "bedrock"
     if "candidates" in value or "usageMetadata" in value or "promptFeedback" in value:
         return "gemini-array" if in_array else "gemini"
     if "done" in value and ("message" in value or "response" in value):
@@ -66,9 +69,12 @@ class AutoDecoder:
     def feed(self, data: bytes) -> list[Event]:
         if self._inner is not None:
             return self._inner.feed(data)
+        if not self._size and EventStream.begins(data):
+            self._become("bedrock")
+        else:
+            self._look(self._payloads.feed(data))
         self._held.append(data)
         self._size += len(data)
-        self._look(self._payloads.feed(data))
         if self._inner is None and self._size > PATIENCE:
             self._become("openai-chat")
         return self._replay()

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 COMMAND = [sys.executable, "-m", "streamcli"]
 
-# These and STREAM_*: a developer's shell must not change what a test sees.
+# These, STREAM_* and AWS_*: a developer's shell must not change what a test sees.
 SCRUBBED_ENDINGS = ("_API_KEY", "_API_URL", "_API_BASE", "_BASE_URL", "_PROXY")
 SCRUBBED = {"OLLAMA_HOST", "NO_COLOR", "FORCE_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR", "COLUMNS"}
 
@@ -91,7 +91,8 @@ class Popen(Protocol):
 
 def _is_scrubbed(name: str) -> bool:
     upper = name.upper()
-    return upper.endswith(SCRUBBED_ENDINGS) or upper in SCRUBBED or upper.startswith("STREAM_")
+    ours = upper.startswith(("STREAM_", "AWS_"))
+    return upper.endswith(SCRUBBED_ENDINGS) or upper in SCRUBBED or ours
 
 
 @pytest.fixture(autouse=True)

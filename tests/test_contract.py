@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from awsframes import RECORDED_TOOLS, answer, exception
 from splits import bytewise, decode, merged, sampled, whole
 
 from streamcli import protocols
@@ -38,6 +39,8 @@ SEEDS = [
     b'"finish_reason":"length"}],"usage":{"prompt_tokens":1}}',
     b'{"error":{"message":"no","type":"t","code":429}}',
     b'event: error\ndata: {"message":"x"}\n\n{"error":[]}\n\nerror: {}\n\n',
+    answer("Hi"),
+    RECORDED_TOOLS + exception("throttlingException", "slow down"),
 ]
 
 

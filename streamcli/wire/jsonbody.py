@@ -70,11 +70,11 @@ class JsonBody:
         else:
             payloads = self._template.feed(self._payloads, data, out)
         for payload in payloads:
-            self._payload(payload, out)
+            self.payload(payload, out)
             if self.ended:
                 return out
         if self._payloads.overflow:
-            self.fail(self._too_large(), out)
+            self.fail(self.too_large(), out)
         return out
 
     def close(self, broken: Failed | None = None) -> list[Event]:
@@ -83,7 +83,7 @@ class JsonBody:
             return out
         for payload in self._payloads.close():
             if payload.strip():
-                self._payload(payload, out, last=True)
+                self.payload(payload, out, last=True)
             if self.ended:
                 return out
         if self._reader.finished():
@@ -122,7 +122,7 @@ class JsonBody:
         out.append(failed)
         self.ended = True
 
-    def _too_large(self) -> Failed:
+    def too_large(self) -> Failed:
         return Failed(
             "too_large",
             f"one event of the stream is larger than {self._limit} bytes",
@@ -133,7 +133,8 @@ class JsonBody:
         for (channel, choice), text in self.halves.rest():
             out.append(channel(text, choice))
 
-    def _payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
+    def payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
+        """One payload; `feed` finds them, another framing (AWS's) brings its own."""
         event = "message"
         if type(payload) is not bytes:
             if not isinstance(payload, Message):
@@ -142,7 +143,7 @@ class JsonBody:
             event = payload.event
             payload = bytes(payload)  # orjson takes no other kind of bytes
         if len(payload) > self._limit:
-            self.fail(self._too_large(), out)
+            self.fail(self.too_large(), out)
             return
         try:
             value = orjson.loads(payload)
