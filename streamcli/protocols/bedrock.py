@@ -24,6 +24,7 @@ from ..parts.bedrock_request import request as bedrock_request
 from ..parts.openai_values import count
 from ..parts.toolcalls import ToolCalls
 from ..refusals import stream_failure
+from ..wire.endings import too_large
 from ..wire.eventstream import EventStream, Frame
 from ..wire.framing import MAX_EVENT_SIZE, Message
 from ..wire.jsonbody import JsonBody
@@ -94,7 +95,7 @@ class Decoder:
             if body.ended:
                 return out
         if self._frames.overflow:
-            body.fail(body.too_large(), out)
+            body.fail(too_large(self._limit), out)
         elif self._frames.damage:
             body.fail(Failed("not_a_stream", f"the stream is damaged: {self._frames.damage}"), out)
         return out
