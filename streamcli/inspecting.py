@@ -6,9 +6,10 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import keys, settings
+from .chat import Chat, HttpRequest, Message
 from .config import Typed
 from .errors import StreamError, usage
 from .models import chosen, models_of
@@ -17,9 +18,6 @@ from .prompt import gather
 from .providers import Row
 from .terminal import Signals, is_terminal, visible
 from .voice import Voice
-
-if TYPE_CHECKING:
-    from .chat import HttpRequest
 
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 LETTERS = tuple(zip("tarop", CAN, strict=True))
@@ -145,8 +143,8 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
         return 0
     from .ask import Ask
 
-    probe = {"max_tokens": 1, "file": (), "replace": None, "no_stdin": True, "output": None}
-    params.update(probe, accept=("length",), reasoning="only", events=None)
+    probe = {"file": (), "replace": None, "no_stdin": True, "output": None, "events": None}
+    params.update(probe, max_tokens=_least(typed), accept=("length",), reasoning="only")
     as_json = params["format"] == "json"
     ask = Ask(Typed(params, ("Say yes.",), typed.given, typed.config), signals, closed)
     if as_json:
@@ -159,6 +157,22 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
         ttft = timings["ttft_ms"] or timings["duration_ms"]
         _print(f"{ask.provider}: {visible(model)} answers, first token after {ttft:.0f} ms")
     return code
+
+
+def _least(typed: Typed) -> int | None:
+    """One token; None where the wire format has no words for a limit."""
+    from .protocols import get
+
+    try:
+        choice = settings.choose(typed, os.environ, with_key=False)
+    except StreamError:
+        return 1  # the probe itself will tell
+    chat = Chat(choice.model, [Message("user", "hi")], max_tokens=1)
+    try:
+        get(choice.target.protocol).request(chat, choice.target)
+    except StreamError:
+        return None
+    return 1
 
 
 # --dry-run
@@ -204,5 +218,6 @@ def curl(request: HttpRequest, choice: settings.Choice) -> str:
             words.append(f'-H "{name}: {value}"')
         else:
             words.append(f"-H {shlex.quote(f'{name}: {value}')}")
-    words.append(f"--data-binary {shlex.quote(request.body.decode())}")
+    if request.method != "GET":
+        words.append(f"--data-binary {shlex.quote(request.body.decode())}")
     return " \\\n  ".join(words)

@@ -24,6 +24,8 @@ class Row:
     the reasoning, `think_tags` are those of the blocks of reasoning that its text holds anywhere.
     `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
     in its message and in the body, `prefill_base` the address that takes one instead of `own_base`.
+    What protocols ask by a template makes it: `path`, `method`, `query`, `body`
+    (parts/template.py).
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
@@ -300,6 +302,17 @@ ROWS = (
         any_model=True,
         think=_TEMPLATE_THINK,
         prefill=({}, {}),
+    ),
+    # The endpoint of AgentiCraft's streaming guide, as FastAPI serves it by default.
+    Row(
+        "agenticraft",
+        "sse-text",
+        "http://127.0.0.1:8000",
+        base_vars=("AGENTICRAFT_BASE_URL",),
+        needs_key=False,
+        can=(),
+        any_model=True,
+        path="/stream?prompt={prompt}",  # a bare `str` argument is a field of the query
     ),
     # The engine that the run itself starts (local.py) gives address and key.
     Row(

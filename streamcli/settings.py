@@ -59,6 +59,10 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
         raise usage(f"'{base_url}' is no address", "write it whole: http(s)://HOST[:PORT]/PATH")
     headers = (*row.headers, *_headers(params["header"]))
     secrets = (*_secrets_of_headers(headers, params["header"]), *_secrets_of_url(base_url))
+    if any(key in row.quirks for key in ("path", "query", "body")):
+        from .parts.template import secrets_of
+
+        secrets += tuple(secrets_of(row.quirks))
     if with_key:
         key, key_source = keys.find(row, params["key_file"], environ)
     else:
@@ -108,7 +112,11 @@ def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
         if name is None and colon:
             row_of(prefix, rows)  # raises, with the nearest names
     if name is not None:
-        return _with_model(row_of(name, rows), model)
+        row = row_of(name, rows)
+        if row.quirks.get("any_model") and model == environ.get("STREAM_MODEL"):
+            prefix = aliases.get(model, model).partition(":")[0]
+            model = "" if prefix in rows else model  # it is another provider's: none is needed
+        return _with_model(row, model)
     if not model:
         raise usage("no model chosen. Any of these would do", _ways_to_go_on(rows, environ))
     raise usage(

@@ -7,7 +7,7 @@ from typing import Any
 from .events import Event, Failed
 from .protocols import Decoder, get
 from .wire.eventstream import EventStream
-from .wire.framing import MAX_EVENT_SIZE, Payloads
+from .wire.framing import MAX_EVENT_SIZE, Message, Payloads, Stray
 from .wire.jsontext import json_values
 
 PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be
@@ -45,6 +45,12 @@ def protocol_of(value: Any, in_array: bool = False) -> str:
         legacy = "text" in choice or value.get("object") == "text_completion"
         return "openai-completions" if legacy else "openai-chat"
     return ""
+
+
+def _is_text(payload: bytes) -> bool:
+    """An event's data that is no JSON is text, unless it may be JSON that is broken."""
+    by_itself = type(payload) is not Stray and type(payload) is not Message
+    return by_itself and payload.lstrip()[:1] not in (b"", b"{", b"[", b'"')
 
 
 class AutoDecoder:
@@ -93,6 +99,8 @@ class AutoDecoder:
             try:
                 values = json_values(payload)
             except ValueError:
+                if self._payloads.looks_like == "sse" and _is_text(payload):
+                    self._become("sse-text")
                 continue
             for value in values:
                 if self._inner is None and (name := protocol_of(value, array)):

@@ -26,6 +26,7 @@ NAMES = sorted(
     for path in Path(protocols.__file__).parent.glob("*.py")
     if path.stem != "__init__"
 )
+WITHOUT_FORM = {"text"}  # whatever bytes there are, they are an answer
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 # 100 000 seeded mutations of each protocol take half a minute: STREAM_TEST_MUTATIONS=100000.
 MUTATIONS = int(os.environ.get("STREAM_TEST_MUTATIONS", "10000"))
@@ -81,7 +82,8 @@ def test_module_has_what_the_contract_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_at_all_is_not_complete(name: str) -> None:
-    for body in (b"", b"\n\n", b": ping\n\n", b"hello", b"<!doctype html>", b"{}", b"[]", b"null"):
+    bodies = (b"", b"\n\n", b": ping\n\n", b"hello", b"<!doctype html>", b"{}", b"[]", b"null")
+    for body in bodies[:1] if name in WITHOUT_FORM else bodies:
         (*_, end) = decode(protocols.get(name).Decoder(), whole(body))
         assert isinstance(end, Failed), body
 

@@ -64,7 +64,8 @@ def test_decode_in_every_format(stream: Stream) -> None:
     assert (run.returncode, run.text) == (18, "Hello")
     assert stream("--decode", stdin=b"").returncode == 8
     assert stream("--decode", stdin=b"<html>").returncode == 8
-    for other in set(PROTOCOLS) - {"openai-chat", "openai-completions"}:
+    plain = {"sse-text", "text"}  # to whom any text is one
+    for other in set(PROTOCOLS) - {"openai-chat", "openai-completions"} - plain:
         assert stream(f"--decode={other}", stdin=HELLO).returncode != 0, other
 
 
