@@ -14,7 +14,7 @@ from .chat import Chat, HttpRequest, Target
 from .errors import StreamError, usage
 from .events import Failed
 from .outcome import Limits
-from .protocols import Decoder, DecoderFactory, WireFormat, get
+from .protocols import Decoder, DecoderFactory, WireFormat, decoder_for, get
 from .retry import Patience
 from .sniff import AutoDecoder
 from .terminal import Signals, is_terminal
@@ -214,8 +214,10 @@ class Source:
         if 0 in self._closed or is_terminal(0):
             raise usage("--decode reads a provider's bytes on stdin", "curl ... | stream --decode")
         name = self._params["decode"]
-        self.protocol = self._given = Given("" if name == "auto" else name)
-        self._tell(None, "" if name == "auto" else name, "")
+        name = "" if name == "auto" else name
+        self.protocol = self._given = Given(name)
+        self.target = self._read_by(name, "", self._params["provider"])
+        self._tell(None, name, "")
         self.limits.max_retries = 0
         self.open = lambda request, patience: raw(0)
 
@@ -232,9 +234,8 @@ class Source:
         if not player.protocol:
             raise usage(f"{self._params['replay']} does not say which protocol it holds")
         self.protocol = self._given = Given(player.protocol)
-        row = self._typed.config.rows.get(player.provider)
-        quirks = dict(row.quirks) if row is not None else None
-        self.target = Target(player.provider, player.protocol, "", quirks=quirks)
+        names = (player.provider, self._params["provider"])
+        self.target = self._read_by(player.protocol, player.provider, *names)
         self.model = player.model
         self._tell(player.provider, player.protocol, player.model)
         attempts = player.attempts()
@@ -242,6 +243,15 @@ class Source:
             self.limits.max_retries = min(self.limits.max_retries, attempts - 1)
         self.sleep = player.pause
         self.open = player.open
+
+    def _read_by(self, protocol: str, provider: str, *names: str | None) -> Target:
+        """Whom bytes are from, with the habits of the first of these rows that speaks so."""
+        rows = (self._typed.config.rows.get(name or "") for name in names)
+        fit = next((row for row in rows if row is not None and row.protocol == protocol), None)
+        if fit is None and protocol == "json-events":
+            what = f"{protocol} are read by the paths of a provider in the configuration"
+            raise usage(what, "-p NAME, one with this protocol")
+        return Target(provider, protocol, "", quirks=dict(fit.quirks) if fit else None)
 
     def _tell(self, provider: str | None, protocol: str, model: str) -> None:
         if self._facts is not None:
@@ -263,11 +273,14 @@ class Given:
         """What it is, as far as it is known."""
         return self._auto.name if self._auto is not None else self._name
 
-    def _decoder(self, limit: int = MAX_EVENT_SIZE) -> Decoder:
+    def decoder(self, target: Target, limit: int) -> Decoder:
         if self._name:
-            return get(self._name).Decoder(limit)
+            return decoder_for(get(self._name), target, limit)
         self._auto = AutoDecoder(limit)
         return self._auto
+
+    def _decoder(self, limit: int = MAX_EVENT_SIZE) -> Decoder:
+        return self.decoder(Target("", self._name, ""), limit)
 
     def request(self, chat: Chat, target: Target) -> HttpRequest:
         return HttpRequest("", "", [], b"")

@@ -27,7 +27,7 @@ from .events import (
     Usage,
 )
 from .outcome import Limits, Outcome
-from .protocols import Decoder, WireFormat
+from .protocols import Decoder, WireFormat, decoder_for
 from .retry import Patience, delay, explain
 from .splice import DROPS, Splice
 from .think import Splitter
@@ -193,7 +193,8 @@ class Turn:
             self.close()
 
     def _decode(self, answer: Answer, patience: Patience) -> Iterator[Moment]:
-        decoder = self._decoder = self._protocol.Decoder(self._limits.max_event_size)
+        limit = self._limits.max_event_size
+        decoder = self._decoder = decoder_for(self._protocol, self._target, limit)
         splitter = None
         if self._next is not None:
             self._skip_seen(decoder)
