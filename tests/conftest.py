@@ -89,6 +89,9 @@ class Popen(Protocol):
     ) -> subprocess.Popen[bytes]: ...
 
 
+Configure = Callable[[str], Path]
+
+
 def _is_scrubbed(name: str) -> bool:
     upper = name.upper()
     ours = upper.startswith(("STREAM_", "AWS_"))
@@ -146,6 +149,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared")
     return folder
+
+
+@pytest.fixture
+def configure() -> Configure:
+    """Writes the configuration of this test; `{url}` in it is filled in by the caller."""
+
+    def write(text: str) -> Path:
+        path = Path(os.environ["XDG_CONFIG_HOME"]) / "stream" / "config.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    return write
 
 
 @pytest.fixture

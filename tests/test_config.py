@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Result, Stream
+from conftest import Configure, Result, Stream
 from faultserver import FaultServer
 
 from streamcli.config import line_of
 from streamcli.events import Usage
 from streamcli.providers import Row, cost, ollama_base
-
-Configure = Callable[[str], Path]
-
-
-@pytest.fixture
-def configure() -> Configure:
-    """Writes the configuration of this test; `{url}` in it is filled in by the caller."""
-
-    def write(text: str) -> Path:
-        path = Path(os.environ["XDG_CONFIG_HOME"]) / "stream" / "config.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(0o600)
-        return path
-
-    return write
 
 
 def body(server: FaultServer) -> dict[str, Any]:
