@@ -42,7 +42,7 @@ class JsonBody:
     `noun` is what the body should have been ("chat completion"). A `template` makes runs of like
     chunks quick; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's end
     marker; elsewhere it says nothing. `eof_ends_it`: it has no word for the end, so that a clean
-    end of the bytes, between two values, is one.
+    end of the bytes, between two values, is one. `payloads` is a framing of the protocol's own.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class JsonBody:
         template: Template | None = None,
         done_ends_it: bool = False,
         eof_ends_it: bool = False,
+        payloads: Payloads | None = None,
     ) -> None:
         self.ended = False
         self.alive = False  # some value was one of ours
@@ -64,7 +65,7 @@ class JsonBody:
         self._done_ends_it = done_ends_it
         self._eof_ends_it = eof_ends_it
         self._torn = False  # the bytes ended inside a value
-        self._payloads = Payloads(limit)
+        self._payloads = payloads or Payloads(limit)
 
     def feed(self, data: bytes) -> list[Event]:
         out: list[Event] = []
