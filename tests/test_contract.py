@@ -39,6 +39,19 @@ SEEDS = [
     b'{"choices":[{"message":{"content":"Hi","annotations":[{"url_citation":{"url":"u"}}]},'
     b'"finish_reason":"length"}],"usage":{"prompt_tokens":1}}',
     b'{"error":{"message":"no","type":"t","code":429}}',
+    b'data: {"type":"start","messageId":"m"}\n\n'
+    b'data: {"type":"text-delta","id":"t","delta":"Hi"}\n\n'
+    b'data: {"type":"tool-input-available","toolCallId":"c","toolName":"f","input":{"a":[1]}}\n\n'
+    b'data: {"type":"finish","finishReason":"stop","messageMetadata":{"usage":{"inputTokens":1}}}'
+    b"\n\ndata: [DONE]\n\n",
+    b'f:{"messageId":"m"}\n0:"Hi"\ng:"hm"\n9:{"toolCallId":"c","toolName":"f","args":{"a":[1]}}\n'
+    b'e:{"finishReason":"stop","usage":{"promptTokens":1},"isContinued":false}\n'
+    b'd:{"finishReason":"tool-calls","usage":{"promptTokens":1}}\n',
+    b'data: {"type":"RUN_STARTED","threadId":"t","runId":"r"}\n\n'
+    b'data: {"type":"TEXT_MESSAGE_CHUNK","messageId":"m","role":"assistant","delta":"Hi"}\n\n'
+    b'data: {"type":"TOOL_CALL_CHUNK","toolCallId":"c","toolCallName":"f","delta":"{}"}\n\n'
+    b'data: {"type":"MESSAGES_SNAPSHOT","messages":[{"role":"tool","toolCallId":"c"}]}\n\n'
+    b'data: {"type":"RUN_FINISHED","outcome":{"type":"success"},"usage":[{"inputTokens":1}]}\n\n',
     b'event: error\ndata: {"message":"x"}\n\n{"error":[]}\n\nerror: {}\n\n',
     answer("Hi"),
     RECORDED_TOOLS + exception("throttlingException", "slow down"),
