@@ -13,6 +13,7 @@ from .chat import Chat, HttpRequest, Message, join_url
 from .config import Typed
 from .errors import StreamError, usage
 from .parts import template
+from .providers import MODELLESS
 
 _OPERATIONS = re.compile(
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
@@ -38,8 +39,8 @@ def chosen(typed: Typed) -> settings.Choice:
     choice = settings.choose(typed, os.environ)
     if choice.row.name == "local":
         raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
-    if choice.target.protocol in template.PROTOCOLS:
-        raise usage(f"{choice.row.name} has no list of models: {choice.target.protocol} knows none")
+    if choice.row.protocol in (*MODELLESS, *template.PROTOCOLS):
+        raise usage(f"{choice.row.name} has no list of models: {choice.row.protocol} knows none")
     return choice
 
 

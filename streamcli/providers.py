@@ -8,6 +8,9 @@ from typing import Any
 from .errors import usage
 from .events import Usage
 
+# Protocols of applications and agents, which have their model by themselves.
+MODELLESS = ("ag-ui", "ai-data", "ui-message")
+
 
 class Row:
     """One provider.
@@ -25,7 +28,8 @@ class Row:
     `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
     in its message and in the body, `prefill_base` the address that takes one instead of `own_base`.
     What protocols ask by a template makes it: `path`, `method`, `query`, `body`
-    (parts/template.py).
+    (parts/template.py); `path` also stands behind the address of a MODELLESS row, which else is
+    asked as it is.
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
@@ -67,7 +71,7 @@ class Row:
         self.needs_key = needs_key
         self.root = root
         self.can = can
-        self.quirks = quirks
+        self.quirks = {"any_model": True, **quirks} if protocol in MODELLESS else quirks
         self.key_cmd: tuple[str, ...] = ()
         self.headers: tuple[tuple[str, str], ...] = ()
         self.defaults: dict[str, Any] = {}

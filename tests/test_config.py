@@ -87,6 +87,37 @@ def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Co
     assert "no model for openai" in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("protocol", "answer"),
+    [
+        ("ui-message", b'data: {"type":"text-delta","id":"t","delta":"Hi"}\n\ndata: [DONE]\n\n'),
+        ("ai-data", b'0:"Hi"\nd:{"finishReason":"stop"}\n'),
+        (
+            "ag-ui",
+            b'data: {"type":"TEXT_MESSAGE_CHUNK","delta":"Hi"}\n\n'
+            b'data: {"type":"RUN_FINISHED"}\n\n',
+        ),
+    ],
+)
+def test_applications_and_agents_need_no_model(
+    server: FaultServer, stream: Stream, configure: Configure, protocol: str, answer: bytes
+) -> None:
+    url = server.script(protocol, lambda conn: conn.reply(200, answer, "text/plain"))
+    configure(f'[provider.app]\nprotocol = "{protocol}"\nbase_url = "{url}"')
+    run = stream("-p", "app", "hi")
+    assert (run.returncode, run.text, run.stderr) == (0, "Hi", "")
+    assert url.endswith(server.requests[-1].path), "the address is asked as it is"
+    assert stream("-m", "app:", "hi").text == "Hi"
+    run = stream("--check=app")
+    assert (run.returncode, run.stderr) == (0, "")
+    asked = len(server.requests)
+    run = stream("--list-models", "-p", "app")
+    assert run.returncode == 2
+    assert "no list of models" in run.stderr
+    assert stream("-p", "app", "--max-tokens", "5", "hi").returncode == 2
+    assert len(server.requests) == asked
+
+
 def test_variables_set_options(server: FaultServer, stream: Stream) -> None:
     env = {
         "STREAM_MODEL": "vllm:m",
