@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .events import Event, Failed
@@ -11,8 +12,13 @@ from .wire.framing import MAX_EVENT_SIZE, Message, Payloads, Stray
 from .wire.jsontext import json_values
 
 PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be
-
 _COHERE = ("message-start", "content-start", "content-delta", "tool-plan-delta", "message-end")
+_AG_UI = re.compile("(RUN|TEXT_MESSAGE|TOOL_CALL|REASONING|THINKING|STEP|STATE|MESSAGES)_[A-Z_]+")
+_UI_MESSAGE = re.compile(
+    "start|finish|abort|(start|finish)-step|message-metadata|(text|reasoning)-(start|delta)|"
+    "tool-input-[a-z]+|data-.+"
+)
+_AI_DATA = re.compile(rb'[0-9a-k]:["\[{]')  # no field of an event stream is one character long
 
 
 def protocol_of(value: Any, in_array: bool = False) -> str:
@@ -35,6 +41,10 @@ def protocol_of(value: Any, in_array: bool = False) -> str:
         return "cohere"
     if "stopReason" in value and isinstance(value.get("output"), dict):
         return "bedrock"
+    if _UI_MESSAGE.fullmatch(kind) or "errorText" in value:
+        return "ui-message"
+    if _AG_UI.fullmatch(kind):
+        return "ag-ui"
     if "candidates" in value or "usageMetadata" in value or "promptFeedback" in value:
         return "gemini-array" if in_array else "gemini"
     if "done" in value and ("message" in value or "response" in value):
@@ -95,6 +105,8 @@ class AutoDecoder:
 
     def _look(self, payloads: list[bytes]) -> None:
         array = self._payloads.excerpt.lstrip().startswith(b"[")
+        if _AI_DATA.match(self._payloads.excerpt):
+            self._become("ai-data")
         for payload in payloads:
             try:
                 values = json_values(payload)

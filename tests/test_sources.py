@@ -55,6 +55,45 @@ def test_decode_finds_out_what_it_is(stream: Stream, protocol: str, path: Path) 
     assert one["provider"] is None
 
 
+OF_AGENTS = {
+    "ui-message": [
+        b'data: {"type":"start"}\n\ndata: {"type":"text-delta","id":"t","delta":"Hi"}\n\n'
+        b"data: [DONE]\n\n",
+        b': ping\n\ndata: {"type":"data-x","data":1}\n\n'
+        b'data: {"type":"text-delta","delta":"Hi"}\n\ndata: {"type":"finish"}\n\n',
+    ],
+    "ai-data": [
+        b'f:{"messageId":"m"}\n0:"Hi"\nd:{"finishReason":"stop"}\n',
+        b'\n2:[{"a":1}]\n0:"Hi"\nd:{"finishReason":"stop"}',
+    ],
+    "ag-ui": [
+        b'data: {"type":"RUN_STARTED"}\n\ndata: {"type":"TEXT_MESSAGE_CONTENT","delta":"Hi"}\n\n'
+        b'data: {"type":"RUN_FINISHED"}\n\n',
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body"), [(name, body) for name, bodies in OF_AGENTS.items() for body in bodies]
+)
+def test_decode_finds_out_protocols_of_agents(stream: Stream, protocol: str, body: bytes) -> None:
+    (end,) = stream("--decode", "--json", stdin=body).records
+    assert (end["protocol"], end["text"], end["status"]) == (protocol, "Hi", "complete")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body"),
+    [
+        ("ui-message", b'data: {"type":"error","errorText":"no"}\n\n'),
+        ("ai-data", b'3:"no"\n'),
+        ("ag-ui", b'data: {"type":"RUN_ERROR","message":"no"}\n\n'),
+    ],
+)
+def test_their_errors_are_told_apart_too(stream: Stream, protocol: str, body: bytes) -> None:
+    (end,) = stream("--decode", "--json", stdin=body).records
+    assert (end["protocol"], end["status"], end["error"]["message"]) == (protocol, "provider", "no")
+
+
 def test_decode_in_every_format(stream: Stream) -> None:
     assert stream("--decode", stdin=HELLO).text == "Hello"
     records = stream("--decode", "--jsonl", stdin=HELLO).records
