@@ -12,7 +12,7 @@ from . import keys, settings
 from .chat import Chat, HttpRequest, Message
 from .config import Typed
 from .errors import StreamError, usage
-from .models import chosen, models_of
+from .models import chosen, models_of, models_url
 from .options import MODES
 from .prompt import gather
 from .providers import Row
@@ -111,7 +111,11 @@ def _facts(row: Row) -> dict[str, Any]:
 
 
 def list_models(typed: Typed) -> int:
-    models = models_of(chosen(typed), typed.params)
+    choice = chosen(typed)
+    if choice.row.protocol == "a2a":
+        card = choice.target.hide(models_url("a2a", choice.target.base_url))
+        raise usage(f"{choice.row.name} is an agent: it has no list of models", f"curl {card}")
+    models = models_of(choice, typed.params)
     if typed.params["format"] == "json":
         _print("\n".join(_json({"id": name}) for name in models))
     elif models:
@@ -123,7 +127,10 @@ def list_models(typed: Typed) -> int:
 
 
 def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
-    """Asks for one token; without a model, for the list of models."""
+    """Asks for one token; without a model, for the list of models; an agent for its card alone.
+
+    An agent may act on whatever it is asked.
+    """
     params = typed.params
     if not params["check"]:
         raise usage("--check= names no provider", "--check=NAME, or --check -m PROVIDER:MODEL")
@@ -131,15 +138,20 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
         params["provider"] = params["check"]
         typed.given.add("provider")
     no_model = not params["model"] or ("provider" in typed.given and "model" not in typed.given)
-    row = typed.config.rows.get(params["provider"] or "")
-    if no_model and row is not None and not row.quirks.get("any_model") and not row.defaults:
+    name = params["provider"] or "".join(params["model"][:1]).partition(":")[0]
+    row = typed.config.rows.get(name)
+    agent = row is not None and row.protocol == "a2a"
+    listed = no_model and row and not row.quirks.get("any_model") and not row.defaults
+    if row is not None and (agent or listed):
         began = time.monotonic()
         count = len(models_of(chosen(typed), params))
         took = (time.monotonic() - began) * 1000
+        what = "skills" if agent else "models"
         if params["format"] == "json":
-            _print(_json({"provider": row.name, "models": count, "duration_ms": round(took, 1)}))
+            _print(_json({"provider": row.name, what: count, "duration_ms": round(took, 1)}))
         else:
-            _print(f"{row.name}: key and address work, {count} models ({took:.0f} ms)")
+            works = "its card is there" if agent else "key and address work"
+            _print(f"{row.name}: {works}, {count} {what} ({took:.0f} ms)")
         return 0
     from .ask import Ask
 

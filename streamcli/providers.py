@@ -9,7 +9,7 @@ from .errors import usage
 from .events import Usage
 
 # Protocols of applications and agents, which have their model by themselves.
-MODELLESS = ("ag-ui", "ai-data", "ui-message")
+MODELLESS = ("a2a", "ag-ui", "ai-data", "ui-message")
 
 
 class Row:
@@ -29,7 +29,7 @@ class Row:
     in its message and in the body, `prefill_base` the address that takes one instead of `own_base`.
     What protocols ask by a template makes it: `path`, `method`, `query`, `body`
     (parts/template.py); `path` also stands behind the address of a MODELLESS row, which else is
-    asked as it is.
+    asked as it is. `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
@@ -329,6 +329,15 @@ ROWS = (
         stream_options=_USAGE,
         think=_TEMPLATE_THINK,
         prefill=({}, {}),
+    ),
+    # Tyler's own server speaks A2A 0.3; an agent has its model, so none has to be named.
+    Row(
+        "tyler",
+        "a2a",
+        "http://127.0.0.1:8000",
+        base_vars=("TYLER_BASE_URL",),
+        needs_key=False,
+        can=("attachments",),
     ),
 )
 

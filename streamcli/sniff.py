@@ -27,6 +27,8 @@ def protocol_of(value: Any, in_array: bool = False) -> str:
         return protocol_of(value[0], in_array=True) if value else ""
     if not isinstance(value, dict):
         return ""
+    if "jsonrpc" in value and ("result" in value or "error" in value):
+        return "a2a"
     kind = value.get("type")
     kind = kind if isinstance(kind, str) else ""
     if kind.startswith("response.") or value.get("object") == "response":

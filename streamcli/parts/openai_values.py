@@ -34,8 +34,8 @@ SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter"
 ASKED = {
     "system": "a system prompt (--system)",
     "temperature": "a temperature (--temperature)",
-    "top_p": "a limit of probability (--top-p)",
-    "max_tokens": "a limit of tokens (--max-tokens)",
+    "top_p": "a share of the likeliest words (--top-p)",
+    "max_tokens": "a token limit (--max-tokens)",
     "stop": "stop sequences (--stop)",
     "seed": "a seed (--seed)",
     "frequency_penalty": "a frequency penalty (--frequency-penalty)",
