@@ -229,6 +229,17 @@ def agui(folder: Path, version: str) -> Iterator[RealServer]:
 
 
 @contextmanager
+def agent(folder: Path, venv: str, script: str = "a2a_agent.py") -> Iterator[RealServer]:
+    """An A2A agent of tests/peers on the official SDK, of the line that `venv` holds."""
+    (python,) = needed("the A2A SDK", f"{venv}/bin/python")
+    port = free_port()
+    peer = PEERS / script
+    card = "/.well-known/agent-card.json"
+    with _running(RealServer([python, peer, str(port)], port, folder, health=card)) as server:
+        yield server
+
+
+@contextmanager
 def _running(server: RealServer, wait: bool = True) -> Iterator[RealServer]:
     try:
         if wait:
