@@ -87,8 +87,9 @@ def _facts(row: Row) -> dict[str, Any]:
     """One provider as --list-providers --json tells it. `source`: where its key is from."""
     base_url = row.base_from(os.environ)
     variable = row.key_from(os.environ)[1]
-    source = variable or keys.source(row).removeprefix("$")
-    ready = bool(variable or row.key_cmd or not row.needs_key)
+    needs_key = row.needs_key_at(base_url)
+    source = variable or keys.source(row, needs_key).removeprefix("$")
+    ready = bool(variable or row.key_cmd or not needs_key)
     if row.name == "local":
         from . import weights
 

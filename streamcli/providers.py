@@ -26,7 +26,8 @@ class Row:
     `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
     the reasoning, `think_tags` are those of the blocks of reasoning that its text holds anywhere.
     `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
-    in its message and in the body, `prefill_base` the address that takes one instead of `own_base`.
+    in its message and in the body, `prefill_base` the address that takes one instead of `own_base`,
+    `key_at` the address that needs a key where the same server elsewhere may need none.
     What protocols ask by a template makes it: `path`, `method`, `query`, `body`
     (parts/template.py); `path` also stands behind the address of a MODELLESS row, which else is
     asked as it is. `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
@@ -87,6 +88,10 @@ class Row:
                 bare = self.root and value.rstrip("/").count("/") == 2
                 return value.rstrip("/") + self.root if bare else value
         return "" if "{region}" in self.base_url else self.base_url
+
+    def needs_key_at(self, base_url: str) -> bool:
+        hosted = self.quirks.get("key_at")
+        return self.needs_key or (hosted is not None and base_url.startswith(hosted))
 
     def key_from(self, environ: Mapping[str, str]) -> tuple[str, str]:
         """(key, variable): the first variable that is set; ("", "") if none is."""

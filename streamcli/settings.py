@@ -63,12 +63,13 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
         from .parts.template import secrets_of
 
         secrets += tuple(secrets_of(row.quirks))
+    needs_key = row.needs_key_at(base_url)
     if with_key:
         key, key_source = keys.find(row, params["key_file"], environ)
     else:
-        key = key_source = _key_source(row, params["key_file"], environ)
+        key = key_source = _key_source(row, params["key_file"], environ, needs_key)
     given = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in headers)
-    if with_key and row.needs_key and key is None and not given:
+    if with_key and needs_key and key is None and not given:
         raise keys.missing(row)
     target = Target(
         row.name,
@@ -83,10 +84,10 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
     return Choice(row, model, target, key_source)
 
 
-def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str]) -> str:
+def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str], needs_key: bool) -> str:
     """The source alone: nothing is run and no file is opened."""
     if key_file is None and not row.key_from(environ)[0]:
-        return keys.source(row)
+        return keys.source(row, needs_key)
     return keys.find(row, key_file, environ)[1]
 
 
