@@ -9,7 +9,7 @@ from .errors import usage
 from .events import Usage
 
 # Protocols of applications and agents, which have their model by themselves.
-MODELLESS = ("a2a", "ag-ui", "ai-data", "ui-message")
+MODELLESS = ("a2a", "ag-ui", "ai-data", "honcho", "ui-message")
 
 
 class Row:
@@ -291,6 +291,17 @@ ROWS = (
         base_vars=("OLLAMA_HOST",),
         needs_key=False,
         can=_GOES_ON,
+    ),
+    # The memory of what peers said; whom it is asked about stands in the model's place.
+    Row(
+        "honcho",
+        "honcho",
+        "https://api.honcho.dev",
+        key_vars=("HONCHO_API_KEY",),
+        base_vars=("HONCHO_URL", "HONCHO_BASE_URL"),
+        needs_key=False,
+        key_at="https://api.honcho.dev",
+        can=("schema",),
     ),
     _on_this_machine("lmstudio", 1234, "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"),
     _on_this_machine(

@@ -51,6 +51,10 @@ def protocol_of(value: Any, in_array: bool = False) -> str:
         return "gemini-array" if in_array else "gemini"
     if "done" in value and ("message" in value or "response" in value):
         return "ollama"
+    if isinstance(value.get("delta"), dict) and "done" in value:
+        return "honcho"
+    if value and (value.keys() <= {"done", "evidence"} or value.keys() <= {"content", "evidence"}):
+        return "honcho"  # the end of an empty answer, or an answer that was not streamed
     choices = value.get("choices")
     if isinstance(choices, list):
         choice = choices[0] if choices and isinstance(choices[0], dict) else {}
