@@ -103,8 +103,9 @@ class Chat:
 
     None means "the server's default". `think` is one of EFFORTS; `schema` a JSON Schema that the
     answer shall match; `prefill` how the answer begins (the answer goes on from there and does not
-    repeat it); `tool_choice` is "auto", "none", "required" or a tool's name; `options` are extra
-    body fields by the user's own word, nested already, stronger than all else.
+    repeat it); `tool_choice` is "auto", "none", "required" or a tool's name; `hide_reasoning` tells
+    whether the user said to hide it (True) or to show it (False); `options` are extra body fields
+    by the user's own word, nested already, stronger than all else.
     """
 
     __slots__ = (
@@ -148,7 +149,7 @@ class Chat:
         tool_choice: str | None = None,
         options: dict[str, Any] | None = None,
         stream: bool = True,
-        hide_reasoning: bool = False,
+        hide_reasoning: bool | None = None,
     ) -> None:
         self.model = model
         self.messages = messages

@@ -3,7 +3,8 @@
 [defaults]            options by their long names: model = "ollama:llama3.2"
 [alias]               names for models: fast = "groq:llama-3.3-70b-versatile"
 [provider.NAME]       a row of the user's, or changes to one of ours: protocol, base_url,
-                      key_env, key_cmd, headers, defaults, prices
+                      key_env, key_cmd, headers, defaults, prices; path, method, query, body and
+                      the paths of protocols that ask by a template (parts/template.py)
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from .options import PROTOCOLS, TABLE, Opt
 from .providers import BY_NAME, Row
 
 _PROVIDER_KEYS = ("protocol", "base_url", "key_env", "key_cmd", "headers", "defaults", "prices")
+# How it is asked, and where its events have what: for protocols that leave that open.
+_PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
+_TEMPLATE_KEYS = ("path", "method", "query", "body", *_PATHS)
 # A server of the user's own: what its protocol makes likely.
 _CHAT = {"stream_options": {"include_usage": True}}
-_QUIRKS_OF: dict[Any, dict[str, Any]] = {name: {} for name in PROTOCOLS if name != "openai-chat"}
 _PRICES = ("input", "output", "cache_read")
 _OPTIONS = {option.long[2:].replace("-", "_"): option for option in TABLE if option.config}
 
@@ -141,11 +144,12 @@ class _Reader:
     def _row(self, name: str, facts: dict[str, Any]) -> Row:
         where = ("provider", name)
         for key in facts:
-            if key not in _PROVIDER_KEYS:
-                raise self._mistake(where, key, self._unknown("key", key, _PROVIDER_KEYS))
-        base = BY_NAME.get(name) or Row(
-            name, "openai-chat", "", needs_key=False, **_QUIRKS_OF.get(facts.get("protocol"), _CHAT)
-        )
+            if key not in _PROVIDER_KEYS + _TEMPLATE_KEYS:
+                known = _PROVIDER_KEYS + _TEMPLATE_KEYS
+                raise self._mistake(where, key, self._unknown("key", key, known))
+        protocol = self._string(where, facts, "protocol", "openai-chat")
+        likely: dict[str, Any] = _CHAT if protocol == "openai-chat" else {}
+        base = BY_NAME.get(name) or Row(name, protocol, "", needs_key=False, **likely)
         row = Row(
             name,
             self._string(where, facts, "protocol", base.protocol),
@@ -161,6 +165,7 @@ class _Reader:
             raise self._mistake(where, "base_url", "is missing")
         if row.protocol not in PROTOCOLS:
             raise self._mistake(where, "protocol", self._unknown("name", row.protocol, PROTOCOLS))
+        self._template(where, facts, row)
         if "key_env" in facts:
             row.key_vars = (self._string(where, facts, "key_env", ""),)
             row.needs_key = True
@@ -180,6 +185,21 @@ class _Reader:
         for model, prices in self._table(where, facts, "prices").items():
             row.prices[model] = self._price((*where, "prices"), model, prices)
         return row
+
+    def _template(self, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
+        """The keys of a template become quirks of the row."""
+        own = {key: facts[key] for key in _TEMPLATE_KEYS if key in facts}
+        if not own and row.protocol not in ("sse-text", "text", "json-events"):
+            return
+        from .parts.template import needs_model
+        from .parts.template_faults import fault
+
+        row.quirks |= own
+        if found := fault(row.protocol, own, row.quirks):
+            (*inside, key), what = found
+            raise self._mistake((*where, *inside), key, what)
+        row.quirks["any_model"] = not needs_model(row.quirks)
+        row.can = ("reasoning",) if "reasoning_path" in own else ()
 
     def _price(self, where: tuple[str, ...], model: str, prices: Any) -> dict[str, float]:
         if not isinstance(prices, dict):

@@ -6,20 +6,18 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import keys, settings
+from .chat import Chat, HttpRequest, Message
 from .config import Typed
 from .errors import StreamError, usage
-from .models import chosen, models_of
+from .models import chosen, models_of, models_url
 from .options import MODES
 from .prompt import gather
 from .providers import Row
 from .terminal import Signals, is_terminal, visible
 from .voice import Voice
-
-if TYPE_CHECKING:
-    from .chat import HttpRequest
 
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 LETTERS = tuple(zip("tarop", CAN, strict=True))
@@ -89,8 +87,9 @@ def _facts(row: Row) -> dict[str, Any]:
     """One provider as --list-providers --json tells it. `source`: where its key is from."""
     base_url = row.base_from(os.environ)
     variable = row.key_from(os.environ)[1]
-    source = variable or keys.source(row).removeprefix("$")
-    ready = bool(variable or row.key_cmd or not row.needs_key)
+    needs_key = row.needs_key_at(base_url)
+    source = variable or keys.source(row, needs_key).removeprefix("$")
+    ready = bool(variable or row.key_cmd or not needs_key)
     if row.name == "local":
         from . import weights
 
@@ -113,7 +112,11 @@ def _facts(row: Row) -> dict[str, Any]:
 
 
 def list_models(typed: Typed) -> int:
-    models = models_of(chosen(typed), typed.params)
+    choice = chosen(typed)
+    if choice.row.protocol == "a2a":
+        card = choice.target.hide(models_url("a2a", choice.target.base_url))
+        raise usage(f"{choice.row.name} is an agent: it has no list of models", f"curl {card}")
+    models = models_of(choice, typed.params)
     if typed.params["format"] == "json":
         _print("\n".join(_json({"id": name}) for name in models))
     elif models:
@@ -125,7 +128,10 @@ def list_models(typed: Typed) -> int:
 
 
 def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
-    """Asks for one token; without a model, for the list of models."""
+    """Asks for one token; without a model, for the list of models; an agent for its card alone.
+
+    An agent may act on whatever it is asked.
+    """
     params = typed.params
     if not params["check"]:
         raise usage("--check= names no provider", "--check=NAME, or --check -m PROVIDER:MODEL")
@@ -133,20 +139,25 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
         params["provider"] = params["check"]
         typed.given.add("provider")
     no_model = not params["model"] or ("provider" in typed.given and "model" not in typed.given)
-    row = typed.config.rows.get(params["provider"] or "")
-    if no_model and row is not None and not row.quirks.get("any_model") and not row.defaults:
+    name = params["provider"] or "".join(params["model"][:1]).partition(":")[0]
+    row = typed.config.rows.get(name)
+    agent = row is not None and row.protocol == "a2a"
+    listed = no_model and row and not row.quirks.get("any_model") and not row.defaults
+    if row is not None and (agent or listed):
         began = time.monotonic()
         count = len(models_of(chosen(typed), params))
         took = (time.monotonic() - began) * 1000
+        what = "skills" if agent else "models"
         if params["format"] == "json":
-            _print(_json({"provider": row.name, "models": count, "duration_ms": round(took, 1)}))
+            _print(_json({"provider": row.name, what: count, "duration_ms": round(took, 1)}))
         else:
-            _print(f"{row.name}: key and address work, {count} models ({took:.0f} ms)")
+            works = "its card is there" if agent else "key and address work"
+            _print(f"{row.name}: {works}, {count} {what} ({took:.0f} ms)")
         return 0
     from .ask import Ask
 
-    probe = {"max_tokens": 1, "file": (), "replace": None, "no_stdin": True, "output": None}
-    params.update(probe, accept=("length",), reasoning="only", events=None)
+    probe = {"file": (), "replace": None, "no_stdin": True, "output": None, "events": None}
+    params.update(probe, max_tokens=_least(typed), accept=("length",), reasoning="only")
     as_json = params["format"] == "json"
     ask = Ask(Typed(params, ("Say yes.",), typed.given, typed.config), signals, closed)
     if as_json:
@@ -159,6 +170,22 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
         ttft = timings["ttft_ms"] or timings["duration_ms"]
         _print(f"{ask.provider}: {visible(model)} answers, first token after {ttft:.0f} ms")
     return code
+
+
+def _least(typed: Typed) -> int | None:
+    """One token; None where the wire format has no words for a limit."""
+    from .protocols import get
+
+    try:
+        choice = settings.choose(typed, os.environ, with_key=False)
+    except StreamError:
+        return 1  # the probe itself will tell
+    chat = Chat(choice.model, [Message("user", "hi")], max_tokens=1)
+    try:
+        get(choice.target.protocol).request(chat, choice.target)
+    except StreamError:
+        return None
+    return 1
 
 
 # --dry-run
@@ -204,5 +231,6 @@ def curl(request: HttpRequest, choice: settings.Choice) -> str:
             words.append(f'-H "{name}: {value}"')
         else:
             words.append(f"-H {shlex.quote(f'{name}: {value}')}")
-    words.append(f"--data-binary {shlex.quote(request.body.decode())}")
+    if request.method != "GET":
+        words.append(f"--data-binary {shlex.quote(request.body.decode())}")
     return " \\\n  ".join(words)

@@ -29,11 +29,11 @@ def find(row: Row, key_file: str | None, environ: Mapping[str, str]) -> tuple[st
     return None, source(row)
 
 
-def source(row: Row) -> str:
+def source(row: Row, needs_key: bool = False) -> str:
     """Where the key of this row would come from, as shell syntax; "" if it wants none."""
     if row.key_cmd:
         return f"$({shlex.join(row.key_cmd)})"
-    return f"${row.key_vars[0]}" if row.key_vars and row.needs_key else ""
+    return f"${row.key_vars[0]}" if row.key_vars and (needs_key or row.needs_key) else ""
 
 
 def missing(row: Row) -> StreamError:

@@ -12,10 +12,15 @@ from . import settings
 from .chat import Chat, HttpRequest, Message, join_url
 from .config import Typed
 from .errors import StreamError, usage
+from .parts import template
+from .providers import MODELLESS
 
 _OPERATIONS = re.compile(
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
 )
+AGENT_CARD = "/.well-known/agent-card.json"
+_COHERE = re.compile(r"/v[12](/chat)?$|/models$")
+_BEDROCK = re.compile(r"/model/.*$|/openai/v1$")
 _VERSION = {"anthropic": "/v1", "gemini": "/v1beta", "gemini-array": "/v1beta", "ollama": "/v1"}
 
 
@@ -35,11 +40,16 @@ def chosen(typed: Typed) -> settings.Choice:
     choice = settings.choose(typed, os.environ)
     if choice.row.name == "local":
         raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
+    if choice.row.protocol in (*MODELLESS, *template.PROTOCOLS) and choice.row.protocol != "a2a":
+        raise usage(f"{choice.row.name} has no list of models: {choice.row.protocol} knows none")
     return choice
 
 
 def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
-    """Their ids: from a `data` or `models` list, or a bare array, of names or objects."""
+    """Their ids: from a list by any of its names, or a bare array, of names or objects.
+
+    An A2A agent has no models: the ids of its `skills`, from its card.
+    """
     import orjson
 
     from .protocols import get
@@ -77,11 +87,12 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
     except orjson.JSONDecodeError:
         raise StreamError("not_a_stream", "the list of models is not JSON") from None
     if isinstance(found, dict):
-        found = found.get("data") or found.get("models") or []
+        lists = ("data", "models", "modelSummaries", "skills")
+        found = next((found[name] for name in lists if found.get(name)), [])
     names: list[str] = []
     for model in found if isinstance(found, list) else []:
         if isinstance(model, dict):
-            model = model.get("id") or model.get("name")
+            model = model.get("id") or model.get("name") or model.get("modelId")
         if isinstance(model, str):
             names.append(" ".join(model.removeprefix("models/").split()))
     return names
@@ -89,8 +100,18 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
 
 def models_url(protocol: str, base: str) -> str:
     """Where the list is, whatever of the address of another operation `base` holds."""
+    if protocol == "a2a":
+        return join_url(base, AGENT_CARD)
     base, query, tail = base.partition("?")
-    base = _OPERATIONS.sub(lambda found: found[1] or "", base.rstrip("/"))
+    base = base.rstrip("/")
+    if protocol == "cohere":  # gives twenty where nothing is said
+        tail = "&".join(filter(None, (tail, "endpoint=chat&page_size=1000")))
+        return f"{_COHERE.sub('', base)}/v1/models?{tail}"
+    if protocol == "bedrock":  # another host of AWS's knows them
+        base = _BEDROCK.sub("", base).replace("//bedrock-runtime.", "//bedrock.", 1)
+        tail = "&".join(filter(None, (tail, "byOutputModality=TEXT")))
+        return f"{base}/foundation-models?{tail}"
+    base = _OPERATIONS.sub(lambda found: found[1] or "", base)
     version = _VERSION.get(protocol, "")
     if version and not re.search(r"/v\d\w*$", base):
         base += version

@@ -458,7 +458,9 @@ TABLE: tuple[Opt, ...] = (
         help="Where the model's reasoning goes.",
         details="Default: stderr, dimmed, if stdout and stderr are terminals, else hide. stdout: "
         "before the text, a blank line between. only: reasoning instead of the text. raw: an "
-        "inline <think> block stays in the text; otherwise it is split out if it opens the answer.",
+        "inline <think> block stays in the text; otherwise it is split out if it opens the answer. "
+        "Of helpingai every <think> and <ser> block is. A hide that was said, and did not come by "
+        "default, also asks the provider to leave it out, where it can: the records lack it then.",
     ),
     Opt(
         "--sanitize",

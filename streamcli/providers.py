@@ -8,20 +8,29 @@ from typing import Any
 from .errors import usage
 from .events import Usage
 
+# Protocols of applications and agents, which have their model by themselves.
+MODELLESS = ("a2a", "ag-ui", "ai-data", "honcho", "ui-message")
+
 
 class Row:
     """One provider.
 
     `key_vars` and `base_vars` are the vendor's usual variables, the first one set wins; a row
-    without `needs_key` works without. `root` is added to an address from `base_vars` that has no
-    path. `can` lists what its models and server are able to do beyond streaming text.
+    without `needs_key` works without. One of `base_vars` that ends in _REGION holds no address but
+    the {region} in `base_url`, and gives way to addresses. `root` is added to an address from
+    `base_vars` that has no path. `can` lists what its models and server are able to do beyond
+    streaming text.
 
     `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
     `stream_options` is sent while streaming, `any_model` says that the model may be left out,
     `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
-    the reasoning, `think_blocks` "anywhere" that its text holds several <think> blocks. `think` and
-    `efforts` are its knob for --think, `prefill` what a beginning of the answer needs in its
-    message and in the body, `prefill_base` the address that takes one instead of `own_base`.
+    the reasoning, `think_tags` are those of the blocks of reasoning that its text holds anywhere.
+    `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
+    in its message and in the body, `prefill_base` the address that takes one instead of `own_base`,
+    `key_at` the address that needs a key where the same server elsewhere may need none.
+    What protocols ask by a template makes it: `path`, `method`, `query`, `body`
+    (parts/template.py); `path` also stands behind the address of a MODELLESS row, which else is
+    asked as it is. `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
@@ -63,20 +72,26 @@ class Row:
         self.needs_key = needs_key
         self.root = root
         self.can = can
-        self.quirks = quirks
+        self.quirks = {"any_model": True, **quirks} if protocol in MODELLESS else quirks
         self.key_cmd: tuple[str, ...] = ()
         self.headers: tuple[tuple[str, str], ...] = ()
         self.defaults: dict[str, Any] = {}
         self.prices: dict[str, dict[str, float]] = {}
 
     def base_from(self, environ: Mapping[str, str]) -> str:
-        for name in self.base_vars:
+        for name in sorted(self.base_vars, key=lambda name: name.endswith("_REGION")):
             if value := environ.get(name, "").strip():
                 if name == "OLLAMA_HOST":
                     return ollama_base(value)
+                if name.endswith("_REGION"):
+                    return self.base_url.replace("{region}", value)
                 bare = self.root and value.rstrip("/").count("/") == 2
                 return value.rstrip("/") + self.root if bare else value
-        return self.base_url
+        return "" if "{region}" in self.base_url else self.base_url
+
+    def needs_key_at(self, base_url: str) -> bool:
+        hosted = self.quirks.get("key_at")
+        return self.needs_key or (hosted is not None and base_url.startswith(hosted))
 
     def key_from(self, environ: Mapping[str, str]) -> tuple[str, str]:
         """(key, variable): the first variable that is set; ("", "") if none is."""
@@ -92,8 +107,9 @@ def cost(row: Row, model: str, usage: Usage) -> float | None:
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
     cached = usage.cache_read_tokens or 0 if "cache_read" in price else 0
-    # Anthropic's input tokens are those beside the cached ones, everybody else's contain them.
-    fresh = usage.input_tokens - (0 if row.protocol == "anthropic" else cached)
+    # Here input tokens are those beside the cached ones, everybody else's contain them.
+    beside = row.protocol in ("anthropic", "bedrock")
+    fresh = usage.input_tokens - (0 if beside else cached)
     total = fresh * price.get("input", 0.0)
     total += cached * price.get("cache_read", 0.0)
     total += usage.output_tokens * price.get("output", 0.0)
@@ -234,13 +250,35 @@ ROWS = (
         "PERPLEXITY_API_KEY",
         can=("reasoning", "schema"),
     ),
+    Row(
+        "cohere",
+        "cohere",
+        "https://api.cohere.com",
+        key_vars=("CO_API_KEY", "COHERE_API_KEY"),
+        base_vars=("CO_API_URL", "COHERE_API_BASE"),
+        can=_ALL,
+    ),
+    # With API keys (bearer tokens), not AWS's signatures.
+    Row(
+        "bedrock",
+        "bedrock",
+        "https://bedrock-runtime.{region}.amazonaws.com",
+        key_vars=("AWS_BEARER_TOKEN_BEDROCK",),
+        base_vars=(
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "AWS_BEDROCK_BASE_URL",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        ),
+        can=_GOES_ON,
+    ),
     _hosted("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     _hosted(
         "helpingai",
         "https://api.helpingai.co/v1",
         "HAI_API_KEY",
         can=("tools", "reasoning"),
-        think_blocks="anywhere",
+        think_tags=("think", "ser"),
         think={"none": {"hideThink": True}, "*": {"hideThink": False}},
         hide_field="hideThink",
     ),
@@ -253,6 +291,17 @@ ROWS = (
         base_vars=("OLLAMA_HOST",),
         needs_key=False,
         can=_GOES_ON,
+    ),
+    # The memory of what peers said; whom it is asked about stands in the model's place.
+    Row(
+        "honcho",
+        "honcho",
+        "https://api.honcho.dev",
+        key_vars=("HONCHO_API_KEY",),
+        base_vars=("HONCHO_URL", "HONCHO_BASE_URL"),
+        needs_key=False,
+        key_at="https://api.honcho.dev",
+        can=("schema",),
     ),
     _on_this_machine("lmstudio", 1234, "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"),
     _on_this_machine(
@@ -274,6 +323,17 @@ ROWS = (
         think=_TEMPLATE_THINK,
         prefill=({}, {}),
     ),
+    # The endpoint of AgentiCraft's streaming guide, as FastAPI serves it by default.
+    Row(
+        "agenticraft",
+        "sse-text",
+        "http://127.0.0.1:8000",
+        base_vars=("AGENTICRAFT_BASE_URL",),
+        needs_key=False,
+        can=(),
+        any_model=True,
+        path="/stream?prompt={prompt}",  # a bare `str` argument is a field of the query
+    ),
     # The engine that the run itself starts (local.py) gives address and key.
     Row(
         "local",
@@ -285,6 +345,15 @@ ROWS = (
         stream_options=_USAGE,
         think=_TEMPLATE_THINK,
         prefill=({}, {}),
+    ),
+    # Tyler's own server speaks A2A 0.3; an agent has its model, so none has to be named.
+    Row(
+        "tyler",
+        "a2a",
+        "http://127.0.0.1:8000",
+        base_vars=("TYLER_BASE_URL",),
+        needs_key=False,
+        can=("attachments",),
     ),
 )
 

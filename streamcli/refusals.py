@@ -46,6 +46,8 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
             "give the new address with --base-url if you trust it",
             **known,
         )
+    if status in (400, 403) and _FILTERED.search(words):
+        return Failed("filtered", text, "", **known)
     if status in (401, 403) or (status == 400 and _BAD_KEY.search(f"{words} {message}")):
         return Failed("auth", text, "check the key and what it is allowed to do", **known)
     if status == 402 or (status == 429 and _QUOTA.search(f"{words} {message}")):
@@ -54,8 +56,6 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
         return Failed("rate_limit", text, "wait, or send less at a time", transient=True, **known)
     if status >= 500:
         return Failed("server_error", text, "", transient=status not in (501, 505), **known)
-    if status == 400 and _FILTERED.search(words):
-        return Failed("filtered", text, "", **known)
     without = None
     if status in (400, 422) and _STREAM_OPTIONS.search(f"{words} {message}"):
         without = "stream_options"

@@ -59,12 +59,17 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
         raise usage(f"'{base_url}' is no address", "write it whole: http(s)://HOST[:PORT]/PATH")
     headers = (*row.headers, *_headers(params["header"]))
     secrets = (*_secrets_of_headers(headers, params["header"]), *_secrets_of_url(base_url))
+    if any(key in row.quirks for key in ("path", "query", "body")):
+        from .parts.template import secrets_of
+
+        secrets += tuple(secrets_of(row.quirks))
+    needs_key = row.needs_key_at(base_url)
     if with_key:
         key, key_source = keys.find(row, params["key_file"], environ)
     else:
-        key = key_source = _key_source(row, params["key_file"], environ)
+        key = key_source = _key_source(row, params["key_file"], environ, needs_key)
     given = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in headers)
-    if with_key and row.needs_key and key is None and not given:
+    if with_key and needs_key and key is None and not given:
         raise keys.missing(row)
     quirks = dict(row.quirks)
     if params["session"] is not None:
@@ -86,10 +91,10 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
     return Choice(row, model, target, key_source)
 
 
-def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str]) -> str:
+def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str], needs_key: bool) -> str:
     """The source alone: nothing is run and no file is opened."""
     if key_file is None and not row.key_from(environ)[0]:
-        return keys.source(row)
+        return keys.source(row, needs_key)
     return keys.find(row, key_file, environ)[1]
 
 
@@ -115,7 +120,11 @@ def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
         if name is None and colon:
             row_of(prefix, rows)  # raises, with the nearest names
     if name is not None:
-        return _with_model(row_of(name, rows), model)
+        row = row_of(name, rows)
+        if row.quirks.get("any_model") and model == environ.get("STREAM_MODEL"):
+            prefix = aliases.get(model, model).partition(":")[0]
+            model = "" if prefix in rows else model  # it is another provider's: none is needed
+        return _with_model(row, model)
     if not model:
         raise usage("no model chosen. Any of these would do", _ways_to_go_on(rows, environ))
     raise usage(
@@ -259,7 +268,8 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
         prefill=None if prefill is None else arguments_text(prefill),
         options=options_of(params["option"]),
         stream=not params["no_stream"],
-        hide_reasoning=params["reasoning"] == "hide",
+        # Hidden by default is not asked to be left out: records still hold it.
+        hide_reasoning=None if params["reasoning"] is None else params["reasoning"] == "hide",
     )
 
 

@@ -15,7 +15,7 @@ from .chat import Chat, HttpRequest, Target
 from .errors import StreamError, usage
 from .events import Failed
 from .outcome import Limits
-from .protocols import Decoder, DecoderFactory, get
+from .protocols import Decoder, DecoderFactory, decoder_for, get
 from .relay import Relay
 from .settings import limits_of
 from .sniff import AutoDecoder
@@ -179,11 +179,13 @@ class Source:
         if 0 in self._closed or is_terminal(0):
             raise usage("--decode reads a provider's bytes on stdin", "curl ... | stream --decode")
         name = self._params["decode"]
-        self._given = given = Given("" if name == "auto" else name)
-        self._tell(None, "" if name == "auto" else name, "")
+        name = "" if name == "auto" else name
+        self._given = given = Given(name)
+        self._tell(None, name, "")
         limits = limits_of(self._params)
         limits.max_retries = 0
-        return self._given_turn(given, Target("", "", ""), lambda request, patience: raw(0), limits)
+        target = self._read_by(name, "", self._params["provider"])
+        return self._given_turn(given, target, lambda request, patience: raw(0), limits)
 
     def _replay(self) -> Asking:
         from .replaying import Player
@@ -202,7 +204,8 @@ class Source:
         limits = limits_of(self._params)
         if (attempts := player.attempts()) is not None:
             limits.max_retries = min(limits.max_retries, attempts - 1)
-        target = Target(player.provider, player.protocol, "")
+        names = (player.provider, self._params["provider"])
+        target = self._read_by(player.protocol, player.provider, *names)
         return self._given_turn(given, target, player.open, limits, player.pause)
 
     def _given_turn(
@@ -224,6 +227,15 @@ class Source:
             random=random.random,
             split_think=self._params["reasoning"] != "raw",
         )
+
+    def _read_by(self, protocol: str, provider: str, *names: str | None) -> Target:
+        """Whom bytes are from, with the habits of the first of these rows that speaks so."""
+        rows = (self._typed.config.rows.get(name or "") for name in names)
+        fit = next((row for row in rows if row is not None and row.protocol == protocol), None)
+        if fit is None and protocol == "json-events":
+            what = f"{protocol} are read by the paths of a provider in the configuration"
+            raise usage(what, "-p NAME, one with this protocol")
+        return Target(provider, protocol, "", quirks=dict(fit.quirks) if fit else None)
 
     def _tell(self, provider: str | None, protocol: str, model: str) -> None:
         if self._facts is not None:
@@ -286,11 +298,14 @@ class Given:
         """What it is, as far as it is known."""
         return self._auto.name if self._auto is not None else self._name
 
-    def _decoder(self, limit: int = MAX_EVENT_SIZE) -> Decoder:
+    def decoder(self, target: Target, limit: int) -> Decoder:
         if self._name:
-            return get(self._name).Decoder(limit)
+            return decoder_for(get(self._name), target, limit)
         self._auto = AutoDecoder(limit)
         return self._auto
+
+    def _decoder(self, limit: int = MAX_EVENT_SIZE) -> Decoder:
+        return self.decoder(Target("", self._name, ""), limit)
 
     def request(self, chat: Chat, target: Target) -> HttpRequest:
         return HttpRequest("", "", [], b"")

@@ -6,6 +6,7 @@ it ended. The clock, the sleep, the random source and the way to open a request 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -26,13 +27,15 @@ from .events import (
     Usage,
 )
 from .outcome import Limits, Outcome
-from .protocols import Decoder, WireFormat
+from .protocols import Decoder, WireFormat, decoder_for
 from .retry import Patience, delay, explain
 from .splice import DROPS, Splice
 from .think import Splitter
 
 Moment = tuple[float, list[Event]]
 _DELTAS = (Text, Reasoning, Refusal, ToolCall)
+# Some servers take long answers, thinking or tools (HelpingAI) only of who asks for a stream.
+_WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
 
 
 class Answer(Protocol):
@@ -230,19 +233,23 @@ class Turn:
             self.outcome.meter.headers_ms = self.t_ms()
             if not 200 <= answer.status < 300:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                self._end(self._protocol.refusal(answer.status, headers, answer.read()))
+                failed = self._protocol.refusal(answer.status, headers, answer.read())
+                if not self._chat.stream and _WANTS_A_STREAM.match(failed.message):
+                    failed.hint = failed.hint or "try it without --no-stream"
+                self._end(failed)
                 return
             yield from self._decode(answer, patience)
         finally:
             self.close()
 
     def _decode(self, answer: Answer, patience: Patience) -> Iterator[Moment]:
-        decoder = self._decoder = self._protocol.Decoder(self._limits.max_event_size)
+        limit = self._limits.max_event_size
+        decoder = self._decoder = decoder_for(self._protocol, self._target, limit)
         splitter = None
         if self._next is not None:
             self._skip_seen(decoder)
         elif self._split_think:
-            splitter = Splitter(anywhere=self._target.quirks.get("think_blocks") == "anywhere")
+            splitter = Splitter(anywhere=self._target.quirks.get("think_tags", ()))
         note, splice = self._note, self._splice
         broken: Failed | None = None
         try:

@@ -24,9 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 COMMAND = [sys.executable, "-m", "streamcli"]
 
-# These and STREAM_*: a developer's shell must not change what a test sees.
-SCRUBBED_ENDINGS = ("_API_KEY", "_BASE_URL", "_PROXY")
+# These, STREAM_* and AWS_*: a developer's shell must not change what a test sees.
+SCRUBBED_ENDINGS = ("_API_KEY", "_API_URL", "_API_BASE", "_BASE_URL", "_PROXY")
 SCRUBBED = {"OLLAMA_HOST", "NO_COLOR", "FORCE_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR", "COLUMNS"}
+SCRUBBED |= {"HONCHO_URL", "HONCHO_WORKSPACE_ID"}
 
 # Becomes the command, with signals as a terminal would give them but for those to ignore: a parent
 # in the background hands SIGINT down ignored, and Python hands SIGPIPE down ignored. (A preexec_fn
@@ -89,9 +90,13 @@ class Popen(Protocol):
     ) -> subprocess.Popen[bytes]: ...
 
 
+Configure = Callable[[str], Path]
+
+
 def _is_scrubbed(name: str) -> bool:
     upper = name.upper()
-    return upper.endswith(SCRUBBED_ENDINGS) or upper in SCRUBBED or upper.startswith("STREAM_")
+    ours = upper.startswith(("STREAM_", "AWS_"))
+    return upper.endswith(SCRUBBED_ENDINGS) or upper in SCRUBBED or ours
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +150,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared")
     return folder
+
+
+@pytest.fixture
+def configure() -> Configure:
+    """Writes the configuration of this test; `{url}` in it is filled in by the caller."""
+
+    def write(text: str) -> Path:
+        path = Path(os.environ["XDG_CONFIG_HOME"]) / "stream" / "config.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    return write
 
 
 @pytest.fixture

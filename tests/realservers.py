@@ -1,7 +1,8 @@
 """Real servers on loopback: llama.cpp, Ollama's and LiteLLM's own programs, started and stopped.
 
-STREAM_TEST_SERVERS names the directory that ../shared/realservers/setup_*.sh have filled; a server
-whose files are not there skips the tests that ask for it, by name.
+STREAM_TEST_SERVERS names the directory that ../shared/realservers/setup_*.sh have filled (and
+.ci/setup_*.sh, with the packages of protocols whose servers stand in tests/peers); a server whose
+files are not there skips the tests that ask for it, by name.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +33,7 @@ MODELS = {
 }
 THINK_TEMPLATE = "chatml_tools_think.jinja"
 LITELLM_KEY = "sk-local"
+PEERS = Path(__file__).with_name("peers")
 
 # Below the range that connections take their own ports from, so none of them takes ours.
 _PORTS = range(20000, 32000)
@@ -196,6 +199,44 @@ def litellm(folder: Path, models: Mapping[str, Mapping[str, str]]) -> Iterator[R
     }
     with _running(RealServer(command, port, folder, health="/health/liveliness", env=env)) as it:
         yield it
+
+
+@contextmanager
+def aisdk(folder: Path) -> Iterator[RealServer]:
+    """Applications made with Vercel's AI SDK, of versions 4 to 7: {url}/ai5/SCENARIO."""
+    home, _ = needed("the AI SDK", "node-peers", "node-peers/done")
+    node = shutil.which("node") or "node"
+    if not shutil.which(node) or int(_said(node, "-p", "process.versions.node").split(".")[0]) < 20:
+        pytest.skip("the AI SDK is not set up: no node 20 or newer")
+    port = free_port()
+    command: list[str | Path] = [node, PEERS / "aisdk_server.mjs", home, str(port)]
+    with _running(RealServer(command, port, folder, health="/health")) as server:
+        yield server
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+@contextmanager
+def agui(folder: Path, version: str) -> Iterator[RealServer]:
+    """An agent that speaks AG-UI by that version of its package: {url}/SCENARIO."""
+    venv, _ = needed("AG-UI", f"venv-agui-{version}", f"venv-agui-{version}/done")
+    port = free_port()
+    command: list[str | Path] = [venv / "bin/python", PEERS / "agui_server.py", str(port)]
+    with _running(RealServer(command, port, folder, health="/health")) as server:
+        yield server
+
+
+@contextmanager
+def agent(folder: Path, venv: str, script: str = "a2a_agent.py") -> Iterator[RealServer]:
+    """An A2A agent of tests/peers on the official SDK, of the line that `venv` holds."""
+    (python,) = needed("the A2A SDK", f"{venv}/bin/python")
+    port = free_port()
+    peer = PEERS / script
+    card = "/.well-known/agent-card.json"
+    with _running(RealServer([python, peer, str(port)], port, folder, health=card)) as server:
+        yield server
 
 
 @contextmanager

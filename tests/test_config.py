@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Result, Stream
+from conftest import Configure, Result, Stream
 from faultserver import FaultServer
 
 from streamcli.config import line_of
 from streamcli.events import Usage
 from streamcli.providers import Row, cost, ollama_base
-
-Configure = Callable[[str], Path]
-
-
-@pytest.fixture
-def configure() -> Configure:
-    """Writes the configuration of this test; `{url}` in it is filled in by the caller."""
-
-    def write(text: str) -> Path:
-        path = Path(os.environ["XDG_CONFIG_HOME"]) / "stream" / "config.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(0o600)
-        return path
-
-    return write
 
 
 def body(server: FaultServer) -> dict[str, Any]:
@@ -103,6 +85,37 @@ def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Co
     run = stream("-p", "openai", "hi", env={"OPENAI_API_KEY": "k"})
     assert run.returncode == 2
     assert "no model for openai" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("protocol", "answer"),
+    [
+        ("ui-message", b'data: {"type":"text-delta","id":"t","delta":"Hi"}\n\ndata: [DONE]\n\n'),
+        ("ai-data", b'0:"Hi"\nd:{"finishReason":"stop"}\n'),
+        (
+            "ag-ui",
+            b'data: {"type":"TEXT_MESSAGE_CHUNK","delta":"Hi"}\n\n'
+            b'data: {"type":"RUN_FINISHED"}\n\n',
+        ),
+    ],
+)
+def test_applications_and_agents_need_no_model(
+    server: FaultServer, stream: Stream, configure: Configure, protocol: str, answer: bytes
+) -> None:
+    url = server.script(protocol, lambda conn: conn.reply(200, answer, "text/plain"))
+    configure(f'[provider.app]\nprotocol = "{protocol}"\nbase_url = "{url}"')
+    run = stream("-p", "app", "hi")
+    assert (run.returncode, run.text, run.stderr) == (0, "Hi", "")
+    assert url.endswith(server.requests[-1].path), "the address is asked as it is"
+    assert stream("-m", "app:", "hi").text == "Hi"
+    run = stream("--check=app")
+    assert (run.returncode, run.stderr) == (0, "")
+    asked = len(server.requests)
+    run = stream("--list-models", "-p", "app")
+    assert run.returncode == 2
+    assert "no list of models" in run.stderr
+    assert stream("-p", "app", "--max-tokens", "5", "hi").returncode == 2
+    assert len(server.requests) == asked
 
 
 def test_variables_set_options(server: FaultServer, stream: Stream) -> None:

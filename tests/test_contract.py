@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from awsframes import RECORDED_TOOLS, answer, exception
 from splits import bytewise, decode, merged, sampled, whole
 
 from streamcli import protocols
@@ -25,6 +26,7 @@ NAMES = sorted(
     for path in Path(protocols.__file__).parent.glob("*.py")
     if path.stem != "__init__"
 )
+WITHOUT_FORM = {"text"}  # whatever bytes there are, they are an answer
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 # 100 000 seeded mutations of each protocol take half a minute: STREAM_TEST_MUTATIONS=100000.
 MUTATIONS = int(os.environ.get("STREAM_TEST_MUTATIONS", "10000"))
@@ -37,7 +39,22 @@ SEEDS = [
     b'{"choices":[{"message":{"content":"Hi","annotations":[{"url_citation":{"url":"u"}}]},'
     b'"finish_reason":"length"}],"usage":{"prompt_tokens":1}}',
     b'{"error":{"message":"no","type":"t","code":429}}',
+    b'data: {"type":"start","messageId":"m"}\n\n'
+    b'data: {"type":"text-delta","id":"t","delta":"Hi"}\n\n'
+    b'data: {"type":"tool-input-available","toolCallId":"c","toolName":"f","input":{"a":[1]}}\n\n'
+    b'data: {"type":"finish","finishReason":"stop","messageMetadata":{"usage":{"inputTokens":1}}}'
+    b"\n\ndata: [DONE]\n\n",
+    b'f:{"messageId":"m"}\n0:"Hi"\ng:"hm"\n9:{"toolCallId":"c","toolName":"f","args":{"a":[1]}}\n'
+    b'e:{"finishReason":"stop","usage":{"promptTokens":1},"isContinued":false}\n'
+    b'd:{"finishReason":"tool-calls","usage":{"promptTokens":1}}\n',
+    b'data: {"type":"RUN_STARTED","threadId":"t","runId":"r"}\n\n'
+    b'data: {"type":"TEXT_MESSAGE_CHUNK","messageId":"m","role":"assistant","delta":"Hi"}\n\n'
+    b'data: {"type":"TOOL_CALL_CHUNK","toolCallId":"c","toolCallName":"f","delta":"{}"}\n\n'
+    b'data: {"type":"MESSAGES_SNAPSHOT","messages":[{"role":"tool","toolCallId":"c"}]}\n\n'
+    b'data: {"type":"RUN_FINISHED","outcome":{"type":"success"},"usage":[{"inputTokens":1}]}\n\n',
     b'event: error\ndata: {"message":"x"}\n\n{"error":[]}\n\nerror: {}\n\n',
+    answer("Hi"),
+    RECORDED_TOOLS + exception("throttlingException", "slow down"),
 ]
 
 
@@ -78,7 +95,8 @@ def test_module_has_what_the_contract_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_at_all_is_not_complete(name: str) -> None:
-    for body in (b"", b"\n\n", b": ping\n\n", b"hello", b"<!doctype html>", b"{}", b"[]", b"null"):
+    bodies = (b"", b"\n\n", b": ping\n\n", b"hello", b"<!doctype html>", b"{}", b"[]", b"null")
+    for body in bodies[:1] if name in WITHOUT_FORM else bodies:
         (*_, end) = decode(protocols.get(name).Decoder(), whole(body))
         assert isinstance(end, Failed), body
 
@@ -145,39 +163,6 @@ def mutated(data: bytes, random: Random) -> bytes:
 INSERTS = [b"\n", b"\n\n", b"\r", b"\r\n", b"data: ", b"\xef\xbb\xbf", b"\0", b"[DONE]", b"{", b"}"]
 INSERTS += [b"data: [DONE]\n\n", b"<think>", b"\\ud83d", b'"error":true,', b"[" * 2000]
 VALUES = [b"null", b"[]", b"{}", b"-1", b"1e999", b"NaN", b'"\\ud800"', b"true", b'"x"', b"[[]]"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_unknown_fields_change_nothing(name: str) -> None:
-    """A field more in each object of a recording: everything else stays what it was."""
-    folder = RECORDINGS / name.replace("gemini-array", "gemini-jsonarray")
-    if not folder.is_dir():
-        pytest.skip(f"../shared/recordings/{name} is not there")
-    factory = protocols.get(name).Decoder
-    for path in sorted(folder.glob("*.meta.json"))[::5]:
-        data = (folder / json.loads(path.read_text())["file"]).read_bytes()
-        more = b"\n".join(map(grown_line, data.split(b"\n")))
-        assert merged(decode(factory(), whole(more))) == merged(decode(factory(), whole(data)))
-
-
-def grown_line(line: bytes) -> bytes:
-    """A line of a stream with an unknown field in each object of its JSON."""
-    head, sep, body = line.partition(b"{")
-    try:
-        value = json.loads(sep + body)
-    except ValueError:
-        return line
-    return head + json.dumps(grown(value)).encode()
-
-
-def grown(value: Any) -> Any:
-    if isinstance(value, list):
-        return [grown(item) for item in value]
-    if isinstance(value, dict):
-        kept = ("args", "arguments", "input", "parameters", "partialArgs")  # the model's own words
-        inner = {k: v if k in kept else grown(v) for k, v in value.items()}
-        return {"x_new": {"a": [1, None]}, **inner}
-    return value
 
 
 def test_an_unknown_protocol_is_an_import_error() -> None:

@@ -10,7 +10,7 @@ import pytest
 from recordings import check_error_body, check_recording, error_bodies, name_of, recordings
 from splits import decode, whole
 
-from streamcli.events import Failed, Finished, Usage
+from streamcli.events import Failed, Finished, ToolCall, Usage
 from streamcli.protocols import get
 
 NAME = "openai-chat"
@@ -65,3 +65,12 @@ def test_a_cut_recording_is_never_complete(path: Path) -> None:
 @pytest.mark.parametrize("path", error_bodies(NAME))
 def test_error_body(path: Path) -> None:
     check_error_body(path)
+
+
+def test_half_a_character_in_a_call() -> None:
+    """A string that UTF-8 cannot hold could be written nowhere."""
+    call = '{"index":0,"id":"\\ud83d","function":{"name":"f\\ud83d","arguments":"\\ud83d"}}'
+    choice = f'{{"delta":{{"tool_calls":[{call}]}},"finish_reason":"tool_calls"}}'
+    data = f'data: {{"choices":[{choice}]}}\n\ndata: [DONE]\n\n'.encode()
+    *_, found, _ = decode(get(NAME).Decoder(), whole(data))
+    assert found == ToolCall("\ufffd", "f\ufffd", "\ufffd")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Popen, Stream, parse_records
-from faultserver import FaultServer
+from faultserver import Conn, FaultServer, error_body, ok
 from recordings import RECORDINGS
 
 from streamcli.options import PROTOCOLS
@@ -55,6 +55,45 @@ def test_decode_finds_out_what_it_is(stream: Stream, protocol: str, path: Path) 
     assert one["provider"] is None
 
 
+OF_AGENTS = {
+    "ui-message": [
+        b'data: {"type":"start"}\n\ndata: {"type":"text-delta","id":"t","delta":"Hi"}\n\n'
+        b"data: [DONE]\n\n",
+        b': ping\n\ndata: {"type":"data-x","data":1}\n\n'
+        b'data: {"type":"text-delta","delta":"Hi"}\n\ndata: {"type":"finish"}\n\n',
+    ],
+    "ai-data": [
+        b'f:{"messageId":"m"}\n0:"Hi"\nd:{"finishReason":"stop"}\n',
+        b'\n2:[{"a":1}]\n0:"Hi"\nd:{"finishReason":"stop"}',
+    ],
+    "ag-ui": [
+        b'data: {"type":"RUN_STARTED"}\n\ndata: {"type":"TEXT_MESSAGE_CONTENT","delta":"Hi"}\n\n'
+        b'data: {"type":"RUN_FINISHED"}\n\n',
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body"), [(name, body) for name, bodies in OF_AGENTS.items() for body in bodies]
+)
+def test_decode_finds_out_protocols_of_agents(stream: Stream, protocol: str, body: bytes) -> None:
+    (end,) = stream("--decode", "--json", stdin=body).records
+    assert (end["protocol"], end["text"], end["status"]) == (protocol, "Hi", "complete")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body"),
+    [
+        ("ui-message", b'data: {"type":"error","errorText":"no"}\n\n'),
+        ("ai-data", b'3:"no"\n'),
+        ("ag-ui", b'data: {"type":"RUN_ERROR","message":"no"}\n\n'),
+    ],
+)
+def test_their_errors_are_told_apart_too(stream: Stream, protocol: str, body: bytes) -> None:
+    (end,) = stream("--decode", "--json", stdin=body).records
+    assert (end["protocol"], end["status"], end["error"]["message"]) == (protocol, "provider", "no")
+
+
 def test_decode_in_every_format(stream: Stream) -> None:
     assert stream("--decode", stdin=HELLO).text == "Hello"
     records = stream("--decode", "--jsonl", stdin=HELLO).records
@@ -64,7 +103,8 @@ def test_decode_in_every_format(stream: Stream) -> None:
     assert (run.returncode, run.text) == (18, "Hello")
     assert stream("--decode", stdin=b"").returncode == 8
     assert stream("--decode", stdin=b"<html>").returncode == 8
-    for other in set(PROTOCOLS) - {"openai-chat", "openai-completions"}:
+    plain = {"sse-text", "text"}  # to whom any text is one
+    for other in set(PROTOCOLS) - {"openai-chat", "openai-completions"} - plain:
         assert stream(f"--decode={other}", stdin=HELLO).returncode != 0, other
 
 
@@ -145,6 +185,22 @@ def test_a_replay_is_what_was_recorded(
     assert len(server.requests) == asked, "nothing is asked again"
     text = stream("--replay", "c.jsonl", "--speed", "instant")
     assert text.text == one["text"]
+
+
+def test_a_replay_has_the_habits_of_its_row(server: FaultServer, stream: Stream) -> None:
+    """The first attempt is refused for a field, the second does without it."""
+
+    def play(conn: Conn) -> None:
+        if "stream_options" in conn.request.json:
+            conn.reply(400, error_body("unknown field stream_options"))
+        else:
+            ok(conn)
+
+    args = ("-m", "vllm:m", "--base-url", server.script("picky", play), "--record", "c.jsonl")
+    (live,) = stream(*args, "--json", "hi", env={"VLLM_API_KEY": "k"}).records
+    (again,) = stream("--replay", "c.jsonl", "--speed", "instant", "--json").records
+    assert (live["attempts"], live["text"]) == (2, "Hello world")
+    assert {name: live[name] for name in SAME} == {name: again[name] for name in SAME}
 
 
 def test_a_replay_takes_its_time(server: FaultServer, stream: Stream) -> None:

@@ -7,6 +7,7 @@ import re
 from .. import keys, prompt, retry
 from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
 from ..options import SECTIONS, TABLE, Opt
+from ..parts.template import NAMES
 from ..providers import ROWS, Row
 from .examples import EXAMPLES
 from .records import records
@@ -118,6 +119,10 @@ def looks() -> str:
     return ", ".join(f"`{option.long}`" for option in TABLE if option.look)
 
 
+def placeholders() -> str:
+    return ", ".join(f"`{{{name}}}`" for name in NAMES)
+
+
 def examples() -> str:
     return "\n\n".join(f"{example.what}:\n\n```\n{example.shown}```" for example in EXAMPLES)
 
@@ -141,7 +146,8 @@ def part(name: str) -> str:
 
 _PARTS = {
     made.__name__: made
-    for made in (options, exits, curls, records, providers, variables, defaults, looks, examples)
+    for made in (options, exits, curls, records, providers, variables, defaults, looks)
+    + (placeholders, examples)
 }
 
 

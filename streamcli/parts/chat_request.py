@@ -58,8 +58,8 @@ def request(name: str, chat: Chat, target: Target) -> HttpRequest:
         in_message, in_body = quirks["prefill"]
         messages.append({"role": "assistant", "content": chat.prefill, **in_message})
         body |= in_body
-    if chat.hide_reasoning and "hide_field" in quirks:
-        body[quirks["hide_field"]] = True
+    if chat.hide_reasoning is not None and "hide_field" in quirks:
+        body[quirks["hide_field"]] = chat.hide_reasoning
     merge(body, chat.options)
     base_url = target.base_url
     if chat.prefill is not None and base_url == quirks.get("own_base"):

@@ -31,8 +31,11 @@ SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter"
 
 
 # What a request may ask for, in words for people.
-_ASKED = {
+ASKED = {
     "system": "a system prompt (--system)",
+    "temperature": "a temperature (--temperature)",
+    "top_p": "a share of the likeliest words (--top-p)",
+    "max_tokens": "a token limit (--max-tokens)",
     "stop": "stop sequences (--stop)",
     "seed": "a seed (--seed)",
     "frequency_penalty": "a frequency penalty (--frequency-penalty)",
@@ -49,7 +52,7 @@ def no_words_for(protocol: str, chat: Chat, *fields: str) -> None:
     """Raises if the request asks for one of `fields` of Chat: the protocol has none of them."""
     for field in fields:
         if getattr(chat, field) not in (None, ()):
-            raise cannot(protocol, _ASKED[field])
+            raise cannot(protocol, ASKED[field])
 
 
 def reason_of(raw: str) -> str:

@@ -63,8 +63,8 @@ class ToolCalls:
     def calls(self) -> list[Event]:
         return [
             ToolCall(
-                call["id"] or f"call_{number}",  # some servers send none: it must still be unique
-                call["name"],
+                whole(call["id"]) or f"call_{number}",  # some send none: it must still be unique
+                whole(call["name"]),
                 whole("".join(call["pieces"])),
                 call["choice"],
             )

@@ -10,6 +10,7 @@
     transport broke; ends with one Finished or Failed if `feed` has not given it yet.
   - `ended`: Finished or Failed was given, what follows is ignored.
   - `ending`: the finish reason was seen; only a marker and usage may follow.
+* `decoder(target, limit) -> Decoder`, only where the row says what the bytes mean.
 """
 
 from __future__ import annotations
@@ -58,6 +59,12 @@ class Keeper(Protocol):
 def keeper(protocol: WireFormat) -> Keeper | None:
     """The same module, if it is a Keeper."""
     return cast(Keeper, protocol) if hasattr(protocol, "before") else None
+
+
+def decoder_for(protocol: WireFormat, target: Target, limit: int) -> Decoder:
+    """What decodes the target's answers; an event may have `limit` bytes."""
+    make = getattr(protocol, "decoder", None)
+    return cast(Decoder, make(target, limit)) if make else protocol.Decoder(limit)
 
 
 def get(name: str) -> WireFormat:

@@ -37,7 +37,7 @@ class TextSink:
         self._end_newline = end_newline
         self._last = "\n"  # how the text so far ends; nothing yet needs no newline
         self._channel: type[Event] | None = None
-        self._breaks = 0  # line breaks that the reasoning so far ends with, two at most
+        self._breaks = 0  # line breaks that both so far end with, two at most
         self._aside = aside
         self._dim = dim
         self._clean_aside = Sanitizer() if sanitize_aside else None
@@ -61,27 +61,29 @@ class TextSink:
                 if type(event) is Returned and self._reasoning == "stdout":
                     continue  # it stands there already
                 if self._channel is Reasoning:
-                    if self._reasoning == "stdout":
-                        pieces.append("\n" * (2 - self._breaks))
                     self._end_aside()
-                self._channel = Text
-                pieces.append(event.text)
+                pieces.append(self._apart(Text, event.text))
             elif type(event) is Reasoning and not event.choice:
                 if self._reasoning == "stderr":
                     if pieces:  # on one terminal the order of the two is seen
                         self._write("".join(pieces))
                         pieces.clear()
                     self._think(event.text)
+                    self._channel = Reasoning
                 else:
-                    if self._channel is Text and self._reasoning == "stdout":
-                        pieces.append("\n\n")
-                    pieces.append(event.text)
-                    kept = event.text.rstrip("\n")
-                    breaks = len(event.text) - len(kept) + (0 if kept else self._breaks)
-                    self._breaks = min(breaks, 2)
-                self._channel = Reasoning
+                    pieces.append(self._apart(Reasoning, event.text))
         if pieces:
             self._write("".join(pieces))
+
+    def _apart(self, channel: type[Event], text: str) -> str:
+        """`text`, on stdout behind a blank line if the other channel came before it."""
+        changed = self._channel not in (None, channel)
+        gap = "\n" * (2 - self._breaks) if changed and self._reasoning == "stdout" else ""
+        self._channel = channel
+        kept = text.rstrip("\n")
+        breaks = len(text) - len(kept) + (0 if kept else self._breaks + len(gap))
+        self._breaks = min(breaks, 2)
+        return gap + text
 
     def _write(self, text: str) -> None:
         if self._clean is not None:

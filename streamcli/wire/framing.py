@@ -183,12 +183,16 @@ class SSE:
             if value.isdigit():
                 self.retry = int(value)
         else:
-            if field == b"error" and value:
-                self._stray(value, out)
-            elif field.startswith(b"{"):
-                self._stray(line, out)
+            self._other(field, value, line, out)
             return
         self.recognised = True
+
+    def _other(self, field: bytes, value: bytes, line: bytes, out: list[bytes]) -> None:
+        """A line that is none of the format."""
+        if field == b"error" and value:
+            self._stray(value, out)
+        elif field.startswith(b"{"):
+            self._stray(line, out)
 
     def _stray(self, line: bytes, out: list[bytes]) -> None:
         self.strays.append(line)
@@ -208,12 +212,13 @@ class Payloads:
     or `[` is a server that does not stream, or streams JSON lines: a first line that is JSON by
     itself makes it lines, else the whole body is one payload at the end (a trailing `data: [DONE]`
     is cut off).
-    `looks_like` then is "sse", "json", "html" or "" (nothing but blanks yet).
+    `looks_like` then is "sse", "json", "html" or "" (nothing but blanks yet). `sse` parses the
+    events, where they need another parser than the usual one.
     """
 
-    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+    def __init__(self, limit: int = MAX_EVENT_SIZE, sse: SSE | None = None) -> None:
         self.looks_like = ""
-        self.sse: SSE = _InOrder(limit)
+        self.sse: SSE = sse or _InOrder(limit)
         self.excerpt = b""  # how a body that is no stream begins
         self._limit = limit
         self._blanks = b""

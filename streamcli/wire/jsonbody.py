@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import orjson
 
 from ..events import Event, Failed, Finished, Reasoning, Refusal, Text
-from ..refusals import describe, excerpt, stream_failure
+from ..refusals import describe, stream_failure
+from .endings import cut, held_no, no_stream, too_large
 from .framing import MAX_EVENT_SIZE, Message, Payloads
 from .jsontext import Halves, json_values
 from .runs import Template
@@ -40,7 +41,8 @@ class JsonBody:
 
     `noun` is what the body should have been ("chat completion"). A `template` makes runs of like
     chunks quick; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's end
-    marker; elsewhere it says nothing.
+    marker; elsewhere it says nothing. `eof_ends_it`: it has no word for the end, so that a clean
+    end of the bytes, between two values, is one. `payloads` is a framing of the protocol's own.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class JsonBody:
         limit: int = MAX_EVENT_SIZE,
         template: Template | None = None,
         done_ends_it: bool = False,
+        eof_ends_it: bool = False,
+        payloads: Payloads | None = None,
     ) -> None:
         self.ended = False
         self.alive = False  # some value was one of ours
@@ -59,7 +63,9 @@ class JsonBody:
         self._limit = limit
         self._template = template
         self._done_ends_it = done_ends_it
-        self._payloads = Payloads(limit)
+        self._eof_ends_it = eof_ends_it
+        self._torn = False  # the bytes ended inside a value
+        self._payloads = payloads or Payloads(limit)
 
     def feed(self, data: bytes) -> list[Event]:
         out: list[Event] = []
@@ -70,11 +76,11 @@ class JsonBody:
         else:
             payloads = self._template.feed(self._payloads, data, out)
         for payload in payloads:
-            self._payload(payload, out)
+            self.payload(payload, out)
             if self.ended:
                 return out
         if self._payloads.overflow:
-            self.fail(self._too_large(), out)
+            self.fail(too_large(self._limit), out)
         return out
 
     def close(self, broken: Failed | None = None) -> list[Event]:
@@ -83,10 +89,11 @@ class JsonBody:
             return out
         for payload in self._payloads.close():
             if payload.strip():
-                self._payload(payload, out, last=True)
+                self.payload(payload, out, last=True)
             if self.ended:
                 return out
-        if self._reader.finished():
+        whole = self._eof_ends_it and self.alive and not (broken or self._torn)
+        if whole or self._reader.finished():
             self.finish("transport_error" if broken else "eof", out)
         else:
             self.fail(self._unfinished(broken), out)
@@ -122,18 +129,12 @@ class JsonBody:
         out.append(failed)
         self.ended = True
 
-    def _too_large(self) -> Failed:
-        return Failed(
-            "too_large",
-            f"one event of the stream is larger than {self._limit} bytes",
-            "raise --max-event-size if you trust the server",
-        )
-
     def _say_rest(self, out: list[Event]) -> None:
         for (channel, choice), text in self.halves.rest():
             out.append(channel(text, choice))
 
-    def _payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
+    def payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
+        """One payload; `feed` finds them, another framing (AWS's) brings its own."""
         event = "message"
         if type(payload) is not bytes:
             if not isinstance(payload, Message):
@@ -142,7 +143,7 @@ class JsonBody:
             event = payload.event
             payload = bytes(payload)  # orjson takes no other kind of bytes
         if len(payload) > self._limit:
-            self.fail(self._too_large(), out)
+            self.fail(too_large(self._limit), out)
             return
         try:
             value = orjson.loads(payload)
@@ -178,6 +179,7 @@ class JsonBody:
                     break
         if not values:
             if last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
+                self._torn = True
                 return
             shown = describe(payload[:80].decode("utf-8", "replace"))[0]
             self.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
@@ -193,8 +195,7 @@ class JsonBody:
         if self.alive:
             self.finish("marker", out)
         else:
-            what = f"the stream ended and held no {self._noun}"
-            self.fail(Failed("not_a_stream", what, evidence=("marker",)), out)
+            self.fail(held_no(self._noun, "marker"), out)
 
     def _stray(self, line: bytes, out: list[Event]) -> None:
         """A JSON object written into an event stream without `data:` is an error (Lemonade)."""
@@ -208,33 +209,10 @@ class JsonBody:
 
     def _unfinished(self, broken: Failed | None) -> Failed:
         """The bytes ended without the provider's word for it: cut, or never a stream at all."""
-        payloads = self._payloads
-        if broken and not self.alive:
-            return broken
         if self.alive:
-            how = broken.message if broken else "the server ended the stream"
-            return Failed(
-                "truncated",
-                f"{how} in the middle of the answer",
-                "try again",
-                transient=broken is not None,
-                evidence=("transport_error" if broken else "eof",),
-            )
-        body = excerpt(payloads.excerpt)
-        if payloads.looks_like == "html":
-            return Failed(
-                "not_a_stream",
-                f"the answer is a web page (HTML), not a stream: {body}",
-                "check --base-url, and whether a proxy or login page stands between",
-            )
-        if payloads.looks_like == "json":
-            return Failed("not_a_stream", f"the answer is JSON, but no {self._noun}: {body}")
-        if payloads.looks_like == "sse" and payloads.sse.recognised:
-            return Failed(
-                "truncated", "the server ended the stream before the answer", evidence=("eof",)
-            )
-        shown = f"not a stream: {body}" if body else "empty"
-        return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))
+            return cut(broken)
+        over = self._eof_ends_it and not self._torn
+        return broken or no_stream(self._payloads, self._noun, over)
 
 
 def _nested() -> Failed:

@@ -1,7 +1,7 @@
-"""What makes runs out of Anthropic's events, which differ in more than their text. Pure.
+"""What makes runs out of Anthropic's and Cohere's events, which differ in more than text. Pure.
 
-Each is named after the `type` in its JSON, and padded with spaces before its last brace against
-traffic analysis. Neither says anything.
+Each is named after the `type` in its JSON; Anthropic pads it with spaces before its last brace
+against traffic analysis. Neither says anything.
 """
 
 from __future__ import annotations

@@ -1,0 +1,157 @@
+"""The data stream of Vercel's AI SDK 4: lines of a code, a colon and JSON (`0:"Hi"`).
+
+Source: the packages `ai` 4.3 and `@ai-sdk/ui-utils` 1.2; the AI SDK 5 replaced it by what is in
+ui_message.py. The header X-Vercel-AI-Data-Stream: v1 tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import (
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Reasoning,
+    Started,
+    Text,
+    Usage,
+)
+from ..parts import application
+from ..parts.aisdk import (
+    ENDPOINT,
+    cite,
+    error_of,
+    failure_of,
+    reason_of,
+    told_apart,
+    total,
+    usage_of,
+    words,
+)
+from ..parts.aisdk_request import message_of_4
+from ..parts.aisdk_request import request as aisdk_request
+from ..parts.opencalls import OpenCalls
+from ..wire.codelines import CodeLines
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+
+NAME = "ai-data"
+
+CODES = "0123456789abcdefghijk"
+ANSWER = "04bc9fg"  # the next step of an answer has begun
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}, which is the application's own address."""
+    return aisdk_request(NAME, chat, target, message_of_4, "text/plain")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    return application.refusal(status, headers, body, ENDPOINT)
+
+
+class Decoder:
+    """Lines to events. `d` ends the answer.
+
+    Servers in other languages leave it out: then the reason of the last step (`e`) will do, if
+    nothing came after it.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ending = False
+        framing = CodeLines(CODES, limit)
+        self._body = JsonBody(self, "data stream of the AI SDK 4", limit, payloads=framing)
+        self.feed = self._body.feed
+        self._calls = OpenCalls()
+        self._steps: list[Usage] = []
+        self._started = False
+        self._raw: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        if broken and self._raw == "tool-calls":
+            self._raw = None  # the step after the tools was still to come
+        return told_apart(self._body.close(broken))
+
+    # What one line says: `event` is its code
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        body, before = self._body, len(out)
+        body.alive = True
+        if event in ANSWER:
+            self._raw = None
+        if event == "0":
+            body.say(Text, value, out)
+            return
+        if event == "g":
+            body.say(Reasoning, value, out)
+            return
+        if event == "3":
+            body.fail(error_of(value), out)
+        elif type(value) is dict:
+            self._object(event, value, out)
+        if len(out) == before:
+            out.append(Progress())
+
+    def _object(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
+        if code in "abc9":
+            self._tool(code, value)
+        elif code == "h":
+            cite(value, out)
+        elif code in "de":
+            self._finish(code, value, out)
+        elif code in "45f":
+            self._start(value, out)
+
+    def _tool(self, code: str, value: dict[str, Any]) -> None:
+        id, name = words(value.get("toolCallId")), words(value.get("toolName"))
+        if code == "a":
+            self._calls.answered(id)
+        elif code == "b":
+            self._calls.begin(id, name)
+        elif code == "c":
+            self._calls.add(id, value.get("argsTextDelta"))
+        else:
+            self._calls.complete(id, name, value.get("args"))
+
+    def _start(self, value: dict[str, Any], out: list[Event]) -> None:
+        """A step's message; that of an assistant (4) holds its whole text."""
+        id = words(value.get("messageId") or value.get("id"))
+        if id and not self._started:
+            self._started = True
+            out.append(Started("", id))
+        content = value.get("content")
+        for part in content if isinstance(content, list) else ():
+            text = part.get("text") if isinstance(part, dict) else None
+            self._body.say(Text, text.get("value") if isinstance(text, dict) else text, out)
+
+    def _finish(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
+        usage = usage_of(value.get("usage"))
+        if usage is not None and code == "e":
+            self._steps.append(usage)
+            usage = total(self._steps)
+        if usage is not None:
+            out.append(usage)
+        raw = words(value.get("finishReason")) or None
+        if code == "e":
+            self._raw = None if value.get("isContinued") is True else raw
+            return
+        self._raw = raw
+        self._body.finish("marker", out)
+
+    def finished(self) -> bool:
+        return self._raw is not None
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        calls = self._calls.open()
+        out += calls
+        if failed := failure_of(self._raw or ""):
+            return failed
+        return Finished(reason_of(self._raw, bool(calls)), self._raw, evidence)

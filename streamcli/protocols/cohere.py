@@ -1,0 +1,241 @@
+"""Cohere's v2 chat; what its older v1 streams (JSON lines) is read too, though never asked for.
+
+Source: https://docs.cohere.com/reference/chat-stream; the deviations are those of recorded streams
+(see tests/test_cohere.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import (
+    Citation,
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Reasoning,
+    Started,
+    Text,
+    Usage,
+)
+from ..parts.cohere_request import request as cohere_request
+from ..parts.openai_values import count
+from ..parts.toolcalls import ToolCalls
+from ..refusals import http_refusal, stream_failure
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import whole
+from ..wire.plainevents import PlainEvents
+from ..wire.runs import Template
+
+NAME = "cohere"
+
+FINISH = {
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "MAX_TOKENS": "length",
+    "TOOL_CALL": "tool_calls",
+    # v1 alone
+    "ERROR_LIMIT": "length",
+    "ERROR_TOXIC": "content_filter",
+}
+# No end of an answer, though the event is the usual one.
+FAILURES = ("ERROR", "TIMEOUT", "USER_CANCEL")
+EVENTS = (
+    "message-start",
+    "content-start",
+    "content-delta",
+    "content-end",
+    "tool-plan-delta",
+    "tool-call-start",
+    "tool-call-delta",
+    "tool-call-end",
+    "citation-start",
+    "citation-end",
+    "message-end",
+)
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}/v2/chat."""
+    return cohere_request(NAME, chat, target)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    failed = http_refusal(status, headers, body)
+    if failed.kind == "rate_limit" and "calls / month" in failed.message:  # of a trial key
+        failed.kind, failed.transient = "quota", False
+        failed.hint = "a production key has no such limit"
+    elif status == 404 and "model" not in failed.message:
+        failed.hint = "check --base-url (https://api.cohere.com)"
+    return failed
+
+
+class Decoder:
+    """The events of a stream to ours; also a whole answer of v2."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ending = False
+        self._body = JsonBody(self, "answer of Cohere's", limit, Template("text", _place))
+        self._events = PlainEvents("content-delta")
+        self._reason = ""
+        self._calls = ToolCalls()
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._body.feed(self._events.feed(data))
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        return self._body.feed(self._events.close()) + self._body.close(broken)
+
+    # What one value says
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        if type(value) is not dict:
+            return
+        kind, before = value.get("type"), len(out)
+        if kind in EVENTS:
+            delta = value.get("delta")
+            if kind == "message-start":
+                self._start(value.get("id"), out)
+            if isinstance(delta, dict):
+                self._message(delta.get("message"), value.get("index"), out)
+                if kind == "message-end":
+                    self._end(delta, delta.get("usage"), out)
+            if kind == "message-end" and not self._body.ended:
+                self._body.finish("marker", out)
+        elif "event_type" in value and "is_finished" in value:
+            self._older(value, out)
+        elif "finish_reason" in value and isinstance(value.get("message"), dict):
+            self._start(value.get("id"), out)
+            self._message(value["message"], None, out)
+            self._end(value, value.get("usage"), out)
+        else:
+            alone = kind is None and isinstance(value.get("message"), str)
+            if alone or value.get("error") or "error" in (kind, event):
+                self._body.fail(stream_failure(value, "error"), out)
+            return  # else one of the types yet to come
+        self._body.alive = True
+        if len(out) == before:
+            out.append(Progress())
+
+    def _start(self, id: Any, out: list[Event]) -> None:
+        if id and isinstance(id, str):
+            out.append(Started("", whole(id)))  # which model it is, is never said
+
+    def _message(self, message: Any, index: Any, out: list[Event]) -> None:
+        """A message, or what an event adds to it: there each list is the one item that grows."""
+        if type(message) is not dict:
+            return
+        self._body.say(Reasoning, message.get("tool_plan"), out)
+        for item in _items(message.get("content")):
+            self._body.say(Reasoning, item.get("thinking"), out)
+            self._body.say(Text, item.get("text"), out)
+        for call in _items(message.get("tool_calls")):
+            self._calls.add(0, {"index": index, **call})
+        for citation in _items(message.get("citations")):
+            _cite(citation, out)
+
+    def _older(self, value: dict[str, Any], out: list[Event]) -> None:
+        """An event of v1."""
+        kind = value["event_type"]
+        if kind == "stream-start":
+            self._start(value.get("generation_id"), out)
+        elif kind == "text-generation":
+            self._body.say(Text, value.get("text"), out)
+        elif kind == "tool-calls-chunk":  # what is said before the calls; they come whole later
+            self._body.say(Reasoning, value.get("text"), out)
+        elif kind == "tool-calls-generation":
+            for call in _items(value.get("tool_calls")):
+                function = {"name": call.get("name"), "arguments": call.get("parameters")}
+                self._calls.add(0, {"function": function})
+        elif kind == "citation-generation":
+            for citation in _items(value.get("citations")):
+                _cite(citation, out)
+        elif kind == "stream-end":
+            response = value.get("response")
+            usage = response.get("meta") if isinstance(response, dict) else None
+            self._end(value, usage, out)
+            if not self._body.ended:
+                self._body.finish("marker", out)
+
+    def _end(self, end: dict[str, Any], usage: Any, out: list[Event]) -> None:
+        if isinstance(usage, dict) and (counted := usage_of(usage)) != Usage():
+            out.append(counted)
+        reason, error = end.get("finish_reason"), end.get("error")
+        if reason and isinstance(reason, str):
+            self._reason = whole(reason)
+            self.ending = True
+        if error:
+            failed = stream_failure({"message": error, "type": end.get("error_type")})
+        elif self._reason in FAILURES:
+            message = f"the server ended the answer with finish reason {self._reason}"
+            failed = Failed("stream_error", message, transient=self._reason == "TIMEOUT")
+        else:
+            return
+        self._body.fail(failed, out)
+
+    # How it ends
+
+    def finished(self) -> bool:
+        return bool(self._reason)
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
+        out += self._calls.calls()
+        raw = self._reason or None
+        reason = FINISH.get(raw, "other") if raw else None
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        return Finished(reason, raw, evidence)
+
+
+def _place(value: Any) -> Any:
+    """The object that holds the text of a plain delta."""
+    return value["delta"]["message"]["content"]
+
+
+def _items(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, or the one that stands where a list of them would."""
+    items = value if isinstance(value, list) else (value,)
+    return [item for item in items if type(item) is dict]
+
+
+def _cite(citation: dict[str, Any], out: list[Event]) -> None:
+    """Each source of a citation; one that was given without title or URL goes by its id."""
+    start, end = citation.get("start"), citation.get("end")
+    sources = _items(citation.get("sources"))
+    ids = citation.get("document_ids")  # v1
+    sources += [{"id": id} for id in (ids if isinstance(ids, list) else ())]
+    for source in sources:
+        facts = source.get("document") or source.get("tool_output")
+        facts = facts if isinstance(facts, dict) else {}
+        url, title = _string(facts.get("url")), _string(facts.get("title"))
+        out.append(
+            Citation(
+                url,
+                title or _string(source.get("id")),
+                start if type(start) is int else None,
+                end if type(end) is int else None,
+            )
+        )
+
+
+def _string(value: Any) -> str:
+    return whole(value) if isinstance(value, str) else ""
+
+
+def usage_of(usage: dict[str, Any]) -> Usage:
+    """Token counts. What is billed is less: without the words that Cohere itself puts before."""
+    tokens = usage.get("tokens") or usage.get("billed_units")
+    tokens = tokens if isinstance(tokens, dict) else {}
+    return Usage(
+        count(tokens.get("input_tokens")),
+        count(tokens.get("output_tokens")),
+        cache_read_tokens=count(usage.get("cached_tokens")),
+    )

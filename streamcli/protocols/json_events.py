@@ -1,0 +1,127 @@
+"""JSON events of any form, for servers whose protocol is nobody else's: the row says what is where.
+
+Server-sent events or JSON lines; or one JSON value, of a server that does not stream. The places
+are paths of names and list indices with dots between them, `choices.0.delta.content`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import Event, Failed, Finished, Reasoning, Text
+from ..parts import template
+from ..parts.openai_values import reason_of
+from ..refusals import stream_failure
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import whole
+from ..wire.runs import Template
+
+NAME = "json-events"
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """As the row's template says (parts/template.py)."""
+    return template.request(NAME, chat, target)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    return template.refusal(status, headers, body)
+
+
+def decoder(target: Target, limit: int) -> Decoder:
+    return Decoder(limit, target.quirks)
+
+
+class Decoder:
+    """Events by their `paths`, each of which may be missing:
+
+    text_path       a delta of the answer; without it the whole event is one, a JSON string
+    reasoning_path  a delta of what the model thinks
+    finish_path     the finish reason; a string
+    done_path       the end, by any value but null, false, 0 and ""; `a.b=end`: by that string
+    error_path      an error, whatever it is; beside `error` at the top, which always is one
+
+    A value of another type is no delta. Without done_path `[DONE]` is the end; without finish_path
+    too, so is a clean end of the body.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE, paths: Mapping[str, str] | None = None) -> None:
+        self.ending = False
+        paths = paths or {}
+        self._text = _steps(paths.get("text_path"))
+        self._reasoning = _steps(paths.get("reasoning_path"))
+        self._finish = _steps(paths.get("finish_path"))
+        done, self._by_value, self._done_value = paths.get("done_path", "").partition("=")
+        self._done = _steps(done)
+        self._error = _steps(paths.get("error_path"))
+        self._reason = ""
+        self._body = JsonBody(
+            self,
+            f"text at '{'.'.join(self._text)}'" if self._text else "strings",
+            limit,
+            Template(self._text[-1], self._place) if self._text else None,
+            done_ends_it=not self._done,
+            eof_ends_it=not (self._done or self._finish),
+        )
+        self.feed = self._body.feed
+        self.close = self._body.close
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        body = self._body
+        error = value.get("error") if type(value) is dict else None
+        if not error and self._error:
+            error = at(value, self._error)
+        if error or event == "error":
+            body.fail(stream_failure(error or value, "error"), out)
+            return
+        if self._reasoning and type(thought := at(value, self._reasoning)) is str:
+            body.alive = True
+            body.say(Reasoning, thought, out)
+        if type(text := at(value, self._text)) is str:
+            body.alive = True
+            body.say(Text, text, out)
+        if self._finish and (reason := at(value, self._finish)) and type(reason) is str:
+            self._reason = whole(reason)
+            body.alive = self.ending = True
+        if self._done and self._is_end(at(value, self._done)):
+            body.alive = True
+            body.finish("marker", out)
+
+    def _is_end(self, value: Any) -> bool:
+        if self._by_value:
+            return bool(value == self._done_value)
+        return value not in (None, False, 0, "")
+
+    def finished(self) -> bool:
+        return bool(self._reason)
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
+        raw = self._reason or None
+        return Finished(reason_of(raw) if raw else None, raw, evidence)
+
+    def _place(self, value: Any) -> Any:
+        """The object that holds the text of a plain event."""
+        return at(value, self._text[:-1])
+
+
+def _steps(path: str | None) -> tuple[str, ...]:
+    return tuple(path.split(".")) if path else ()
+
+
+def at(value: Any, steps: tuple[str, ...]) -> Any:
+    """What is there; None if nothing is."""
+    for step in steps:
+        if type(value) is dict:
+            value = value.get(step)
+        elif type(value) is list and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value

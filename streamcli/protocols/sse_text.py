@@ -1,0 +1,121 @@
+"""Plain text as server-sent events: the data of each is a piece of the answer, and nothing else.
+
+What FastAPI's `StreamingResponse(..., media_type="text/event-stream")` makes of a generator of
+text, as AgentiCraft's guide shows it. The format has no end, no errors and no names for anything:
+that the HTTP body ended as it should is all there is to prove that the answer is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import Event, Failed, Finished, Progress, Text
+from ..parts import template
+from ..refusals import stream_failure
+from ..wire.endings import cut, held_no, no_stream, not_utf8, too_large
+from ..wire.framing import MAX_EVENT_SIZE, Message, Payloads
+from ..wire.textevents import TextEvents
+
+NAME = "sse-text"
+MARKER = b"[DONE]"
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """As the row's template says (parts/template.py)."""
+    return template.request(NAME, chat, target, accept="text/event-stream")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    return template.refusal(status, headers, body)
+
+
+class Decoder:
+    """`ending` while the last event is `[DONE]`: an end marker if nothing follows, else text."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ended = False
+        self._limit = limit
+        self._payloads = Payloads(limit, TextEvents(limit))
+        self._alive = False  # some event came
+        self._torn = False  # the bytes ended inside a character
+        self._held: list[bytes] = []  # a marker and blanks, as long as they may be the end
+
+    @property
+    def ending(self) -> bool:
+        return bool(self._held)
+
+    def feed(self, data: bytes) -> list[Event]:
+        out: list[Event] = []
+        if self.ended:
+            return out
+        for payload in self._payloads.feed(data):
+            self._payload(payload, out)
+            if self.ended:
+                return out
+        if self._payloads.overflow:
+            self._end(too_large(self._limit), out)
+        return out
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        out: list[Event] = []
+        if self.ended:
+            return out
+        for payload in self._payloads.close():
+            self._payload(payload, out, last=True)
+        if self.ended:
+            return out
+        end: Finished | Failed
+        if self._held and self._alive:
+            end = Finished(None, None, ("marker",))
+        elif self._held:
+            end = held_no("text", "marker")
+        elif not self._alive:
+            end = broken or no_stream(
+                self._payloads, "text as server-sent events", eof_ends_it=True
+            )
+        elif broken or self._torn:
+            end = cut(broken)
+        else:
+            end = Finished(None, None, ("eof",))
+        self._end(end, out)
+        return out
+
+    def _payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
+        if self._payloads.looks_like != "sse":
+            return
+        if payload == MARKER:
+            self._release(out)
+            self._held.append(payload)
+            out.append(Progress())  # from here on little is worth waiting for
+        elif self._held and not payload.strip():
+            self._held.append(payload)
+        elif type(payload) is Message and payload.event == "error":
+            self._end(stream_failure(payload.decode("utf-8", "replace"), "error"), out)
+        else:
+            self._release(out)
+            self._say(payload, out, last)
+
+    def _release(self, out: list[Event]) -> None:
+        held, self._held = self._held, []
+        for payload in held:
+            self._say(payload, out)
+
+    def _say(self, payload: bytes, out: list[Event], last: bool = False) -> None:
+        self._alive = True
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError as error:
+            text = payload[: error.start].decode()
+            self._torn = last and error.reason == "unexpected end of data"
+            if text:
+                out.append(Text(text))
+            if not self._torn:
+                self._end(not_utf8(error), out)
+            return
+        if text:
+            out.append(Text(text))
+
+    def _end(self, end: Finished | Failed, out: list[Event]) -> None:
+        out.append(end)
+        self.ended = True

@@ -1,0 +1,67 @@
+"""Plain text: the bytes of the body are the answer, in UTF-8, and nothing else.
+
+The text stream protocol of the Vercel AI SDK, and what many small servers send. A body that ended
+as it should is all there is to prove that the answer is whole; and whatever a server says with
+status 200 is taken as one.
+"""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from collections.abc import Mapping
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import Event, Failed, Finished, Text
+from ..parts import template
+from ..wire.endings import cut, not_utf8
+from ..wire.framing import MAX_EVENT_SIZE
+
+NAME = "text"
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """As the row's template says (parts/template.py)."""
+    return template.request(NAME, chat, target, accept="text/plain, */*")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    return template.refusal(status, headers, body)
+
+
+class Decoder:
+    """Bytes to deltas: what each read completed. `limit` has no use here: nothing is collected."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ended = False
+        self.ending = False
+        self._utf8 = getincrementaldecoder("utf-8-sig")()
+        self._alive = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        out: list[Event] = []
+        if self.ended:
+            return out
+        try:
+            text, failed = self._utf8.decode(data), None
+        except UnicodeDecodeError as error:
+            text, failed = error.object[: error.start].decode(), not_utf8(error)
+        if text:
+            self._alive = True
+            out.append(Text(text))
+        if failed is not None:
+            self.ended = True
+            out.append(failed)
+        return out
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        if self.ended:
+            return []
+        self.ended = True
+        half = self._utf8.getstate()[0]  # of a character
+        if broken and not (self._alive or half):
+            return [broken]
+        if broken or half:
+            return [cut(broken)]
+        if not self._alive:
+            return [Failed("not_a_stream", "the answer is empty", evidence=("eof",))]
+        return [Finished(None, None, ("eof",))]

@@ -1,0 +1,175 @@
+"""The UI message stream of Vercel's AI SDK 5 and later, as its `useChat` speaks it with servers.
+
+Source: https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol, and the package `ai` 5 to 7. Tyler speaks
+it too. What an application shows beside text and reasoning (its data, its files, the tools it runs)
+is progress to us. A step that is reset takes its tool calls back; its text was given already and
+stays: nothing can take back what a pipe has read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..chat import Chat, HttpRequest, Target
+from ..events import Event, Failed, Finished, Progress, Reasoning, Started, Text
+from ..parts import application
+from ..parts.aisdk import (
+    ENDPOINT,
+    cite,
+    error_of,
+    failure_of,
+    reason_of,
+    told_apart,
+    usage_of,
+    words,
+)
+from ..parts.aisdk_request import request as aisdk_request
+from ..parts.aisdk_request import ui_message
+from ..parts.opencalls import OpenCalls
+from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.jsonbody import JsonBody
+from ..wire.runs import Template
+
+NAME = "ui-message"
+
+# The betas of version 5 had types and a field of their own: {"type":"text","text":"Hi"}.
+DELTAS: dict[str, type[Text] | type[Reasoning]] = {
+    "text-delta": Text,
+    "text": Text,
+    "reasoning-delta": Reasoning,
+    "reasoning": Reasoning,
+}
+KNOWN = re.compile(
+    "start|finish|abort|(start|finish|reset)-step|(text|reasoning|tool|source|data|steering)-.+|"
+    "source|file|custom|message-metadata",
+    re.DOTALL,
+)
+ANSWERS = ("tool-output-available", "tool-output-error", "tool-output-denied", "tool-input-error")
+
+
+def request(chat: Chat, target: Target) -> HttpRequest:
+    """POST {base}, which is the application's own address."""
+    more = {"trigger": "submit-message"}
+    return aisdk_request(NAME, chat, target, ui_message, "text/event-stream", **more)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    return application.refusal(status, headers, body, ENDPOINT)
+
+
+class Decoder:
+    """Chunks to events. `finish` is the provider's word, [DONE] the marker; either will do."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ending = False
+        template = Template("delta", lambda value: value)
+        self._body = JsonBody(self, "UI message stream", limit, template, done_ends_it=True)
+        self.feed = self._body.feed
+        self._calls = OpenCalls()
+        self._started = ("", "")  # model and id, as far as told
+        self._finish = False
+        self._raw: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        return told_apart(self._body.close(broken))
+
+    # What one value says
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        if type(value) is not dict:
+            return
+        body, kind = self._body, value.get("type")
+        kind = kind if type(kind) is str else ""
+        if kind in DELTAS:
+            body.alive = True
+            delta = value.get("delta")
+            body.say(DELTAS[kind], value.get("text") if delta is None else delta, out)
+            return
+        error = value.get("error")
+        if error or "error" in (kind, event):
+            body.alive = True
+            body.fail(error_of(error or value), out)
+            return
+        if not KNOWN.fullmatch(kind):
+            return
+        body.alive = True
+        before = len(out)
+        if metadata := value.get("messageMetadata"):
+            self._metadata(metadata, out)
+        if kind.startswith("tool-"):
+            self._tool(kind, value)
+        elif kind in ("start", "start-step"):
+            self.ending = False  # an application may put several answers into one
+            self._calls.keep()
+            self._tell("", words(value.get("messageId")), out)
+        elif kind == "reset-step":
+            self._calls.take_back()
+        elif kind.startswith("source"):
+            cite(value, out)
+        elif kind == "text-end":
+            self._citations(value.get("citations"), out)
+        elif kind in ("finish", "abort"):
+            self._end(kind, value, out)
+        if len(out) == before:
+            out.append(Progress())
+
+    def _tell(self, model: str, id: str, out: list[Event]) -> None:
+        told = (model or self._started[0], id or self._started[1])
+        if told != self._started:
+            self._started = told
+            out.append(Started(*told))
+
+    def _metadata(self, metadata: Any, out: list[Event]) -> None:
+        """What an application tells of its own accord; usage is there in one of these shapes."""
+        if not isinstance(metadata, dict):
+            return
+        self._tell(words(metadata.get("model") or metadata.get("modelId")), "", out)
+        for place in (metadata.get("totalUsage"), metadata.get("usage"), metadata):
+            if usage := usage_of(place):
+                out.append(usage)
+                return
+
+    def _tool(self, kind: str, value: dict[str, Any]) -> None:
+        id, name = words(value.get("toolCallId")), words(value.get("toolName"))
+        if kind in ANSWERS or value.get("providerExecuted") is True:
+            self._calls.answered(id)
+        elif kind == "tool-input-start":
+            self._calls.begin(id, name)
+        elif kind == "tool-input-delta":
+            self._calls.add(id, value.get("inputTextDelta"))
+        elif kind == "tool-input-available":
+            self._calls.complete(id, name, value.get("input"))
+
+    def _citations(self, citations: Any, out: list[Event]) -> None:
+        for each in citations if isinstance(citations, list) else ():
+            if isinstance(each, dict):
+                cite(each.get("source"), out, each.get("startIndex"), each.get("endIndex"))
+
+    # How it ends
+
+    def _end(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
+        if kind == "abort":  # stopped by the application: not an error, and not whole either
+            reason = words(value.get("reason"))
+            message = "the server stopped the answer before its end" + (reason and f": {reason}")
+            self._body.fail(Failed("truncated", message, evidence=("marker",)), out)
+            return
+        self._finish = self.ending = True
+        self._raw = words(value.get("finishReason")) or None
+        if failed := failure_of(self._raw or ""):
+            self._body.fail(failed, out)
+
+    def finished(self) -> bool:
+        return self._finish
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
+        calls = self._calls.open()
+        out += calls
+        if self._finish and self._raw is None:  # `finish` without its reason is but a marker
+            evidence = ("marker", *(proof for proof in evidence if proof == "transport_error"))
+        return Finished(reason_of(self._raw, bool(calls)), self._raw, evidence)

@@ -1,0 +1,63 @@
+"""What it means that the bytes ended where no answer does: pure, shared by all framings."""
+
+from __future__ import annotations
+
+from ..events import Failed
+from ..refusals import excerpt
+from .framing import Payloads
+
+
+def too_large(limit: int) -> Failed:
+    """One event outgrew `limit` bytes."""
+    return Failed(
+        "too_large",
+        f"one event of the stream is larger than {limit} bytes",
+        "raise --max-event-size if you trust the server",
+    )
+
+
+def cut(broken: Failed | None) -> Failed:
+    """The end came in the middle of an answer: by a broken transport, or the server's doing."""
+    how = broken.message if broken else "the server ended the stream"
+    return Failed(
+        "truncated",
+        f"{how} in the middle of the answer",
+        "try again",
+        transient=broken is not None,
+        evidence=("transport_error" if broken else "eof",),
+    )
+
+
+def held_no(noun: str, proof: str) -> Failed:
+    """A stream that ended as it should ("marker", "eof"), and nothing in it was a `noun`."""
+    return Failed("not_a_stream", f"the stream ended and held no {noun}", evidence=(proof,))
+
+
+def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Failed:
+    """Nothing in the whole body was a `noun`: what it was instead.
+
+    `eof_ends_it`: the format has no end but that of the bytes.
+    """
+    body = excerpt(payloads.excerpt)
+    if payloads.looks_like == "html":
+        return Failed(
+            "not_a_stream",
+            f"the answer is a web page (HTML), not a stream: {body}",
+            "check --base-url, and whether a proxy or login page stands between",
+        )
+    if payloads.looks_like == "json":
+        return Failed("not_a_stream", f"the answer is JSON, but no {noun}: {body}")
+    if payloads.looks_like == "sse" and payloads.sse.recognised:
+        if eof_ends_it:
+            return held_no(noun, "eof")
+        return Failed(
+            "truncated", "the server ended the stream before the answer", evidence=("eof",)
+        )
+    shown = f"not a stream: {body}" if body else "empty"
+    return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))
+
+
+def not_utf8(error: UnicodeDecodeError) -> Failed:
+    """Text that is none: it is not replaced in silence, and nothing behind it is trusted."""
+    byte = error.object[error.start]
+    return Failed("not_a_stream", f"the answer is not UTF-8 text (byte {byte:#04x})")
