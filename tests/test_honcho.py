@@ -228,13 +228,22 @@ def sent(requests: list[HttpRequest]) -> list[tuple[str, Any]]:
 
 
 def place(session: str | None = "s") -> Target:
-    return Target("honcho", NAME, "http://h", key="sk", quirks={"session": session})
+    quirks = {} if session is None else {"session": session}
+    return Target("honcho", NAME, "http://h", key="sk", quirks=quirks)
 
 
 def test_a_question_alone_writes_nothing() -> None:
     assert honcho.before(chat(), place(None), []) == []
-    assert honcho.before(chat(), place(), []) == []
+    assert honcho.before(chat(options={"session_id": "s"}), place(None), []) == []
     assert honcho.after(chat(), place(), "an answer") == []
+
+
+def test_a_session_is_made_if_it_is_not_there() -> None:
+    assert sent(honcho.before(chat(), place(), [])) == [
+        ("", {"id": "default"}),
+        ("/default/peers", {"id": "alice"}),
+        ("/default/sessions", {"id": "s", "peers": {"alice": {}}}),
+    ]
 
 
 def test_before() -> None:
@@ -660,3 +669,83 @@ def test_what_would_be_sent(stream: Stream) -> None:
     assert (rows["honcho"]["configured"], rows["honcho"]["source"]) == (False, "HONCHO_API_KEY")
     rows = {row["provider"]: row for row in stream("--list-providers", "--json", env=local).records}
     assert rows["honcho"]["configured"] is True
+
+
+# The steps around an answer, by the command
+
+
+def test_a_session_by_the_command(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...]
+) -> None:
+    run = stream(*here, "--session", "demo", "who?")
+    assert (run.returncode, run.text) == (0, "They like tea.")
+    assert list(running.workspaces["default"].sessions) == ["demo"]
+    assert stream(*here, "--session", "demo", "who?").returncode == 0  # it is there now
+    run = stream(*here, "--session", "de mo", "who?")
+    assert run.returncode == 2
+    assert "--session de mo: that is no name" in run.stderr
+    run = stream("-m", "vllm:x", "--session", "demo", "who?")
+    assert run.returncode == 2
+    assert "vllm keeps no sessions: --session is for -p honcho" in run.stderr
+
+
+def test_the_restaurant_by_the_command(
+    stream: Stream, running: HonchoServer, tmp_path: Path
+) -> None:
+    running.answer = list(ANSWER)
+    tastes = tmp_path / "tastes.jsonl"
+    tastes.write_text("".join(json.dumps({"peer_id": USER, "content": t}) + "\n" for t in TASTES))
+    args = ("-p", "honcho", "-o", f"peer={USER}", "--session", SESSION, "-o", f"add={tastes}")
+    env = {"HONCHO_URL": running.url, "HONCHO_WORKSPACE_ID": "w"}
+    run = stream(*args, "-o", f"store={ASSISTANT}", QUESTION, env=env)
+    assert (run.returncode, run.text) == (0, "".join(ANSWER))
+    session = running.workspaces["w"].sessions[SESSION]
+    said = [*((USER, taste) for taste in TASTES), (ASSISTANT, "".join(ANSWER))]
+    assert session.said() == said
+    assert set(session.peers) == {USER, ASSISTANT}
+    tastes.write_text('{"content":"x"}\n')
+    run = stream(*args, QUESTION, env=env)
+    assert run.returncode == 2
+    assert "line 1" in run.stderr
+    assert session.said() == said
+
+
+def test_in_a_batch_messages_are_added_once_and_every_answer_is_stored(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...], tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.jsonl"
+    notes.write_text('{"peer_id":"alice","content":"I like tea."}\n')
+    args = ("--session", "s", "-o", f"add={notes}", "-o", "store=bot")
+    run = stream(*here, *args, "-L", "-j", "4", "--json", stdin=b"a?\nb?\nc?\n")
+    assert run.returncode == 0
+    said = running.workspaces["default"].sessions["s"].said()
+    assert said == [("alice", "I like tea."), *[("bot", "They like tea.")] * 3]
+    # What was added is part of what was asked, by its content.
+    before = {record["prompt_hash"] for record in run.records}
+    notes.write_text('{"peer_id":"alice","content":"I like coffee."}\n')
+    run = stream(*here, *args, "--json", "a?")
+    assert run.records[0]["prompt_hash"] not in before
+
+
+@pytest.mark.parametrize("fails", ["silent", "cut", "lost", "told"])
+def test_only_a_whole_answer_is_stored(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...], fails: str
+) -> None:
+    running.fails = fails
+    assert stream(*here, "--session", "s", "-o", "store=bot", "who?").returncode != 0
+    assert running.workspaces["default"].sessions["s"].said() == []
+
+
+def test_what_is_refused_around_an_answer_is_its_verdict(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...], tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.jsonl"
+    notes.write_text('{"peer_id":"alice","content":"x","metadata":5}\n')
+    run = stream(*here, "--session", "s", "-o", f"add={notes}", "--json", "who?")
+    assert run.returncode == 22
+    assert "messages.0.metadata" in run.stderr
+    (end,) = run.records
+    assert (end["status"], end["text"]) == ("rejected", "")
+    running.answer = [""]  # stored is nothing, which is nothing to complain about
+    run = stream(*here, "--session", "s", "-o", "store=bot", "who?")
+    assert running.workspaces["default"].sessions["s"].said() == []

@@ -2,7 +2,7 @@
 
 Honcho answers out of what it remembers: messages that peers wrote in sessions of a workspace. All
 that is written is got or created in this order, as its own SDK does: workspace, peers, session,
-messages. A question alone writes nothing.
+messages. A question without a session writes nothing.
 
 Source: the server's routes and limits, https://github.com/plastic-labs/honcho (src/routers,
 src/schemas/api.py), API v3.
@@ -33,11 +33,13 @@ _AUTHOR = ("peer_id", "peer", "role")
 def before(chat: Chat, target: Target, messages: list[Stored]) -> list[HttpRequest]:
     """What has to be sent, one after the other, before the question is.
 
-    `messages` are those of `-o add=` (see messages_of). Raises a usage error where there is no
-    session to write in.
+    The session of --session is made if it is not there, with its peers; one of `-o session_id=`
+    has to be there. `messages` are those of `-o add=` (see messages_of). Raises a usage error
+    where there is no session to write in.
     """
     session, store = session_of(chat, target), store_of(chat)
-    if not messages and not {"add", "store"} & chat.options.keys():
+    wanted = "session" in target.quirks or {"add", "store"} & chat.options.keys()
+    if not messages and not wanted:
         return []
     if session is None:
         raise _no_session("add")
