@@ -150,6 +150,19 @@ def _database() -> Connection:
     return database
 
 
+def known_by(hash: str, id: object) -> str:
+    """What a prompt is known by: its hash, and the id that its line of --requests gave it.
+
+    Equal prompts with ids of their own are told apart wherever they were asked: a job's lines may
+    be shared out among processes, none of which can count those of the others.
+    """
+    if id is None:
+        return hash
+    from hashlib import sha256
+
+    return sha256(orjson.dumps([hash, id])).hexdigest()[:32]
+
+
 def read(
     paths: Sequence[str],
     *,
@@ -157,7 +170,7 @@ def read(
     stdout: int = 1,
     note: Callable[[str], None],
 ) -> Done:
-    """The prompts that these journals know to be complete.
+    """The prompts that these journals know to be complete, each `known_by` its hash and id.
 
     Usage errors for a file that is none, or that stdout does not append to but overwrites. Only
     `events`, the file of --events, may be missing: it has not begun yet. Where the journal is the
@@ -229,7 +242,7 @@ def _read(file: BinaryIO, path: str, done: Done) -> tuple[int, bool]:
                     and type(occurrence) is int
                     and occurrence >= 0
                 ):
-                    done.add(hash, occurrence)
+                    done.add(known_by(hash, record.get("id")), occurrence)
     return others, block[-1:] not in (b"", b"\n")
 
 

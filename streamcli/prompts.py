@@ -132,9 +132,12 @@ class Prompts:
         except StreamError as error:
             return _failed(number, tags, error, lane)
         if self._occurrences is not None:
+            from .ledger import known_by
+
             asked.hash = asked_hash(lane.peers[0], chats[0])
-            asked.occurrence = self._occurrences.next(asked.hash)
-            if self._done is not None and self._done.has(asked.hash, asked.occurrence):
+            key = known_by(asked.hash, item.id)
+            asked.occurrence = self._occurrences.next(key)
+            if self._done is not None and self._done.has(key, asked.occurrence):
                 self.skipped += 1
                 return None
         return Task(number, asked, lane.gates)

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from streamcli import ledger
 from streamcli.errors import StreamError
 from streamcli.events import Finished
-from streamcli.ledger import Done, Occurrences, read
+from streamcli.ledger import Done, Occurrences, known_by, read
 from streamcli.outcome import Outcome
 from streamcli.recording import SCHEMA as CASSETTE
 from streamcli.sinks.records import Facts, end_record, line
@@ -212,6 +212,17 @@ def test_occurrences_are_told_apart(reading: Any) -> None:
     done = reading(end(A, 0) + end(A, 2) + end(B, 1)).ledger
     assert [done.has(A, n) for n in range(4)] == [True, False, True, False]
     assert [done.has(B, n) for n in range(3)] == [False, True, False]
+
+
+def test_an_id_is_a_part_of_what_a_prompt_is_known_by(reading: Any) -> None:
+    """Processes that share a job count their own prompts only; ids need no counting."""
+    ledger = reading(b"".join(line({**record(), "id": id}) for id in (7, "7", "x"))).ledger
+    for known in (7, "7", "x"):
+        assert ledger.has(known_by(A, known), 0)
+        assert not ledger.has(known_by(A, known), 1)
+    for unknown in (None, 8, "y", ""):
+        assert not ledger.has(known_by(A, unknown), 0)
+    assert reading(end()).ledger.has(known_by(A, None), 0)
 
 
 @pytest.mark.parametrize(
