@@ -20,7 +20,7 @@ import orjson
 
 from .errors import StreamError, usage
 from .prompt import unreadable
-from .sinks.out import Out
+from .sinks.out import Out, ends_torn
 from .sinks.records import SCHEMA
 from .terminal import is_null
 
@@ -181,7 +181,8 @@ def read(
         try:
             with open(path, "rb") as file:
                 ours = _is_stdout(file, path, stdout)
-                others, torn = _read(file, path, done)
+                others = _read(file, path, done)
+                torn = ours and ends_torn(file.fileno())
         except FileNotFoundError as error:
             if events is not None and os.path.realpath(path) == os.path.realpath(events):
                 continue
@@ -192,7 +193,7 @@ def read(
             raise usage(f"{path} is a directory", "--resume takes a file of records") from None
         except OSError as error:
             raise unreadable(path, error) from error
-        if ours and torn:
+        if torn:
             Out(stdout, "stdout").write(b"\n")
         if others:
             lines = "line of it is no record" if others == 1 else "lines of it are no records"
@@ -225,9 +226,9 @@ def _is_stdout(file: BinaryIO, path: str, stdout: int) -> bool:
     return True
 
 
-def _read(file: BinaryIO, path: str, done: Done) -> tuple[int, bool]:
-    """(how many lines are no records, whether the last one lacks its newline)."""
-    others, known, block = 0, False, b""
+def _read(file: BinaryIO, path: str, done: Done) -> int:
+    """How many lines are no records."""
+    others, known = 0, False
     for block in _blocks(file):
         known = known or _is_journal(path, block)
         others += _others(block)
@@ -243,7 +244,7 @@ def _read(file: BinaryIO, path: str, done: Done) -> tuple[int, bool]:
                     and occurrence >= 0
                 ):
                     done.add(known_by(hash, record.get("id")), occurrence)
-    return others, block[-1:] not in (b"", b"\n")
+    return others
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

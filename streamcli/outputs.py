@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import StreamError, usage
 from .sinks import Sink
-from .sinks.out import LineOut, Out
+from .sinks.out import LineOut, Out, ends_torn
 from .sinks.text import FileSink, TextSink
 from .terminal import Signals, is_terminal
 
@@ -84,8 +84,7 @@ def events_fd(where: str) -> int:
             return os.open(where, os.O_WRONLY | os.O_CLOEXEC)  # a FIFO waits for its reader here
         fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         # The line that a killed run may have left torn is finished, so that ours stand alone.
-        size = os.fstat(fd).st_size
-        if size and os.pread(fd, 1, size - 1) != b"\n":
+        if ends_torn(fd):
             os.write(fd, b"\n")
         return fd
     except OSError as error:

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import stat
+import time
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -13,6 +14,8 @@ from ..errors import Interrupted, StreamError
 
 # Pipes take this much without mixing in other writers' bytes (Linux; POSIX promises 512).
 PIPE_BUF = 4096
+
+_MOMENT = 0.1  # seconds that a write of somebody else takes to grow
 
 
 class Writer(Protocol):
@@ -83,3 +86,17 @@ class LineOut(Out):
         else:
             with self._shield:
                 self.write(data)
+
+
+def ends_torn(fd: int) -> bool:
+    """Whether the file that `fd` can read ends inside a line which nobody goes on with.
+
+    While others append to it, a part of what they write can be seen before the rest.
+    """
+    seen = 0
+    while (size := os.fstat(fd).st_size) and os.pread(fd, 1, size - 1) != b"\n":
+        if size == seen:
+            return True
+        seen = size
+        time.sleep(_MOMENT)
+    return False
