@@ -61,8 +61,8 @@ class BatchServer:
         self.plan: Plan = plan or (lambda prompt, before: Act())
         self.asked: list[Asked] = []
         self.most = 0  # requests at once
+        self.running = 0  # now
         self._counts: dict[str, int] = {}
-        self._running = 0
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -127,8 +127,8 @@ class BatchServer:
         with self._lock:
             before = self._counts.get(prompt, 0)
             self._counts[prompt] = before + 1
-            self._running += 1
-            self.most = max(self.most, self._running)
+            self.running += 1
+            self.most = max(self.most, self.running)
         act = self.plan(prompt, before)
         self.asked.append(
             Asked(prompt, time.monotonic(), act.status, headers.get("authorization", ""), body)
@@ -139,7 +139,7 @@ class BatchServer:
             return self._act(connection, prompt, act, body.get("model", "m"))
         finally:
             with self._lock:
-                self._running -= 1
+                self.running -= 1
 
     def _act(self, connection: socket.socket, prompt: str, act: Act, model: str) -> bool:
         if act.status != 200:

@@ -115,6 +115,16 @@ def child_env(_clean_environment: None) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
+@pytest.fixture
+def shell_env(child_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell that finds `stream` first in PATH."""
+    shim = tmp_path / "bin" / "stream"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
+    shim.chmod(0o755)
+    return {**child_env, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[FaultServer]:
     with FaultServer() as running:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from batchserver import BatchServer, answer_to
+from conftest import parse_records
 from faultserver import Conn, FaultServer, ok
+from readme import BLOCKS, README, Block
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-# These two are what .ci/run and a new user do; the rest runs here.
+# These two are what .ci/run and a new user do.
 SET_UP = ("pip install",)
+# Each of these sections has tests that look at what came out of each block.
+OWN_TESTS = ("Batches", "Scale out")
 
 FILES = {
     "body.json": '{"model": "m", "stream": true, "messages": []}',
@@ -23,18 +29,24 @@ FILES = {
     "photo.png": "GIF89a",
     "app.log": "12:00 ERROR disk full\n12:01 ok\n12:02 error: disk still full\n",
     "notes.txt": "Pipes connect programs.\n",
+    "lines.txt": "chat\nchien\n",
     "names.txt": "Ann\nBob\n",
     "prompts.txt": "One\nTwo\nThree\nFour\n",
 }
 
 
-def blocks(*languages: str) -> list[str]:
-    found = [text for language, text in BLOCKS if language in languages]
-    return [text for text in found if not text.startswith(SET_UP)]
+HOSTED = ("OPENAI", "GROQ", "VLLM", "MACHINEFI", "HAI")  # providers that the README names
+
+
+def at(url: str) -> dict[str, str]:
+    """Variables that make `url` the address of every provider."""
+    env = {f"{provider}_BASE_URL": url for provider in HOSTED}
+    env |= {f"{provider}_API_KEY": "sk-readme" for provider in HOSTED}
+    return env | {"OLLAMA_HOST": url, "README_URL": url, "STREAM_MODEL": "vllm:qwen"}
 
 
 @pytest.fixture
-def shell_env(server: FaultServer, child_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+def reader_env(server: FaultServer, shell_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """Environment in which the README's commands mean our server; files that they name."""
 
     def play(conn: Conn) -> None:
@@ -43,67 +55,136 @@ def shell_env(server: FaultServer, child_env: dict[str, str], tmp_path: Path) ->
         else:
             ok(conn)
 
-    url = server.script("readme", play)
-    shim = tmp_path / "bin" / "stream"
-    shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
-    shim.chmod(0o755)
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    env = {**child_env, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}", "README_URL": url}
-    env["STREAM_MODEL"] = "vllm:qwen"
-    for provider in ("OPENAI", "VLLM", "MACHINEFI", "HAI"):
-        env |= {f"{provider}_BASE_URL": url, f"{provider}_API_KEY": "sk-readme"}
-    env["OLLAMA_HOST"] = url
-    return env
+    return shell_env | at(server.script("readme", play))
 
 
-@pytest.mark.parametrize("block", blocks("sh"), ids=lambda text: text.splitlines()[0][:50])
-def test_block(block: str, shell_env: dict[str, str], tmp_path: Path) -> None:
+def run(script: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
     for tool in ("jq", "git", "xargs", "curl"):
-        if re.search(rf"\b{tool}\b", block) and not shutil.which(tool):
+        if re.search(rf"\b{tool}\b", script) and not shutil.which(tool):
             pytest.skip(f"needs {tool}")
-    script = block.replace("http://127.0.0.1:8000/v1", shell_env["README_URL"])
-    # A `tail -F` goes on until somebody stops it: here, once the story is told.
-    script = script.replace("tail -n +1 -F", "wait; cat")
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        env=shell_env,
-        cwd=tmp_path,
+        env=env,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=60,
     )
+
+
+@pytest.mark.parametrize(
+    "block",
+    [each for each in BLOCKS if each.language == "sh" and each.section not in OWN_TESTS],
+    ids=lambda block: block.name,
+)
+def test_block(block: Block, reader_env: dict[str, str], tmp_path: Path) -> None:
+    if block.text.startswith(SET_UP):
+        return
+    script = block.text.replace("http://127.0.0.1:8000/v1", reader_env["README_URL"])
+    # A `tail -F` goes on until somebody stops it: here, once the story is told.
+    script = script.replace("tail -n +1 -F", "wait; cat")
+    done = run(script, tmp_path, reader_env)
     assert done.returncode == 0, done
     for name in re.findall(r"> (\w+\.(?:md|txt))", script):
         expected = "" if name == "thoughts.txt" else "Hello world"
         assert expected in (tmp_path / name).read_text()
 
 
-def test_make_rule(shell_env: dict[str, str], tmp_path: Path) -> None:
-    if not shutil.which("make"):
-        pytest.skip("needs make")
-    (rule,) = blocks("make")
-    (tmp_path / "Makefile").write_text(rule)
-    subprocess.run(["make", "report.md"], env=shell_env, cwd=tmp_path, check=True)
-    assert (tmp_path / "report.md").read_text() == "Hello world"
-    (tmp_path / "report.md").unlink()
-    broken = {**shell_env, "VLLM_BASE_URL": shell_env["README_URL"].replace("readme", "cut_rst")}
-    done = subprocess.run(["make", "report.md"], env=broken, cwd=tmp_path, capture_output=True)
-    assert done.returncode == 2
-    assert b"Error 18" in done.stderr
-    assert not (tmp_path / "report.md").exists()
+PROMPTS = FILES["prompts.txt"].split()
+SKY = "Why is the sky blue?"
+
+
+class Left:
+    """What a block of "Batches" left: files, stdout, and which prompts the server was asked."""
+
+    def __init__(self, folder: Path, stdout: str, asked: Counter[str]) -> None:
+        self.folder, self.stdout, self.asked = folder, stdout, asked
+
+    def text(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        return parse_records((self.folder / name).read_bytes())
+
+
+def lines(left: Left) -> None:
+    wanted = [answer_to(f"{line}\n\nTranslate into French:") for line in ("chat", "chien")]
+    assert left.text("french.txt") == "".join(f"{text}\n" for text in wanted)
+
+
+def resumed(left: Left) -> None:
+    assert left.asked == Counter(PROMPTS)
+    texts = [end["text"] for end in left.records("out.jsonl")]
+    assert sorted(texts) == sorted(map(answer_to, PROMPTS))
+
+
+def ids(left: Left) -> None:
+    rows = sorted(left.text("answers.tsv").splitlines())
+    assert rows == [f"{n}\t{answer_to(prompt)}" for n, prompt in enumerate(PROMPTS, 1)]
+
+
+def requests(left: Left) -> None:
+    assert left.asked == Counter({SKY: 1, "Why?": 2})
+
+
+def pace(left: Left) -> None:
+    assert left.asked == Counter(PROMPTS * 3)
+    assert len(left.records("out.jsonl")) == len(PROMPTS)
+
+
+def models(left: Left) -> None:
+    one, other = "==> openai:gpt-5-mini <==", "==> groq:llama-3.3-70b-versatile <=="
+    told = answer_to(SKY)
+    assert left.stdout == f"{one}\n{told}\n\n{other}\n{told}\n{told}{told}"
+
+
+def load(left: Left) -> None:
+    assert left.asked == Counter({"Tell me a joke": 200})
+    failed, _, percentiles = left.stdout.partition("\n")
+    assert failed == "0"
+    assert json.loads(percentiles).keys() >= {"p50", "p90", "p99"}
+
+
+CHECKS: dict[str, Callable[[Left], None]] = {  # by a word of the block
+    "french": lines,
+    "--resume": resumed,
+    "@tsv": ids,
+    "custom_id": requests,
+    "--halt": pace,
+    "--race": models,
+    "--repeat": load,
+}
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in BLOCKS if each.section == "Batches"], ids=lambda block: block.name
+)
+def test_batches(block: Block, shell_env: dict[str, str], tmp_path: Path) -> None:
+    (check,) = [check for word, check in CHECKS.items() if word in block.text]
+    script = block.text
+    if block.language == "json":
+        (tmp_path / "lines").write_text(script)
+        script = "stream --requests --json < lines"
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    with BatchServer() as server:
+        for _ in range(2 if "--resume" in script else 1):
+            done = run(script, tmp_path, shell_env | at(server.base))
+            assert (done.returncode, done.stderr) == (0, b"")
+    asked = Counter(each.prompt for each in server.asked)
+    check(Left(tmp_path, done.stdout.decode(), asked))
 
 
 def test_configuration(shell_env: dict[str, str], tmp_path: Path) -> None:
-    (text,) = blocks("toml")
+    (text,) = [each.text for each in BLOCKS if each.language == "toml"]
     path = tmp_path / "config" / "stream" / "config.toml"
     path.parent.mkdir(parents=True)
     path.write_text(text)
     path.chmod(0o600)
     env = {**shell_env, "XDG_CONFIG_HOME": str(tmp_path / "config")}
-    del env["STREAM_MODEL"]
     for args, shown in (
         (["hi"], "POST https://api.groq.com/openai/v1/chat/completions"),
         (["-m", "work:qwen3-32b", "hi"], "POST https://llm.example.com/v1/chat/completions"),
@@ -118,10 +199,16 @@ def test_configuration(shell_env: dict[str, str], tmp_path: Path) -> None:
         assert done.stdout.decode().startswith(shown)
 
 
+def test_no_block_is_left_out() -> None:
+    others = [each.language for each in BLOCKS if each.section not in OWN_TESTS]
+    assert set(others) == {"sh", "toml"}
+    assert others.count("toml") == 1
+
+
 def test_every_exit_code_and_record_is_told() -> None:
     from streamcli.errors import EXIT_OF_STATUS
 
     for status, code in EXIT_OF_STATUS.items():
         assert re.search(rf"^\|[ 0-9]*\b{code}\b[ 0-9]*\| `{status}` \|", README, re.MULTILINE)
-    for kind in ("start", "delta", "tool_call", "citation", "retry", "end"):
+    for kind in ("start", "delta", "tool_call", "citation", "retry", "end", "summary"):
         assert re.search(rf"^\| `{kind}` \|", README, re.MULTILINE)
