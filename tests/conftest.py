@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import IO, Any, Protocol
 
 import pytest
 from faultserver import FaultServer
+from hosts import Hosts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -123,6 +125,13 @@ def shell_env(child_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
     shim.chmod(0o755)
     return {**child_env, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    """Machines to be reached by ssh; none is there until one is added."""
+    with Hosts(tmp_path / "hosts") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -242,6 +251,17 @@ def popen(child_env: dict[str, str], tmp_path: Path) -> Iterator[Popen]:
             if pipe:
                 with suppress(BrokenPipeError):
                     pipe.close()
+
+
+def needs(*tools: str) -> None:
+    """Skips the test where one of these is not installed."""
+    for tool in tools:
+        if not shutil.which(tool):
+            pytest.skip(f"needs {tool}")
+        if tool == "parallel":
+            said = subprocess.run([tool, "--version"], capture_output=True, check=False).stdout
+            if not said.startswith(b"GNU parallel"):
+                pytest.skip("needs GNU parallel, and this is another one")
 
 
 def eventually(true: Callable[[], object], seconds: float = 5) -> bool:

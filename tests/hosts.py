@@ -19,23 +19,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pytest
+
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 START = 20.0  # seconds for a daemon to answer
 
 
-class Unavailable(Exception):
-    """This system has no sshd, or none that lets us in."""
-
-
 class Hosts:
-    """`add` starts one; `env` makes ssh, parallel and rsync find them by their names."""
+    """`add` starts one; `env` makes ssh, parallel and rsync find them by their names.
+
+    Where the system has no sshd, or none that lets us in, the test is skipped.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         sshd, keygen = shutil.which("sshd", path=SEARCHED), shutil.which("ssh-keygen")
         if not sshd or not keygen or not shutil.which("ssh"):
-            raise Unavailable("needs sshd and ssh")
+            pytest.skip("needs sshd and ssh")
         self._sshd = sshd
         folder.mkdir(parents=True)
         for key in ("host", "user"):
@@ -72,7 +73,7 @@ class Hosts:
         return self._folder / f"{name}.home"
 
     def add(self, name: str, env: Mapping[str, str]) -> None:
-        """Unavailable if it cannot be logged in to. A host that was killed may be added again."""
+        """`env` is what its sessions know. A host that was killed may be added again."""
         home = self.home(name)
         home.mkdir(exist_ok=True)
         told = {**env, "HOME": str(home), "PARALLEL_HOME": str(home / ".parallel")}
@@ -111,7 +112,7 @@ class Hosts:
         while self.run(name, "exit 0") != 0:
             if self._daemons[name].poll() is not None or time.monotonic() > deadline:
                 said = Path(log.name).read_text().splitlines()
-                raise Unavailable(f"sshd does not let us in: {said[-1] if said else 'silence'}")
+                pytest.skip(f"sshd does not let us in: {said[-1] if said else 'silence'}")
             time.sleep(0.05)
 
     def run(self, name: str, command: str) -> int:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Stream, eventually
+from conftest import ROOT, Stream, eventually, needs
 from faultserver import SCENARIOS, FaultServer
+from hosts import Hosts
 
 from streamcli import docgen
 from streamcli.cli import EXAMPLES as HELP_EXAMPLES
@@ -30,8 +31,8 @@ from streamcli.options import SECTIONS, TABLE
 
 MAN = ROOT / "man" / "stream.1"
 SECTIONS_OF_THE_MANUAL = """
-    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS RECORDS TIMEOUTS_AND_RETRIES RECORDINGS
-    CONFIGURATION PROVIDERS ENVIRONMENT FILES EXAMPLES SECURITY SEE_ALSO
+    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS RECORDS BATCHES TIMEOUTS_AND_RETRIES
+    RECORDINGS CONFIGURATION PROVIDERS ENVIRONMENT FILES EXAMPLES SECURITY SEE_ALSO
 """
 
 # ---- made anew ----------------------------------------------------------------------------------
@@ -136,7 +137,8 @@ def test_every_choice_is_in_every_document(stream: Stream) -> None:
 @pytest.mark.parametrize("path", ["man/stream.1", "README.md"])
 def test_no_option_is_named_that_does_not_exist(path: str, stream: Stream) -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", plain((ROOT / path).read_text())))
-    others = {"--key", "--staged", "--unbuffered", "--group", "--no-deps"}  # ours is none
+    others = {"--key", "--staged", "--unbuffered", "--group", "--no-deps", "--array", "--requeue"}
+    others |= {"--pipe", "--line-buffer", "--basefile", "--cleanup", "--env"}  # none is ours
     assert named - others <= of_help(stream("--help").text)
 
 
@@ -216,19 +218,33 @@ def paths(record: dict[str, Any], inside: str = "") -> Iterator[str]:
             yield from paths(value[0], f"{inside}{name}[].")
 
 
+def defined_fields() -> dict[str, set[str]]:
+    """The fields that the manual defines for each type of record, and for all of them."""
+    parts = section("RECORDS").split("\n.SS ")
+    return {
+        part.partition("\n")[0]: set(re.findall(r"\n\.TP[^\n]*\n([^\n]+)", part)) for part in parts
+    }
+
+
 @pytest.mark.parametrize("scenario", ["ok", "flaky_1", "tool_calls", "error_midstream"])
 def test_every_field_of_a_record_is_defined(
     server: FaultServer, stream: Stream, scenario: str
 ) -> None:
-    parts = section("RECORDS").split("\n.SS ")
-    defined = {
-        part.partition("\n")[0]: set(re.findall(r"\n\.TP[^\n]*\n([^\n]+)", part)) for part in parts
-    }
+    defined = defined_fields()
     args = ("-m", "vllm:m", "--base-url", server.url(scenario), "Hi")
     for output in ("--jsonl", "--json"):
         for record in stream(*args, output).records:
             known = defined["Every record"] | defined[record["type"]]
             assert set(paths(record)) <= known
+
+
+def test_every_field_of_a_summary_is_defined(server: FaultServer, stream: Stream) -> None:
+    args = ("-m", "vllm:m", "--base-url", server.url("ok"), "-L", "--jsonl")
+    summary = stream(*args, stdin=b"One\nTwo\n").records[-1]
+    assert summary["type"] == "summary"
+    del summary["statuses"]["complete"]  # named by its verdict
+    known = defined_fields()
+    assert set(paths(summary)) <= known["Every record"] | known["summary"]
 
 
 def test_every_variable_of_the_manual_sets_its_option(stream: Stream) -> None:
@@ -249,12 +265,23 @@ FIXTURES = {
     "app.log": LOG,
     "prompts.txt": "one\nit's two\n--three\n",
     "names.txt": "Ada\nGrace\n",
+    "requests.jsonl": '{"id": "a", "prompt": "Hello"}\n{"id": "b", "prompt": "Bye"}\n',
     "notes.txt": "Buy milk.\n",
 }
+
+# Stands for Slurm: runs the tasks of the array one after the other, with the variables they know.
+SBATCH = """#!/bin/sh
+set -e
+last=$(sed -n 's/^#SBATCH --array=1-\\([0-9]*\\).*/\\1/p' "$1")
+for task in $(seq "$last"); do
+    SLURM_ARRAY_TASK_ID=$task SLURM_ARRAY_TASK_COUNT=$last bash "$1"
+done
+"""
 
 # What an example leaves behind, by the first words of what it does: files and their text, or "-"
 # for stdout; a text in /.../ is a pattern. And which scenario the server plays, if it is not `ok`.
 ANSWER = "Hello world"
+COMPLETE = '/^({{"type":"end"[^\n]*"complete":true[^\n]*\n){{{}}}$/'
 LEAVES: dict[str, tuple[str, dict[str, str]]] = {
     "A commit message": ("ok", {"-": ANSWER}),
     "A review": ("ok", {"review.md": ANSWER}),
@@ -265,7 +292,18 @@ LEAVES: dict[str, tuple[str, dict[str, str]]] = {
         "ok",
         {"story.txt": ANSWER, "-": r'/\[[\d.]+,"Hello"\]\n\[[\d.]+," world"\]/'},
     ),
-    "Many prompts": ("ok", {"all.jsonl": '/("type":"end"[^\n]*"complete":true(.|\n)*){3}/'}),
+    "Many prompts": ("ok", {"out.jsonl": COMPLETE.format(3)}),
+    "An answer for each": ("ok", {"rhymes.txt": f"{ANSWER}\n{ANSWER}\n"}),
+    "Requests": ("ok", {"-": r"/^[123]\tHello world\n[123]\tHello world\n[123]\tHello world\n$/"}),
+    "The same question": (
+        "ok",
+        {"-": f"/^==> .*mini <==\n{ANSWER}\n\n==> .* <==\n{ANSWER}\n({ANSWER}){{2}}$/"},
+    ),
+    "How long a server": ("ok", {"-": r'/^\[100,0,\{"mean":[^}]*\}\]\n$/'}),
+    "A process for each": ("ok", {"all.jsonl": COMPLETE.format(3)}),
+    "A process for 500": ("ok", {"answers.jsonl": COMPLETE.format(2)}),
+    "On other machines": ("ok", {"answers.jsonl": COMPLETE.format(2)}),
+    "An array of Slurm": ("ok", {f"answers.{i}.jsonl": COMPLETE.format(1) for i in (1, 2)}),
     "A loop": ("ok", {"puns.txt": f"{ANSWER}\n{ANSWER}\n"}),
     "A rule for make": ("ok", {"report.md": ANSWER}),
     "In a script": ("length", {"-": f"{ANSWER}\n"}),
@@ -295,6 +333,9 @@ def bench(tmp_path: Path, child_env: dict[str, str], server: FaultServer) -> Ben
     shim = shims / "stream"
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
     shim.chmod(0o755)
+    sbatch = shims / "sbatch"
+    sbatch.write_text(SBATCH)
+    sbatch.chmod(0o755)
     for name, text in FIXTURES.items():
         (work / name).write_text(text)
     env = {
@@ -303,6 +344,8 @@ def bench(tmp_path: Path, child_env: dict[str, str], server: FaultServer) -> Ben
         "XDG_CONFIG_HOME": str(config),
         "STREAM_MODEL": "openai:gpt-5-mini",
         "OPENAI_API_KEY": "sk-of-no-value",
+        "GROQ_API_KEY": "sk-of-no-value",
+        "PARALLEL_HOME": str(tmp_path / ".parallel"),
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
     server.script("models", models)
@@ -323,7 +366,7 @@ class Bench:
     def run(self, command: str, scenario: str, done: Callable[[bytes], bool]) -> tuple[int, str]:
         """(exit status, stdout) of the command in a shell; stopped where it would never end."""
         url = self.server.url(scenario)
-        env = {**self.env, "OPENAI_BASE_URL": url, "OLLAMA_HOST": url}
+        env = {**self.env, "OPENAI_BASE_URL": url, "GROQ_BASE_URL": url, "OLLAMA_HOST": url}
         with (self.work / ".out").open("w+b") as out:
             process = subprocess.Popen(
                 ["sh", "-c", command],
@@ -335,7 +378,7 @@ class Bench:
             )
             path = self.work / ".out"
             try:
-                if "tail" in command:
+                if "tail -n +1 -F" in command:
                     assert eventually(lambda: done(path.read_bytes()), 20), path.read_bytes()
                     os.killpg(process.pid, signal.SIGTERM)
                     process.wait(20)
@@ -353,13 +396,19 @@ def test_it_is_known_what_each_example_leaves() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.what[:24])
-def test_example(example: Example, bench: Bench) -> None:
-    for tool in re.findall(r"\b(curl|git|jq|make|xargs)\b", example.command):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed")
+def test_example(example: Example, bench: Bench, request: pytest.FixtureRequest) -> None:
+    needs(*re.findall(r"\b(curl|git|jq|make|parallel|split|xargs)\b", example.shown))
     key = max((key for key in LEAVES if example.what.startswith(key)), key=len)
     scenario, left = LEAVES[key]
     bench.write(example.files, bench.server.url(scenario))
+    if "-S node1,node2" in example.command:
+        needs("rsync")
+        hosts: Hosts = request.getfixturevalue("hosts")
+        names = ("PATH", "PYTHONPATH", "STREAM_MODEL", "OPENAI_API_KEY")
+        env = {name: bench.env[name] for name in names}
+        for name in ("node1", "node2"):
+            hosts.add(name, env | {"OPENAI_BASE_URL": bench.server.url(scenario)})
+        bench.env |= hosts.env
     if "git" in example.command:
         for line in ("git init -q", "git add patch.diff"):
             subprocess.run(line.split(), cwd=bench.work, env=bench.env, check=True)
@@ -382,9 +431,7 @@ def test_example(example: Example, bench: Bench) -> None:
 
 @pytest.mark.parametrize("command", [line.strip() for line in HELP_EXAMPLES.splitlines()])
 def test_an_example_of_the_help(command: str, bench: Bench) -> None:
-    for tool in re.findall(r"\b(git|jq)\b", command):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed")
+    needs(*re.findall(r"\b(git|jq)\b", command))
     subprocess.run(
         "git init -q && git add .", shell=True, cwd=bench.work, env=bench.env, check=True
     )

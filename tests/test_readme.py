@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 from batchserver import BatchServer, answer_to
-from conftest import parse_records
+from conftest import needs, parse_records
 from faultserver import Conn, FaultServer, ok
 from readme import BLOCKS, README, Block
 
@@ -62,9 +61,7 @@ def reader_env(server: FaultServer, shell_env: dict[str, str], tmp_path: Path) -
 
 
 def run(script: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
-    for tool in ("jq", "git", "xargs", "curl"):
-        if re.search(rf"\b{tool}\b", script) and not shutil.which(tool):
-            pytest.skip(f"needs {tool}")
+    needs(*re.findall(r"\b(curl|git|jq|xargs)\b", script))
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         env=env,

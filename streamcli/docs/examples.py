@@ -55,11 +55,76 @@ tail -n +1 -F story.jsonl |
 """,
     ),
     Example(
-        "Many prompts, one a line, four at a time; records of several writers never mix in a file",
+        "Many prompts, one a line; after ^C or a crash the same command asks what is missing",
+        """\
+stream -L --json --resume out.jsonl < prompts.txt >> out.jsonl
+""",
+    ),
+    Example(
+        "An answer for each line, in the order of the lines, 16 asked at the same time",
+        """\
+stream -L -j 16 "A rhyme on this name:" < names.txt > rhymes.txt
+""",
+    ),
+    Example(
+        "Requests, each with an id that its record has too",
+        """\
+jq -Rc '{id: input_line_number, prompt: .}' prompts.txt |
+    stream --requests --json | jq -r '[.id, .text] | @tsv'
+""",
+    ),
+    Example(
+        "The same question to two models; whoever speaks first; and one for when the other is down",
+        """\
+fast=groq:llama-3.3-70b-versatile
+stream -m openai:gpt-5-mini -m $fast "Why is the sky blue?"
+stream --race -m openai:gpt-5-mini -m $fast "Why is the sky blue?"
+stream -m openai:gpt-5-mini --fallback $fast "Why is the sky blue?"
+""",
+    ),
+    Example(
+        "How long a server takes when 20 ask at the same time",
+        """\
+stream --repeat 100 -j 20 --jsonl "Tell me a joke" |
+    tail -n 1 | jq -c '[.prompts, .failed, .percentiles.ttft_ms]'
+""",
+    ),
+    Example(
+        "A process for each prompt under xargs(1); writers of one file never mix their lines",
         """\
 tr '\\n' '\\0' < prompts.txt |
-    xargs -0 -P 4 -n 1 stream --jsonl -- >> all.jsonl
+    xargs -0 -P 4 -n 1 stream --json -- >> all.jsonl
 """,
+    ),
+    Example(
+        "A process for 500 requests under GNU parallel(1)",
+        """\
+parallel --pipe -N500 stream --requests --json -j 16 \\
+    < requests.jsonl > answers.jsonl
+""",
+    ),
+    Example(
+        "On other machines; if one dies, the same without its name finishes the job",
+        """\
+parallel --pipe -N500 --line-buffer -S node1,node2 \\
+    --basefile answers.jsonl --cleanup \\
+    stream --requests --json --resume answers.jsonl \\
+    < requests.jsonl >> answers.jsonl
+""",
+    ),
+    Example(
+        "An array of Slurm, whose tasks share the requests out; one that is requeued goes on",
+        "sbatch job.sh\n",
+        {
+            "job.sh": """\
+#!/bin/bash
+#SBATCH --array=1-10 --requeue
+out=answers.$SLURM_ARRAY_TASK_ID.jsonl
+split -n r/$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT \\
+    requests.jsonl |
+    stream --requests --json --resume $out >> $out
+"""
+        },
     ),
     Example(
         "A loop that reads names; -n leaves the loop its stdin",

@@ -9,6 +9,7 @@ from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
 from ..options import SECTIONS, TABLE, Opt
 from ..parts.template import NAMES
 from ..providers import ROWS, Row
+from ..sinks import order
 from .examples import EXAMPLES
 from .records import records
 
@@ -134,6 +135,7 @@ _NUMBERS = {
     "base": retry.BASE,
     "cap": retry.CAP,
     "key_cmd": keys.TIMEOUT,
+    "spool": order.LIMIT >> 20,
 }
 
 
