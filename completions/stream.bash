@@ -32,8 +32,8 @@ _stream_offer() {
 _stream_providers() {
     local name
     for name in openai openai-responses anthropic gemini azure openrouter groq deepseek mistral \
-        together xai perplexity fireworks helpingai machinefi ollama lmstudio vllm llamacpp \
-        local \
+        together xai perplexity cohere bedrock fireworks helpingai machinefi ollama honcho \
+        lmstudio vllm llamacpp agenticraft local tyler \
         $(_stream_config provider); do
         _stream_offer "$name$1"
     done
@@ -107,7 +107,7 @@ _stream_value() {
     --unix-socket) _stream_files ;;
     --record) _stream_files ;;
     --replay) _stream_files ;;
-    --decode) _stream_offer auto anthropic gemini gemini-array ollama openai-chat openai-completions openai-responses ;;
+    --decode) _stream_offer auto a2a ag-ui ai-data anthropic bedrock cohere gemini gemini-array honcho json-events ollama openai-chat openai-completions openai-responses sse-text text ui-message ;;
     --dry-run) _stream_offer http curl ;;
     --check) _stream_providers '' ;;
     esac
@@ -146,12 +146,12 @@ _stream() {
     case $prev in
     -f | --file | -I | --replace | -a | --attach | -m | --model | --fallback | -p | \
         --provider | -s | --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
-        --frequency-penalty | --presence-penalty | --schema | --prefill | -o | --option | \
-        --format | --events | -O | --output | --reasoning | --sanitize | --accept | --progress | \
-        --color | -j | --jobs | --resume | --halt | --rate | --repeat | --base-url | -H | \
-        --header | --key-file | --connect-timeout | --first-timeout | --idle-timeout | \
-        --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | --unix-socket | \
-        --record | --replay | --speed)
+        --frequency-penalty | --presence-penalty | --schema | --session | --prefill | -o | \
+        --option | --format | --events | -O | --output | --reasoning | --sanitize | --accept | \
+        --progress | --color | -j | --jobs | --resume | --halt | --rate | --repeat | \
+        --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
+        --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
+        --unix-socket | --record | --replay | --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -162,7 +162,7 @@ _stream() {
             _stream_offer -f --file -n --no-stdin -I --replace -a --attach -m --model --fallback \
                 --race -p --provider -s --system --temperature --top-p --max-tokens --stop \
                 --seed --frequency-penalty --presence-penalty --think --think= --schema \
-                --prefill -o --option --format --jsonl --json --events -O --output \
+                --session --prefill -o --option --format --jsonl --json --events -O --output \
                 --reasoning --sanitize --accept --progress -u --usage --stats --color -q \
                 --quiet -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
                 --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \

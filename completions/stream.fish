@@ -22,8 +22,8 @@ end
 
 function __stream_providers
     printf '%s\n' openai openai-responses anthropic gemini azure openrouter groq deepseek mistral \
-        together xai perplexity fireworks helpingai machinefi ollama lmstudio vllm llamacpp \
-        local (__stream_config provider)
+        together xai perplexity cohere bedrock fireworks helpingai machinefi ollama honcho \
+        lmstudio vllm llamacpp agenticraft local tyler (__stream_config provider)
 end
 
 # What is typed of the value, with or without its option in front.
@@ -85,6 +85,7 @@ complete -c stream -l frequency-penalty -x -d 'Against repeating, by count, -2 t
 complete -c stream -l presence-penalty -x -d 'Against repeating at all, -2 to 2.'
 complete -c stream -l think -a 'none low medium high max' -d 'How hard to think first (alone: medium).'
 complete -c stream -l schema -r -F -d 'A JSON Schema the answer shall match.'
+complete -c stream -l session -x -d 'The conversation this belongs to (Honcho\'s).'
 complete -c stream -l prefill -x -d 'How the answer begins; it goes on from there.'
 complete -c stream -s o -l option -x -d 'Any field of the request\'s body; repeatable.'
 complete -c stream -l format -x -a 'text jsonl json' -d 'How the answer is written (default: text).'
@@ -128,7 +129,7 @@ complete -c stream -l unix-socket -r -F -d 'Connect through this socket instead 
 complete -c stream -l record -r -F -d 'Keep what came over the wire, with its times.'
 complete -c stream -l replay -r -F -d 'Answer from a recording instead of the network.'
 complete -c stream -l speed -x -d 'How fast to play: 2 is twice as fast as it was.'
-complete -c stream -l decode -a 'auto anthropic gemini gemini-array ollama openai-chat openai-completions openai-responses' -d 'Read a provider\'s raw bytes on stdin; no network.'
+complete -c stream -l decode -a 'auto a2a ag-ui ai-data anthropic bedrock cohere gemini gemini-array honcho json-events ollama openai-chat openai-completions openai-responses sse-text text ui-message' -d 'Read a provider\'s raw bytes on stdin; no network.'
 complete -c stream -l dry-run -a 'http curl' -d 'Print the request, or a curl command; send nothing.'
 complete -c stream -l check -a '(__stream_providers)' -d 'Ask for one token: address, key, time to answer.'
 complete -c stream -l list-models -d 'The provider\'s models, one a line (or --json).'

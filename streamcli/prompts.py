@@ -10,7 +10,6 @@ from .config import Typed
 from .errors import StreamError, usage
 from .events import Failed
 from .items import Item
-from .matching import Matching
 from .pacing import Gate
 from .peers import Peer, named
 from .sources import asked_hash
@@ -19,6 +18,7 @@ from .voice import Voice
 
 if TYPE_CHECKING:
     from .ledger import Done, Occurrences
+    from .matching import Matching
 
 _MANY = 1000  # models that lines of --requests may name before the first are forgotten
 
@@ -144,6 +144,8 @@ class Prompts:
 
     def _matching_of(self, schema: dict[str, Any]) -> Matching:
         """The command line's schema is checked once, for all."""
+        from .matching import Matching  # jsonschema takes 35 ms to load
+
         if (known := self._matching.get(id(schema))) is None:
             known = Matching(schema)
             if any(chat.schema is schema for lane in self._lanes for chat in lane.chats):

@@ -178,8 +178,8 @@ class _Recorded:
         self._end(None)
         return body
 
-    def close(self) -> None:
-        self._answer.close()
+    def close(self, whole: bool = False) -> None:
+        self._answer.close(whole)
         if not self._over:
             self._over = True
             try:

@@ -140,7 +140,7 @@ class _Given:
             pass
         return body
 
-    def close(self) -> None:
+    def close(self, whole: bool = False) -> None:
         pass
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from email.utils import formatdate
 from functools import cache
 from threading import Lock
@@ -31,25 +30,41 @@ if sys.modules.get("httpx._main") is None:
     sys.modules.pop("httpx._main", None)
 
 SLICE = 0.5  # a wait is cut into such slices, to tell waiting from being stopped (^Z)
+SEND_SIZE = 1 << 16
 REFUSAL_LIMIT = 256 * 1024  # of an error's body, that much is read
+# What may follow an answer's end marker before its connection is given up: seconds and bytes.
+REST_WAIT = 0.01
+REST_LIMIT = 4096
 
 
 class Answer:
     """A response whose body is still to come."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, http: Http) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers  # names in any case
         if not response.is_success:
             # A retry-after may be a date: it is read against the server's clock, or else ours.
             response.headers.setdefault("date", formatdate(usegmt=True))
         self._response = response
+        self._http = http
+        self._body: Iterator[bytes] | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Body bytes as they arrive; StreamError if the connection breaks before their end."""
-        coded = self.headers.get("content-encoding", "identity").lower() != "identity"
-        with _errors():
-            yield from self._response.iter_bytes() if coded else self._response.iter_raw()
+        self._body = self._chunks()
+        return self._body
+
+    def _chunks(self) -> Iterator[bytes]:
+        response = self._response
+        coded = b"identity"
+        for name, value in response.headers.raw:
+            if name.lower() == b"content-encoding":
+                coded = value.lower()
+        try:
+            yield from response.iter_raw() if coded == b"identity" else response.iter_bytes()
+        except _TROUBLE as error:
+            raise _told(error) from error
 
     def read(self, limit: int = REFUSAL_LIMIT) -> bytes:
         """The body of an error; what a broken connection spared of it."""
@@ -63,8 +78,28 @@ class Answer:
             pass
         return body
 
-    def close(self) -> None:
-        """Closes the connection if the body is not over: the server then stops generating."""
+    def close(self, whole: bool = False) -> None:
+        """Closes the connection if the body is not over: the server then stops generating.
+
+        `whole`: there is nothing left to generate, and what ends the body is read when the
+        connection is needed again.
+        """
+        if whole and self._body is not None:
+            self._http.left = self
+        else:
+            self._response.close()
+
+    def finish(self) -> None:
+        """Reads the little that ends the body; the connection is closed if it is not there."""
+        size = 0
+        try:
+            for data in self._body or ():
+                size += len(data)
+                if size > REST_LIMIT:
+                    break
+        except StreamError:
+            pass
+        self._body = None
         self._response.close()
 
 
@@ -108,24 +143,63 @@ class Http:
                 pool._network_backend = _Backend(pool._network_backend, self)
         self.patience = Patience(float("inf"), float("inf"))
         self.place = ""
+        self.left: Answer | None = None  # the one before, whose body was not read to its end
         self._asked = ""
+        self._given: list[tuple[str, str]] | None = None
+        self._made = False  # a connection, for the request that is under way
+        self._heard = False  # some bytes of its answer
+        timeout = httpx.Timeout(None, connect=connect_timeout)
+        self._extensions = {"timeout": timeout.as_dict()}
         self._cancelled = False
         self._wire: httpcore.NetworkStream | None = None
 
     def open(self, request: HttpRequest, patience: Patience) -> Answer:
         """Sends the request; returns once the response's head is there."""
+        if self.left is not None:
+            self.patience = Patience(REST_WAIT, REST_WAIT)
+            left, self.left = self.left, None
+            left.finish()
         self.patience = patience
-        self.place, self._asked = request.unix_socket or request.url, request.url
-        with _errors(self):
-            sent = self._client.build_request(
-                request.method,
-                request.url,
-                content=request.body,
-                headers=_headers(request.headers),
-                timeout=httpx.Timeout(None, connect=self._connect_timeout),
-            )
-            response = self._client.send(sent, stream=True)
-        return Answer(response)
+        try:
+            if request.url != self._asked or request.headers != self._given:
+                self._turn_to(request)
+            self.place = request.unix_socket or request.url
+            response = self._sent(request)
+        except _TROUBLE as error:
+            raise _told(error, self) from error
+        return Answer(response, self)
+
+    def _turn_to(self, request: HttpRequest) -> None:
+        """What all requests to one address have in common. Below the client's own `send`, which
+        adds cookies, redirects and a log to each: a third of what a short request costs.
+        """
+        self._asked, self._given = request.url, None
+        self._url = httpx.URL(request.url)
+        self._transport = self._client._transport_for_url(self._url)
+        self._headers = httpx.Headers(_headers(request.headers, self._url))
+        self._given = request.headers
+
+    def _sent(self, request: HttpRequest) -> httpx.Response:
+        """A connection that was kept may have been closed by the server: then on a new one."""
+        self._made = self._heard = False
+        try:
+            return self._transport.handle_request(self._request(request.method, request.body))
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            if self._made or self._heard:
+                raise
+        return self._transport.handle_request(self._request(request.method, request.body))
+
+    def _request(self, method: str, body: bytes) -> httpx.Request:
+        headers = self._headers
+        if body or method != "GET":
+            headers = httpx.Headers([*headers.raw, (b"Content-Length", b"%d" % len(body))])
+        return httpx.Request(
+            method,
+            self._url,
+            headers=headers,
+            stream=httpx.ByteStream(body),
+            extensions=self._extensions,
+        )
 
     def close(self) -> None:
         self._client.close()
@@ -146,6 +220,7 @@ class Http:
     def connected(self, stream: httpcore.NetworkStream) -> _Wire:
         """The connection that is spoken on from here on."""
         self._wire = stream
+        self._made = True
         self.check()
         return _Wire(stream, self)
 
@@ -186,7 +261,9 @@ class Http:
                 raise out_of_time(kind, patience.limit)
             part = min(left, SLICE, max(0.05, patience.limit / 8))
             try:
-                return stream.read(max_bytes, part)
+                data = stream.read(max_bytes, part)
+                self._heard = self._heard or bool(data)
+                return data
             except httpcore.ReadTimeout:
                 pass
             finally:
@@ -203,10 +280,14 @@ class _Wire(httpcore.NetworkStream):
         self._stream = stream
         self._http = http
         self._merger = Merger()
-        self._sent = False
+        self._unsent = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._sent = False
+        if self._unsent:
+            try:
+                self._send()
+            except httpcore.WriteError:
+                pass  # it may have answered before it closed
         while True:
             data = self._http.read(self._stream, max_bytes)
             if not data:
@@ -215,12 +296,18 @@ class _Wire(httpcore.NetworkStream):
                 return merged
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not self._sent:  # the next bytes read begin a new response
+        """Head and body go out in one piece, once an answer is waited for."""
+        if not self._unsent:  # the next bytes read begin a new response
             self._merger = Merger()
-            self._sent = True
+        self._unsent += buffer
+        if len(self._unsent) > SEND_SIZE:
+            self._send()
+
+    def _send(self) -> None:
+        data, self._unsent = self._unsent, b""
         left, kind = self._http.patience.left(self._http._clock())
         try:
-            self._stream.write(buffer, None if left == float("inf") else max(left, 0.001))
+            self._stream.write(data, None if left == float("inf") else max(left, 0.001))
         except httpcore.WriteTimeout:
             raise out_of_time(kind, self._http.patience.limit) from None
 
@@ -320,40 +407,41 @@ def _https_proxy() -> bool:
     return any(str(value).startswith("https:") for value in getproxies().values())
 
 
-def _headers(given: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _headers(given: list[tuple[str, str]], url: httpx.URL) -> list[tuple[str, str]]:
     """Ours, overridden by those given: the last one of a name wins."""
     headers: dict[str, tuple[str, str]] = {}
     for name, value in (
+        ("Host", url.netloc.decode("ascii")),
         ("Accept", "text/event-stream, application/json"),
         ("Accept-Encoding", "identity"),
         ("User-Agent", f"streamcli/{__version__}"),
         *given,
     ):
         headers[name.lower()] = (name, value)
+    if url.userinfo:
+        from base64 import b64encode
+
+        login = f"{url.username}:{url.password}".encode()
+        headers["authorization"] = ("Authorization", f"Basic {b64encode(login).decode()}")
     return list(headers.values())
 
 
-@contextmanager
-def _errors(http: Http | None = None) -> Iterator[None]:
-    """Translates httpx's exceptions, once. `http` is given where it is making a connection."""
-    try:
-        yield
-    except httpx.ConnectTimeout as error:
-        raise out_of_time("connect_timeout", http._connect_timeout if http else 0.0) from error
-    except httpx.ProxyError as error:
-        raise StreamError(
-            "proxy", f"the proxy refused: {error}", "check the proxy variables"
-        ) from error
-    except httpx.ConnectError as error:
-        raise connect_trouble(error, *(http.peer() if http else ("the server", False))) from error
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
-        raise usage(
-            f"the request cannot be sent: {error}", "check --base-url and --header"
-        ) from error
-    except httpx.RemoteProtocolError as error:
-        raise protocol_trouble(error) from error
-    except httpx.DecodingError as error:
-        raise StreamError("bad_http", f"the body cannot be decompressed: {error}") from error
-    except httpx.TransportError as error:
-        cause = reason(error)
-        raise StreamError("lost", f"the connection was lost ({cause})", transient=True) from error
+_TROUBLE = (httpx.HTTPError, httpx.InvalidURL)
+
+
+def _told(error: Exception, http: Http | None = None) -> StreamError:
+    """httpx's exceptions, translated once. `http` is given where it is making a connection."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return out_of_time("connect_timeout", http._connect_timeout if http else 0.0)
+    if isinstance(error, httpx.ProxyError):
+        return StreamError("proxy", f"the proxy refused: {error}", "check the proxy variables")
+    if isinstance(error, httpx.ConnectError):
+        return connect_trouble(error, *(http.peer() if http else ("the server", False)))
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpx.LocalProtocolError):
+        return usage(f"the request cannot be sent: {error}", "check --base-url and --header")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return protocol_trouble(error)
+    if isinstance(error, httpx.DecodingError):
+        return StreamError("bad_http", f"the body cannot be decompressed: {error}")
+    cause = reason(error)
+    return StreamError("lost", f"the connection was lost ({cause})", transient=True)

@@ -39,14 +39,17 @@ _WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECAS
 
 
 class Answer(Protocol):
-    """A response: what transport and recordings give."""
+    """A response: what transport and recordings give.
+
+    `close` is for one that is left alone, `whole` for one that said all it has to say.
+    """
 
     status: int
     headers: Mapping[str, str]
 
     def chunks(self) -> Iterator[bytes]: ...
     def read(self) -> bytes: ...
-    def close(self) -> None: ...
+    def close(self, whole: bool = False) -> None: ...
 
 
 Open = Callable[[HttpRequest, Patience], Answer]
@@ -161,7 +164,7 @@ class Turn:
     def close(self) -> None:
         if self._answer is not None:
             answer, self._answer = self._answer, None
-            answer.close()
+            answer.close(whole=isinstance(self.outcome.end, Finished))
 
     def _wait(self, end: Finished | Failed, attempt: int) -> float | None:
         """Seconds until another attempt; None if this end stands."""

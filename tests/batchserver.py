@@ -26,7 +26,8 @@ class Act:
 
     `wait` seconds pass before the head, `gap` between the deltas. `end` is "whole", "reset" (RST
     in the middle), "cut" (FIN in the middle), "stall" (silence in the middle), "error" (an error
-    inside the stream) or "length" (that finish reason).
+    inside the stream), "length" (that finish reason), "close" (whole, then the connection is closed
+    without a word) or "hold" (whole but for what ends the body, which never comes).
     """
 
     status: int = 200
@@ -62,6 +63,7 @@ class BatchServer:
         self.asked: list[Asked] = []
         self.most = 0  # requests at once
         self.running = 0  # now
+        self.connections = 0
         self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -99,6 +101,7 @@ class BatchServer:
             except OSError:
                 return
             self._open.add(connection)
+            self.connections += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -150,7 +153,7 @@ class BatchServer:
         text = answer_to(prompt) if act.text is None else act.text
         words = text.split(" ")
         pieces = [word + " " for word in words[:-1]] + [words[-1]]
-        if act.end != "whole":
+        if act.end not in ("whole", "close", "hold"):
             pieces = pieces[: max(1, len(pieces) // 2)] if act.end != "length" else pieces
         events = [_delta(model, {"content": piece}) for piece in pieces if piece]
         reason = "length" if act.end == "length" else "stop"
@@ -170,11 +173,11 @@ class BatchServer:
             sent = b""
         else:
             sent = HEAD + b"".join(map(_chunk, events))
-        if act.end in ("whole", "length", "error"):
+        if act.end in ("whole", "length", "error", "close"):
             connection.sendall(sent + b"".join(map(_chunk, last)) + b"0\r\n\r\n")
-            return True
-        connection.sendall(sent)
-        if act.end == "stall":
+            return act.end != "close"
+        connection.sendall(sent + (b"".join(map(_chunk, last)) if act.end == "hold" else b""))
+        if act.end in ("stall", "hold"):
             with suppress(OSError):
                 connection.settimeout(30)
                 connection.recv(1)  # until the client gives up

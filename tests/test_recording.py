@@ -71,7 +71,7 @@ class Wire:
     def read(self) -> bytes:
         return b"".join(what for _, what in self._reads if isinstance(what, bytes))
 
-    def close(self) -> None:
+    def close(self, whole: bool = False) -> None:
         pass
 
 

@@ -38,6 +38,13 @@ def test_a_live_run_imports_neither_rich_nor_asyncio(server: FaultServer) -> Non
         assert not names & HEAVY
 
 
+def test_a_batch_imports_little_more(server: FaultServer) -> None:
+    args = ["-m", "vllm:m", "--base-url", server.url("ok"), "--repeat", "2", "--json", "hi"]
+    names = imported(*args)
+    assert "httpx" in names
+    assert not names & (HEAVY | {"jsonschema", "sqlite3"})
+
+
 def test_a_usage_error_does_not_load_the_network() -> None:
     assert not imported("-m", "nobody:x", "hi") & {"httpx", "httpcore", "ssl"}
 

@@ -49,7 +49,7 @@ class Fake:
     def read(self) -> bytes:
         return b"".join(read for read in self.reads if isinstance(read, bytes))
 
-    def close(self) -> None:
+    def close(self, whole: bool = False) -> None:
         self.closed = True
 
 
