@@ -20,6 +20,9 @@ from typing import IO, Any, Protocol
 import pytest
 from faultserver import FaultServer
 
+# Their asserts are tests too, and tell what they saw.
+pytest.register_assert_rewrite("guides")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 COMMAND = [sys.executable, "-m", "streamcli"]
