@@ -22,6 +22,9 @@ import pytest
 from faultserver import FaultServer
 from hosts import Hosts
 
+# Their asserts are tests too, and tell what they saw.
+pytest.register_assert_rewrite("guides")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 COMMAND = [sys.executable, "-m", "streamcli"]
