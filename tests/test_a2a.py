@@ -632,7 +632,7 @@ def test_an_agent_of_the_users_own_needs_no_model(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[provider.mine]\nprotocol = "a2a"\nbase_url = "http://127.0.0.1:9"\n')
     config.chmod(0o600)
-    assert load(str(config)).rows["mine"].quirks["any_model"] is True
+    assert load(str(config)).rows["mine"].needs_model is False
 
 
 def agent(conn: Conn) -> None:

@@ -19,7 +19,6 @@ from ..events import Failed
 from ..refusals import http_refusal
 from .openai_values import ASKED, key_headers
 
-PROTOCOLS = ("sse-text", "text", "json-events")
 KEYS = ("path", "method", "query", "body")
 
 # These are fields of Chat, which are either in the template or cannot be asked for.
