@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from conftest import Stream
@@ -484,7 +485,7 @@ def test_the_plain_request() -> None:
     assert url == "http://h:8000"
     assert headers == {"Content-Type": "application/json", "Accept": "text/event-stream"}
     id = body["params"]["message"].pop("messageId")
-    assert len(id) == 32
+    assert UUID(id).version == 8
     assert body == {
         "jsonrpc": "2.0",
         "id": 1,

@@ -17,7 +17,7 @@ import orjson
 from ..chat import Chat, HttpRequest, Message, Target, cannot, join_url, merge
 from ..events import Failed
 from ..refusals import http_refusal
-from .openai_values import ASKED, key_headers
+from .asking import ASKED, key_headers
 
 KEYS = ("path", "method", "query", "body")
 
