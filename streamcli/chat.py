@@ -35,6 +35,10 @@ class Attachment:
 
         return b64encode(self.data).decode()
 
+    def named_text(self) -> str:
+        """A text file's name and its text below it, for models that take no files."""
+        return f"{self.name}:\n{self.data.decode('utf-8', 'replace')}"
+
     def data_url(self) -> str:
         """The URL, or the data as a data: URL (RFC 2397)."""
         return self.url or f"data:{self.mime};base64,{self.base64()}"

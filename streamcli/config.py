@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import StreamError, usage
 from .options import PROTOCOLS, TABLE, Opt
-from .providers import BY_NAME, Row
+from .providers import BY_NAME, TEMPLATED, Row
 
 _PROVIDER_KEYS = ("protocol", "base_url", "key_env", "key_cmd", "headers", "defaults", "prices")
 # How it is asked, and where its events have what: for protocols that leave that open.
@@ -189,16 +189,20 @@ class _Reader:
     def _template(self, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
         """The keys of a template become quirks of the row."""
         own = {key: facts[key] for key in _TEMPLATE_KEYS if key in facts}
-        if not own and row.protocol not in ("sse-text", "text", "json-events"):
+        for key in own:
+            if key in _PATHS and row.protocol != "json-events":
+                raise self._mistake(where, key, "goes with the protocol json-events only")
+            if row.protocol not in TEMPLATED:
+                what = f"goes with the protocols {', '.join(TEMPLATED)} only"
+                raise self._mistake(where, key, what)
+        if row.protocol not in TEMPLATED:
             return
-        from .parts.template import needs_model
         from .parts.template_faults import fault
 
         row.quirks |= own
         if found := fault(row.protocol, own, row.quirks):
             (*inside, key), what = found
             raise self._mistake((*where, *inside), key, what)
-        row.quirks["any_model"] = not needs_model(row.quirks)
         row.can = ("reasoning",) if "reasoning_path" in own else ()
 
     def _price(self, where: tuple[str, ...], model: str, prices: Any) -> dict[str, float]:

@@ -12,7 +12,7 @@ from . import keys, settings
 from .chat import Chat, HttpRequest, Message
 from .config import Typed
 from .errors import StreamError, usage
-from .models import chosen, models_of, models_url
+from .models import chosen, lists, models_of, models_url
 from .options import MODES
 from .prompt import gather
 from .providers import Row
@@ -113,9 +113,11 @@ def _facts(row: Row) -> dict[str, Any]:
 
 def list_models(typed: Typed) -> int:
     choice = chosen(typed)
-    if choice.row.protocol == "a2a":
-        card = choice.target.hide(models_url("a2a", choice.target.base_url))
-        raise usage(f"{choice.row.name} is an agent: it has no list of models", f"curl {card}")
+    name, protocol = choice.row.name, choice.row.protocol
+    if (what := lists(protocol)) != "models":
+        card = choice.target.hide(models_url(protocol, choice.target.base_url))
+        hint = f"curl {card} shows the agent's {what}" if what else ""
+        raise usage(f"{name} has no list of models: {protocol} knows none", hint)
     models = models_of(choice, typed.params)
     if typed.params["format"] == "json":
         _print("\n".join(_json({"id": name}) for name in models))
@@ -141,17 +143,16 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
     no_model = not params["model"] or ("provider" in typed.given and "model" not in typed.given)
     name = params["provider"] or "".join(params["model"][:1]).partition(":")[0]
     row = typed.config.rows.get(name)
-    agent = row is not None and row.protocol == "a2a"
-    listed = no_model and row and not row.quirks.get("any_model") and not row.defaults
-    if row is not None and (agent or listed):
+    what = lists(row.protocol) if row else ""
+    enough = no_model and row and row.needs_model and not row.defaults
+    if row is not None and (what == "skills" or (what and enough)):
         began = time.monotonic()
         count = len(models_of(chosen(typed), params))
         took = (time.monotonic() - began) * 1000
-        what = "skills" if agent else "models"
         if params["format"] == "json":
             _print(_json({"provider": row.name, what: count, "duration_ms": round(took, 1)}))
         else:
-            works = "its card is there" if agent else "key and address work"
+            works = "key and address work" if what == "models" else "its card is there"
             _print(f"{row.name}: {works}, {count} {what} ({took:.0f} ms)")
         return 0
     from .ask import Ask

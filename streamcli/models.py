@@ -12,8 +12,7 @@ from . import settings
 from .chat import Chat, HttpRequest, Message, join_url
 from .config import Typed
 from .errors import StreamError, usage
-from .parts import template
-from .providers import MODELLESS
+from .providers import MODELLESS, TEMPLATED
 
 _OPERATIONS = re.compile(
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
@@ -40,16 +39,18 @@ def chosen(typed: Typed) -> settings.Choice:
     choice = settings.choose(typed, os.environ)
     if choice.row.name == "local":
         raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
-    if choice.row.protocol in (*MODELLESS, *template.PROTOCOLS) and choice.row.protocol != "a2a":
-        raise usage(f"{choice.row.name} has no list of models: {choice.row.protocol} knows none")
     return choice
 
 
-def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
-    """Their ids: from a list by any of its names, or a bare array, of names or objects.
+def lists(protocol: str) -> str:
+    """What a server lists of itself, for models_of: its "models", an agent's "skills", or ""."""
+    if protocol == "a2a":
+        return "skills"
+    return "" if protocol in MODELLESS + TEMPLATED else "models"
 
-    An A2A agent has no models: the ids of its `skills`, from its card.
-    """
+
+def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
+    """The ids of what it `lists`: by any name of the list, or in a bare array, names or objects."""
     import orjson
 
     from .protocols import get
@@ -87,8 +88,8 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
     except orjson.JSONDecodeError:
         raise StreamError("not_a_stream", "the list of models is not JSON") from None
     if isinstance(found, dict):
-        lists = ("data", "models", "modelSummaries", "skills")
-        found = next((found[name] for name in lists if found.get(name)), [])
+        places = ("data", "models", "modelSummaries", "skills")
+        found = next((found[name] for name in places if found.get(name)), [])
     names: list[str] = []
     for model in found if isinstance(found, list) else []:
         if isinstance(model, dict):

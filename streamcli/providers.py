@@ -10,6 +10,8 @@ from .events import Usage
 
 # Protocols of applications and agents, which have their model by themselves.
 MODELLESS = ("a2a", "ag-ui", "ai-data", "honcho", "ui-message")
+# Protocols that only say what comes back; what is asked, the row's own template says.
+TEMPLATED = ("json-events", "sse-text", "text")
 
 
 class Row:
@@ -22,15 +24,15 @@ class Row:
     streaming text.
 
     `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
-    `stream_options` is sent while streaming, `any_model` says that the model may be left out,
+    `stream_options` is sent while streaming, `any_model` says that it has its model loaded,
     `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
     the reasoning, `think_tags` are those of the blocks of reasoning that its text holds anywhere.
     `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
     in its message and in the body, `prefill_base` the address that takes one instead of `own_base`,
     `key_at` the address that needs a key where the same server elsewhere may need none.
-    What protocols ask by a template makes it: `path`, `method`, `query`, `body`
-    (parts/template.py); `path` also stands behind the address of a MODELLESS row, which else is
-    asked as it is. `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
+    The template of a TEMPLATED row is `path`, `method`, `query` and `body` (parts/template.py); of
+    applications and agents `path` stands behind their address (parts/application.py).
+    `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
     """
@@ -72,11 +74,20 @@ class Row:
         self.needs_key = needs_key
         self.root = root
         self.can = can
-        self.quirks = {"any_model": True, **quirks} if protocol in MODELLESS else quirks
+        self.quirks = quirks
         self.key_cmd: tuple[str, ...] = ()
         self.headers: tuple[tuple[str, str], ...] = ()
         self.defaults: dict[str, Any] = {}
         self.prices: dict[str, dict[str, float]] = {}
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a model has to be named: not where the other side has its own."""
+        if self.protocol in TEMPLATED:
+            from .parts.template import needs_model
+
+            return needs_model(self.quirks)
+        return not (self.protocol in MODELLESS or self.quirks.get("any_model"))
 
     def base_from(self, environ: Mapping[str, str]) -> str:
         for name in sorted(self.base_vars, key=lambda name: name.endswith("_REGION")):
@@ -331,7 +342,6 @@ ROWS = (
         base_vars=("AGENTICRAFT_BASE_URL",),
         needs_key=False,
         can=(),
-        any_model=True,
         path="/stream?prompt={prompt}",  # a bare `str` argument is a field of the query
     ),
     # The engine that the run itself starts (local.py) gives address and key.

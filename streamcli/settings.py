@@ -121,7 +121,7 @@ def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
             row_of(prefix, rows)  # raises, with the nearest names
     if name is not None:
         row = row_of(name, rows)
-        if row.quirks.get("any_model") and model == environ.get("STREAM_MODEL"):
+        if not row.needs_model and model == environ.get("STREAM_MODEL"):
             prefix = aliases.get(model, model).partition(":")[0]
             model = "" if prefix in rows else model  # it is another provider's: none is needed
         return _with_model(row, model)
@@ -135,7 +135,7 @@ def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
 def _with_model(row: Row, model: str) -> tuple[Row, str]:
     if not model and (defaults := row.defaults.get("model")):
         model = defaults[0].removeprefix(f"{row.name}:")
-    if not model and not row.quirks.get("any_model"):
+    if not model and row.needs_model:
         raise usage(f"no model for {row.name}", f"-m {row.name}:MODEL")
     return row, model
 

@@ -58,7 +58,9 @@ def protocol_of(value: Any, in_array: bool = False) -> str:
     choices = value.get("choices")
     if isinstance(choices, list):
         choice = choices[0] if choices and isinstance(choices[0], dict) else {}
-        legacy = "text" in choice or value.get("object") == "text_completion"
+        # Together's chat has the text beside the delta.
+        legacy = "text" in choice and not choice.keys() & {"delta", "message"}
+        legacy = legacy or value.get("object") == "text_completion"
         return "openai-completions" if legacy else "openai-chat"
     return ""
 

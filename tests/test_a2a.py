@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from conftest import Stream
@@ -484,7 +485,7 @@ def test_the_plain_request() -> None:
     assert url == "http://h:8000"
     assert headers == {"Content-Type": "application/json", "Accept": "text/event-stream"}
     id = body["params"]["message"].pop("messageId")
-    assert len(id) == 32
+    assert UUID(id).version == 8
     assert body == {
         "jsonrpc": "2.0",
         "id": 1,
@@ -632,7 +633,7 @@ def test_an_agent_of_the_users_own_needs_no_model(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[provider.mine]\nprotocol = "a2a"\nbase_url = "http://127.0.0.1:9"\n')
     config.chmod(0o600)
-    assert load(str(config)).rows["mine"].quirks["any_model"] is True
+    assert load(str(config)).rows["mine"].needs_model is False
 
 
 def agent(conn: Conn) -> None:

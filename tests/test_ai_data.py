@@ -263,6 +263,14 @@ def test_a_line_ends_at_its_lf_only() -> None:
     assert events(f'\ufeff0:"{text}"\r\n', done())[0] == Text(text)
 
 
+def test_a_byte_order_mark_stands_at_the_beginning_only() -> None:
+    mark = b"\xef\xbb\xbf"
+    data = mark + b'0:"a"\n' + mark + b'0:"b"\n0:"c"\nd:{"finishReason":"stop"}\n'
+    for pieces in (whole(data), bytewise(data), *every_two(data)):
+        events = decode(get(NAME).Decoder(), pieces)
+        assert [event.text for event in events if isinstance(event, Text)] == ["a", "c"]
+
+
 def test_json_that_is_none_ends_it() -> None:
     first, end = events(HI, "0:nonsense\n", done())
     assert first == Text("Hi")

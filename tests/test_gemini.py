@@ -896,3 +896,14 @@ def test_input_that_only_a_lenient_reader_takes() -> None:
     assert end == Failed(
         "bad_json", "a tool call is nested too deeply", evidence=("finish_reason", "eof")
     )
+
+
+def test_a_chunk_that_only_the_lenient_parser_reads_ends_a_run() -> None:
+    """Runs of like chunks are cut without being parsed: not by the form of a chunk before it."""
+    form = b'data: {"candidates":[{"content":{"parts":[{"text":"%b"}]}}],"modelVersion":"%b"}\n\n'
+    events = [form % (b"a", b"m")] * 9 + [form % (b"b", b"\xff")] + [form % (b"c", b"m")] * 3
+    expected = merged(decode(get(SSE).Decoder(), events))
+    assert [event.model for event in expected if isinstance(event, Started)] == ["m", "\ufffd", "m"]
+    data = b"".join(events)
+    for pieces in (whole(data), bytewise(data), [data[: len(events[0])], data[len(events[0]) :]]):
+        assert merged(decode(get(SSE).Decoder(), pieces)) == expected

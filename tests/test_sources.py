@@ -15,6 +15,7 @@ from recordings import RECORDINGS
 
 from streamcli.options import PROTOCOLS
 from streamcli.protocols import get
+from streamcli.sniff import protocol_of
 
 HELLO = (
     b'data: {"id":"i","model":"m","choices":[{"delta":{"content":"Hello"}}]}\n\n'
@@ -53,6 +54,29 @@ def test_decode_finds_out_what_it_is(stream: Stream, protocol: str, path: Path) 
     if path.read_bytes().count(b'"type":"response.created"') < 2:  # else several answers in a row
         assert one["text"] == meta["expected"]["text"]
     assert one["provider"] is None
+
+
+# An event of each protocol that can be told by one; what is not said in these, says nothing of it.
+FIRST: dict[str, Any] = {
+    "openai-chat": {"choices": [{"index": 0, "delta": {"content": "Hi"}, "text": "Hi"}]},
+    "openai-completions": {"choices": [{"index": 0, "text": "Hi"}]},
+    "openai-responses": {"type": "response.created", "response": {"id": "r"}},
+    "anthropic": {"type": "message_start", "message": {"role": "assistant", "content": []}},
+    "gemini": {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]},
+    "gemini-array": [{"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]}],
+    "ollama": {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": False},
+    "cohere": {"type": "message-start", "id": "i", "delta": {"message": {"role": "assistant"}}},
+    "bedrock": {"output": {"message": {"content": [{"text": "Hi"}]}}, "stopReason": "end_turn"},
+    "honcho": {"delta": {"content": "Hi"}, "done": False},
+    "a2a": {"jsonrpc": "2.0", "id": 1, "result": {"kind": "task", "id": "t"}},
+    "ui-message": {"type": "start", "messageId": "m"},
+    "ag-ui": {"type": "RUN_STARTED", "threadId": "t", "runId": "r"},
+}
+
+
+@pytest.mark.parametrize("protocol", FIRST)
+def test_no_protocol_is_taken_for_another(protocol: str) -> None:
+    assert protocol_of(FIRST[protocol]) == protocol
 
 
 OF_AGENTS = {

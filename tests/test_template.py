@@ -17,6 +17,7 @@ from streamcli.chat import Attachment, Chat, HttpRequest, Message, Target, Tool
 from streamcli.errors import StreamError
 from streamcli.parts import template, template_faults
 from streamcli.protocols import get
+from streamcli.providers import TEMPLATED
 
 HI = Message("user", 'say "hi" & {system}\n')
 ALL = {name: f"{{{name}}}" for name in template.NAMES}
@@ -34,7 +35,7 @@ def chat(model: str = "", **more: Any) -> Chat:
     return Chat(model, [HI], **more)
 
 
-@pytest.mark.parametrize("name", template.PROTOCOLS)
+@pytest.mark.parametrize("name", TEMPLATED)
 def test_without_a_template(name: str) -> None:
     request = ask(chat(), "http://h:1/chat/?k=v", name)
     assert (request.method, request.url) == ("POST", "http://h:1/chat/?k=v")
@@ -166,7 +167,7 @@ def test_keys_and_headers() -> None:
         ({"model": "m"}, "the name of a model"),
     ],
 )
-@pytest.mark.parametrize("name", template.PROTOCOLS)
+@pytest.mark.parametrize("name", TEMPLATED)
 def test_what_has_no_place_is_told_before(name: str, given: dict[str, Any], what: str) -> None:
     with pytest.raises(StreamError) as raised:
         ask(chat(**given), name=name, body={"q": "{prompt}"})
@@ -334,7 +335,12 @@ def test_the_example_of_the_manual(stream: Stream, configure: Configure) -> None
 @pytest.mark.parametrize(
     ("protocol", "text", "line", "says"),
     [
-        ("openai-chat", 'path = "/x"', 4, "'provider.mine.path' goes with the protocols sse-text"),
+        (
+            "openai-chat",
+            'path = "/x"',
+            4,
+            "'provider.mine.path' goes with the protocols json-events",
+        ),
         ("text", 'text_path = "a"', 4, "goes with the protocol json-events only"),
         ("anthropic", "body = { a = 1 }", 4, "goes with the protocols"),
         ("text", 'path = "x"', 4, 'is a path: "/stream"'),

@@ -7,7 +7,7 @@ from typing import Any
 from ..chat import Attachment
 from ..events import Citation, Failed
 from ..refusals import excerpt, stream_failure
-from ..wire.jsontext import whole
+from ..wire.jsontext import whole, words
 from .arguments import text_of
 
 VERSION = "A2A-Version"  # the header; without it an agent takes the request for 0.3
@@ -71,7 +71,7 @@ def content_of(holder: Any) -> tuple[str, str, list[Citation]]:
         file = file if isinstance(file, dict) else part
         url, name = file.get("uri") or file.get("url"), file.get("name") or file.get("filename")
         if url and isinstance(url, str):
-            links.append(Citation(whole(url), whole(name) if isinstance(name, str) else ""))
+            links.append(Citation(whole(url), words(name)))
     return "".join(texts), "".join(thoughts), links
 
 

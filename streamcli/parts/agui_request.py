@@ -11,6 +11,7 @@ import orjson
 
 from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge
 from .application import conversation, id_of, only_what_it_takes, post, text_and_files
+from .asking import calls_of
 
 # Where -o goes: fields of the protocol's own; all else is for the agent, in forwardedProps.
 FIELDS = (
@@ -56,10 +57,7 @@ def _message(id: str, message: Message) -> dict[str, Any]:
     if files:
         plain["content"] = [{"type": "text", "text": text}, *map(_part, files)]
     if message.tool_calls:
-        plain["toolCalls"] = [
-            {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-            for call_id, name, arguments in message.tool_calls
-        ]
+        plain["toolCalls"] = calls_of(message)
     if message.role == "tool":
         plain["toolCallId"] = message.call_id
         if message.is_error:

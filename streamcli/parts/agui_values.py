@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..events import Usage
-from .aisdk import total, usage_of, words
+from ..wire.jsontext import words
+from .aisdk import total, usage_of
 
 
 def run_usage(usage: Any) -> Usage | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..events import Citation, Event, Failed, Usage
 from ..refusals import stream_failure
-from ..wire.jsontext import whole
+from ..wire.jsontext import words
 from .openai_values import count
 
 FINISH = {
@@ -110,7 +110,3 @@ def cite(source: Any, out: list[Event], start: Any = None, end: Any = None) -> N
     if url or title:
         start = start if type(start) is int else None
         out.append(Citation(url, title, start, end if type(end) is int else None))
-
-
-def words(value: Any) -> str:
-    return whole(value) if isinstance(value, str) else ""

@@ -12,6 +12,7 @@ import orjson
 
 from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
 from .arguments import object_of
+from .asking import PENALTIES, no_words_for
 from .claude import max_tokens, thinking
 
 VERSION = "2023-06-01"
@@ -20,13 +21,7 @@ IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 def request(name: str, chat: Chat, target: Target) -> HttpRequest:
     """POST {base}/v1/messages, for the protocol `name`."""
-    for value, what in (
-        (chat.seed, "a seed (--seed)"),
-        (chat.frequency_penalty, "a frequency penalty (--frequency-penalty)"),
-        (chat.presence_penalty, "a presence penalty (--presence-penalty)"),
-    ):
-        if value is not None:
-            raise cannot(name, what, "leave it out")
+    no_words_for(name, chat, "seed", *PENALTIES, hint="leave it out")
     limit = target.quirks.get("default_max_tokens") or max_tokens(chat.model)
     body: dict[str, Any] = {
         "model": chat.model,

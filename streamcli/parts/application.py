@@ -15,29 +15,14 @@ import orjson
 from ..chat import Chat, HttpRequest, Message, Target, cannot, join_url
 from ..events import Failed
 from ..refusals import http_refusal
-from .openai_values import key_headers
-
-# What the application decides, by the option that asks for it.
-_DECIDED = {
-    "temperature": "--temperature",
-    "top_p": "--top-p",
-    "max_tokens": "--max-tokens",
-    "stop": "--stop",
-    "seed": "--seed",
-    "frequency_penalty": "--frequency-penalty",
-    "presence_penalty": "--presence-penalty",
-    "think": "--think",
-    "schema": "--schema",
-    "prefill": "--prefill",
-}
+from . import asking
+from .asking import SAMPLING, no_words_for
 
 
 def only_what_it_takes(protocol: str, chat: Chat) -> None:
     """Raises if the chat asks for what the application decides by itself."""
-    for field, option in _DECIDED.items():
-        if getattr(chat, field) not in (None, ()):
-            hint = "the application decides that; -o FIELD=VALUE gives it a field it reads"
-            raise cannot(protocol, option, hint)
+    hint = "the application decides that; -o FIELD=VALUE gives it a field it reads"
+    no_words_for(protocol, chat, *SAMPLING, "think", "schema", "prefill", hint=hint)
     if not chat.stream:
         raise cannot(protocol, "--no-stream", "it has no other form")
 
@@ -73,19 +58,19 @@ def text_and_files(message: Message) -> tuple[str, list[Any]]:
     text, others = "", []
     for attachment in message.attachments:
         if attachment.kind == "text" and not attachment.url:
-            text += f"{attachment.name}:\n{attachment.data.decode('utf-8', 'replace')}\n\n"
+            text += f"{attachment.named_text()}\n\n"
         else:
             others.append(attachment)
     return text + message.text, others
 
 
-def post(target: Target, body: dict[str, Any], accept: str) -> HttpRequest:
+def post(
+    target: Target, body: dict[str, Any], accept: str, headers: tuple[tuple[str, str], ...] = ()
+) -> HttpRequest:
     """POST to the address as it is, or to the path below it that the row names."""
-    url = target.base_url
-    if path := target.quirks.get("path"):
-        url = join_url(url, path)
-    headers = [("Content-Type", "application/json"), ("Accept", accept), *key_headers(target)]
-    return HttpRequest("POST", url, headers, orjson.dumps(body), target.unix_socket)
+    path = target.quirks.get("path")
+    url = join_url(target.base_url, path) if path else target.base_url
+    return asking.post(target, url, body, accept, headers)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, whose: str) -> Failed:

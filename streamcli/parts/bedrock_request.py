@@ -12,8 +12,8 @@ import orjson
 
 from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge
 from .arguments import object_of
+from .asking import PENALTIES, no_words_for, post
 from .claude import max_tokens, thinking, version
-from .openai_values import key_headers, no_words_for
 
 # (kind of block, format) of a type.
 FORMATS = {
@@ -31,7 +31,7 @@ _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 
 def request(name: str, chat: Chat, target: Target) -> HttpRequest:
     """POST {base}/model/{model}/converse-stream, for the protocol `name`."""
-    no_words_for(name, chat, "seed", "frequency_penalty", "presence_penalty")
+    no_words_for(name, chat, "seed", *PENALTIES)
     body: dict[str, Any] = {"messages": _messages(name, chat)}
     if chat.system:
         body["system"] = [{"text": chat.system}]
@@ -55,10 +55,7 @@ def request(name: str, chat: Chat, target: Target) -> HttpRequest:
         form = {"type": "json_schema", "structure": {"jsonSchema": shape}}
         merge(body, {"outputConfig": {"textFormat": form}})
     merge(body, chat.options)
-    headers = [("Content-Type", "application/json"), ("Accept", _TYPE), *key_headers(target)]
-    return HttpRequest(
-        "POST", _url(chat, target.base_url), headers, orjson.dumps(body), target.unix_socket
-    )
+    return post(target, _url(chat, target.base_url), body, _TYPE)
 
 
 def _url(chat: Chat, base: str) -> str:
@@ -107,7 +104,7 @@ def _block(name: str, attachment: Attachment, documents: list[str]) -> dict[str,
     if attachment.url:
         raise cannot(name, f"an attachment by its address ({attachment.url})", "fetch it first")
     if attachment.kind == "text":
-        return {"text": f"{attachment.name}:\n{attachment.data.decode('utf-8', 'replace')}"}
+        return {"text": attachment.named_text()}
     if attachment.mime not in FORMATS:
         raise cannot(name, f"{attachment.name} ({attachment.mime or 'unknown type'})")
     kind, format = FORMATS[attachment.mime]

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from ..chat import (
     Attachment,
     Chat,
     HttpRequest,
     Message,
     Target,
-    Tool,
     cannot,
     join_url,
     merge,
 )
-from .openai_values import key_headers, think_fields
+from .asking import calls_of, function_of, post
+from .openai_values import think_fields
 
 THINK = {"*": {"reasoning_effort": "$effort"}}
 
@@ -43,7 +41,7 @@ def request(name: str, chat: Chat, target: Target) -> HttpRequest:
         (quirks.get("seed", "seed"), chat.seed),
         ("frequency_penalty", chat.frequency_penalty),
         ("presence_penalty", chat.presence_penalty),
-        ("tools", [_tool(tool) for tool in chat.tools] or None),
+        ("tools", [function_of(tool) for tool in chat.tools] or None),
         ("tool_choice", _tool_choice(chat.tool_choice)),
     ):
         if value is not None:
@@ -64,13 +62,7 @@ def request(name: str, chat: Chat, target: Target) -> HttpRequest:
     base_url = target.base_url
     if chat.prefill is not None and base_url == quirks.get("own_base"):
         base_url = quirks["prefill_base"]
-    return HttpRequest(
-        "POST",
-        join_url(base_url, "/chat/completions"),
-        [("Content-Type", "application/json"), *key_headers(target)],
-        orjson.dumps(body),
-        target.unix_socket,
-    )
+    return post(target, join_url(base_url, "/chat/completions"), body)
 
 
 def _message(name: str, message: Message) -> dict[str, Any]:
@@ -78,10 +70,7 @@ def _message(name: str, message: Message) -> dict[str, Any]:
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
     plain: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.tool_calls:
-        plain["tool_calls"] = [
-            {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
-            for id, name, arguments in message.tool_calls
-        ]
+        plain["tool_calls"] = calls_of(message)
     if message.attachments:
         parts = [_part(name, attachment) for attachment in message.attachments]
         plain["content"] = [*parts, {"type": "text", "text": message.text}]
@@ -105,15 +94,9 @@ def _part(name: str, attachment: Attachment) -> dict[str, Any]:
         file = {"filename": attachment.name, "file_data": attachment.data_url()}
         return {"type": "file", "file": file}
     if kind == "text" and not url:
-        text = attachment.data.decode("utf-8", "replace")
-        return {"type": "text", "text": f"{attachment.name}:\n{text}"}
+        return {"type": "text", "text": attachment.named_text()}
     what = f"the URL of {attachment.mime}" if url else f"{attachment.name} ({attachment.mime})"
     raise cannot(name, what)
-
-
-def _tool(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
 
 
 def _tool_choice(choice: str | None) -> Any:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import orjson
-
-from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge
-from .openai_values import key_headers, no_words_for
+from ..chat import Attachment, Chat, HttpRequest, Message, Target, cannot, merge
+from .asking import calls_of, function_of, no_words_for, post
 
 # Tokens to think with. Harder than that is without a limit, which is what Cohere recommends:
 # https://docs.cohere.com/docs/reasoning
@@ -34,7 +32,7 @@ def request(name: str, chat: Chat, target: Target) -> HttpRequest:
         ("seed", chat.seed),
         ("frequency_penalty", chat.frequency_penalty),
         ("presence_penalty", chat.presence_penalty),
-        ("tools", [_tool(tool) for tool in chat.tools] or None),
+        ("tools", [function_of(tool) for tool in chat.tools] or None),
         ("tool_choice", _tool_choice(name, chat.tool_choice)),
         ("thinking", _thinking(chat)),
     ):
@@ -45,13 +43,7 @@ def request(name: str, chat: Chat, target: Target) -> HttpRequest:
     merge(body, chat.options)
     base, query, tail = target.base_url.partition("?")
     base = _VERSION.sub("", base.rstrip("/"))
-    return HttpRequest(
-        "POST",
-        f"{base}/v2/chat{query}{tail}",
-        [("Content-Type", "application/json"), *key_headers(target)],
-        orjson.dumps(body),
-        target.unix_socket,
-    )
+    return post(target, f"{base}/v2/chat{query}{tail}", body)
 
 
 def _message(name: str, message: Message) -> dict[str, Any]:
@@ -63,10 +55,7 @@ def _message(name: str, message: Message) -> dict[str, Any]:
     if message.tool_calls:
         if not content:
             del plain["content"]
-        plain["tool_calls"] = [
-            {"id": id, "type": "function", "function": {"name": tool, "arguments": arguments}}
-            for id, tool, arguments in message.tool_calls
-        ]
+        plain["tool_calls"] = calls_of(message)
     return plain
 
 
@@ -76,15 +65,9 @@ def _part(name: str, attachment: Attachment) -> dict[str, Any]:
     if kind == "image" or (url and not attachment.mime):
         return {"type": "image_url", "image_url": {"url": attachment.data_url()}}
     if kind == "text" and not url:
-        text = attachment.data.decode("utf-8", "replace")
-        return {"type": "text", "text": f"{attachment.name}:\n{text}"}
+        return {"type": "text", "text": attachment.named_text()}
     mime = attachment.mime or "unknown type"
     raise cannot(name, f"the URL of {mime}" if url else f"{attachment.name} ({mime})")
-
-
-def _tool(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
 
 
 def _tool_choice(name: str, choice: str | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..events import Citation
-from ..wire.jsontext import whole
+from ..wire.jsontext import words
 
 
 def citations(candidate: dict[str, Any]) -> Iterator[Citation]:
@@ -49,10 +49,7 @@ def _grounds(candidate: dict[str, Any]) -> Iterator[Citation]:
 
 
 def _citation(source: dict[str, Any], passage: Any) -> Iterator[Citation]:
-    url, title = (
-        whole(text) if isinstance(text := source.get(name), str) else ""
-        for name in ("uri", "title")
-    )
+    url, title = words(source.get("uri")), words(source.get("title"))
     start = end = None
     if isinstance(passage, dict) and type(passage.get("endIndex")) is int:
         start, end = passage.get("startIndex", 0), passage["endIndex"]

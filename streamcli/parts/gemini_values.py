@@ -23,7 +23,7 @@ from ..events import (
 from ..refusals import error_of_body, http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
+from ..wire.jsontext import whole, words
 from ..wire.runs import Template
 from .arguments import text_of
 from .gemini_sources import citations
@@ -204,7 +204,7 @@ class Values:
         fragments = call.get("partialArgs")
         if isinstance(name, str) and name:
             number = len(self._calls)
-            id = whole(id) if isinstance(id, str) and id else f"call_{number}"  # most have none
+            id = words(id) or f"call_{number}"  # most have none
             arguments = call.get("args")
             if more or fragments:
                 arguments = PartialArgs(arguments)

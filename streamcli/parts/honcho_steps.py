@@ -17,7 +17,9 @@ import orjson
 
 from ..chat import Chat, HttpRequest, Target
 from ..errors import StreamError, usage
+from . import asking
 
+JSON = "application/json"
 BATCH = 100  # messages of one request
 LONGEST = 25_000  # characters of one message
 STEERING = ("peer", "workspace", "add", "store")  # -o options that are no fields of a question
@@ -171,13 +173,8 @@ def _no_session(option: str) -> StreamError:
     return usage(f"-o {option}= needs a session to write in", "--session NAME")
 
 
-def post(target: Target, path: str, body: dict[str, Any], accept: str = "") -> HttpRequest:
+def post(target: Target, path: str, body: dict[str, Any], accept: str = JSON) -> HttpRequest:
     """A POST below {base}/v3; the base may be written with that, or with a whole route."""
-    headers = [("Content-Type", "application/json"), ("Accept", accept or "application/json")]
-    if target.key:
-        headers.append(("Authorization", f"Bearer {target.key}"))
     base, query, tail = target.base_url.partition("?")
     base = _OWN_PATH.sub("", base.rstrip("/"))
-    url = f"{base}/v3{path}{query}{tail}"
-    headers += target.headers
-    return HttpRequest("POST", url, headers, orjson.dumps(body), target.unix_socket)
+    return asking.post(target, f"{base}/v3{path}{query}{tail}", body, accept)

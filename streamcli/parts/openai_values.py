@@ -1,4 +1,4 @@
-"""What OpenAI's wire formats have in common: finish reasons, token counts, headers. Pure.
+"""What OpenAI's wire formats have in common: finish reasons, token counts, knobs. Pure.
 
 The names and numbers of the two dozen servers that imitate Chat Completions and Completions.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..chat import Chat, Target, cannot
 from ..events import Failed, Usage
 
 FINISH = {
@@ -28,31 +27,6 @@ FINISH = {
 # the vLLM family).
 FAILURES = ("error", "abort", "insufficient_system_resource")
 SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter")
-
-
-# What a request may ask for, in words for people.
-ASKED = {
-    "system": "a system prompt (--system)",
-    "temperature": "a temperature (--temperature)",
-    "top_p": "a share of the likeliest words (--top-p)",
-    "max_tokens": "a token limit (--max-tokens)",
-    "stop": "stop sequences (--stop)",
-    "seed": "a seed (--seed)",
-    "frequency_penalty": "a frequency penalty (--frequency-penalty)",
-    "presence_penalty": "a presence penalty (--presence-penalty)",
-    "think": "how hard to think (--think)",
-    "schema": "a schema (--schema)",
-    "prefill": "a beginning of the answer (--prefill)",
-    "tools": "tools",
-    "tool_choice": "a choice of tools",
-}
-
-
-def no_words_for(protocol: str, chat: Chat, *fields: str) -> None:
-    """Raises if the request asks for one of `fields` of Chat: the protocol has none of them."""
-    for field in fields:
-        if getattr(chat, field) not in (None, ()):
-            raise cannot(protocol, ASKED[field])
 
 
 def reason_of(raw: str) -> str:
@@ -122,14 +96,3 @@ def think_fields(effort: str, quirks: dict[str, Any], knob: dict[str, Any]) -> d
         return word if value == "$effort" else value
 
     return dict(filled(knob.get(effort, knob["*"])))
-
-
-def key_headers(target: Target) -> list[tuple[str, str]]:
-    """The key as a bearer's, or in the header that the row names (Azure), and the user's own."""
-    headers: list[tuple[str, str]] = []
-    if target.key:
-        header = target.quirks.get("key_header")
-        headers.append(
-            (header, target.key) if header else ("Authorization", f"Bearer {target.key}")
-        )
-    return headers + list(target.headers)

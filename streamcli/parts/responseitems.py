@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..events import Citation, Event, Reasoning, Refusal, Text, ToolCall
-from ..wire.jsontext import whole
+from ..wire.jsontext import words
 from .arguments import text_of
 
 Channel = type[Text] | type[Reasoning] | type[Refusal]
@@ -46,11 +46,6 @@ def place(value: dict[str, Any]) -> Place:
         index = value.get("summary_index")
         index = index if type(index) is int else 0
     return item, index
-
-
-def words(value: Any) -> str:
-    """A field that should be a string, as one that can be written."""
-    return whole(value) if isinstance(value, str) else ""
 
 
 class Items:

@@ -17,9 +17,8 @@ import orjson
 from ..chat import Chat, HttpRequest, Message, Target, cannot, join_url, merge
 from ..events import Failed
 from ..refusals import http_refusal
-from .openai_values import ASKED, key_headers
+from .asking import ASKED, key_headers
 
-PROTOCOLS = ("sse-text", "text", "json-events")
 KEYS = ("path", "method", "query", "body")
 
 # These are fields of Chat, which are either in the template or cannot be asked for.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .template import KEYS, NAMES, PLACEHOLDER, PROTOCOLS, body_of, names_of, strings_of
+from .template import KEYS, NAMES, PLACEHOLDER, body_of, names_of, strings_of
 
 PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
 
@@ -14,13 +14,6 @@ def fault(
     protocol: str, own: Mapping[str, Any], quirks: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], str] | None:
     """(the keys that lead to it, what is wrong) of `own`, which is part of the row's quirks."""
-    for key in own:
-        if key in PATHS and protocol != "json-events":
-            return (key,), "goes with the protocol json-events only"
-        if key in KEYS and protocol not in PROTOCOLS:
-            return (key,), f"goes with the protocols {', '.join(PROTOCOLS)} only"
-    if protocol not in PROTOCOLS:
-        return None
     return _wrong_type(own) or _wrong_placeholder(own) or _missing(protocol, quirks)
 
 

@@ -22,22 +22,19 @@ from typing import Any
 
 import orjson
 
-from ..chat import Chat, HttpRequest, Target, cannot, join_url, merge
+from ..chat import Chat, HttpRequest, Target, cannot, merge
 from ..events import Citation, Event, Failed, Finished, Reasoning, Started, Text
 from ..parts.a2a_values import VERSION, content_of, failure_of, file_part, result_of
-from ..parts.openai_values import key_headers, no_words_for
+from ..parts.application import id_of, post
+from ..parts.asking import SAMPLING, no_words_for
 from ..refusals import http_refusal
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
+from ..wire.jsontext import whole, words
 
 NAME = "a2a"
 
-_UNSAID = (
-    *("system", "think", "schema", "prefill", "tools", "tool_choice"),
-    *("temperature", "top_p", "max_tokens", "stop", "seed"),
-    *("frequency_penalty", "presence_penalty"),
-)
+_UNSAID = ("system", "think", "schema", "prefill", "tools", "tool_choice", *SAMPLING)
 _OF_MESSAGE = ("contextId", "taskId", "messageId", "referenceTaskIds", "extensions")
 
 _ENDS = ("completed", "input-required")
@@ -73,26 +70,14 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     else:
         message = {"role": "ROLE_USER", "parts": [{"text": asked.text}, *files]}
         method = "SendStreamingMessage" if chat.stream else "SendMessage"
-    seed = orjson.dumps([message, chat.options])
-    message["messageId"] = sha256(seed).hexdigest()[:32]
+    message["messageId"] = id_of("message", orjson.dumps([message, chat.options]).decode())
     params = {"message": message}
     for name, value in chat.options.items():
         merge(message if name in _OF_MESSAGE else params, {name: value})
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Accept", "text/event-stream" if chat.stream else "application/json"),
-    ]
-    if not old and VERSION.lower() not in given:
-        headers.append((VERSION, version))
-    path = target.quirks.get("path", "")
-    return HttpRequest(
-        "POST",
-        join_url(target.base_url, path) if path else target.base_url,
-        headers + key_headers(target),
-        orjson.dumps(body),
-        target.unix_socket,
-    )
+    accept = "text/event-stream" if chat.stream else "application/json"
+    headers = () if old or VERSION.lower() in given else ((VERSION, version),)
+    return post(target, body, accept, headers)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
@@ -180,13 +165,12 @@ class Decoder:
         if not isinstance(status, dict):
             return
         text, thought, links = content_of(status.get("message"))
-        state = status.get("state")
-        self._state = whole(state) if isinstance(state, str) else ""
+        self._state = words(status.get("state"))
         name = self._state.removeprefix("TASK_STATE_").lower().replace("_", "-")
         if name in _FAILURES:
             kind, what, hint = _FAILURES[name]
-            words = whole(" ".join(text.split()))
-            self._body.fail(Failed(kind, f"{what}: {words}" if words else what, hint), out)
+            said = whole(" ".join(text.split()))
+            self._body.fail(Failed(kind, f"{what}: {said}" if said else what, hint), out)
             return
         self.ending = name in _ENDS
         self._aside(thought, links, out)

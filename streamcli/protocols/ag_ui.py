@@ -18,11 +18,11 @@ from ..events import Event, Failed, Finished, Progress, Reasoning, Returned, Sta
 from ..parts import application
 from ..parts.agui_request import request as agui_request
 from ..parts.agui_values import answer_of, asked_by, run_usage, shown
-from ..parts.aisdk import words
 from ..parts.opencalls import OpenCalls
 from ..refusals import stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import words
 from ..wire.runs import Template
 
 NAME = "ag-ui"

@@ -30,7 +30,6 @@ from ..parts.aisdk import (
     told_apart,
     total,
     usage_of,
-    words,
 )
 from ..parts.aisdk_request import message_of_4
 from ..parts.aisdk_request import request as aisdk_request
@@ -38,6 +37,7 @@ from ..parts.opencalls import OpenCalls
 from ..wire.codelines import CodeLines
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import words
 
 NAME = "ai-data"
 

@@ -28,7 +28,7 @@ from ..parts.arguments import text_of
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
+from ..wire.jsontext import whole, words
 from ..wire.plainevents import PaddedRuns, PlainEvents
 
 NAME = "anthropic"
@@ -61,8 +61,8 @@ class _Call:
     """A tool call: its input comes in pieces of JSON, or whole where nothing is streamed."""
 
     def __init__(self, block: dict[str, Any], number: int) -> None:
-        self.id = _string(block.get("id")) or f"call_{number}"
-        self.name = _string(block.get("name"))
+        self.id = words(block.get("id")) or f"call_{number}"
+        self.name = words(block.get("name"))
         self.input = block.get("input")
         self.pieces: list[str] = []
 
@@ -138,7 +138,7 @@ class Decoder:
         self._raw_usage.clear()
         self._reason = ""
         self.ending = False
-        self._start(_string(message.get("model")), _string(message.get("id")), out)
+        self._start(words(message.get("model")), words(message.get("id")), out)
         content = message.get("content")
         for index, block in enumerate(content if isinstance(content, list) else ()):
             self._block(block, index, out)
@@ -169,7 +169,7 @@ class Decoder:
             self._calls.append(call)
         elif kind == "fallback" and isinstance(other := block.get("to"), dict):
             model, id = self._started  # another model goes on
-            self._start(_string(other.get("model")) or model, id, out)
+            self._start(words(other.get("model")) or model, id, out)
 
     def _delta(self, delta: dict[str, Any], index: Any, out: list[Event]) -> None:
         kind = delta.get("type")
@@ -227,15 +227,11 @@ def _place(value: Any) -> Any:
     return value["delta"]
 
 
-def _string(value: Any) -> str:
-    return whole(value) if isinstance(value, str) else ""
-
-
 def _cite(citation: Any, out: list[Event]) -> None:
     """A source; the offsets of this API are places in the source, not in the answer."""
     if isinstance(citation, dict):
-        url = _string(citation.get("url")) or _string(citation.get("source"))
-        title = _string(citation.get("title")) or _string(citation.get("document_title"))
+        url = words(citation.get("url")) or words(citation.get("source"))
+        title = words(citation.get("title")) or words(citation.get("document_title"))
         if url or title:
             out.append(Citation(url, title))
 

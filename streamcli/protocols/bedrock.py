@@ -28,7 +28,7 @@ from ..wire.endings import too_large
 from ..wire.eventstream import EventStream, Frame
 from ..wire.framing import MAX_EVENT_SIZE, Message
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
+from ..wire.jsontext import whole, words
 
 __all__ = ["NAME", "Decoder", "refusal", "request"]
 
@@ -167,8 +167,8 @@ class Decoder:
         index = block.get("contentBlockIndex")
         if type(index) is int:
             self._open.add(index)
-        function = {"name": _string(use.get("name")), "arguments": use.get("input")}
-        id = _string(use.get("toolUseId"))
+        function = {"name": words(use.get("name")), "arguments": use.get("input")}
+        id = words(use.get("toolUseId"))
         self._calls.add(0, {"index": index, "id": id, "function": function})
 
     def _message(self, message: Any, out: list[Event]) -> None:
@@ -221,13 +221,9 @@ def _cite(citation: Any, out: list[Event]) -> None:
     location = citation.get("location")
     web = location.get("web") if isinstance(location, dict) else None
     url = web.get("url") if isinstance(web, dict) else None
-    url, title = _string(url) or _string(citation.get("source")), _string(citation.get("title"))
+    url, title = words(url) or words(citation.get("source")), words(citation.get("title"))
     if url or title:
         out.append(Citation(url, title))
-
-
-def _string(value: Any) -> str:
-    return whole(value) if isinstance(value, str) else ""
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:

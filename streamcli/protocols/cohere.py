@@ -27,7 +27,7 @@ from ..parts.toolcalls import ToolCalls
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
+from ..wire.jsontext import whole, words
 from ..wire.plainevents import PlainEvents
 from ..wire.runs import Template
 
@@ -215,19 +215,15 @@ def _cite(citation: dict[str, Any], out: list[Event]) -> None:
     for source in sources:
         facts = source.get("document") or source.get("tool_output")
         facts = facts if isinstance(facts, dict) else {}
-        url, title = _string(facts.get("url")), _string(facts.get("title"))
+        url, title = words(facts.get("url")), words(facts.get("title"))
         out.append(
             Citation(
                 url,
-                title or _string(source.get("id")),
+                title or words(source.get("id")),
                 start if type(start) is int else None,
                 end if type(end) is int else None,
             )
         )
-
-
-def _string(value: Any) -> str:
-    return whole(value) if isinstance(value, str) else ""
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:

@@ -12,10 +12,10 @@ from typing import Any
 from ..chat import Chat, HttpRequest, Target, cannot, merge
 from ..events import Event, Failed, Finished, Text
 from ..parts import honcho_steps as steps
+from ..parts.asking import SAMPLING, no_words_for
 from ..parts.honcho_steps import after as after
 from ..parts.honcho_steps import before as before
 from ..parts.honcho_steps import messages_of as messages_of
-from ..parts.openai_values import no_words_for
 from ..refusals import error_of_body, http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
@@ -24,10 +24,6 @@ from ..wire.runs import Template
 NAME = "honcho"
 
 LONGEST = 10_000  # characters of a question
-# Its models and their sampling are the server's own business.
-_SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed")
-_PENALTIES = ("frequency_penalty", "presence_penalty")
-_UNHEARD = ("system", "prefill", "tools", "tool_choice", *_SAMPLING, *_PENALTIES)
 
 # A stream has no words for its errors: whatever goes wrong behind the headers ends the body.
 _BROKEN_OFF = (
@@ -42,7 +38,7 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     The question is the last thing the user said: what was said before it Honcho knows by itself,
     as far as it is in a session. `-o target=` asks what the peer knows of another one.
     """
-    no_words_for(NAME, chat, *_UNHEARD)
+    no_words_for(NAME, chat, "system", "prefill", "tools", "tool_choice", *SAMPLING)
     question = ""
     for message in chat.messages:
         if message.attachments:
@@ -68,7 +64,7 @@ def request(chat: Chat, target: Target) -> HttpRequest:
         hint = f"at most {LONGEST}; more belongs into a session: -o add=FILE --session NAME"
         raise cannot(NAME, f"a question of {size} characters", hint)
     peer, workspace = steps.peer_of(chat, target), steps.workspace_of(chat, target)
-    accept = "text/event-stream" if chat.stream else ""
+    accept = "text/event-stream" if chat.stream else steps.JSON
     return steps.post(target, f"/workspaces/{workspace}/peers/{peer}/chat", body, accept)
 
 

@@ -10,11 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from ..chat import Chat, HttpRequest, Message, Target, cannot, merge
 from ..events import Event, Failed, Finished, Reasoning, Started, Text, ToolCall, Usage
 from ..parts.arguments import object_of, text_of
+from ..parts.asking import function_of, post
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
@@ -55,14 +54,9 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     if parameters:
         body["options"] = parameters
     merge(body, extra)
-    headers = [("Content-Type", "application/json"), ("Accept", "application/x-ndjson")]
-    if target.key:
-        headers.append(("Authorization", f"Bearer {target.key}"))
-    headers += target.headers
     base, query, tail = target.base_url.partition("?")
     base = _OTHER_PATHS.sub("", base.rstrip("/"))
-    url = f"{base}/api/{path}{query}{tail}"
-    return HttpRequest("POST", url, headers, orjson.dumps(body), target.unix_socket)
+    return post(target, f"{base}/api/{path}{query}{tail}", body, "application/x-ndjson")
 
 
 def _options(chat: Chat) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,9 +86,7 @@ def _messages(chat: Chat) -> dict[str, Any]:
         raise cannot(NAME, f"a tool choice ({chat.tool_choice})", "auto and none are possible")
     if not chat.tools or chat.tool_choice == "none":
         return {"messages": messages}
-    keys = ("name", "description", "parameters")
-    functions = [{key: getattr(tool, key) for key in keys} for tool in chat.tools]
-    return {"messages": messages, "tools": [{"type": "function", "function": f} for f in functions]}
+    return {"messages": messages, "tools": [function_of(tool) for tool in chat.tools]}
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -116,7 +108,7 @@ def _content(message: Message, field: str) -> dict[str, Any]:
         if attachment.url:
             raise cannot(NAME, f"an attachment by its address ({attachment.url})", "fetch it first")
         if attachment.kind == "text":
-            files += f"{attachment.name}:\n{attachment.data.decode('utf-8', 'replace')}\n\n"
+            files += f"{attachment.named_text()}\n\n"
         elif attachment.kind == "image":
             images.append(attachment.base64())
         else:

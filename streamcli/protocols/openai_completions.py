@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from ..chat import Chat, HttpRequest, Target, cannot, join_url, merge
 from ..events import Event, Failed, Finished, Started, Text
-from ..parts.openai_values import failure_of, key_headers, no_words_for, reason_of, usage_of, worst
+from ..parts.asking import no_words_for, post
+from ..parts.openai_values import failure_of, reason_of, usage_of, worst
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
@@ -43,13 +42,7 @@ def request(chat: Chat, target: Target) -> HttpRequest:
         if value is not None:
             body[field] = value
     merge(body, chat.options)
-    return HttpRequest(
-        "POST",
-        join_url(target.base_url, "/completions"),
-        [("Content-Type", "application/json"), *key_headers(target)],
-        orjson.dumps(body),
-        target.unix_socket,
-    )
+    return post(target, join_url(target.base_url, "/completions"), body)
 
 
 def _prompt(chat: Chat) -> str:

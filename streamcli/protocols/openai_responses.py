@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
 from ..events import Event, Failed, Finished, Progress, Started
-from ..parts.openai_values import key_headers, no_words_for, think_fields, usage_of
-from ..parts.responseitems import DELTAS, GIVEN, Items, place, words
+from ..parts.asking import PENALTIES, key_headers, no_words_for, post
+from ..parts.openai_values import think_fields, usage_of
+from ..parts.responseitems import DELTAS, GIVEN, Items, place
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import words
 from ..wire.namedruns import NamedRuns
 
 NAME = "openai-responses"
@@ -41,7 +41,7 @@ TERMINAL = tuple(f"response.{how}" for how in ("completed", "incomplete", "faile
 def request(chat: Chat, target: Target) -> HttpRequest:
     """POST {base}/responses."""
     quirks = target.quirks
-    no_words_for(NAME, chat, "stop", "seed", "frequency_penalty", "presence_penalty", "prefill")
+    no_words_for(NAME, chat, "stop", "seed", *PENALTIES, "prefill")
     body: dict[str, Any] = {
         "model": chat.model,
         "input": [item for message in chat.messages for item in _items(message)],
@@ -72,13 +72,7 @@ def request(chat: Chat, target: Target) -> HttpRequest:
             shape["strict"] = True
         body["text"] = {"format": shape}
     merge(body, chat.options)
-    return HttpRequest(
-        "POST",
-        join_url(target.base_url, "/responses"),
-        [("Content-Type", "application/json"), *key_headers(target)],
-        orjson.dumps(body),
-        target.unix_socket,
-    )
+    return post(target, join_url(target.base_url, "/responses"), body)
 
 
 def resume(chat: Chat, target: Target, response_id: str, sequence_number: int) -> HttpRequest:
@@ -124,8 +118,7 @@ def _part(attachment: Attachment) -> dict[str, Any]:
         # vLLM refuses an image without `detail`.
         return {"type": "input_image", "image_url": attachment.data_url(), "detail": "auto"}
     if kind == "text" and not url:
-        text = attachment.data.decode("utf-8", "replace")
-        return {"type": "input_text", "text": f"{attachment.name}:\n{text}"}
+        return {"type": "input_text", "text": attachment.named_text()}
     if url and (kind in ("pdf", "text") or attachment.mime.startswith("application/")):
         return {"type": "input_file", "file_url": url}
     if kind == "pdf":

@@ -23,13 +23,13 @@ from ..parts.aisdk import (
     reason_of,
     told_apart,
     usage_of,
-    words,
 )
 from ..parts.aisdk_request import request as aisdk_request
 from ..parts.aisdk_request import ui_message
 from ..parts.opencalls import OpenCalls
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import words
 from ..wire.runs import Template
 
 NAME = "ui-message"

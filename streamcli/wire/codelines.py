@@ -15,6 +15,7 @@ class CodeLines(Payloads):
     def __init__(self, codes: str, limit: int = MAX_EVENT_SIZE) -> None:
         super().__init__(limit)
         self._codes = codes.encode()
+        self._begun = False
 
     def feed(self, data: bytes) -> list[bytes]:
         if len(self.excerpt) < 200:
@@ -39,7 +40,10 @@ class CodeLines(Payloads):
 
     def _parse(self, lines: bytes) -> list[bytes]:
         out: list[bytes] = []
-        for line in lines.removeprefix(BOM).split(b"\n"):
+        if not self._begun:
+            self._begun = True
+            lines = lines.removeprefix(BOM)
+        for line in lines.split(b"\n"):
             if line[1:2] == b":" and line[0] in self._codes:
                 out.append(Message.of(line[2:], line[:1], b""))
             elif line.startswith(b"{") and b'"error"' in line:

@@ -148,6 +148,8 @@ class JsonBody:
         try:
             value = orjson.loads(payload)
         except orjson.JSONDecodeError:
+            if self._template is not None:
+                self._template.forget()  # it may say something else than text
             self._odd_payload(payload, event, out, last)
             return
         template, before = self._template, len(out)

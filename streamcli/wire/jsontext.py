@@ -70,6 +70,11 @@ class Halves:
         return [(channel, "\ufffd") for channel in held]
 
 
+def words(value: Any) -> str:
+    """A field that should be a string, as one that can be written; "" if it is none."""
+    return whole(value) if isinstance(value, str) else ""
+
+
 def whole(text: str) -> str:
     """`text` with pairs of surrogates merged and lone ones replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
