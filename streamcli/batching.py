@@ -176,9 +176,9 @@ class Batching:
         inputs = [name for name in INPUTS if params[name]]
         if len(inputs) > 1:
             raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other")
-        for option in ("decode", "replay"):
-            if params[option]:
-                raise usage(f"--{option} is one answer that is there already, and no batch")
+        for option in ("decode", "replay", "speed"):
+            if params[option] is not None:
+                raise usage(f"--{option} is for one answer that is there already, not for a batch")
         if params["record"]:
             raise usage("--record keeps one answer, this is a batch", "--events keeps records")
         if params["race"] and params["fallback"]:
@@ -429,7 +429,9 @@ class Batching:
         return ""
 
     def _say(self, task: Task, verdict: Verdict, peer: Peer | None) -> None:
-        message = f"{_name(task)}: {verdict.message}"
+        message = verdict.message
+        if cast(Asked, task.what).lane is not None:  # a bad line has named itself
+            message = f"{_name(task)}: {message}"
         if verdict.exit_code == 0:
             self._voice.note(message)
             return
@@ -541,7 +543,7 @@ def _name(task: Task) -> str:
     tags = cast(Asked, task.what).tags
     name = f"prompt {tags['index'] + 1}"
     if "id" in tags:
-        name += f" ({tags['id']})"
+        name += f" ({str(tags['id'])[:40]})"
     return name + (f" to {tags['target']}" if "target" in tags else "")
 
 
