@@ -121,16 +121,15 @@ class Batching:
         self._check()
         texts = self._input()
         done = self._journal()
-        no_lane: StreamError | None = None
+        as_typed = typed.but()  # without the defaults of a provider
         try:
             self._lanes = self._all_lanes()
-        except StreamError as error:
-            if not params["requests"]:
-                raise
-            no_lane = error  # for those lines that name no model
+        except StreamError:
+            if not params["requests"] or params["model"] or params["fallback"]:
+                raise  # else each line may name its model
         several = len(self._lanes) > 1
         self._outlets = Outlets(params, self._signals, self._closed, headings=several)
-        raise_limit(params["jobs"] * (len(self._lanes[0].peers) if params["race"] else 1))
+        raise_limit(params["jobs"] * (len(params["model"]) if params["race"] else 1))
         for lane in self._lanes:
             for peer in lane.peers:
                 peer.start(params["jobs"])
@@ -143,15 +142,13 @@ class Batching:
             from .ledger import Occurrences
 
             occurrences = Occurrences()
-        primary = self._lanes[0].peers[0].row.name if self._lanes else ""
         self._prompts = Prompts(
             texts,
             self._lanes,
             repeat=params["repeat"] or 1,
             done=done,
             occurrences=occurrences,
-            lane_of=self._gated(named_lane(typed, self._voice, primary)),
-            no_lane=no_lane,
+            lane_of=self._gated(named_lane(as_typed, self._voice, self._lanes)),
             tell_target=several,
         )
         limits = limits_of(params)
@@ -180,9 +177,7 @@ class Batching:
             if params[option] is not None:
                 raise usage(f"--{option} is for one answer that is there already, not for a batch")
         if params["record"]:
-            raise usage("--record keeps one answer, this is a batch", "--events keeps records")
-        if params["race"] and params["fallback"]:
-            raise usage("--race and --fallback exclude each other", "name all of them with -m")
+            raise usage("--record keeps one answer, not a batch's", "--events keeps records")
         if params["resume"] and params["format"] == "text" and params["events"] is None:
             self._voice.note("--resume reads records, and this run writes none: --json or --events")
         several = bool(inputs) or (params["repeat"] or 1) > 1
@@ -238,7 +233,7 @@ class Batching:
             peers = with_fallbacks(typed, voice)
             return [Lane(peers, peers[0].asked)]
         return [
-            Lane([peer, *fallbacks_of(typed, voice, peer)], peer.asked)
+            Lane([peer, *fallbacks_of(typed, voice, peer.row.name)], peer.asked)
             for peer in compared(typed, voice)
         ]
 
