@@ -37,7 +37,7 @@ from .voice import Voice
 
 if TYPE_CHECKING:
     from .ledger import Done, Occurrences
-    from .render import Progress
+    from .render import Progress, State
     from .transport import Http
 
 _SAID = 10  # failures of one kind that are told one by one
@@ -397,15 +397,6 @@ class Batching:
         summary.add(outcome, verdict)
         if verdict.message and verdict.status not in ("interrupted", "write"):
             self._say(task, verdict, peer)
-        if self._progress is not None:
-            running = len(self._batch.queue.running)
-            self._progress.update(
-                done=summary.done + self._prompts.skipped,
-                failed=summary.failed,
-                in_flight=running,
-                tokens=summary.tokens,
-                held=self._held(),
-            )
         if self._fatal is not None or self._signum:
             return
         if self._halt.due(summary.done, summary.failed):
@@ -415,13 +406,6 @@ class Batching:
                 self._batch.stop()
         elif not self._params["requests"] and all(gate.closed for gate in self._gates.values()):
             self._batch.stop()  # nobody is left to ask: the rest of the input stays where it is
-
-    def _held(self) -> str:
-        now = time.monotonic()
-        for (provider, _), gate in self._gates.items():
-            if (wait := gate.until - now) > 0:
-                return f"{provider}: waiting {wait:.0f} s"
-        return ""
 
     def _say(self, task: Task, verdict: Verdict, peer: Peer | None) -> None:
         message = verdict.message
@@ -527,11 +511,41 @@ class Batching:
         self._progress = Progress(
             total=self._total,
             clock=time.monotonic,
+            state=self._state,
             color=color == "always" or (color == "auto" and not os.environ.get("NO_COLOR")),
             terminal=is_terminal(2),
         )
         self._progress.start()
         self._voice.through = self._progress.say
+
+    def _state(self) -> State:
+        """In the thread that draws it."""
+        from .render import State
+
+        summary = self._summary
+        return State(
+            done=summary.done,
+            failed=summary.failed,
+            skipped=self._prompts.skipped,
+            in_flight=len(self._batch.queue.running),
+            tokens=summary.tokens,
+            held=self._held(),
+        )
+
+    def _held(self) -> str:
+        now = time.monotonic()
+        for (provider, _), gate in list(self._gates.items()):
+            if (wait := gate.until - now) > 0:
+                return f"{provider}: waiting {wait:.0f} s"
+        return ""
+
+
+def _peer(task: Task) -> Peer | None:
+    """Whose answer it is, or who would be asked."""
+    lane = cast(Asked, task.what).lane
+    if lane is None:
+        return None
+    return lane.peers[task.asking.number if task.asking is not None else 0]
 
 
 def _name(task: Task) -> str:
