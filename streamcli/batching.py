@@ -228,7 +228,8 @@ class Batching:
         typed, voice, params = self._typed, self._voice, self._params
         models = params["model"]
         if params["race"]:
-            return [Lane(compared(typed, voice), "race")]
+            peers = compared(typed, voice)
+            return [Lane(peers, peers[0].asked)]
         if len(models) < 2:
             peers = with_fallbacks(typed, voice)
             return [Lane(peers, peers[0].asked)]
@@ -359,6 +360,8 @@ class Batching:
                 facts.provider, facts.protocol = peer.target.provider, peer.target.protocol
                 facts.model = peer.model
         name = asked.lane.name if asked.lane is not None else ""
+        if self._params["race"] and (winner := _peer(task)) is not None:
+            name = winner.asked
         delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
         if asked.matching is not None:
             delivery.match(asked.matching)
@@ -367,10 +370,8 @@ class Batching:
     def _over(self, task: Task) -> None:
         outcome = task.outcome
         assert outcome is not None
-        asked = cast(Asked, task.what)
-        peer = None
-        if asked.lane is not None:
-            peer = asked.lane.peers[task.asking.number if task.asking is not None else 0]
+        peer = _peer(task)
+        if peer is not None:
             peer.explain(cast(Any, outcome.end))
             price(peer.row, peer.model, outcome)
         try:
@@ -423,7 +424,8 @@ class Batching:
     def _skip_dropped(self) -> None:
         try:
             for task in self._batch.dropped():
-                self._outlets.skip(task.sequence)
+                lane = cast(Asked, task.what).lane
+                self._outlets.skip(task.sequence, lane.name if lane is not None else "")
         except (StreamError, Interrupted) as error:
             self._break(error)
 
