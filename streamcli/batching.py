@@ -31,7 +31,7 @@ from .sources import turn_of
 from .summary import Summary
 from .taskqueue import Task
 from .terminal import Signals, is_terminal
-from .turn import Answer, Asking, Turn
+from .turn import Answer, Asking, Open, Pause, Turn
 from .verdict import Verdict, interrupted
 from .voice import Voice
 
@@ -40,28 +40,46 @@ if TYPE_CHECKING:
     from .render import Progress, State
     from .transport import Http
 
+_STUCK = 2  # connections of one racer that nobody waits for any more
 _SAID = 10  # failures of one kind that are told one by one
 
 
 class Worker:
-    """What one thread asks through: its clients, one for each kind of connection."""
+    """What one thread asks through: its clients, one for each kind of connection.
+
+    Those of a race have a thread each, so they have a client each; who loses loses that too.
+    """
 
     def __init__(self) -> None:
         self._clients: dict[object, Http] = {}
         self._cancelled = False
-        self._over = Flag()
+        self._lost: dict[int, list[Http]] = {}  # by the number of the racer
+        self.cancels: list[Callable[[], None]] = []  # of the race that is on
 
     def http(self, peer: Peer, racer: int | None = None) -> Http:
         target = peer.target
         kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
-        if (http := self._clients.get(kind)) is None:
+        http = self._clients.get(kind)
+        if http is None or http.cancelled:
             http = self._clients[kind] = peer.client()
             if self._cancelled:
                 http.cancel()
         return http
 
+    def lose(self, racer: int, http: Http, over: Flag) -> None:
+        over.set()
+        http.cancel()
+        self._lost.setdefault(racer, []).append(http)
+
+    def stuck(self, racer: int) -> bool:
+        """Whether enough connections of it are still being made that nobody waits for."""
+        lost = self._lost[racer] = [http for http in self._lost.get(racer, ()) if http.connecting]
+        return len(lost) >= _STUCK
+
     def cancel(self) -> None:
         self._cancelled = True
+        for cancel in self.cancels:
+            cancel()
         for http in list(self._clients.values()):
             http.cancel()
 
@@ -87,6 +105,7 @@ class Batching:
         self._lanes: list[Lane] = []
         self._outlets: Outlets
         self._batch: Batch
+        self._delay: Callable[[Failed, int], float | None]
         self._prompts: Prompts
         self._total: int | None = None  # prompts, if that can be known
         self._progress: Progress | None = None
@@ -152,18 +171,19 @@ class Batching:
             tell_target=several,
         )
         limits = limits_of(params)
+        self._delay = partial(
+            delay,
+            max_retries=limits.max_retries,
+            max_wait=limits.max_wait,
+            random=random.random,
+        )
         self._batch = Batch(
             self._prompts,
             self._ask,
             Worker,
             jobs=params["jobs"],
             pace=Pace(params["rate"]),
-            delay=partial(
-                delay,
-                max_retries=limits.max_retries,
-                max_wait=limits.max_wait,
-                random=random.random,
-            ),
+            delay=self._delay,
             clock=time.monotonic,
             attempts=self._records or self._voice.verbose,
         )
@@ -275,46 +295,56 @@ class Batching:
     # How one task is asked: in a worker's thread
 
     def _ask(self, task: Task) -> Asking:
-        asked = cast(Asked, task.what)
-        assert asked.lane is not None
-        peers = asked.lane.peers
-        pairs = list(zip(peers, asked.chats, strict=True))
-        if self._params["race"] and len(pairs) > 1:
-            return self._race(task, pairs)
+        peers = len(task.gates)
+        if peers > 1 and self._params["race"]:
+            return self._race(task)
         pause = self._batch.pause(task)
-        makers = [
-            partial(self._turn, task, number, peer, chat, pause)
-            for number, (peer, chat) in enumerate(pairs)
-        ]
-        return Relay(makers) if len(makers) > 1 else makers[0](None)
+        makers = [partial(self._turn, task, number, pause) for number in range(peers)]
+        if peers == 1:
+            return makers[0](None)
+        usable = [number for number, gate in enumerate(task.gates) if gate.closed is None]
+        return Relay(makers, first=usable[0] if usable else 0)
 
-    def _turn(
-        self, task: Task, number: int, peer: Peer, chat: Chat, pause: Any, before: Turn | None
-    ) -> Turn:
-        gate = task.gates[number]
+    def _turn(self, task: Task, number: int, pause: Pause, before: Turn | None) -> Turn:
+        peer, chat = _pair(task, number)
+        open = self._opener(task, number, lambda: cast(Worker, task.client).http(peer))
+        return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
+
+    def _opener(self, task: Task, number: int, http: Callable[[], Http]) -> Open:
+        peer, gate = _pair(task, number)[0], task.gates[number]
 
         def open(request: HttpRequest, patience: Patience) -> Answer:
             if (closed := gate.closed) is not None:
-                raise StreamError(closed.kind, closed.message, closed.hint)
-            worker = cast(Worker, task.client)
-            answer = peer.opener(worker.http(peer))(request, patience)
+                why = closed.message, closed.hint
+                raise StreamError(closed.kind, *why, http_status=closed.http_status)
+            answer = peer.opener(http())(request, patience)
             if answer.status < 300:
                 self._batch.queue.answered(gate)
             return answer
 
-        return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
+        return open
 
-    def _race(self, task: Task, pairs: list[tuple[Peer, Chat]]) -> Asking:
+    def _race(self, task: Task) -> Asking:
         from .race import Race
 
         worker = cast(Worker, task.client)
-        turns, cancels = [], []
-        for number, (peer, chat) in enumerate(pairs):
+        turns: list[Turn] = []
+        cancels: list[Callable[[], None]] = []
+        for number, gate in enumerate(task.gates):
+            peer, chat = _pair(task, number)
             http, over = worker.http(peer, number), Flag()
-            http.revive()
-            turns.append(turn_of(peer, chat, peer.opener(http), sleep=over.wait))
-            cancels.append(partial(_cancel, http, over))
+            of = _stuck if worker.stuck(number) else partial(_itself, http)
+            open = self._opener(task, number, of)
+            pause = partial(self._pause_of_racer, gate)
+            turns.append(turn_of(peer, chat, open, sleep=over.wait, pause=pause))
+            cancels.append(partial(worker.lose, number, http, over))
+        worker.cancels = cancels
         return Race(turns, cancels)
+
+    def _pause_of_racer(self, gate: Gate, failed: Failed, attempt: int) -> float | None:
+        """By the rules for one prompt: its wait holds nobody else."""
+        self._batch.queue.judge(gate, failed)
+        return None if gate.closed is not None else self._delay(failed, attempt)
 
     # What comes back: in the main thread
 
@@ -558,10 +588,19 @@ def _name(task: Task) -> str:
     return name + (f" to {tags['target']}" if "target" in tags else "")
 
 
+def _pair(task: Task, number: int) -> tuple[Peer, Chat]:
+    asked = cast(Asked, task.what)
+    assert asked.lane is not None
+    return asked.lane.peers[number], asked.chats[number]
+
+
+def _itself(http: Http) -> Http:
+    return http
+
+
+def _stuck() -> Http:
+    raise StreamError("connect", "connections for earlier prompts are still being made")
+
+
 def _at_once(seconds: float) -> None:
     """The task was put back for that long: nothing is left to wait for."""
-
-
-def _cancel(http: Http, over: Flag) -> None:
-    over.set()
-    http.cancel()
