@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -96,6 +97,7 @@ class Batching:
         self._records = params["format"] != "text" or params["events"] is not None
         self._summary = Summary()
         self._halt = Halt(*params["halt"])
+        self._halted = False
         self._began = time.monotonic()
         self._gates: dict[tuple[str, str], Gate] = {}
         self._deliveries: dict[Task, Delivery] = {}
@@ -363,8 +365,6 @@ class Batching:
             self._skip_dropped()
 
     def _emit(self, task: Task, t_ms: float, events: list[Event]) -> None:
-        if self._fatal is not None:
-            return
         try:
             self._delivery(task).emit(t_ms, events)
         except (StreamError, Interrupted) as error:
@@ -431,6 +431,7 @@ class Batching:
         if self._fatal is not None or self._signum:
             return
         if self._halt.due(summary.done, summary.failed):
+            self._halted = True
             if self._halt.how == "now":
                 self._batch.cancel(Failed("interrupted", "stopped by --halt"))
             else:
@@ -478,48 +479,54 @@ class Batching:
         summary = self._summary
         summary.skipped = self._prompts.skipped
         summary.unasked = self._batch.unasked
-        code = 0
-        if summary.failed or summary.unasked or any(g.closed for g in self._gates.values()):
-            code = EXIT_OF_STATUS["batch"]
-        if self._fatal is not None:
-            code = self._fatal.exit_code
-        if self._signum:
-            code = 128 + self._signum
-        try:
-            self._outlets.finish()
-            if self._records:
-                from .sinks.records import SCHEMA, request_id, timestamp
-
-                wall = (time.monotonic() - self._began) * 1000
-                now = time.time()
-                head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
-                head |= {"schema": SCHEMA, "ts": timestamp(now)}
-                self._outlets.summary(head | summary.record(wall, code))
-        except StreamError as error:
-            self._fatal = self._fatal or error
-            code = code if self._signum else error.exit_code
-        except Interrupted as error:
-            self._signum = self._signum or error.signum
+        for write in (self._outlets.finish, self._write_summary):
+            try:
+                write()
+            except StreamError as error:
+                self._fatal = self._fatal or error
+            except Interrupted as error:
+                self._signum = self._signum or error.signum
         self._tell_end()
-        return code
+        return self._code()
+
+    def _code(self) -> int:
+        if self._signum:
+            return 128 + self._signum
+        if self._fatal is not None:
+            return self._fatal.exit_code
+        return EXIT_OF_STATUS["batch"] if self._summary.failed or self._summary.unasked else 0
+
+    def _write_summary(self) -> None:
+        if not self._records:
+            return
+        from .sinks.records import SCHEMA, request_id, timestamp
+
+        wall = (time.monotonic() - self._began) * 1000
+        now = time.time()
+        head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
+        head |= {"schema": SCHEMA, "ts": timestamp(now)}
+        self._outlets.summary(head | self._summary.record(wall, self._code()))
 
     def _tell_end(self) -> None:
         voice, summary = self._voice, self._summary
-        again = "the same command goes on from here" if self._params["resume"] else ""
+        again = "--resume FILE, with these records, asks only the rest" if self._records else ""
+        if self._params["resume"]:
+            again = "the same command goes on from here"
         if self._fatal is not None:
-            voice.error(self._fatal.message, again or self._fatal.hint)
+            voice.error(self._fatal.message, self._fatal.hint or again)
         elif self._signum:
-            if self._signum != 13:
-                lost = f", {summary.failed} failed" if summary.failed else ""
-                voice.error(f"stopped: {summary.done - summary.failed} done{lost}", again)
+            if self._signum != signal.SIGPIPE:
+                name = signal.Signals(self._signum).name
+                voice.error(f"stopped by {name}: {summary.so_far()}", again)
         else:
             for (provider, _), gate in self._gates.items():
                 if gate.closed is not None:
-                    what = f"{provider}: {gate.closed.message}: nothing more was asked of it"
-                    voice.error(what, again)
+                    why = f"{provider}: {gate.closed.message}"
+                    voice.error(f"{why}: nothing more was asked of it", again)
             if summary.failed:
-                failed = f"{summary.failed} of {summary.done} prompts failed"
-                voice.error(f"{failed} ({summary.line()})", again)
+                stopped = ", stopped by --halt" if self._halted else ""
+                failed = f"{summary.failed} of {summary.done} prompts failed ({summary.line()})"
+                voice.error(failed + stopped, again)
         if self._params["usage"]:
             voice.error(summary.usage_line())
         if self._params["stats"]:
