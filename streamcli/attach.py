@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from .chat import Attachment
 from .errors import usage
@@ -32,8 +33,9 @@ _MAGIC = (
 _RIFF = ("image/webp", "audio/wav")
 
 
+@cache
 def load(where: str) -> Attachment:
-    """What --attach names: a URL is left to the provider, a file is read. Usage errors."""
+    """What --attach names: a URL is left to the provider, a file is read, once. Usage errors."""
     if where.startswith(("http://", "https://")):
         return of_url(where)
     try:

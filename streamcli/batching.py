@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,37 +32,55 @@ from .sources import turn_of
 from .summary import Summary
 from .taskqueue import Task
 from .terminal import Signals, is_terminal
-from .turn import Answer, Asking, Turn
+from .turn import Answer, Asking, Open, Pause, Turn
 from .verdict import Verdict, interrupted
 from .voice import Voice
 
 if TYPE_CHECKING:
     from .ledger import Done, Occurrences
-    from .render import Progress
+    from .render import Progress, State
     from .transport import Http
 
+_STUCK = 2  # connections of one racer that nobody waits for any more
 _SAID = 10  # failures of one kind that are told one by one
 
 
 class Worker:
-    """What one thread asks through: its clients, one for each kind of connection."""
+    """What one thread asks through: its clients, one for each kind of connection.
+
+    Those of a race have a thread each, so they have a client each; who loses loses that too.
+    """
 
     def __init__(self) -> None:
         self._clients: dict[object, Http] = {}
         self._cancelled = False
-        self._over = Flag()
+        self._lost: dict[int, list[Http]] = {}  # by the number of the racer
+        self.cancels: list[Callable[[], None]] = []  # of the race that is on
 
     def http(self, peer: Peer, racer: int | None = None) -> Http:
         target = peer.target
         kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
-        if (http := self._clients.get(kind)) is None:
+        http = self._clients.get(kind)
+        if http is None or http.cancelled:
             http = self._clients[kind] = peer.client()
             if self._cancelled:
                 http.cancel()
         return http
 
+    def lose(self, racer: int, http: Http, over: Flag) -> None:
+        over.set()
+        http.cancel()
+        self._lost.setdefault(racer, []).append(http)
+
+    def stuck(self, racer: int) -> bool:
+        """Whether enough connections of it are still being made that nobody waits for."""
+        lost = self._lost[racer] = [http for http in self._lost.get(racer, ()) if http.connecting]
+        return len(lost) >= _STUCK
+
     def cancel(self) -> None:
         self._cancelled = True
+        for cancel in self.cancels:
+            cancel()
         for http in list(self._clients.values()):
             http.cancel()
 
@@ -78,6 +97,7 @@ class Batching:
         self._records = params["format"] != "text" or params["events"] is not None
         self._summary = Summary()
         self._halt = Halt(*params["halt"])
+        self._halted = False
         self._began = time.monotonic()
         self._gates: dict[tuple[str, str], Gate] = {}
         self._deliveries: dict[Task, Delivery] = {}
@@ -87,6 +107,7 @@ class Batching:
         self._lanes: list[Lane] = []
         self._outlets: Outlets
         self._batch: Batch
+        self._delay: Callable[[Failed, int], float | None]
         self._prompts: Prompts
         self._total: int | None = None  # prompts, if that can be known
         self._progress: Progress | None = None
@@ -121,16 +142,15 @@ class Batching:
         self._check()
         texts = self._input()
         done = self._journal()
-        no_lane: StreamError | None = None
+        as_typed = typed.but()  # without the defaults of a provider
         try:
             self._lanes = self._all_lanes()
-        except StreamError as error:
-            if not params["requests"]:
-                raise
-            no_lane = error  # for those lines that name no model
+        except StreamError:
+            if not params["requests"] or params["model"] or params["fallback"]:
+                raise  # else each line may name its model
         several = len(self._lanes) > 1
         self._outlets = Outlets(params, self._signals, self._closed, headings=several)
-        raise_limit(params["jobs"] * (len(self._lanes[0].peers) if params["race"] else 1))
+        raise_limit(params["jobs"] * (len(params["model"]) if params["race"] else 1))
         for lane in self._lanes:
             for peer in lane.peers:
                 peer.start(params["jobs"])
@@ -143,30 +163,29 @@ class Batching:
             from .ledger import Occurrences
 
             occurrences = Occurrences()
-        primary = self._lanes[0].peers[0].row.name if self._lanes else ""
         self._prompts = Prompts(
             texts,
             self._lanes,
             repeat=params["repeat"] or 1,
             done=done,
             occurrences=occurrences,
-            lane_of=self._gated(named_lane(typed, self._voice, primary)),
-            no_lane=no_lane,
+            lane_of=self._gated(named_lane(as_typed, self._voice, self._lanes)),
             tell_target=several,
         )
         limits = limits_of(params)
+        self._delay = partial(
+            delay,
+            max_retries=limits.max_retries,
+            max_wait=limits.max_wait,
+            random=random.random,
+        )
         self._batch = Batch(
             self._prompts,
             self._ask,
             Worker,
             jobs=params["jobs"],
             pace=Pace(params["rate"]),
-            delay=partial(
-                delay,
-                max_retries=limits.max_retries,
-                max_wait=limits.max_wait,
-                random=random.random,
-            ),
+            delay=self._delay,
             clock=time.monotonic,
             attempts=self._records or self._voice.verbose,
         )
@@ -176,13 +195,11 @@ class Batching:
         inputs = [name for name in INPUTS if params[name]]
         if len(inputs) > 1:
             raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other")
-        for option in ("decode", "replay"):
-            if params[option]:
-                raise usage(f"--{option} is one answer that is there already, and no batch")
+        for option in ("decode", "replay", "speed"):
+            if params[option] is not None:
+                raise usage(f"--{option} is for one answer that is there already, not for a batch")
         if params["record"]:
-            raise usage("--record keeps one answer, this is a batch", "--events keeps records")
-        if params["race"] and params["fallback"]:
-            raise usage("--race and --fallback exclude each other", "name all of them with -m")
+            raise usage("--record keeps one answer, not a batch's", "--events keeps records")
         if params["resume"] and params["format"] == "text" and params["events"] is None:
             self._voice.note("--resume reads records, and this run writes none: --json or --events")
         several = bool(inputs) or (params["repeat"] or 1) > 1
@@ -233,12 +250,13 @@ class Batching:
         typed, voice, params = self._typed, self._voice, self._params
         models = params["model"]
         if params["race"]:
-            return [Lane(compared(typed, voice), "race")]
+            peers = compared(typed, voice)
+            return [Lane(peers, peers[0].asked)]
         if len(models) < 2:
             peers = with_fallbacks(typed, voice)
             return [Lane(peers, peers[0].asked)]
         return [
-            Lane([peer, *fallbacks_of(typed, voice, peer)], peer.asked)
+            Lane([peer, *fallbacks_of(typed, voice, peer.row.name)], peer.asked)
             for peer in compared(typed, voice)
         ]
 
@@ -279,46 +297,56 @@ class Batching:
     # How one task is asked: in a worker's thread
 
     def _ask(self, task: Task) -> Asking:
-        asked = cast(Asked, task.what)
-        assert asked.lane is not None
-        peers = asked.lane.peers
-        pairs = list(zip(peers, asked.chats, strict=True))
-        if self._params["race"] and len(pairs) > 1:
-            return self._race(task, pairs)
+        peers = len(task.gates)
+        if peers > 1 and self._params["race"]:
+            return self._race(task)
         pause = self._batch.pause(task)
-        makers = [
-            partial(self._turn, task, number, peer, chat, pause)
-            for number, (peer, chat) in enumerate(pairs)
-        ]
-        return Relay(makers) if len(makers) > 1 else makers[0](None)
+        makers = [partial(self._turn, task, number, pause) for number in range(peers)]
+        if peers == 1:
+            return makers[0](None)
+        usable = [number for number, gate in enumerate(task.gates) if gate.closed is None]
+        return Relay(makers, first=usable[0] if usable else 0)
 
-    def _turn(
-        self, task: Task, number: int, peer: Peer, chat: Chat, pause: Any, before: Turn | None
-    ) -> Turn:
-        gate = task.gates[number]
+    def _turn(self, task: Task, number: int, pause: Pause, before: Turn | None) -> Turn:
+        peer, chat = _pair(task, number)
+        open = self._opener(task, number, lambda: cast(Worker, task.client).http(peer))
+        return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
+
+    def _opener(self, task: Task, number: int, http: Callable[[], Http]) -> Open:
+        peer, gate = _pair(task, number)[0], task.gates[number]
 
         def open(request: HttpRequest, patience: Patience) -> Answer:
             if (closed := gate.closed) is not None:
-                raise StreamError(closed.kind, closed.message, closed.hint)
-            worker = cast(Worker, task.client)
-            answer = peer.opener(worker.http(peer))(request, patience)
+                why = closed.message, closed.hint
+                raise StreamError(closed.kind, *why, http_status=closed.http_status)
+            answer = peer.opener(http())(request, patience)
             if answer.status < 300:
                 self._batch.queue.answered(gate)
             return answer
 
-        return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
+        return open
 
-    def _race(self, task: Task, pairs: list[tuple[Peer, Chat]]) -> Asking:
+    def _race(self, task: Task) -> Asking:
         from .race import Race
 
         worker = cast(Worker, task.client)
-        turns, cancels = [], []
-        for number, (peer, chat) in enumerate(pairs):
+        turns: list[Turn] = []
+        cancels: list[Callable[[], None]] = []
+        for number, gate in enumerate(task.gates):
+            peer, chat = _pair(task, number)
             http, over = worker.http(peer, number), Flag()
-            http.revive()
-            turns.append(turn_of(peer, chat, peer.opener(http), sleep=over.wait))
-            cancels.append(partial(_cancel, http, over))
+            of = _stuck if worker.stuck(number) else partial(_itself, http)
+            open = self._opener(task, number, of)
+            pause = partial(self._pause_of_racer, gate)
+            turns.append(turn_of(peer, chat, open, sleep=over.wait, pause=pause))
+            cancels.append(partial(worker.lose, number, http, over))
+        worker.cancels = cancels
         return Race(turns, cancels)
+
+    def _pause_of_racer(self, gate: Gate, failed: Failed, attempt: int) -> float | None:
+        """By the rules for one prompt: its wait holds nobody else."""
+        self._batch.queue.judge(gate, failed)
+        return None if gate.closed is not None else self._delay(failed, attempt)
 
     # What comes back: in the main thread
 
@@ -337,8 +365,6 @@ class Batching:
             self._skip_dropped()
 
     def _emit(self, task: Task, t_ms: float, events: list[Event]) -> None:
-        if self._fatal is not None:
-            return
         try:
             self._delivery(task).emit(t_ms, events)
         except (StreamError, Interrupted) as error:
@@ -364,6 +390,8 @@ class Batching:
                 facts.provider, facts.protocol = peer.target.provider, peer.target.protocol
                 facts.model = peer.model
         name = asked.lane.name if asked.lane is not None else ""
+        if self._params["race"] and (winner := _peer(task)) is not None:
+            name = winner.asked
         delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
         if asked.matching is not None:
             delivery.match(asked.matching)
@@ -372,10 +400,8 @@ class Batching:
     def _over(self, task: Task) -> None:
         outcome = task.outcome
         assert outcome is not None
-        asked = cast(Asked, task.what)
-        peer = None
-        if asked.lane is not None:
-            peer = asked.lane.peers[task.asking.number if task.asking is not None else 0]
+        peer = _peer(task)
+        if peer is not None:
             peer.explain(cast(Any, outcome.end))
             price(peer.row, peer.model, outcome)
         try:
@@ -402,18 +428,10 @@ class Batching:
         summary.add(outcome, verdict)
         if verdict.message and verdict.status not in ("interrupted", "write"):
             self._say(task, verdict, peer)
-        if self._progress is not None:
-            running = len(self._batch.queue.running)
-            self._progress.update(
-                done=summary.done + self._prompts.skipped,
-                failed=summary.failed,
-                in_flight=running,
-                tokens=summary.tokens,
-                held=self._held(),
-            )
         if self._fatal is not None or self._signum:
             return
         if self._halt.due(summary.done, summary.failed):
+            self._halted = True
             if self._halt.how == "now":
                 self._batch.cancel(Failed("interrupted", "stopped by --halt"))
             else:
@@ -421,15 +439,10 @@ class Batching:
         elif not self._params["requests"] and all(gate.closed for gate in self._gates.values()):
             self._batch.stop()  # nobody is left to ask: the rest of the input stays where it is
 
-    def _held(self) -> str:
-        now = time.monotonic()
-        for (provider, _), gate in self._gates.items():
-            if (wait := gate.until - now) > 0:
-                return f"{provider}: waiting {wait:.0f} s"
-        return ""
-
     def _say(self, task: Task, verdict: Verdict, peer: Peer | None) -> None:
-        message = f"{_name(task)}: {verdict.message}"
+        message = verdict.message
+        if cast(Asked, task.what).lane is not None:  # a bad line has named itself
+            message = f"{_name(task)}: {message}"
         if verdict.exit_code == 0:
             self._voice.note(message)
             return
@@ -442,7 +455,8 @@ class Batching:
     def _skip_dropped(self) -> None:
         try:
             for task in self._batch.dropped():
-                self._outlets.skip(task.sequence)
+                lane = cast(Asked, task.what).lane
+                self._outlets.skip(task.sequence, lane.name if lane is not None else "")
         except (StreamError, Interrupted) as error:
             self._break(error)
 
@@ -465,48 +479,54 @@ class Batching:
         summary = self._summary
         summary.skipped = self._prompts.skipped
         summary.unasked = self._batch.unasked
-        code = 0
-        if summary.failed or summary.unasked or any(g.closed for g in self._gates.values()):
-            code = EXIT_OF_STATUS["batch"]
-        if self._fatal is not None:
-            code = self._fatal.exit_code
-        if self._signum:
-            code = 128 + self._signum
-        try:
-            self._outlets.finish()
-            if self._records:
-                from .sinks.records import SCHEMA, request_id, timestamp
-
-                wall = (time.monotonic() - self._began) * 1000
-                now = time.time()
-                head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
-                head |= {"schema": SCHEMA, "ts": timestamp(now)}
-                self._outlets.summary(head | summary.record(wall, code))
-        except StreamError as error:
-            self._fatal = self._fatal or error
-            code = code if self._signum else error.exit_code
-        except Interrupted as error:
-            self._signum = self._signum or error.signum
+        for write in (self._outlets.finish, self._write_summary):
+            try:
+                write()
+            except StreamError as error:
+                self._fatal = self._fatal or error
+            except Interrupted as error:
+                self._signum = self._signum or error.signum
         self._tell_end()
-        return code
+        return self._code()
+
+    def _code(self) -> int:
+        if self._signum:
+            return 128 + self._signum
+        if self._fatal is not None:
+            return self._fatal.exit_code
+        return EXIT_OF_STATUS["batch"] if self._summary.failed or self._summary.unasked else 0
+
+    def _write_summary(self) -> None:
+        if not self._records:
+            return
+        from .sinks.records import SCHEMA, request_id, timestamp
+
+        wall = (time.monotonic() - self._began) * 1000
+        now = time.time()
+        head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
+        head |= {"schema": SCHEMA, "ts": timestamp(now)}
+        self._outlets.summary(head | self._summary.record(wall, self._code()))
 
     def _tell_end(self) -> None:
         voice, summary = self._voice, self._summary
-        again = "the same command goes on from here" if self._params["resume"] else ""
+        again = "--resume FILE, with these records, asks only the rest" if self._records else ""
+        if self._params["resume"]:
+            again = "the same command goes on from here"
         if self._fatal is not None:
-            voice.error(self._fatal.message, again or self._fatal.hint)
+            voice.error(self._fatal.message, self._fatal.hint or again)
         elif self._signum:
-            if self._signum != 13:
-                lost = f", {summary.failed} failed" if summary.failed else ""
-                voice.error(f"stopped: {summary.done - summary.failed} done{lost}", again)
+            if self._signum != signal.SIGPIPE:
+                name = signal.Signals(self._signum).name
+                voice.error(f"stopped by {name}: {summary.so_far()}", again)
         else:
             for (provider, _), gate in self._gates.items():
                 if gate.closed is not None:
-                    what = f"{provider}: {gate.closed.message}: nothing more was asked of it"
-                    voice.error(what, again)
+                    why = f"{provider}: {gate.closed.message}"
+                    voice.error(f"{why}: nothing more was asked of it", again)
             if summary.failed:
-                failed = f"{summary.failed} of {summary.done} prompts failed"
-                voice.error(f"{failed} ({summary.line()})", again)
+                stopped = ", stopped by --halt" if self._halted else ""
+                failed = f"{summary.failed} of {summary.done} prompts failed ({summary.line()})"
+                voice.error(failed + stopped, again)
         if self._params["usage"]:
             voice.error(summary.usage_line())
         if self._params["stats"]:
@@ -530,25 +550,64 @@ class Batching:
         self._progress = Progress(
             total=self._total,
             clock=time.monotonic,
+            state=self._state,
             color=color == "always" or (color == "auto" and not os.environ.get("NO_COLOR")),
             terminal=is_terminal(2),
         )
         self._progress.start()
         self._voice.through = self._progress.say
 
+    def _state(self) -> State:
+        """In the thread that draws it."""
+        from .render import State
+
+        summary = self._summary
+        return State(
+            done=summary.done,
+            failed=summary.failed,
+            skipped=self._prompts.skipped,
+            in_flight=len(self._batch.queue.running),
+            tokens=summary.tokens,
+            held=self._held(),
+        )
+
+    def _held(self) -> str:
+        now = time.monotonic()
+        for (provider, _), gate in list(self._gates.items()):
+            if (wait := gate.until - now) > 0:
+                return f"{provider}: waiting {wait:.0f} s"
+        return ""
+
+
+def _peer(task: Task) -> Peer | None:
+    """Whose answer it is, or who would be asked."""
+    lane = cast(Asked, task.what).lane
+    if lane is None:
+        return None
+    return lane.peers[task.asking.number if task.asking is not None else 0]
+
 
 def _name(task: Task) -> str:
     tags = cast(Asked, task.what).tags
     name = f"prompt {tags['index'] + 1}"
     if "id" in tags:
-        name += f" ({tags['id']})"
+        name += f" ({str(tags['id'])[:40]})"
     return name + (f" to {tags['target']}" if "target" in tags else "")
+
+
+def _pair(task: Task, number: int) -> tuple[Peer, Chat]:
+    asked = cast(Asked, task.what)
+    assert asked.lane is not None
+    return asked.lane.peers[number], asked.chats[number]
+
+
+def _itself(http: Http) -> Http:
+    return http
+
+
+def _stuck() -> Http:
+    raise StreamError("connect", "connections for earlier prompts are still being made")
 
 
 def _at_once(seconds: float) -> None:
     """The task was put back for that long: nothing is left to wait for."""
-
-
-def _cancel(http: Http, over: Flag) -> None:
-    over.set()
-    http.cancel()

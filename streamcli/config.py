@@ -55,6 +55,11 @@ class Typed:
         self.given = given
         self.config = config
 
+    def but(self, **values: Any) -> Typed:
+        """A copy, with these values as if they had been typed."""
+        params = {**self.params, **values}
+        return Typed(params, self.words, self.given | values.keys(), self.config)
+
 
 def load(path: str) -> Config:
     """The configuration in `path`; an empty one if there is no such file. Usage errors."""

@@ -13,7 +13,7 @@ from .chat import Chat, HttpRequest, Message
 from .config import Typed
 from .errors import StreamError, usage
 from .models import chosen, lists, models_of, models_url
-from .options import MODES
+from .options import INPUTS, MODES
 from .prompt import gather
 from .providers import Row
 from .terminal import Signals, is_terminal, visible
@@ -31,6 +31,9 @@ def inspect(typed: Typed, signals: Signals, closed: set[int]) -> int:
         if len(modes) > 1:
             names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
             raise usage(f"{names} exclude each other")
+        if inputs := [name for name in INPUTS if params[name]]:
+            mode = modes[0].replace("_", "-")
+            raise usage(f"--{mode} and --{inputs[0]} exclude each other")
         if params["format"] == "jsonl" and modes != ["dry_run"]:
             params["format"] = "json"  # one object a line either way
         if modes == ["list_providers"]:

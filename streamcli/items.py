@@ -23,6 +23,7 @@ class Item:
     """One prompt of the input. `index` is its position from 0, skipped ones counted.
 
     `prompt` is its text, or `request` the line of --requests it is; `trouble` is why it is none.
+    `id` is what the line calls itself, as far as it can be read.
     """
 
     __slots__ = ("id", "index", "prompt", "request", "trouble")
@@ -33,9 +34,10 @@ class Item:
         prompt: str = "",
         request: Request | None = None,
         trouble: StreamError | None = None,
+        id: str | int | None = None,
     ) -> None:
         self.index = index
-        self.id: str | int | None = request.id if request is not None else None
+        self.id = request.id if request is not None else id
         self.prompt = prompt
         self.request = request
         self.trouble = trouble
@@ -46,14 +48,17 @@ def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: b
 
     `asked`: stdin is asked for by a `-`, so a terminal will do. Usage errors.
     """
-    if not files:
+    if not files or "-" in files:
         if no_stdin:
             raise usage("-n leaves stdin alone, and a batch reads it", "-f FILE")
         if stdin_closed:
-            return []
+            raise usage("a batch reads its prompts on stdin, and that is closed", "-f FILE")
+    if not files:
         if is_terminal(0) and not asked:
             raise usage("a batch reads its prompts on stdin, and that is a terminal", "-f FILE")
         return [0]
+    if files.count("-") > 1:
+        raise usage("-f - can stand once only: stdin is read to its end")
     fds = []
     for file in files:
         try:
@@ -90,8 +95,6 @@ def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) ->
     for index, data in enumerate(_separated(fds, separator)):
         if separator == b"\n":
             data = data.removesuffix(b"\r")
-            if not index:
-                data = data.removeprefix(_BOM)
         if not data.strip():
             continue
         try:
@@ -102,17 +105,16 @@ def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) ->
 
 def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]:
     """Each line is a request in JSON; `around` puts the arguments to its last prompt."""
-    from .requestlines import parse
+    from .requestlines import id_of, parse
 
     for index, data in enumerate(_separated(fds, b"\n")):
-        data = data if index else data.removeprefix(_BOM)
         if not data.strip():
             continue
         try:
             request = parse(data)
         except StreamError as error:
             trouble = usage(f"line {index + 1}: {error.message}", error.hint)
-            yield Item(index, trouble=trouble)
+            yield Item(index, trouble=trouble, id=id_of(data))
             continue
         if request.prompt is not None:
             yield Item(index, around(request.prompt), request)
@@ -126,18 +128,24 @@ def _named(index: int, separator: bytes) -> str:
 
 
 def _separated(fds: Sequence[int], separator: bytes) -> Iterator[bytes]:
-    """The pieces between separators; the last one needs none behind it."""
+    """The pieces between separators, of one file after the other; without their BOMs."""
     for fd in fds:
-        begun: list[bytes] = []
-        while block := _read(fd):
-            first, *others = block.split(separator)
-            begun.append(first)
-            if others:
-                yield b"".join(begun)
-                yield from others[:-1]
-                begun = [others[-1]] if others[-1] else []
-        if begun:
+        for number, piece in enumerate(_pieces(fd, separator)):
+            yield piece if number else piece.removeprefix(_BOM)
+
+
+def _pieces(fd: int, separator: bytes) -> Iterator[bytes]:
+    """Those of one file; the last one needs no separator behind it."""
+    begun: list[bytes] = []
+    while block := _read(fd):
+        first, *others = block.split(separator)
+        begun.append(first)
+        if others:
             yield b"".join(begun)
+            yield from others[:-1]
+            begun = [others[-1]] if others[-1] else []
+    if begun:
+        yield b"".join(begun)
 
 
 def _read(fd: int) -> bytes:

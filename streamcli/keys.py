@@ -6,6 +6,7 @@ import os
 import shlex
 import stat
 from collections.abc import Mapping
+from functools import cache
 
 from .errors import StreamError, usage
 from .prompt import decode, unreadable
@@ -46,8 +47,12 @@ def missing(row: Row) -> StreamError:
     )
 
 
+@cache
 def private_file(path: str) -> bytes:
-    """The bytes of a file that nobody else may read or write; a pipe (<(...)) is fine too."""
+    """The bytes of a file that nobody else may read or write; a pipe (<(...)) is fine too.
+
+    Read once, whoever wants it: a pipe gives it no second time.
+    """
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -58,6 +63,7 @@ def private_file(path: str) -> bytes:
         raise unreadable(path, error) from error
 
 
+@cache
 def _from_command(row: Row) -> str:
     """The first line that key_cmd prints: run without a shell, without our stdin."""
     import subprocess

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 from .errors import StreamError, usage
@@ -16,6 +18,8 @@ from .sinks.records import line as as_line
 from .sinks.text import FileSink, ItemSink
 from .terminal import Signals
 
+_PLACE = re.compile(r"\{(index|id|model)\}")
+_LONGEST = 200  # characters of a value in a file name; systems take 255 bytes a name
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@+=,-]|^\.")
 
 
@@ -23,14 +27,15 @@ class Outlets:
     """`sinks` are those of one task, whose number among the tasks is its place in the order.
 
     Text always keeps the order of the prompts, records with --keep-order. `headings`: each text
-    begins with `==> name <==`, as head(1) does with several files.
+    begins with `==> name <==`, as head(1) does with several files; but with --print0 it is the
+    model's alone.
     """
 
     def __init__(
         self, params: Mapping[str, Any], signals: Signals, closed_fds: set[int], headings: bool
     ) -> None:
         self._params = params
-        self._headings = headings
+        self._headings = headings and not params["print0"]
         self._end = b"\0" if params["print0"] else b"\n"
         self._events: LineOut | None = None
         self._records: LineOut | None = None
@@ -55,33 +60,35 @@ class Outlets:
 
     def sinks(
         self, number: int, name: str, tags: Mapping[str, Any], facts: Facts | None
-    ) -> list[Sink]:
+    ) -> Iterator[Sink]:
         """Those of the task of that number, which asks `name`; opened when its first news come.
 
-        `tags` are its index, and its id if it has one.
+        One after the other, so that trouble with one leaves those before it. `tags` are its
+        index, and its id if it has one.
         """
-        found: list[Sink] = []
         if facts is not None:
             if self._events is not None:
-                found.append(RecordSink(self._events, facts))
+                yield RecordSink(self._events, facts)
             if self._records is not None:
                 out = self._line.place(number) if self._line is not None else self._records
                 kind = JsonSink if self._params["format"] == "json" else RecordSink
-                found.append(kind(out, facts))
+                yield kind(out, facts)
         looks = dict(self._looks)
         if self._asides is not None:
             looks["aside"] = self._asides.place(number)
         if self._template is not None:
             path = filled(self._template, {**tags, "model": name})
-            found.append(FileSink(path, **looks))
+            if _PLACE.search(os.path.dirname(self._template)):
+                _make_folder(os.path.dirname(path))
+            yield FileSink(path, **looks)
         elif self._params["format"] == "text" and self._line is not None:
-            heading = f"==> {name} <==\n" if self._headings else ""
-            if number and heading:
-                heading = "\n" + heading
-            found.append(
-                ItemSink(self._line.place(number), end=self._end, heading=heading, **looks)
-            )
-        return found
+            heading = self._heading(number, name)
+            yield ItemSink(self._line.place(number), end=self._end, heading=heading, **looks)
+
+    def _heading(self, number: int, name: str) -> str:
+        if not self._headings:
+            return ""
+        return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
 
     def done(self, number: int) -> None:
         """All of that task is written; those behind it may follow."""
@@ -89,10 +96,10 @@ class Outlets:
             if line is not None:
                 line.done(number)
 
-    def skip(self, number: int) -> None:
+    def skip(self, number: int, name: str) -> None:
         """The task of that number was not asked: a text that follows it still lines up."""
         if self._line is not None and self._params["format"] == "text":
-            self._line.place(number).write(self._end)
+            self._line.place(number).write(self._heading(number, name).encode() + self._end)
         self.done(number)
 
     def finish(self) -> None:
@@ -109,27 +116,48 @@ class Outlets:
 
 
 def check_template(template: str | None, several: bool, models: bool) -> None:
-    """Whether -O names a file for each prompt; a usage error if two would share one."""
+    """Whether -O names a file for each prompt, in a folder that is there: a usage error if not."""
     if template is None:
         return
     if several and "{index}" not in template and "{id}" not in template:
         raise usage(f"-O {template} is one file for many prompts", "-O 'out/{index}.txt'")
     if models and "{model}" not in template:
         raise usage(f"-O {template} is one file for several models", "-O 'out/{model}-{index}'")
+    folder = os.path.dirname(template)
+    if folder and not _PLACE.search(folder) and not os.path.isdir(folder):
+        raise usage(f"-O {template}: there is no folder {folder}", f"mkdir -p {quote(folder)}")
+
+
+def _make_folder(path: str) -> None:
+    """Where -O names a folder for each prompt, nobody can have made it."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StreamError("write", f"the folder {path} cannot be made: {why}") from error
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:
     """-O with its {index}, {id} and {model}. An id is from the input: it never leaves the folder.
 
-    An id that is missing is the index. Characters that mean something in a path become %XX.
+    Where there is no id, or an empty one, it is the index.
     """
 
     def value(match: re.Match[str]) -> str:
-        name = match[1]
-        text = str(values.get(name, values["index"]))
-        return _UNSAFE.sub(lambda bad: "".join(f"%{b:02X}" for b in bad[0].encode()), text)[:200]
+        given = values.get(match[1])
+        return _name(values["index"] if given in (None, "") else given)
 
-    return re.sub(r"\{(index|id|model)\}", value, template)
+    return _PLACE.sub(value, template)
+
+
+def _name(value: object) -> str:
+    """A value in a file name: what means something in a path becomes %XX, a long tail its hash."""
+    name = _UNSAFE.sub(lambda bad: "".join(f"%{b:02X}" for b in bad[0].encode()), str(value))
+    if len(name) <= _LONGEST:
+        return name
+    from hashlib import sha256
+
+    return f"{name[: _LONGEST - 33]}-{sha256(name.encode()).hexdigest()[:32]}"
 
 
 def raise_limit(jobs: int) -> None:

@@ -38,6 +38,7 @@ class Peer:
         if params["on_drop"] == "continue":
             choice.target.quirks["background"] = True  # what can be attached to again
         self.params = params
+        self.spare = False  # one of --fallback
         self.asked: str = params["model"][0] if params["model"] else choice.row.name
         self.row: Row = choice.row
         self.target: Target = choice.target
@@ -180,23 +181,21 @@ OF_ONE = ("base_url", "key_file", "header", "unix_socket")  # what is meant for 
 def named(typed: Typed, model: str, primary: str) -> Typed:
     """`typed` as if `model` were its one --model, beside one that is of the provider `primary`.
 
-    If it names its provider, what was typed for another one stays behind: keys above all.
+    A model that names no provider is of that one. What was typed for one provider stays behind if
+    another is named: keys above all.
     """
-    params = {**typed.params, "model": (model,), "fallback": ()}
-    given = typed.given | {"model"}
-    name = typed.config.aliases.get(model, model).partition(":")[0]
-    if name in typed.config.rows and name != primary:
-        params["provider"] = None
-        for option in OF_ONE:
-            if option in given:
-                params[option] = () if option == "header" else None
-    return Typed(params, typed.words, given, typed.config)
-
-
-def one_of(typed: Typed, model: str) -> Typed:
-    """`typed` with one of its models."""
-    params = {**typed.params, "model": (model,)}
-    return Typed(params, typed.words, typed.given, typed.config)
+    rows = typed.config.rows
+    asked = typed.config.aliases.get(model, model)
+    prefix, colon, _ = asked.partition(":")
+    values: dict[str, Any] = {"model": (model,)}
+    if (colon and prefix in rows) or asked == "local":
+        values["provider"] = None
+        if prefix != primary:
+            typed_for_one = typed.given.intersection(OF_ONE)
+            values |= {name: () if name == "header" else None for name in typed_for_one}
+    elif primary in rows and (not colon or typed.params["base_url"] is not None):
+        values |= {"model": (asked,), "provider": primary}
+    return typed.but(**values)
 
 
 def first(typed: Typed, voice: Voice) -> Peer:
@@ -217,40 +216,45 @@ def with_fallbacks(typed: Typed, voice: Voice) -> list[Peer]:
 
     Who has no key is left out, and said, if there is another one.
     """
-    fallbacks: tuple[str, ...] = typed.params["fallback"]
+    as_typed = typed.but()  # without the defaults of the first one's provider
     try:
         peer = first(typed, voice)
     except StreamError as error:
-        if error.kind != "no_key" or not fallbacks:
+        if error.kind != "no_key" or not typed.params["fallback"]:
             raise
         voice.note(f"{error.message}: the fallback is asked")
-        if not (found := fallbacks_of(typed, voice, None)):
+        if not (found := fallbacks_of(as_typed, voice, "")):
             raise
         return found
-    return [peer, *fallbacks_of(typed, voice, peer)]
+    return [peer, *fallbacks_of(as_typed, voice, peer.row.name)]
 
 
-def fallbacks_of(typed: Typed, voice: Voice, peer: Peer | None) -> list[Peer]:
-    """Those of --fallback, beside `peer`; who has no key is left out, and said."""
+def fallbacks_of(typed: Typed, voice: Voice, primary: str) -> list[Peer]:
+    """Those of --fallback, beside one of the provider `primary`; who has no key is left out."""
     found = []
     for model in typed.params["fallback"]:
         try:
-            found.append(Peer(named(typed, model, peer.row.name if peer else ""), voice))
+            peer = Peer(named(typed, model, primary), voice)
         except StreamError as error:
             if error.kind != "no_key":
                 raise
             voice.note(f"{error.message}: it cannot be the fallback")
+        else:
+            peer.spare = True
+            found.append(peer)
     return found
 
 
 def compared(typed: Typed, voice: Voice) -> list[Peer]:
     """All of --model, each to be asked."""
     models: tuple[str, ...] = typed.params["model"]
+    if typed.params["race"] and typed.params["fallback"]:
+        raise usage("--race and --fallback exclude each other", "name all of them with -m")
     if len(models) < 2:
         return [first(typed, voice)]
     if len(set(models)) < len(models):
         raise usage("--model names the same model twice", "--repeat N asks again")
-    peers = [Peer(one_of(typed, model), voice) for model in models]
+    peers = [Peer(typed.but(model=(model,)), voice) for model in models]
     ours = [option for option in OF_ONE if option in typed.given and typed.params[option]]
     if ours and len({peer.row.name for peer in peers}) > 1:
         name = ours[0].replace("_", "-")

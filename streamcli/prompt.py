@@ -30,11 +30,10 @@ def gather(
     dashes = words.count("-")
     readers = dashes + list(files).count("-") + (replace is not None)
     if readers > 1:
-        raise usage("stdin can be put in one place only, and '-' or -I asks for it twice")
+        raise _twice()
     if readers and no_stdin:
         raise usage("-n forbids to read stdin, and '-' or -I asks for it")
-    if replace == "":
-        raise usage("-I needs a text to replace", "-I {}")
+    wrap = around(words, replace)
     piped = None
     if dashes or ("-" not in files and not no_stdin and not stdin_closed and _is_input(stdin)):
         if words and not dashes:
@@ -46,7 +45,7 @@ def gather(
         pieces.append(_without_newline(decode(data, "stdin" if file == "-" else file)))
     if replace is not None and piped is None:
         raise usage(f"-I {replace} puts stdin into the arguments, and there is no stdin")
-    pieces.append(around(words, replace)(piped or ""))
+    pieces.append(wrap(piped or ""))
     if not words and not files and piped is None:
         raise no_prompt(no_stdin)
     prompt = "\n\n".join(filter(None, pieces))
@@ -61,9 +60,13 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
     """
     for word in words:
         arguments_text(word)
+    if words.count("-") + (replace is not None) > 1:
+        raise _twice()
     plain = [word.replace(LITERAL_DASH, "-") for word in words]
     whole = " ".join(plain)
     if replace is not None:
+        if not replace:
+            raise usage("-I needs a text to replace", "-I {}")
         if replace not in whole:
             raise usage(f"-I {replace}: '{replace}' does not stand in the arguments")
         return lambda text: whole.replace(replace, text)
@@ -71,6 +74,10 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
     pieces = [" ".join(plain[:at]), " ".join(plain[at + 1 :] if "-" in words else plain)]
     before, after = pieces
     return lambda text: "\n\n".join(filter(None, (before, text, after)))
+
+
+def _twice() -> StreamError:
+    return usage("stdin can be put in one place only, and '-' or -I asks for it twice")
 
 
 def anything(words: Sequence[str], files: Sequence[str], no_stdin: bool, stdin: int = 0) -> bool:

@@ -26,18 +26,25 @@ _MANY = 1000  # models that lines of --requests may name before the first are fo
 class Lane:
     """Those who are asked for one answer: one, or one with its fallbacks, or the racers.
 
-    `name` is what -m said. Their `chats` are without a prompt, `matching` has their --schema.
+    `name` is what -m said. Their `chats` are without a prompt, `matching` has their --schema, if
+    there is one. A usage error if that is none.
     """
 
     def __init__(self, peers: list[Peer], name: str) -> None:
         self.peers = peers
         self.name = name
         self.chats = [peer.chat("") for peer in peers]
+        self.matching = _matching(self.chats[0].schema)
         self.gates: tuple[Gate, ...] = ()
 
     def asking(self, item: Item) -> list[Chat]:
         """The chats with the item's prompt; StreamError if it asks what cannot be asked."""
         return [_with(chat, item) for chat in self.chats]
+
+    def matching_of(self, chat: Chat) -> Matching | None:
+        """What checks the answer; the lane's own schema is read once, for all."""
+        ours = chat.schema is self.chats[0].schema
+        return _matching(self.matching if ours else chat.schema)
 
 
 class Asked:
@@ -71,7 +78,6 @@ class Prompts:
         done: Done | None,
         occurrences: Occurrences | None,
         lane_of: Callable[[str], Lane],
-        no_lane: StreamError | None,
         tell_target: bool,
     ) -> None:
         self.skipped = 0
@@ -81,10 +87,8 @@ class Prompts:
         self._done = done
         self._occurrences = occurrences
         self._lane_of = lane_of
-        self._no_lane = no_lane
         self._tell_target = tell_target
-        self._matching: dict[int, Matching] = {}
-        self._named: dict[str, Lane] = {}
+        self._named: dict[str, Lane | StreamError] = {}
 
     def __iter__(self) -> Iterator[Task]:
         number = 0
@@ -111,13 +115,19 @@ class Prompts:
             raise item.trouble
         model = item.request.model if item.request is not None else None
         if model is None:
-            if self._no_lane is not None:
-                raise self._no_lane
+            if not self._lanes:
+                raise usage(f"line {item.index + 1}: it names no model, nor does --model")
             return self._lanes
         if (lane := self._named.get(model)) is None:
             if len(self._named) >= _MANY:
                 self._named.clear()
-            lane = self._named[model] = self._lane_of(model)
+            try:
+                lane = self._lane_of(model)
+            except StreamError as error:
+                lane = error
+            self._named[model] = lane
+        if isinstance(lane, StreamError):
+            raise StreamError(lane.kind, f"line {item.index + 1}: {lane.message}", lane.hint)
         return [lane]
 
     def _task(self, number: int, lane: Lane, item: Item, tags: dict[str, Any]) -> Task | None:
@@ -127,8 +137,7 @@ class Prompts:
         try:
             chats = lane.asking(item)
             asked = Asked(lane, chats, tags)
-            if chats[0].schema is not None:
-                asked.matching = self._matching_of(chats[0].schema)
+            asked.matching = lane.matching_of(chats[0])
         except StreamError as error:
             return _failed(number, tags, error, lane)
         if self._occurrences is not None:
@@ -142,29 +151,23 @@ class Prompts:
                 return None
         return Task(number, asked, lane.gates)
 
-    def _matching_of(self, schema: dict[str, Any]) -> Matching:
-        """The command line's schema is checked once, for all."""
-        from .matching import Matching  # jsonschema takes 35 ms to load
 
-        if (known := self._matching.get(id(schema))) is None:
-            known = Matching(schema)
-            if any(chat.schema is schema for lane in self._lanes for chat in lane.chats):
-                self._matching[id(schema)] = known
-        return Matching(known)
+def named_lane(typed: Typed, voice: Voice, lanes: list[Lane]) -> Callable[[str], Lane]:
+    """How a model that a line names is resolved: by its provider, or else by that of `lanes`.
 
-
-def named_lane(typed: Typed, voice: Voice, primary: str) -> Callable[[str], Lane]:
-    """How a model that a line names is resolved: by its provider, or else by the batch's."""
+    A --provider stays: all of the line's name is then the model's.
+    """
+    pinned = typed.params["provider"] is not None and "provider" in typed.given
+    primary = lanes[0].peers[0].row.name if lanes else ""
+    fallbacks = [peer for peer in lanes[0].peers if peer.spare] if lanes else []
 
     def lane_of(model: str) -> Lane:
-        plain = ":" not in model and model not in typed.config.aliases
-        if plain and primary and not typed.params["provider"]:
-            model = f"{primary}:{model}"
-        peer = Peer(named(typed, model, primary), voice)
+        one = typed.but(model=(model,)) if pinned else named(typed, model, primary)
+        peer = Peer(one, voice)
         if peer.row.name == "local":
             raise usage("a line cannot start the local engine", "-m local for the whole batch")
         peer.start()
-        return Lane([peer], model)
+        return Lane([peer, *fallbacks], model)
 
     return lane_of
 
@@ -173,6 +176,14 @@ def _failed(
     number: int, tags: dict[str, Any], error: StreamError, lane: Lane | None = None
 ) -> Task:
     return Task(number, Asked(lane, [], tags), (), Failed.of(error))
+
+
+def _matching(schema: dict[str, Any] | Matching | None) -> Matching | None:
+    if schema is None:
+        return None
+    from .matching import Matching  # jsonschema takes 35 ms to load
+
+    return Matching(schema)
 
 
 def _with(chat: Chat, item: Item) -> Chat:

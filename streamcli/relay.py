@@ -9,28 +9,28 @@ from .outcome import Outcome
 from .turn import Moment, Turn
 
 # What another provider cannot help with.
-_OURS = ("usage", "write", "interrupted", "bug")
+_OURS = ("usage", "write", "interrupted", "bug", "total_timeout")
 
 
 class Relay:
     """Turns, one after the other, as one: iterate, then read `outcome`.
 
-    Each of `makers` makes a turn, given the one before it (or None).
+    Each of `makers` makes a turn, given the one before it (or None). The `first` is asked first.
     """
 
     resumable = True
 
-    def __init__(self, makers: Sequence[Callable[[Turn | None], Turn]]) -> None:
+    def __init__(self, makers: Sequence[Callable[[Turn | None], Turn]], first: int = 0) -> None:
         self._makers = makers
-        self._turn = makers[0](None)
-        self.number = 0  # of the one that is asked now
+        self._turn = makers[first](None)
+        self.number = first  # of the one that is asked now
 
     @property
     def outcome(self) -> Outcome:
         return self._turn.outcome
 
     def __iter__(self) -> Iterator[Moment]:
-        for make in (*self._makers[1:], None):
+        for make in (*self._makers[self.number + 1 :], None):
             for t_ms, events in self._turn:
                 failed = self._gave_nothing(events)
                 if failed is None or make is None:

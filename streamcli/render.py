@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from io import TextIOBase
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -22,12 +22,25 @@ _WINDOW, _ENOUGH = 60.0, 30  # rates: over the last minute, or so many prompts i
 _BAR = (8, 28)  # its least and greatest width
 
 
+class State(NamedTuple):
+    """How far a batch is: prompts that are `done` in this run, of which `failed`; those `skipped`,
+    as an earlier run finished them; the `tokens` written, and who is `held`, if anybody is.
+    """
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    in_flight: int = 0
+    tokens: int = 0
+    held: str = ""
+
+
 class Progress:
     """How far a batch is: one line on stderr, drawn anew five times a second while it runs.
 
-    `total` counts all prompts of the input, those `skipped` (finished by an earlier run) too; None
-    as long as nobody knows: it may be set later. `color` is what --color and NO_COLOR came to.
-    Without a `terminal`, or on a dumb one, it is a plain line every ten seconds and at the end.
+    `state` tells it, in whatever thread. `total` counts all prompts of the input, those skipped
+    too; None if nobody knows. `color` is what --color and NO_COLOR came to. Without a `terminal`,
+    or on a dumb one, it is a plain line every ten seconds and at the end.
 
     The cursor is never hidden, so no way to die, or to be stopped, leaves it so. In the background
     nothing is drawn: it is somebody else's terminal then. A stderr that fails is left alone.
@@ -38,17 +51,16 @@ class Progress:
         *,
         total: int | None,
         clock: Callable[[], float],
-        skipped: int = 0,
+        state: Callable[[], State],
         color: bool = True,
         terminal: bool = True,
     ) -> None:
-        self.total = total
-        self._skipped = skipped
+        self._total = total
+        self._state = state
         self._clock = clock
         self._began = clock()
         self._due = self._began + PLAIN_INTERVAL
         self._pace = _Pace(self._began)
-        self._state = (0, 0, 0, 0, "")
         self._out = _Stderr()
         self._console = _Console(
             file=cast(IO[str], self._out),
@@ -78,12 +90,6 @@ class Progress:
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._thread.start()
 
-    def update(
-        self, *, done: int, failed: int, in_flight: int, tokens: int, held: str = ""
-    ) -> None:
-        """The state of this run; only kept. `failed` are among those `done`, `tokens` written."""
-        self._state = (done, failed, in_flight, tokens, held)
-
     def say(self, line: str) -> None:
         """A line on stderr, above the one that is drawn."""
         live = self._live
@@ -94,8 +100,8 @@ class Progress:
 
     def refresh(self) -> None:
         """Shows the state, if it is time to. Its own thread calls this, five times a second."""
-        now = self._clock()
-        self._pace.add(now, self._state[0], self._state[3])
+        now, state = self._clock(), self._state()
+        self._pace.add(now, state.done, state.tokens)
         if live := self._live:
             if _in_foreground():
                 live.start()
@@ -122,35 +128,36 @@ class Progress:
             self.refresh()
 
     def _plain(self) -> None:
-        head, columns = self._words()
+        head, columns = self._words(self._state())
         self._out.write(f"stream: {'   '.join([head, *(text for text, _ in columns)])}\n")
 
-    def _words(self) -> tuple[str, list[tuple[str, str]]]:
+    def _words(self, state: State) -> tuple[str, list[tuple[str, str]]]:
         """How many are done, and what else is known, each with its style."""
-        done, failed, in_flight, tokens, held = self._state
         now = self._clock()
-        total, all_done = self.total, self._skipped + done
+        total, all_done = self._total, state.skipped + state.done
         head = f"{_number(all_done)} of {_number(total)}" if total else f"{_number(all_done)} done"
         columns = []
         if total:
             columns.append((f"{min(100, 100 * all_done // total)} %", ""))
-        if in_flight:
-            columns.append((f"{_number(in_flight)} in flight", ""))
-        if failed:
-            columns.append((f"{_number(failed)} failed", "red"))
-        if tokens:
-            columns.append((f"{_rate(self._pace.tokens_per_second(now, tokens))} tok/s", ""))
+        if state.in_flight:
+            columns.append((f"{_number(state.in_flight)} in flight", ""))
+        if state.failed:
+            columns.append((f"{_number(state.failed)} failed", "red"))
+        if state.tokens:
+            rate = self._pace.tokens_per_second(now, state.tokens)
+            columns.append((f"{_rate(rate)} tok/s", ""))
         if not total:
             columns.append((_time(now - self._began), ""))
-        elif done and total > all_done:
+        elif state.done and total > all_done:
             columns.append((f"{_time(self._pace.seconds_left(now, total - all_done))} left", ""))
-        if held:
-            columns.append((visible(held), "yellow"))
+        if state.held:
+            columns.append((visible(state.held), "yellow"))
         return head, columns
 
     def _drawing(self) -> Text:
         """As much as the terminal is wide: the bar goes first, then columns from the right."""
-        head, columns = self._words()
+        state = self._state()
+        head, columns = self._words(state)
         room = self._console.width - 1  # the last place of a line is where terminals differ
         tail = _joined(columns)
         while columns and len(head) + 3 + tail.cell_len > room:
@@ -158,17 +165,17 @@ class Progress:
             tail = _joined(columns)
         line = Text(head, no_wrap=True, overflow="crop")
         bar = min(_BAR[1], room - len(head) - tail.cell_len - 4)
-        if self.total and bar >= _BAR[0]:
-            line.append("  ").append_text(self._bar(bar)).append("  ")
+        if self._total and bar >= _BAR[0]:
+            drawn = self._bar(state.skipped + state.done, bar)
+            line.append("  ").append_text(drawn).append("  ")
         elif columns:
             line.append("   ")
         line.append_text(tail)
         line.truncate(room)
         return line
 
-    def _bar(self, width: int) -> Text:
-        done = self._skipped + self._state[0]
-        bar = ProgressBar(self.total, done, width, complete_style="green", finished_style="green")
+    def _bar(self, done: int, width: int) -> Text:
+        bar = ProgressBar(self._total, done, width, complete_style="green", finished_style="green")
         line = Text()
         for text, style, _ in self._console.render(bar):
             line.append(text, style)

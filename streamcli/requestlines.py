@@ -77,6 +77,18 @@ def parse(line: bytes) -> Request:
     return _request(value)
 
 
+def id_of(line: bytes) -> str | int | None:
+    """What a line that something is wrong with calls itself, if that can be told."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if type(value) is not dict:
+        return None
+    named = value.get("custom_id") if value.get("id") is None else value["id"]
+    return named if type(named) in (str, int) else None
+
+
 def _batch_line(line: dict[str, Any]) -> Request:
     line = {name: value for name, value in line.items() if value is not None}
     for name in line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import orjson
@@ -13,10 +14,13 @@ from .chat import Chat, Message, Target
 from .config import Typed
 from .errors import usage
 from .outcome import Limits
-from .prompt import arguments_text, decode, unreadable
+from .prompt import arguments_text, decode, file_bytes
 from .providers import Row, row_of
 
 _ADDRESS = re.compile(r"https?://([^/@]*@)?([^/:@\[\]]+|\[[0-9a-fA-F:.]+\])(:\d+)?([/?].*)?$")
+
+# Several models may want the same file, and a pipe, <(...), can be read only once.
+_once = cache(file_bytes)
 
 _NO_MODEL = """
   stream -m local "..."             a small model on this machine (pip install 'streamcli[local]')
@@ -169,7 +173,7 @@ def _headers(given: tuple[str, ...]) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     for item in given:
         if item.startswith("@"):
-            text = decode(_file(item[1:]), item[1:])
+            text = decode(_once(item[1:]), item[1:])
             lines += [(line, item[1:]) for line in text.splitlines() if line.strip()]
         else:
             lines.append((item, "--header"))
@@ -211,20 +215,12 @@ def _secrets_of_url(url: str) -> list[str]:
     return secrets
 
 
-def _file(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
 def schema_of(given: str | None) -> dict[str, Any] | None:
     """--schema: JSON that begins with '{', or the file that holds it."""
     if given is None:
         return None
     inline = given.lstrip().startswith("{")
-    text = arguments_text(given).encode() if inline else _file(given)
+    text = arguments_text(given).encode() if inline else _once(given)
     where = "--schema" if inline else given
     try:
         schema = orjson.loads(text)
@@ -241,7 +237,7 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
         if system.startswith("@@"):
             system = arguments_text(system[1:])
         elif system.startswith("@"):
-            system = decode(_file(system[1:]), system[1:]).removesuffix("\n")
+            system = decode(_once(system[1:]), system[1:]).removesuffix("\n")
         else:
             arguments_text(system)
     attached = params["attach"]

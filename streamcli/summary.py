@@ -109,3 +109,13 @@ class Summary:
         """Which verdicts the failed ones got: `3 rate_limited, 1 truncated`."""
         bad = [(count, status) for status, count in self.statuses.items() if status != "complete"]
         return ", ".join(f"{count} {status}" for count, status in sorted(bad, reverse=True))
+
+    def so_far(self) -> str:
+        """For who stopped it: `12 done, 1 failed, 4 broken off`."""
+        broken = self.statuses["interrupted"]
+        counts = (
+            (self.done - self.failed, "done"),
+            (self.failed - broken, "failed"),
+            (broken, "broken off"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing done"

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import stat
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -18,6 +19,7 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
     "|\r(?!\n)"
 )
+_TWINS = 0.1  # seconds: nobody presses ^C twice within that time
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -90,10 +92,11 @@ def is_null(fd: int) -> bool:
 class Signals:
     """SIGINT, SIGTERM and SIGHUP become errors.Interrupted in the main thread, once.
 
-    A second one kills at once. A signal ignored at start (nohup, a shell's background job) stays
-    ignored. Inside `with signals.shield:` it waits for the end of the block, so that a record is
-    never left half written. With `tell` it is given that instead, from within the handler, and
-    raises nothing: for who has more than one prompt to end.
+    A second one kills at once, unless it is the twin of the first: timeout(1) sends to its child,
+    and then to the group that this is in. A signal ignored at start (nohup, a shell's background
+    job) stays ignored. Inside `with signals.shield:` it waits for the end of the block, so that a
+    record is never left half written. With `tell` it is given that instead, from within the
+    handler, and raises nothing: for who has more than one prompt to end.
     """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -102,6 +105,7 @@ class Signals:
         self.pending = 0
         self.tell: Callable[[int], None] | None = None
         self._depth = 0
+        self._first: float | None = None  # when one came
         self.shield = self
 
     def install(self) -> None:
@@ -110,9 +114,12 @@ class Signals:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        for each in self.NUMBERS:
-            if signal.getsignal(each) == self._handle:
-                signal.signal(each, signal.SIG_DFL)
+        now = time.monotonic()
+        if self._first is not None:
+            if now - self._first > _TWINS:
+                die_by(number)
+            return
+        self._first = now
         if self.tell is not None:
             self.tell(number)
             return

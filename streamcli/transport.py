@@ -150,7 +150,8 @@ class Http:
         self._heard = False  # some bytes of its answer
         timeout = httpx.Timeout(None, connect=connect_timeout)
         self._extensions = {"timeout": timeout.as_dict()}
-        self._cancelled = False
+        self.cancelled = False
+        self.connecting = False  # its thread waits for a connection
         self._wire: httpcore.NetworkStream | None = None
 
     def open(self, request: HttpRequest, patience: Patience) -> Answer:
@@ -205,17 +206,13 @@ class Http:
         self._client.close()
 
     def cancel(self) -> None:
-        """From another thread: whatever this one waits for breaks off, and nothing new begins.
+        """From another thread: whatever its own waits for breaks off, and nothing new ever begins.
 
         A name being looked up or a connection being made is waited for all the same.
         """
-        self._cancelled = True
+        self.cancelled = True
         if (wire := self._wire) is not None:
             _shut_down(wire)
-
-    def revive(self) -> None:
-        """It was cancelled; from here on it may be used again."""
-        self._cancelled = False
 
     def connected(self, stream: httpcore.NetworkStream) -> _Wire:
         """The connection that is spoken on from here on."""
@@ -225,7 +222,7 @@ class Http:
         return _Wire(stream, self)
 
     def check(self) -> None:
-        if self._cancelled:
+        if self.cancelled:
             raise StreamError("lost", "cancelled")
 
     def peer(self) -> tuple[str, bool]:
@@ -337,12 +334,16 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
-        timeout = self._http.connect_timeout()
-        self._http.place = f"{host}:{port}"
-        self._http.check()
-        return self._http.connected(
-            self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        )
+        http, connect = self._http, self._backend.connect_tcp
+        timeout = http.connect_timeout()
+        http.place = f"{host}:{port}"
+        http.check()
+        http.connecting = True
+        try:
+            stream = connect(host, port, timeout, local_address, socket_options)
+        finally:
+            http.connecting = False
+        return http.connected(stream)
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Any = None

@@ -24,15 +24,17 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 class Act:
     """What a request gets. `status` 200 streams `text` (None: an answer made from the prompt).
 
-    `wait` seconds pass before the head, `gap` between the deltas. `end` is "whole", "reset" (RST
-    in the middle), "cut" (FIN in the middle), "stall" (silence in the middle), "error" (an error
-    inside the stream), "length" (that finish reason), "close" (whole, then the connection is closed
-    without a word) or "hold" (whole but for what ends the body, which never comes).
+    `reasoning` comes before the text. `wait` seconds pass before the head, `gap` between the
+    deltas. `end` is "whole", "reset" (RST in the middle), "cut" (FIN in the middle), "stall"
+    (silence in the middle), "error" (an error inside the stream), "length" (that finish reason),
+    "close" (whole, then the connection is closed without a word) or "hold" (whole but for what
+    ends the body, which never comes).
     """
 
     status: int = 200
     headers: str = ""
     text: str | None = None
+    reasoning: str = ""
     wait: float = 0.0
     gap: float = 0.0
     end: str = "whole"
@@ -43,8 +45,12 @@ class Asked:
     prompt: str
     at: float  # monotonic
     status: int
-    key: str
+    headers: dict[str, str]  # names in lower case
     body: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        return self.headers.get("authorization", "")
 
 
 Plan = Callable[[str, int], Act]
@@ -53,6 +59,18 @@ Plan = Callable[[str, int], Act]
 def answer_to(prompt: str) -> str:
     """What a whole answer says; several words, so it comes in several deltas."""
     return f"answer to <{prompt}> done"
+
+
+def by_word(prompt: str, before: int) -> Act:
+    """A plan for prompts that begin with what shall become of them: a status, an `end`, `say`."""
+    word, _, rest = prompt.partition(" ")
+    if len(word) == 3 and word.isdigit():
+        return Act(status=int(word))
+    if word in ("reset", "cut", "stall", "error", "length"):
+        return Act(end=word)
+    if word == "say":
+        return Act(text=rest)
+    return Act(reasoning=rest) if word == "think" else Act()
 
 
 class BatchServer:
@@ -64,6 +82,7 @@ class BatchServer:
         self.most = 0  # requests at once
         self.running = 0  # now
         self.connections = 0
+        self.given_up: list[str] = []  # stalled prompts whose client went away
         self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -133,9 +152,7 @@ class BatchServer:
             self.running += 1
             self.most = max(self.most, self.running)
         act = self.plan(prompt, before)
-        self.asked.append(
-            Asked(prompt, time.monotonic(), act.status, headers.get("authorization", ""), body)
-        )
+        self.asked.append(Asked(prompt, time.monotonic(), act.status, headers, body))
         try:
             if act.wait:
                 time.sleep(act.wait)
@@ -156,6 +173,8 @@ class BatchServer:
         if act.end not in ("whole", "close", "hold"):
             pieces = pieces[: max(1, len(pieces) // 2)] if act.end != "length" else pieces
         events = [_delta(model, {"content": piece}) for piece in pieces if piece]
+        if act.reasoning:
+            events.insert(0, _delta(model, {"reasoning_content": act.reasoning}))
         reason = "length" if act.end == "length" else "stop"
         usage = {"prompt_tokens": 3, "completion_tokens": len(pieces), "total_tokens": 3}
         last = [
@@ -180,7 +199,8 @@ class BatchServer:
         if act.end in ("stall", "hold"):
             with suppress(OSError):
                 connection.settimeout(30)
-                connection.recv(1)  # until the client gives up
+                if connection.recv(1) == b"":
+                    self.given_up.append(prompt)
         elif act.end == "reset":
             time.sleep(0.02)  # what was sent shall arrive
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,6 +1,7 @@
 """Answers in the order of their prompts: the head of the line streams, the others wait.
 
-What waits is kept in memory up to a limit, then in one temporary file without a name.
+What waits is kept in memory; once it is too much, all of it goes into one temporary file without
+a name.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from typing import IO
 from ..errors import StreamError
 
 LIMIT = 64 << 20  # bytes in memory
-_BLOCK = 1 << 20
-Piece = bytes | tuple[int, int]  # itself, or (offset, size) in the file
 
 
 class Turnstile:
@@ -46,68 +45,80 @@ class Turnstile:
             if (following := self._places.get(self.head)) is not None:
                 self._let_through(following)
 
-    def keep(self, data: bytes) -> Piece:
-        if self._waiting + len(data) <= self._limit:
-            self._waiting += len(data)
-            return data
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)
-            at = self._file.seek(0, 2)
-            left = memoryview(data)
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            folder = tempfile.gettempdir()
-            raise StreamError(
-                "write",
-                f"answers that wait for their turn cannot be kept in {folder}: {why}",
-                "set TMPDIR to a place with room, or do without --keep-order",
-            ) from error
-        self._kept += len(data)
-        return at, len(data)
-
     def finish(self) -> None:
         """There will be no more: whatever waits follows, over gaps too."""
         for number in sorted(self._places):
             self.head = number
             self._let_through(self._places[number])
         self._places.clear()
+        if self._file is not None:
+            self._file.close()
+
+    def waits(self, size: int) -> None:
+        """A place has so many bytes more that wait."""
+        self._waiting += size
+        if self._waiting > self._limit:
+            try:
+                self._spill()
+            except OSError as error:
+                why = (error.strerror or str(error)).lower()
+                folder = tempfile.gettempdir()
+                raise StreamError(
+                    "write",
+                    f"answers that wait for their turn cannot be kept in {folder}: {why}",
+                    "set TMPDIR to a place with room, or do without --keep-order",
+                ) from error
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(buffering=0)
+        for place in self._places.values():
+            if place.waiting:
+                at, size = self._file.seek(0, 2), len(place.waiting)
+                left = memoryview(place.waiting)
+                while left:
+                    left = left[self._file.write(left) :]
+                place.spilled.append((at, size))
+                place.waiting = bytearray()
+                self._kept += size
+        self._waiting = 0
 
     def _let_through(self, place: Place) -> None:
-        pieces, place.pieces = place.pieces, []
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                self._waiting -= len(piece)
-                self.write(piece)
-                continue
-            at, size = piece
+        for at, size in place.spilled:
             assert self._file is not None
-            end = at + size
-            while at < end:
-                self._file.seek(at)
-                block = self._file.read(min(_BLOCK, end - at))
-                at += len(block)
-                self.write(block)
+            self._file.seek(at)
+            left, pieces = size, []
+            while left:
+                pieces.append(self._file.read(left))
+                left -= len(pieces[-1])
             self._kept -= size
-        if self._file is not None and not self._kept:
+            self.write(b"".join(pieces))
+        if place.spilled and self._file is not None and not self._kept:
             self._file.truncate(0)
+        place.spilled = []
+        if place.waiting:
+            waiting, place.waiting = bytes(place.waiting), bytearray()
+            self._waiting -= len(waiting)
+            self.write(waiting)
 
 
 class Place:
     """Where one prompt writes: through if it has its turn. For TextSink and RecordSink."""
 
+    __slots__ = ("_number", "_turnstile", "over", "spilled", "waiting")
+
     def __init__(self, turnstile: Turnstile, number: int) -> None:
         self._turnstile = turnstile
         self._number = number
         self.over = False
-        self.pieces: list[Piece] = []
+        self.spilled: list[tuple[int, int]] = []  # (offset, size) in the file, in order
+        self.waiting = bytearray()  # what came after that
 
     def write(self, data: bytes) -> None:
         if self._turnstile.head == self._number:
             self._turnstile.write(data)
         else:
-            self.pieces.append(self._turnstile.keep(data))
+            self.waiting += data
+            self._turnstile.waits(len(data))
 
     lines = write
