@@ -168,7 +168,9 @@ class Batching:
                 random=random.random,
             ),
             clock=time.monotonic,
-            attempts=self._records or self._voice.verbose,
+            attempts=params["format"] not in ("text", "json")
+            or params["events"] is not None
+            or self._voice.verbose,
         )
 
     def _check(self) -> None:
@@ -357,12 +359,10 @@ class Batching:
         if self._records:
             from .sinks.records import Facts
 
-            facts = Facts(time.time, asked.tags)
+            facts = delivery.facts = Facts(time.time, asked.tags)
             facts.hash, facts.occurrence = asked.hash, asked.occurrence
             if asked.lane is not None:
-                peer = asked.lane.peers[0]
-                facts.provider, facts.protocol = peer.target.provider, peer.target.protocol
-                facts.model = peer.model
+                facts.asks(asked.lane.peers[0].called)
         name = asked.lane.name if asked.lane is not None else ""
         delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
         if asked.matching is not None:
@@ -383,6 +383,8 @@ class Batching:
         except (StreamError, Interrupted) as error:
             self._break(error)
             delivery = self._deliveries[task]
+        if peer is not None and delivery.facts is not None:
+            delivery.facts.asks(peer.called)
         if self._signum:
             delivery.signum = self._signum
         verdict = delivery.close(outcome)
