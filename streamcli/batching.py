@@ -298,6 +298,8 @@ class Batching:
         self, task: Task, number: int, peer: Peer, chat: Chat, pause: Any, before: Turn | None
     ) -> Turn:
         gate = task.gates[number]
+        if before is None:
+            cast(Worker, task.client).http(peer)  # is no part of the time that the prompt takes
 
         def open(request: HttpRequest, patience: Patience) -> Answer:
             if (closed := gate.closed) is not None:
