@@ -13,11 +13,13 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from .errors import StreamError
-from .events import Attempt, Failed, Retry
+from .events import Attempt, Failed, Finished, Retry
 from .outcome import Outcome
 from .pacing import Budget, Gate, Pace
 from .taskqueue import Channel, Client, News, Queue, Task
 from .turn import Asking
+
+_ENDS = (Finished, Failed)  # told by the last news: each more wakes the main thread
 
 GRACE = 2.0  # seconds for those in flight to end by themselves once they are cancelled
 
@@ -181,7 +183,7 @@ class Batch:
         put, attempts = self.channel.put, self._attempts
         for t_ms, events in task.moments:
             kind = type(events[0])
-            if attempts or (kind is not Attempt and kind is not Retry):
+            if kind not in _ENDS and (attempts or (kind is not Attempt and kind is not Retry)):
                 put((task, t_ms, events))
             if kind is Retry and task.asking.resumable and self._cancelled is None:
                 retry = events[0]

@@ -187,7 +187,9 @@ class Batching:
             pace=Pace(params["rate"]),
             delay=self._delay,
             clock=time.monotonic,
-            attempts=self._records or self._voice.verbose,
+            attempts=params["format"] not in ("text", "json")
+            or params["events"] is not None
+            or self._voice.verbose,
         )
 
     def _check(self) -> None:
@@ -309,6 +311,8 @@ class Batching:
 
     def _turn(self, task: Task, number: int, pause: Pause, before: Turn | None) -> Turn:
         peer, chat = _pair(task, number)
+        if before is None:
+            cast(Worker, task.client).http(peer)  # is no part of the time that the prompt takes
         open = self._opener(task, number, lambda: cast(Worker, task.client).http(peer))
         return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
 
@@ -383,12 +387,10 @@ class Batching:
         if self._records:
             from .sinks.records import Facts
 
-            facts = Facts(time.time, asked.tags)
+            facts = delivery.facts = Facts(time.time, asked.tags)
             facts.hash, facts.occurrence = asked.hash, asked.occurrence
             if asked.lane is not None:
-                peer = asked.lane.peers[0]
-                facts.provider, facts.protocol = peer.target.provider, peer.target.protocol
-                facts.model = peer.model
+                facts.asks(asked.lane.peers[0].called)
         name = asked.lane.name if asked.lane is not None else ""
         if self._params["race"] and (winner := _peer(task)) is not None:
             name = winner.asked
@@ -409,6 +411,8 @@ class Batching:
         except (StreamError, Interrupted) as error:
             self._break(error)
             delivery = self._deliveries[task]
+        if peer is not None and delivery.facts is not None:
+            delivery.facts.asks(peer.called)
         if self._signum:
             delivery.signum = self._signum
         verdict = delivery.close(outcome)

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from .matching import Matching
     from .peers import Peer
     from .providers import Row
+    from .sinks.records import Facts
 
 
 class Delivery:
     """Sinks are opened by the owner and put into `sinks`; `close` gives the verdict.
 
-    `matching` checks the text against a schema. `signum` is the signal that ends the process.
+    `matching` checks the text against a schema. `facts` are those of its records, if it has any.
+    `signum` is the signal that ends the process.
     """
 
     def __init__(self, params: Mapping[str, Any], *, records: bool) -> None:
@@ -28,6 +30,7 @@ class Delivery:
         self._records = records
         self.sinks: list[Sink] = []
         self.matching: Matching | None = None
+        self.facts: Facts | None = None
         self.signum = 0
 
     def add(self, sinks: Iterable[Sink]) -> None:

@@ -6,7 +6,6 @@ percentiles are within 1 %.
 
 from __future__ import annotations
 
-from collections import Counter
 from math import log
 from typing import Any
 
@@ -22,7 +21,7 @@ class Histogram:
         self._sum = 0.0
         self._max = 0.0
         self._zeros = 0
-        self._buckets: Counter[int] = Counter()
+        self._buckets: dict[int, int] = {}
 
     def add(self, gap: float) -> None:
         self.count += 1
@@ -32,7 +31,8 @@ class Histogram:
         self._sum += gap
         if gap > self._max:
             self._max = gap
-        self._buckets[int(log(gap / _FLOOR) / _WIDTH)] += 1
+        bucket = int(log(gap / _FLOOR) / _WIDTH)
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
 
     def add_zeros(self, count: int) -> None:
         self.count += count

@@ -63,6 +63,11 @@ class Peer:
         self.model = found.name
         return found
 
+    @property
+    def called(self) -> tuple[str, str, str]:
+        """Its provider, protocol and model, as records tell them."""
+        return self.target.provider, self.target.protocol, self.model
+
     def chat(self, prompt: str) -> Chat:
         return settings.chat_of(self.params, self.model, prompt)
 

@@ -149,7 +149,8 @@ class Queue:
                         self.running.add(task)
                         task.gate.started(now)
                         self._pace.started(now)
-                        self._room.notify()
+                        if len(self._ready) <= self._bound // 2:  # not for each: waking costs
+                            self._room.notify()
                         return task
                     if self._done():
                         self._work.notify_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from time import gmtime, strftime
 from typing import Any
 
@@ -49,7 +50,12 @@ def request_id(now: float) -> str:
 
 def timestamp(now: float) -> str:
     """RFC 3339 in UTC, with milliseconds."""
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+    return f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
+
+
+@lru_cache(1)
+def _second(now: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(now))
 
 
 def prompt_hash(canonical: dict[str, Any]) -> str:
@@ -95,10 +101,10 @@ class Facts:
         self.hash: str | None = None
         self.occurrence = 0
 
-    def asks(self, attempt: Attempt) -> None:
-        """From here on it is this provider that is asked."""
-        if attempt.asked is not None:
-            provider, protocol, model = attempt.asked
+    def asks(self, asked: tuple[str, str, str] | None) -> None:
+        """From here on it is this provider that is asked, see Attempt."""
+        if asked is not None:
+            provider, protocol, model = asked
             self.provider, self.protocol, self.model = provider, protocol, model or self.model
 
     def base(self, kind: str, t_ms: float) -> dict[str, Any]:
@@ -151,7 +157,7 @@ class RecordSink:
     def _record(self, t_ms: float, event: Event) -> dict[str, Any] | None:
         facts = self._facts
         if isinstance(event, Attempt):
-            facts.asks(event)
+            facts.asks(event.asked)
             start = facts.base("start", t_ms)
             return {**start, **facts.source(), "attempt": event.attempt, "round": 1}
         if isinstance(event, ToolCall):
@@ -198,7 +204,7 @@ class JsonSink:
             elif isinstance(event, ToolCall):
                 self._tool_calls.append(tool_call(event))
             elif isinstance(event, Attempt):
-                self._facts.asks(event)
+                self._facts.asks(event.asked)
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
         record = end_record(self._facts, outcome, verdict)
