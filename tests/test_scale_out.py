@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -199,6 +200,24 @@ def test_failures_reach_the_engine(shell: Shell) -> None:
     assert Counter(each.prompt for each in server.asked) == Counter(
         {"good": 3, "bad": 3, "fine": 3, "worse": 3}
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs locks on pipes")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "xargs -d '\\n' -P 8 -n 1 stream --json -- < prompts.txt",
+        "(for n in 1 2 3; do stream -L --json -j 8 < prompts.txt & done; wait)",
+    ],
+    ids=["xargs", "two batches"],
+)
+def test_a_pipe_that_many_write_to(shell: Shell, telling: BatchServer, script: str) -> None:
+    """Their lines are longer than what a pipe keeps together, and all wait for a slow reader."""
+    shell.write(AWKWARD[5:])
+    shell.asks(telling)
+    shell.run(f"{script} | (sleep 2; cat) > all.jsonl")
+    times = 3 if "for n" in script else 1
+    assert told(shell.records("all.jsonl")) == Counter(map(long_text, AWKWARD[5:] * times))
 
 
 # ---- the same everywhere ------------------------------------------------------------------------
