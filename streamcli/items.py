@@ -102,7 +102,7 @@ def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) ->
 
 def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]:
     """Each line is a request in JSON; `around` puts the arguments to its last prompt."""
-    from .requestlines import parse
+    from .requestlines import id_of, parse
 
     for index, data in enumerate(_separated(fds, b"\n")):
         data = data if index else data.removeprefix(_BOM)
@@ -112,7 +112,9 @@ def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]
             request = parse(data)
         except StreamError as error:
             trouble = usage(f"line {index + 1}: {error.message}", error.hint)
-            yield Item(index, trouble=trouble)
+            item = Item(index, trouble=trouble)
+            item.id = id_of(data)
+            yield item
             continue
         if request.prompt is not None:
             yield Item(index, around(request.prompt), request)

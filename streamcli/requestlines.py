@@ -77,6 +77,16 @@ def parse(line: bytes) -> Request:
     return _request(value)
 
 
+def id_of(line: bytes) -> str | int | None:
+    """The id of a line that is no request, if it has one all the same."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    ids = [value.get(name) for name in ("id", "custom_id")] if type(value) is dict else []
+    return next((id for id in ids if type(id) in (str, int)), None)
+
+
 def _batch_line(line: dict[str, Any]) -> Request:
     line = {name: value for name, value in line.items() if value is not None}
     for name in line:
