@@ -50,7 +50,7 @@ class Outlets:
         if 1 in closed_fds and not to_file:
             raise StreamError("write", "stdout is closed", "give it a place to write to")
         if params["format"] != "text":
-            self._records = LineOut(1, "stdout", shield)
+            self._records = LineOut(1, "stdout", shield, long=params["format"] == "json")
             if params["keep_order"]:
                 self._line = Turnstile(self._records.lines)
         elif self._template is None:

@@ -38,7 +38,7 @@ def sinks(
         if params["format"] == "jsonl":
             yield RecordSink(LineOut(1, "stdout", signals.shield), facts)
         elif params["format"] == "json":
-            yield JsonSink(LineOut(1, "stdout", signals.shield), facts)
+            yield JsonSink(LineOut(1, "stdout", signals.shield, long=True), facts)
     path = params["output"]
     if 1 in closed_fds and not (params["format"] == "text" and path):
         raise StreamError("write", "stdout is closed", "give it a place to write to")

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -201,6 +202,24 @@ def test_failures_reach_the_engine(shell: Shell) -> None:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs locks on pipes")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "xargs -d '\\n' -P 8 -n 1 stream --json -- < prompts.txt",
+        "(for n in 1 2 3; do stream -L --json -j 8 < prompts.txt & done; wait)",
+    ],
+    ids=["xargs", "two batches"],
+)
+def test_a_pipe_that_many_write_to(shell: Shell, telling: BatchServer, script: str) -> None:
+    """Their lines are longer than what a pipe keeps together, and all wait for a slow reader."""
+    shell.write(AWKWARD[5:])
+    shell.asks(telling)
+    shell.run(f"{script} | (sleep 2; cat) > all.jsonl")
+    times = 3 if "for n" in script else 1
+    assert told(shell.records("all.jsonl")) == Counter(map(long_text, AWKWARD[5:] * times))
+
+
 # ---- the same everywhere ------------------------------------------------------------------------
 
 ENGINES = {
@@ -208,28 +227,25 @@ ENGINES = {
     "requests": "stream --requests --json -j 5 < requests.jsonl > out.jsonl",
     "nulls": "tr '\\n' '\\0' < prompts.txt | stream -0 --json > out.jsonl",
     "xargs": "tr '\\n' '\\0' < prompts.txt | xargs -0 -P 5 -n 1 stream --json -- >> out.jsonl",
-    "xargs -I": "tr '\\n' '\\0' < prompts.txt | xargs -0 -P 5 -I_ stream --json -- _ >> out.jsonl",
     "parallel": "parallel -j5 stream -n --json -- :::: prompts.txt > out.jsonl",
     "parallel --pipe": "parallel -j3 --pipe -N9 stream -L --json < prompts.txt > out.jsonl",
     "parallel -0": "tr '\\n' '\\0' < prompts.txt |"
     " parallel -j3 --pipe --recend '\\0' -N9 stream -0 --json > out.jsonl",
-    "while read": "while IFS= read -r p; do"
-    ' stream -n --json -- "$p"; done < prompts.txt > out.jsonl',
 }
 
 
 def test_every_engine_gives_the_same(shell: Shell, answering: BatchServer) -> None:
     needs("parallel")
-    shell.write(PROMPTS)
+    shell.write(AWKWARD)
     shell.asks(answering)
-    wanted = Counter(map(answer_to, PROMPTS))
+    wanted = Counter(map(answer_to, AWKWARD))
     known: set[tuple[str, str]] = set()
     for name, script in ENGINES.items():
         answering.asked.clear()
         shell.run(f"rm -f out.jsonl; {script}")
         found = shell.records("out.jsonl")
         assert told(found) == wanted, name
-        assert Counter(each.prompt for each in answering.asked) == Counter(PROMPTS), name
+        assert Counter(each.prompt for each in answering.asked) == Counter(AWKWARD), name
         # And each knows what the others have done: the prompts have one identity.
         hashes = {(end["prompt_hash"], end["text"]) for end in found}
         assert hashes == (known := known or hashes), name
@@ -302,6 +318,15 @@ def test_equal_prompts_are_told_apart_by_their_ids(shell: Shell, answering: Batc
         shell.run("stream --requests --json --resume all.jsonl < requests.jsonl >> all.jsonl")
     assert sorted(end["id"] for end in shell.records("all.jsonl")) == ["r0", "r1", "r2", "r3"]
     assert len(answering.asked) == 4
+
+
+def test_a_line_that_is_no_request_keeps_its_id(shell: Shell, answering: BatchServer) -> None:
+    """Its index says nothing where several processes share a job."""
+    shell.asks(answering)
+    lines = ['{"id": "a", "prompt": 5}', '{"custom_id": 7, "body": []}', '{"id": [1]}', "[]", "{"]
+    (shell.folder / "requests.jsonl").write_text("\n".join(lines) + "\n")
+    shell.run("stream --requests --json -k < requests.jsonl > out.jsonl", code=20)
+    assert [end.get("id") for end in shell.records("out.jsonl")] == ["a", 7, None, None, None]
 
 
 def test_lines_without_ids_count(stream: Stream, answering: BatchServer, tmp_path: Path) -> None:

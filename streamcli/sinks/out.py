@@ -59,18 +59,39 @@ class Out:
 class LineOut(Out):
     """Writes whole lines only, in a way that other writers to the same file cannot split.
 
-    A file opened for appending takes each write in one piece, a pipe up to PIPE_BUF bytes. A
-    signal waits where it would tear a line.
+    A file opened for appending takes each write in one piece, a pipe up to PIPE_BUF bytes. For
+    `long` lines those who write to a pipe take turns, where the system has locks for pipes (Linux).
+    A signal waits where it would tear a line.
     """
 
-    def __init__(self, fd: int, name: str, shield: AbstractContextManager[None]) -> None:
+    def __init__(
+        self, fd: int, name: str, shield: AbstractContextManager[None], *, long: bool = False
+    ) -> None:
         super().__init__(fd, name)
         self._shield = shield
         mode = os.fstat(fd).st_mode
         self._piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        self._in_turn = long and self._piped
 
     def lines(self, data: bytes) -> None:
         """`data` ends with a newline."""
+        if not self._in_turn:
+            self._lines(data)
+            return
+        import fcntl
+
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX)
+        except OSError:
+            self._in_turn = False
+            self._lines(data)
+            return
+        try:
+            self._lines(data)
+        finally:
+            fcntl.lockf(self.fd, fcntl.LOCK_UN)
+
+    def _lines(self, data: bytes) -> None:
         at = 0
         while self._piped and len(data) - at > PIPE_BUF:
             end = data.rfind(b"\n", at, at + PIPE_BUF) + 1
