@@ -128,11 +128,11 @@ class Batch:
                 if task.failed is not None:
                     self._refuse(task)
                     continue
-                if not self.queue.idle and self._workers < self._jobs:
-                    self._hire()
                 if not self.queue.offer(task):
                     self._dropped.put(task)
                     break
+                if self.queue.short and self._workers < self._jobs:
+                    self._hire()
         except StreamError as error:
             self.channel.signal(error)
         except Exception as error:

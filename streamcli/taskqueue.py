@@ -63,8 +63,9 @@ class Task:
         return self.gates[self.asking.number if self.asking is not None else 0]
 
     @property
-    def started(self) -> bool:
-        return self.asking is not None
+    def hopeless(self) -> bool:
+        """It was not asked yet, and nobody is left to ask."""
+        return self.asking is None and all(gate.closed is not None for gate in self.gates)
 
 
 News = tuple[Task, float, list[Event] | None]
@@ -107,7 +108,8 @@ class Queue:
 
     def __init__(self, jobs: int, pace: Pace, clock: Callable[[], float]) -> None:
         self.running: set[Task] = set()
-        self.idle = 0
+        self.idle = 0  # workers that wait for a task, or are about to get one
+        self.short = False  # there are more tasks than these
         self._bound = jobs
         self._pace = pace
         self._clock = clock
@@ -127,6 +129,7 @@ class Queue:
             if self._over:
                 return False
             self._ready.append(task)
+            self.short = len(self._ready) > self.idle
             self._work.notify()
             return True
 
@@ -230,7 +233,7 @@ class Queue:
             for place, task in enumerate(queue):
                 gate = task.gate
                 if gate.closed is not None:
-                    if not task.started and len(task.gates) == 1:
+                    if task.hopeless:
                         continue
                     wait = 0.0  # it ends at once, or asks the next one
                 elif gate in shut:
@@ -251,7 +254,7 @@ class Queue:
 
     def _drop_unasked(self) -> None:
         """What waits for a provider that is closed was never asked."""
-        closed = [t for t in self._ready if t.gate.closed is not None and len(t.gates) == 1]
+        closed = [task for task in self._ready if task.hopeless]
         for task in closed:
             self._ready.remove(task)
             self.unasked(task)
