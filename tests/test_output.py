@@ -1522,7 +1522,7 @@ def test_help_that_cannot_be_written(stream: Stream, option: str) -> None:
         (("--max-tokens", "1.5"), "--max-tokens"),
         (("--max-event-size", "16Q"), "--max-event-size"),
         (("--sanitize", "some\ntimes\x1b[31m"), "--sanitize"),
-        (("-m", "vllm:a", "-m", "vllm:b"), "--model"),
+        (("-m", "vllm:a", "-m", "vllm:a"), "--model"),
     ],
 )
 def test_a_usage_error_is_one_line(
