@@ -196,6 +196,7 @@ def _least(typed: Typed) -> int | None:
 
 
 def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
+    """Prints the request, behind those that would be sent before it."""
     params = typed.params
     choice = settings.choose(typed, os.environ, with_key=False)
     prompt = gather(
@@ -208,11 +209,19 @@ def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
     )
     if choice.row.name == "local":
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
-    from .protocols import get
+    from .protocols import get, keeper
 
     chat = settings.chat_of(params, choice.model, prompt)
-    request = get(choice.target.protocol).request(chat, choice.target)
-    shown = curl(request, choice) if params["dry_run"] == "curl" else http(request)
+    protocol = get(choice.target.protocol)
+    requests = [protocol.request(chat, choice.target)]
+    if (kept := keeper(protocol)) is not None:
+        from .peers import added
+
+        requests[:0] = kept.before(chat, choice.target, added(kept, chat.options))
+    if params["dry_run"] == "curl":
+        shown = "\n".join(curl(request, choice) for request in requests)
+    else:
+        shown = "\n\n".join(http(request) for request in requests)
     _print(visible(shown) if is_terminal(1) else shown)
     return 0
 

@@ -14,7 +14,7 @@ from .errors import StreamError, usage
 from .events import Failed, Finished
 from .outcome import Limits
 from .prompt import file_bytes
-from .protocols import WireFormat, get
+from .protocols import Keeper, WireFormat, get
 from .protocols import keeper as keeper_of
 from .retry import Patience
 from .terminal import is_terminal
@@ -79,10 +79,8 @@ class Peer:
             # It loads while we import.
             self._engine = Engine(self._weights, jobs=jobs, verbose=self._voice.verbose)
         self.protocol = get(self.target.protocol)
-        where = self._options.get("add")
-        if where is not None and (keeper := keeper_of(self.protocol)) is not None:
-            path = str(where)
-            self.added = keeper.messages_of(file_bytes(path), path)
+        if (keeper := keeper_of(self.protocol)) is not None:
+            self.added = added(keeper, self._options)
 
     def wait(self) -> None:
         """Returns when there is somebody to ask: an engine takes a while to load."""
@@ -178,6 +176,14 @@ class Peer:
     def close(self) -> None:
         if self._engine is not None:
             self._engine.close()
+
+
+def added(keeper: Keeper, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages of `-o add=FILE`: what is stored before the first question."""
+    if "add" not in options:
+        return []
+    path = str(options["add"])
+    return keeper.messages_of(file_bytes(path), path)
 
 
 OF_ONE = ("base_url", "key_file", "header", "unix_socket")  # what is meant for one provider

@@ -736,6 +736,20 @@ def test_only_a_whole_answer_is_stored(
     assert running.workspaces["default"].sessions["s"].said() == []
 
 
+def test_a_dry_run_shows_the_steps_too(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...], tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.jsonl"
+    notes.write_text('{"peer_id":"alice","content":"I like tea."}\n')
+    args = (*here, "--session", "s", "-o", f"add={notes}", "who?")
+    lines = stream(*args, "--dry-run").text.splitlines()
+    asked = [line.partition("/v3/workspaces")[2] for line in lines if line.startswith("POST ")]
+    inside = ["/peers", "/sessions", "/sessions/s/messages", "/peers/alice/chat"]
+    assert asked == ["", *(f"/default{path}" for path in inside)]
+    assert stream(*args, "--dry-run=curl").text.count("curl -sSN") == 5
+    assert running.workspaces == {}  # nothing was sent
+
+
 def test_what_is_refused_around_an_answer_is_its_verdict(
     stream: Stream, running: HonchoServer, here: tuple[str, ...], tmp_path: Path
 ) -> None:
