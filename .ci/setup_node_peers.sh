@@ -16,4 +16,4 @@ echo '{"private": true}' >package.json
 # Its own bounds, as not every system has a timeout(1). What ai7 says of its node is a warning.
 npm install --no-audit --no-fund --ignore-scripts --loglevel=error \
   --fetch-timeout=30000 --fetch-retries=1 "${packages[@]}"
-echo "${packages[*]}" >done
+echo "${packages[*]}" >"done"
