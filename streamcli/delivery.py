@@ -58,14 +58,15 @@ class Delivery:
 
         What broke a sink is how it ended, whatever came after.
         """
-        if self._broken is not None and not isinstance(outcome.end, Failed):
+        if self._broken is not None:
             outcome.end = self.failure(self._broken)
         verdict = self._judge(outcome)
         for sink in reversed(self.sinks):
             try:
                 sink.close(outcome, verdict)
             except (StreamError, Interrupted) as error:
-                if isinstance(error, Interrupted) or verdict.status in ("complete", "length"):
+                good = verdict.exit_code == 0 or verdict.status in ("complete", "length")
+                if good or isinstance(error, Interrupted):
                     outcome.end = self.failure(error)
                     verdict = self._judge(outcome)
         return verdict

@@ -745,7 +745,19 @@ def test_a_file_that_cannot_be_written(ask: Ask, child_env: dict[str, str], tmp_
     )
     assert (run.returncode, run.stdout) == (23, b"")
     assert run.stderr == b"stream: out/0 cannot be written: file too large\n"
-    assert list((tmp_path / "out").iterdir()) == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} <= {"1"}
+    (tmp_path / "out" / "1").unlink(missing_ok=True)
+    for more in (["-L", "-O", "out/{index}"], ["-O", "out/x"]):  # nor what --accept lets pass
+        command = [*COMMAND, *ask.args, "--accept", "truncated", *more]
+        run = subprocess.run(
+            [sys.executable, "-c", LIMITED, "4", *command],
+            input=b"cut\n",
+            capture_output=True,
+            env=child_env,
+            cwd=tmp_path,
+        )
+        assert run.returncode == 23
+        assert list((tmp_path / "out").iterdir()) == []
     (tmp_path / "out" / "1").mkdir()
     told = ask("-L", "-j", "1", "--json", "-O", "out/{index}", stdin=b"say a\nsay b\nsay c\n")
     assert told.returncode == 23
