@@ -11,6 +11,7 @@ from .errors import Interrupted, StreamError
 from .events import Event, Finished, Retry, Started
 from .outcome import Outcome
 from .outputs import sinks
+from .relay import Relay
 from .sources import Source
 from .terminal import Signals
 from .turn import Asking
@@ -100,7 +101,8 @@ class Ask:
         if isinstance(event, Retry):
             before, self._asked = self._asked, self._asking.number if self._asking else 0
             then = f"trying again in {event.delay:.1f} s"
-            if self._asked != before and (peer := self._peer()) is not None:
+            peer = self._peer() if isinstance(self._asking, Relay) else None
+            if self._asked != before and peer is not None:
                 then = f"asking {peer.asked}"
             self._voice.note(f"{event.error.message}: {then}")
         elif isinstance(event, Started):

@@ -413,7 +413,7 @@ class Batching:
             delivery = self._deliveries[task]
         if peer is not None and delivery.facts is not None:
             delivery.facts.asks(peer.called)
-        if self._signum:
+        if self._signum and isinstance(outcome.end, Failed) and outcome.end.kind == "interrupted":
             delivery.signum = self._signum
         verdict = delivery.close(outcome)
         del self._deliveries[task]
@@ -444,17 +444,20 @@ class Batching:
             self._batch.stop()  # nobody is left to ask: the rest of the input stays where it is
 
     def _say(self, task: Task, verdict: Verdict, peer: Peer | None) -> None:
-        message = verdict.message
-        if cast(Asked, task.what).lane is not None:  # a bad line has named itself
-            message = f"{_name(task)}: {message}"
-        if verdict.exit_code == 0:
-            self._voice.note(message)
+        kind = f"{verdict.status} {verdict.exit_code}"
+        said = self._said[kind] = self._said.get(kind, 0) + 1
+        if said > _SAID + 1 and not self._voice.verbose:
             return
-        said = self._said[verdict.status] = self._said.get(verdict.status, 0) + 1
-        if said <= _SAID or self._voice.verbose:
+        message = verdict.message
+        if (lane := cast(Asked, task.what).lane) is not None:  # a bad line has named itself
+            who = f"{peer.target.provider}: " if peer is not None and len(lane.peers) > 1 else ""
+            message = f"{_name(task)}: {who}{message}"
+        if said == _SAID + 1 and not self._voice.verbose:
+            message += " (more of this kind are counted, not told; -v tells)"
+        if verdict.exit_code:
             self._voice.error(message, hint_of(verdict, peer))
-        elif said == _SAID + 1:
-            self._voice.error(f"{message} (more of this kind are counted, not told; -v tells)")
+        else:
+            self._voice.note(message)
 
     def _skip_dropped(self) -> None:
         try:

@@ -32,26 +32,41 @@ class Delivery:
         self.matching: Matching | None = None
         self.facts: Facts | None = None
         self.signum = 0
+        self._broken: StreamError | Interrupted | None = None
 
     def add(self, sinks: Iterable[Sink]) -> None:
-        self.sinks += sinks
+        try:
+            self.sinks += sinks
+        except (StreamError, Interrupted) as error:
+            self._broken = error
+            raise
 
     def match(self, matching: Matching) -> None:
         self.matching = matching
         self.sinks.insert(0, matching)
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
-        for sink in self.sinks:
-            sink.emit(t_ms, events)
+        try:
+            for sink in self.sinks:
+                sink.emit(t_ms, events)
+        except (StreamError, Interrupted) as error:
+            self._broken = error
+            raise
 
     def close(self, outcome: Outcome) -> Verdict:
-        """Closes all sinks, records last: what a text sink meets at its end is in the record."""
+        """Closes all sinks, records last: what a text sink meets at its end is in the record.
+
+        What broke a sink is how it ended, whatever came after.
+        """
+        if self._broken is not None:
+            outcome.end = self.failure(self._broken)
         verdict = self._judge(outcome)
         for sink in reversed(self.sinks):
             try:
                 sink.close(outcome, verdict)
             except (StreamError, Interrupted) as error:
-                if isinstance(error, Interrupted) or verdict.status in ("complete", "length"):
+                good = verdict.exit_code == 0 or verdict.status in ("complete", "length")
+                if good or isinstance(error, Interrupted):
                     outcome.end = self.failure(error)
                     verdict = self._judge(outcome)
         return verdict

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .requestlines import Request
 
 _BLOCK = 1 << 16
+_COUNTED = 1 << 30  # bytes of a file that are read, within a second, just to count its lines
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -71,12 +72,13 @@ def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: b
 
 
 def count(fds: Sequence[int], separator: bytes) -> int | None:
-    """How many items there will be, about; None if that cannot be known without reading them."""
+    """How many items there will be, about; None if it takes too long to know."""
     total = 0
     for fd in fds:
         if is_null(fd):
             continue
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        here = os.fstat(fd)
+        if not stat.S_ISREG(here.st_mode) or here.st_size > _COUNTED:
             return None
         at, last = os.lseek(fd, 0, os.SEEK_CUR), separator
         while block := os.pread(fd, 1 << 20, at):

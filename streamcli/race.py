@@ -31,17 +31,13 @@ class Race:
         self._turns = turns
         self._cancels = cancels
         self._heard: Queue[tuple[int, Moment | BaseException | None]] = Queue(_BOUND)
-        self._winner: int | None = None
+        self._winner: int | None = None  # who is heard
+        self.number = 0  # of the winner; of the first as long as there is none
         self._stopped: Outcome | None = None
 
     @property
     def outcome(self) -> Outcome:
-        return self._stopped or self._turns[self._winner or 0].outcome
-
-    @property
-    def number(self) -> int:
-        """Of the winner; of the first as long as there is none."""
-        return self._winner if self._winner in range(len(self._turns)) else 0  # type: ignore[return-value]
+        return self._stopped or self._turns[self.number].outcome
 
     def t_ms(self) -> float:
         return self._turns[0].t_ms()
@@ -52,7 +48,7 @@ class Race:
         held, running = self._until_text()
         if self._winner is None:
             self._winner = self._best()
-        winner = self._winner
+        winner = self.number = self._winner
         self._cancel_all_but(winner)
         yield from held[winner]
         held.clear()

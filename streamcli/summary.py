@@ -29,6 +29,7 @@ class Summary:
         self.unasked = 0
         self.tokens = 0  # of answers, for a rate: chunks where the provider does not say
         self.statuses: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
         self._attempts = 0
         self._usage: dict[str, int | None] = dict.fromkeys(_TOTALS)
         self._cost: float | None = None
@@ -38,8 +39,10 @@ class Summary:
 
     def add(self, outcome: Outcome, verdict: Verdict) -> None:
         self.done += 1
-        self.failed += verdict.exit_code != 0
         self.statuses[verdict.status] += 1
+        if verdict.exit_code:
+            self.failed += 1
+            self._failures[verdict.status] += 1
         self._attempts += outcome.attempts
         self._chars += outcome.chars
         usage = outcome.usage
@@ -107,8 +110,7 @@ class Summary:
 
     def line(self) -> str:
         """Which verdicts the failed ones got: `3 rate_limited, 1 truncated`."""
-        bad = [(count, status) for status, count in self.statuses.items() if status != "complete"]
-        return ", ".join(f"{count} {status}" for count, status in sorted(bad, reverse=True))
+        return ", ".join(f"{count} {status}" for status, count in self._failures.most_common())
 
     def so_far(self) -> str:
         """For who stopped it: `12 done, 1 failed, 4 broken off`."""

@@ -292,7 +292,7 @@ def test_a_chat_completions_server_without_a_provider(stream: Stream, ask: Ask) 
     args = ("-m", "m", "--base-url", ask.server.base, "--requests")
     run = stream(*args, stdin=lines)
     assert (run.returncode, run.text) == (0, "a\nb\n")
-    assert [asked.body["model"] for asked in ask.server.asked] == ["one", "m"]
+    assert {asked.body["model"] for asked in ask.server.asked} == {"one", "m"}
 
 
 # What goes along
@@ -458,7 +458,10 @@ def test_events_beside_text(ask: Ask, tmp_path: Path) -> None:
 
 def test_keep_order_is_the_order_of_one_job(stream: Stream) -> None:
     def plan(prompt: str, before: int) -> Act:
-        return Act(wait=0.3) if prompt == "0" else Act()
+        if prompt == "0":  # until all others were asked
+            run = len(server.asked) // 12
+            assert eventually(lambda: len(server.asked) == run * 12 + 11)
+        return Act()
 
     lines = "".join(f"{number}\n" for number in range(12)).encode()
     with BatchServer(plan) as server:
@@ -728,6 +731,41 @@ def test_a_disk_that_fills_up(ask: Ask, child_env: dict[str, str], tmp_path: Pat
     assert sorted(done) == list(range(30))
 
 
+def test_a_file_that_cannot_be_written(ask: Ask, child_env: dict[str, str], tmp_path: Path) -> None:
+    """Half an answer never gets its name, and its record says so."""
+    (tmp_path / "out").mkdir()
+    lines = b"say %s\nsay b\n" % (b"x" * 20_000)
+    command = [*COMMAND, *ask.args, "-L", "-j", "1", "-O", "out/{index}"]
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(10 << 10), *command],
+        input=lines,
+        capture_output=True,
+        env=child_env,
+        cwd=tmp_path,
+    )
+    assert (run.returncode, run.stdout) == (23, b"")
+    assert run.stderr == b"stream: out/0 cannot be written: file too large\n"
+    assert {path.name for path in (tmp_path / "out").iterdir()} <= {"1"}
+    (tmp_path / "out" / "1").unlink(missing_ok=True)
+    for more in (["-L", "-O", "out/{index}"], ["-O", "out/x"]):  # nor what --accept lets pass
+        command = [*COMMAND, *ask.args, "--accept", "truncated", *more]
+        run = subprocess.run(
+            [sys.executable, "-c", LIMITED, "4", *command],
+            input=b"cut\n",
+            capture_output=True,
+            env=child_env,
+            cwd=tmp_path,
+        )
+        assert run.returncode == 23
+        assert list((tmp_path / "out").iterdir()) == []
+    (tmp_path / "out" / "1").mkdir()
+    told = ask("-L", "-j", "1", "--json", "-O", "out/{index}", stdin=b"say a\nsay b\nsay c\n")
+    assert told.returncode == 23
+    statuses = [record["status"] for record in told.records]
+    assert statuses[:2] == ["complete", "write"]
+    assert (tmp_path / "out" / "0").read_text() == "a"
+
+
 # What is said
 
 
@@ -737,11 +775,14 @@ def test_many_failures_are_told_in_few_lines(ask: Ask) -> None:
     *told, last = run.complaints
     assert len([line for line in told if "HTTP 404" in line]) == 11
     (more,) = [line for line in told if "more of this kind" in line]
-    assert more.endswith("(more of this kind are counted, not told; -v tells)")
+    assert "(more of this kind are counted, not told; -v tells): check --base-url" in more
     assert any("prompt 31: the server closed the connection" in line for line in told)
     assert last == "stream: 31 of 31 prompts failed (30 rejected, 1 truncated)"
     assert len(ask("-L", "-v", stdin=lines).complaints) > 31
     assert ask("-L", "-q", stdin=lines).complaints[-1] == last
+    run = ask("-L", "--accept", "length", stdin=b"length\n" * 30 + b"404\n")
+    assert len(run.complaints) == 13
+    assert run.complaints[-1] == "stream: 1 of 31 prompts failed (1 rejected)"
 
 
 def test_a_provider_that_refuses_is_left_alone(ask: Ask) -> None:
@@ -777,6 +818,31 @@ def test_an_interrupt_is_told_with_what_was_done(ask: Ask, popen: Popen, tmp_pat
     statuses = sorted(record["status"] for record in records if record["type"] == "end")
     assert statuses == ["complete", "interrupted", "interrupted", "rejected"]
     assert records[-1]["exit_code"] == 143
+
+
+def test_a_reader_that_goes_away(ask: Ask, popen: Popen, tmp_path: Path) -> None:
+    """As head(1) does: no word about it, and the records know what was answered."""
+    events = tmp_path / "events.jsonl"
+    process = popen(*ask.args, "-L", "--events", events, stdin=subprocess.PIPE)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"".join(b"say %d\n" % number for number in range(2000)))
+    assert process.stdout.readline() == b"0\n"
+    process.stdout.close()
+    process.stdin.close()
+    assert process.wait(10) == -signal.SIGPIPE
+    assert process.stderr
+    assert process.stderr.read() == b""
+    records = journal(events)
+    check(records)
+    ends = [record for record in records if record["type"] == "end"]
+    assert {(end["status"], end["exit_code"]) for end in ends} <= {
+        ("complete", 0),
+        ("complete", 141),  # the one whose text could not be written
+        ("interrupted", 141),
+    }
+    assert (records[-1]["type"], records[-1]["exit_code"]) == ("summary", 141)
+    assert len(ask.server.asked) < 1000
 
 
 # Progress
