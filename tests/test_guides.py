@@ -16,16 +16,22 @@ from typing import Any
 
 import pytest
 from faultserver import FaultServer
-from guides import KEY, Case, Example, Ran, helpingai, machinefi
+from guides import KEY, Case, Example, Ran, agenticraft, helpingai, machinefi
 
 from streamcli.providers import ROWS
 
-GUIDES = {"helpingai": helpingai.GUIDE, "machinefi": machinefi.GUIDE}
+GUIDES = {
+    "helpingai": helpingai.GUIDE,
+    "machinefi": machinefi.GUIDE,
+    "agenticraft": agenticraft.GUIDE,
+}
 
 # Files that commands read.
 FILES = {
     "body.json": '{"model": "m", "messages": [], "stream": true}',
     "prompts.txt": "one\ntwo\nthree\n",
+    "process_batch": '#!/bin/sh\nprintf "%s|" "$@"; echo\n',
+    "tools.json": '[{"type": "function", "function": {"name": "calculator", "parameters": {}}}]',
 }
 
 
@@ -93,6 +99,7 @@ def test_example(
     folder.mkdir()
     for name, text in FILES.items():
         (folder / name).write_text(text)
+        (folder / name).chmod(0o700)
     server.script("guide", lambda conn: case.play(conn, folder))
     done = subprocess.run(
         ["bash", "-c", command],
@@ -128,7 +135,7 @@ def test_what_is_quoted_stands_there(name: str, shared: Path) -> None:
 
 def parts_of(text: str, headings: tuple[str, ...]) -> dict[str, str]:
     """The text below each heading; a heading that is not there, in this order, fails."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip().removesuffix("¶") for line in text.splitlines()]
     starts = []
     at = -1
     for heading in headings:

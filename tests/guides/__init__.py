@@ -10,13 +10,13 @@ tests/test_guides.py runs them; below is what they share.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from conftest import eventually
-from faultserver import Conn, Request, cut_rst
+from faultserver import Conn, Request, cut_rst, json_bytes
 
 KEY = "sk-guide-5f3a9c1e"
 
@@ -95,6 +95,16 @@ def says(*texts: str, reason: str = "stop") -> Play:
     return play
 
 
+def counts_tokens(conn: Conn, folder: Path) -> None:
+    """The story, and its tokens if they are asked for."""
+    conn.open_with(*STORY)
+    conn.finish()
+    if conn.request.json.get("stream_options", {}).get("include_usage"):
+        conn.usage(9, 12)
+    conn.done()
+    conn.end()
+
+
 def cut(conn: Conn, folder: Path) -> None:
     """The connection breaks behind "Hello wor"."""
     cut_rst(conn)
@@ -126,6 +136,62 @@ def only_together(count: int, play: Play) -> Play:
         play(conn, folder)
 
     return wait_and_play
+
+
+def anyone_says(*texts: str) -> Play:
+    """The same answer in whichever protocol is asked for."""
+
+    def play(conn: Conn, folder: Path) -> None:
+        path = conn.request.path.partition("?")[0]
+        if path.endswith("/chat/completions"):
+            says(*texts)(conn, folder)
+            return
+        conn.head()
+        if path.endswith("/v1/messages"):
+            conn.event({"type": "message_start", "message": {"id": "msg_1", "model": "claude"}})
+            for text in texts:
+                delta = {"type": "text_delta", "text": text}
+                conn.event({"type": "content_block_delta", "index": 0, "delta": delta})
+            conn.event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})
+            conn.event({"type": "message_stop"})
+        elif path.endswith("/api/chat"):
+            for text in texts:
+                message = {"role": "assistant", "content": text}
+                conn.chunk(json_bytes({"message": message, "done": False}) + b"\n")
+            conn.chunk(json_bytes({"done": True, "done_reason": "stop"}) + b"\n")
+        elif path.endswith("/stream"):
+            for text in texts:
+                conn.chunk(f"data: {text}\n\n".encode())
+        else:
+            for result in tasks(*texts):
+                conn.event({"jsonrpc": "2.0", "id": 1, "result": result})
+        conn.end()
+
+    return play
+
+
+def tasks(*texts: str, state: str = "completed", words: str = "") -> Iterator[dict[str, Any]]:
+    """What Tyler's A2A server sends for an answer: its `result`s."""
+    about = {"taskId": "t-1", "contextId": "c-1"}
+
+    def status(state: str, **more: Any) -> dict[str, Any]:
+        more["status"] = {"state": state, **more.get("status", {})}
+        return {"kind": "status-update", **about, "final": False, **more}
+
+    def artifact(*parts: str, **more: bool) -> dict[str, Any]:
+        found = [{"kind": "text", "text": text} for text in parts]
+        artifact = {"artifactId": "a-1", "name": "Task t-1 Result", "parts": found}
+        return {"kind": "artifact-update", **about, "artifact": artifact, **more}
+
+    yield status("working")
+    for number, text in enumerate(texts):
+        yield artifact(text, append=number > 0, lastChunk=False)
+    if state == "completed":
+        yield artifact(append=True, lastChunk=True)
+        yield status(state, final=True)
+    else:
+        message = {"messageId": "m", "role": "agent", "parts": [{"kind": "text", "text": words}]}
+        yield status(state, final=True, status={"message": message})
 
 
 # ---- what the user has of it --------------------------------------------------------------------

@@ -20,6 +20,7 @@ from . import (
     Ran,
     a_third_attempt,
     asked,
+    counts_tokens,
     cut,
     only_together,
     refuses_twice,
@@ -63,15 +64,6 @@ def the_chunks_of_their_guide(conn: Conn, folder: Path) -> None:
 def refuses_the_key(conn: Conn, folder: Path) -> None:
     body = error_body("Invalid API key provided", "invalid_request_error", "invalid_api_key")
     conn.reply(401, body)
-
-
-def counts_tokens(conn: Conn, folder: Path) -> None:
-    conn.open_with(*STORY)
-    conn.finish()
-    if conn.request.json.get("stream_options") == {"include_usage": True}:
-        conn.usage(9, 12)
-    conn.done()
-    conn.end()
 
 
 # ---- what the user has of it --------------------------------------------------------------------
