@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from faultserver import Conn, FaultServer, ok
+from guides import anyone_says
+from guides.honcho import TASTES
+from honchoserver import Honcho
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -25,6 +28,7 @@ FILES = {
     "notes.txt": "Pipes connect programs.\n",
     "names.txt": "Ann\nBob\n",
     "prompts.txt": "One\nTwo\nThree\nFour\n",
+    "tastes.txt": "".join(f"{taste}\n" for taste in TASTES),
 }
 
 
@@ -40,8 +44,10 @@ def shell_env(server: FaultServer, child_env: dict[str, str], tmp_path: Path) ->
     def play(conn: Conn) -> None:
         if conn.request.method == "GET":
             conn.reply(200, {"data": [{"id": "small"}]})
-        else:
+        elif conn.request.path.endswith("/chat/completions"):
             ok(conn)
+        else:
+            anyone_says("Hello", " world")(conn, tmp_path)
 
     url = server.script("readme", play)
     shim = tmp_path / "bin" / "stream"
@@ -55,7 +61,10 @@ def shell_env(server: FaultServer, child_env: dict[str, str], tmp_path: Path) ->
     env["STREAM_MODEL"] = "vllm:qwen"
     for provider in ("OPENAI", "VLLM", "MACHINEFI", "HAI"):
         env |= {f"{provider}_BASE_URL": url, f"{provider}_API_KEY": "sk-readme"}
-    env["OLLAMA_HOST"] = url
+    for variable in ("OLLAMA_HOST", "TYLER_BASE_URL", "AGENTICRAFT_BASE_URL"):
+        env[variable] = url
+    server.script("v3", Honcho().play)
+    env["HONCHO_URL"] = server.origin
     return env
 
 
@@ -96,26 +105,58 @@ def test_make_rule(shell_env: dict[str, str], tmp_path: Path) -> None:
     assert not (tmp_path / "report.md").exists()
 
 
-def test_configuration(shell_env: dict[str, str], tmp_path: Path) -> None:
-    (text,) = blocks("toml")
+@pytest.fixture
+def configured(shell_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment, with the README's blocks as the configuration."""
     path = tmp_path / "config" / "stream" / "config.toml"
     path.parent.mkdir(parents=True)
-    path.write_text(text)
+    url = shell_env["README_URL"]
+    path.write_text("\n".join(blocks("toml")).replace("http://127.0.0.1:8000", url))
     path.chmod(0o600)
     env = {**shell_env, "XDG_CONFIG_HOME": str(tmp_path / "config")}
     del env["STREAM_MODEL"]
-    for args, shown in (
-        (["hi"], "POST https://api.groq.com/openai/v1/chat/completions"),
-        (["-m", "work:qwen3-32b", "hi"], "POST https://llm.example.com/v1/chat/completions"),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "streamcli", "--dry-run", *args],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-        )
-        assert done.stdout.decode().startswith(shown)
+    return env
+
+
+@pytest.mark.parametrize(
+    ("args", "url", "body"),
+    [
+        ("hi", "https://api.groq.com/openai/v1/chat/completions", '"content":"hi"'),
+        ("-m work:q hi", "https://llm.example.com/v1/chat/completions", '"content":"hi"'),
+        ("-p mine --temperature 0 hi", "HERE/chat", '{"question":"hi","temperature":0.0}'),
+        ("-p mychat hi", "HERE/api/chat", '"parts":[{"type":"text","text":"hi"}]'),
+        ("-p events hi", "HERE/research", '{"topic":"hi"}'),
+    ],
+)
+def test_configuration(configured: dict[str, str], args: str, url: str, body: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamcli", "--dry-run", *args.split()],
+        env=configured,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    request = done.stdout.decode()
+    assert request.startswith(f"POST {url.replace('HERE', configured['README_URL'])}\n")
+    assert body in request
+
+
+def test_json_events_of_ones_own(configured: dict[str, str], server: FaultServer) -> None:
+    def play(conn: Conn) -> None:
+        conn.head()
+        for event in ({"delta": {"text": "Hi"}}, {"delta": {"text": " you"}}, {"type": "end"}):
+            conn.event(event)
+        conn.end()
+
+    server.script("readme", play)
+    done = subprocess.run(
+        [sys.executable, "-m", "streamcli", "-p", "mine", "hi"],
+        env=configured,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"Hi you"
 
 
 def test_every_exit_code_and_record_is_told() -> None:
