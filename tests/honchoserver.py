@@ -141,13 +141,14 @@ class Body:
 # ---- the server ---------------------------------------------------------------------------------
 
 
-class HonchoServer:
-    """A context manager. `answer` is what chats say, in deltas; None is an answer that is null.
+class Honcho:
+    """What answers, on whichever server plays it.
 
-    `fails` is how they go wrong: "silent" (200 and nothing, as when the model behind it is gone),
-    "cut" (the answer's middle, then a clean end), "lost" (the same, then the connection breaks),
-    "told" (an error in the stream, as the workspace chat of newer servers has it) or "500".
-    `keys` are the tokens it takes, each with the workspace it opens ("*" for all); none: no auth.
+    `answer` is what chats say, in deltas; None is an answer that is null. `fails` is how they go
+    wrong: "silent" (200 and nothing, as when the model behind it is gone), "cut" (the answer's
+    middle, then a clean end), "lost" (the same, then the connection breaks), "told" (an error in
+    the stream, as the workspace chat of newer servers has it) or "500". `keys` are the tokens it
+    takes, each with the workspace it opens ("*" for all); none: no auth.
     """
 
     def __init__(self, **keys: str) -> None:
@@ -155,26 +156,8 @@ class HonchoServer:
         self.answer: list[str] | None = ["They like ", "tea."]
         self.fails = ""
         self.workspaces: dict[str, Workspace] = {}
-        self._http = FaultServer()
-        self._http.script("v3", self._play)
-        self.url = self._http.origin
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._http.close()
-        assert not self._http.errors, self._http.errors
-
-    @property
-    def requests(self) -> list[Request]:
-        return self._http.requests
-
-    def routes(self) -> list[str]:
-        """Method and path of all requests so far."""
-        return [f"{request.method} {request.path.split('?')[0]}" for request in self.requests]
-
-    def _play(self, conn: Conn) -> None:
+    def play(self, conn: Conn) -> None:
         try:
             self._route(conn)
         except Refused as refused:
@@ -244,11 +227,36 @@ class HonchoServer:
             session.peers.setdefault(name, configuration or {})
 
 
+class HonchoServer(Honcho):
+    """One on a server of its own: a context manager."""
+
+    def __init__(self, **keys: str) -> None:
+        super().__init__(**keys)
+        self._http = FaultServer()
+        self._http.script("v3", self.play)
+        self.url = self._http.origin
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._http.close()
+        assert not self._http.errors, self._http.errors
+
+    @property
+    def requests(self) -> list[Request]:
+        return self._http.requests
+
+    def routes(self) -> list[str]:
+        """Method and path of all requests so far."""
+        return [f"{request.method} {request.path.split('?')[0]}" for request in self.requests]
+
+
 class Call:
     """One request: the path's names, the query, and what is to be answered."""
 
     def __init__(
-        self, server: HonchoServer, conn: Conn, path: tuple[str, ...], query: dict[str, list[str]]
+        self, server: Honcho, conn: Conn, path: tuple[str, ...], query: dict[str, list[str]]
     ) -> None:
         self.server = server
         self.conn = conn

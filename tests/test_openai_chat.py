@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from recordings import check_error_body, check_recording, error_bodies, name_of, recordings
-from splits import decode, whole
+from splits import bytewise, decode, merged, whole
 
-from streamcli.events import Failed, Finished, ToolCall, Usage
+from streamcli.events import Failed, Finished, Progress, Text, ToolCall, Usage
 from streamcli.protocols import get
 
 NAME = "openai-chat"
@@ -74,3 +74,32 @@ def test_half_a_character_in_a_call() -> None:
     data = f'data: {{"choices":[{choice}]}}\n\ndata: [DONE]\n\n'.encode()
     *_, found, _ = decode(get(NAME).Decoder(), whole(data))
     assert found == ToolCall("\ufffd", "f\ufffd", "\ufffd")
+
+
+def test_a_server_that_runs_the_tools_itself_goes_on() -> None:
+    """As Tyler's agents do: the next turn's text is the same answer, whose end is yet to come."""
+
+    def chunk(reason: str | None = None, **delta: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
+
+    def turn(place: str) -> bytes:
+        call = {"index": 0, "function": {"name": "find", "arguments": f'{{"where":"{place}"}}'}}
+        return chunk(role="assistant", content="") + chunk(tool_calls=[call]) + chunk("tool_calls")
+
+    data = turn("here") + chunk(content="Not here.") + turn("there") + chunk(content="Found")
+    told = [
+        ToolCall("call_0", "find", '{"where":"here"}'),
+        Text("Not here."),
+        ToolCall("call_1", "find", '{"where":"there"}'),
+        Text("Found"),
+    ]
+    for split in (whole, bytewise):
+        found = decode(get(NAME).Decoder(), split(data + chunk(content=" it.") + chunk("stop")))
+        *events, end = (event for event in found if not isinstance(event, Progress))
+        assert merged(events) == [*told[:-1], Text("Found it.")]
+        assert end == Finished("stop", "stop", ("finish_reason", "eof"))
+    *found, end = decode(get(NAME).Decoder(), whole(data))
+    assert [event for event in found if not isinstance(event, Progress)] == told
+    assert isinstance(end, Failed)
+    assert end.status == "truncated"

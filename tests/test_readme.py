@@ -15,6 +15,9 @@ import pytest
 from batchserver import BatchServer, answer_to
 from conftest import needs, parse_records
 from faultserver import Conn, FaultServer, ok
+from guides import anyone_says
+from guides.honcho import TASTES
+from honchoserver import Honcho
 from readme import BLOCKS, README, Block
 
 # These two are what .ci/run and a new user do.
@@ -31,6 +34,7 @@ FILES = {
     "lines.txt": "chat\nchien\n",
     "names.txt": "Ann\nBob\n",
     "prompts.txt": "One\nTwo\nThree\nFour\n",
+    "tastes.txt": "".join(f"{taste}\n" for taste in TASTES),
 }
 
 
@@ -51,13 +55,20 @@ def reader_env(server: FaultServer, shell_env: dict[str, str], tmp_path: Path) -
     def play(conn: Conn) -> None:
         if conn.request.method == "GET":
             conn.reply(200, {"data": [{"id": "small"}]})
-        else:
+        elif conn.request.path.endswith("/chat/completions"):
             ok(conn)
+        else:
+            anyone_says("Hello", " world")(conn, tmp_path)
 
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    return shell_env | at(server.script("readme", play))
+    env = shell_env | at(server.script("readme", play))
+    for variable in ("OLLAMA_HOST", "TYLER_BASE_URL", "AGENTICRAFT_BASE_URL"):
+        env[variable] = env["README_URL"]
+    server.script("v3", Honcho().play)
+    env["HONCHO_URL"] = server.origin
+    return env
 
 
 def run(script: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
@@ -175,31 +186,64 @@ def test_batches(block: Block, shell_env: dict[str, str], tmp_path: Path) -> Non
     check(Left(tmp_path, done.stdout.decode(), asked))
 
 
-def test_configuration(shell_env: dict[str, str], tmp_path: Path) -> None:
-    (text,) = [each.text for each in BLOCKS if each.language == "toml"]
+@pytest.fixture
+def configured(shell_env: dict[str, str], server: FaultServer, tmp_path: Path) -> dict[str, str]:
+    """The environment, with the README's blocks as the configuration."""
+    shell_env = shell_env | {"README_URL": server.url("readme")}
     path = tmp_path / "config" / "stream" / "config.toml"
     path.parent.mkdir(parents=True)
-    path.write_text(text)
+    url = shell_env["README_URL"]
+    text = "\n".join(each.text for each in BLOCKS if each.language == "toml")
+    path.write_text(text.replace("http://127.0.0.1:8000", url))
     path.chmod(0o600)
-    env = {**shell_env, "XDG_CONFIG_HOME": str(tmp_path / "config")}
-    for args, shown in (
-        (["hi"], "POST https://api.groq.com/openai/v1/chat/completions"),
-        (["-m", "work:qwen3-32b", "hi"], "POST https://llm.example.com/v1/chat/completions"),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "streamcli", "--dry-run", *args],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-        )
-        assert done.stdout.decode().startswith(shown)
+    return {**shell_env, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+
+
+@pytest.mark.parametrize(
+    ("args", "url", "body"),
+    [
+        ("hi", "https://api.groq.com/openai/v1/chat/completions", '"content":"hi"'),
+        ("-m work:q hi", "https://llm.example.com/v1/chat/completions", '"content":"hi"'),
+        ("-p mine --temperature 0 hi", "HERE/chat", '{"question":"hi","temperature":0.0}'),
+        ("-p mychat hi", "HERE/api/chat", '"parts":[{"type":"text","text":"hi"}]'),
+        ("-p events hi", "HERE/research", '{"topic":"hi"}'),
+    ],
+)
+def test_configuration(configured: dict[str, str], args: str, url: str, body: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamcli", "--dry-run", *args.split()],
+        env=configured,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    request = done.stdout.decode()
+    assert request.startswith(f"POST {url.replace('HERE', configured['README_URL'])}\n")
+    assert body in request
+
+
+def test_json_events_of_ones_own(configured: dict[str, str], server: FaultServer) -> None:
+    def play(conn: Conn) -> None:
+        conn.head()
+        for event in ({"delta": {"text": "Hi"}}, {"delta": {"text": " you"}}, {"type": "end"}):
+            conn.event(event)
+        conn.end()
+
+    server.script("readme", play)
+    done = subprocess.run(
+        [sys.executable, "-m", "streamcli", "-p", "mine", "hi"],
+        env=configured,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"Hi you"
 
 
 def test_no_block_is_left_out() -> None:
     others = [each.language for each in BLOCKS if each.section not in OWN_TESTS]
     assert set(others) == {"sh", "toml"}
-    assert others.count("toml") == 1
+    assert others.count("toml") == 2
 
 
 def test_every_exit_code_and_record_is_told() -> None:

@@ -18,6 +18,7 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
+        self._given = 0  # how many there were before these
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -61,12 +62,16 @@ class ToolCalls:
         return ours[-1] if ours else None
 
     def calls(self) -> list[Event]:
-        return [
+        """Those put together since the last time."""
+        calls: list[Event] = [
             ToolCall(
                 whole(call["id"]) or f"call_{number}",  # some send none: it must still be unique
                 whole(call["name"]),
                 whole("".join(call["pieces"])),
                 call["choice"],
             )
-            for number, call in enumerate(self._calls)
+            for number, call in enumerate(self._calls, self._given)
         ]
+        self._given += len(calls)
+        self._calls.clear()
+        return calls

@@ -207,10 +207,10 @@ class Decoder:
         return bool(self._reason)
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        out += self._calls.calls()
         reason = FINISH.get(self._reason, "other")
         if self._calls and reason == "stop":
             reason = "tool_calls"
+        out += self._calls.calls()
         return Finished(reason, self._reason, evidence)
 
 

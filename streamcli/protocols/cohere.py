@@ -187,11 +187,11 @@ class Decoder:
         return bool(self._reason)
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        out += self._calls.calls()
         raw = self._reason or None
         reason = FINISH.get(raw, "other") if raw else None
         if self._calls and reason == "stop":
             reason = "tool_calls"
+        out += self._calls.calls()
         return Finished(reason, raw, evidence)
 
 

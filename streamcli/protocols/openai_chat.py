@@ -120,6 +120,11 @@ class Decoder:
             # A whole answer. Where chunks have both (Perplexity), `message` is cumulative.
             delta = choice.get("message")
         if type(delta) is dict:
+            if self.ending and self._tools and delta.get("content"):
+                # The server ran the tools itself, and the model goes on (Tyler's agents do so).
+                out += self._tools.calls()
+                self._reasons.clear()
+                self.ending = False
             self._choices.add(index)
             self._delta(delta, index, out)
         reason = choice.get("finish_reason")
@@ -208,7 +213,6 @@ class Decoder:
         return bool(self._reasons)
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        out += self._tools.calls()
         raw = worst(self._reasons)
         reason = reason_of(raw) if raw is not None else None
         if self._refused and reason in ("stop", None):
@@ -216,6 +220,7 @@ class Decoder:
         elif reason == "stop" and self._tools:
             # Gemini's endpoint and vLLM with a named tool_choice say stop after a tool call.
             reason = "tool_calls"
+        out += self._tools.calls()
         return Finished(reason, raw, evidence)
 
 

@@ -75,6 +75,7 @@ class Guide(NamedTuple):
     examples: tuple[Example, ...]
     notes: tuple[Note, ...]
     outline: tuple[str, ...]  # its headings in their order, as far as something stands below them
+    more: str = ""  # what the README says below the table
 
 
 # ---- what servers do ----------------------------------------------------------------------------

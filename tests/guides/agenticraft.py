@@ -99,9 +99,11 @@ def tells_a_tale_until_it_is_stopped(conn: Conn, folder: Path) -> None:
 def answers_only_at_home(conn: Conn, folder: Path) -> None:
     """OpenAI's turn never comes; what asks Ollama too has its answer."""
     if conn.request.path.endswith("/chat/completions"):
+        (folder / "asked").touch()
         assert conn.wait_peer_closed(20)
         (folder / "cancelled").touch()
     else:
+        assert eventually((folder / "asked").exists, 20)
         anyone_says(*STORY)(conn, folder)
 
 
@@ -614,15 +616,19 @@ EXAMPLES = (
 _LATER = "later: tools that `stream` runs, and their results"
 
 NOTES = (
-    Note("Streaming with Tools", _LATER, "tools of a `WorkflowAgent`"),
-    Note("The Handler Pattern (Recommended)", _LATER, "`agent.register_handler(...)`"),
-    Note("Tool Wrapper Pattern", _LATER, "`StreamingToolWrapper(...)`"),
+    Note(
+        "Streaming with Tools",
+        _LATER,
+        "`agent.register_handler(...)`, `StreamingToolWrapper(...)`: tools in a workflow",
+    ),
+    Note("The Handler Pattern (Recommended)", _LATER),
+    Note("Tool Wrapper Pattern", _LATER),
     Note("Why the Handler Pattern?", "no call"),
-    Note("Using @tool with WorkflowAgent Streaming", _LATER, "`my_tool_handler(...)`"),
+    Note("Using @tool with WorkflowAgent Streaming", _LATER),
     Note(
         "Jupyter Notebook",
-        '`!stream -m openai:gpt-4o-mini "Tell me about AI"` in a cell',
-        "`with output: print(chunk.content)`: a notebook shows what a command writes",
+        "any of these in a cell, with `!` before it: a notebook shows what a command writes",
+        "`with output: print(chunk.content)`",
     ),
     Note("Next Steps", "no call"),
 )

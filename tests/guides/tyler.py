@@ -1,0 +1,506 @@
+"""Tyler's streaming guide.
+
+Its agents are reached by their A2A server (the row `tyler`), or by what an application makes of
+their other streams: Chat Completions (`mode="openai"`), the AI SDK's UI messages (`mode="vercel"`),
+and their execution events as JSON (the README's `[provider.mychat]` and `[provider.events]`).
+`EVENTS` are those of tyler/models/execution.py, and where our records have what they tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from conftest import eventually, parse_records
+from faultserver import Conn, json_bytes, part
+
+from . import (
+    STORY,
+    TOLD,
+    Case,
+    Example,
+    Guide,
+    Note,
+    Play,
+    Ran,
+    anyone_says,
+    asked,
+    counts_tokens,
+    cut,
+    only_together,
+    prints,
+    says,
+    tasks,
+    user,
+)
+
+# ---- what the server does -----------------------------------------------------------------------
+
+CALL = {"index": 0, "id": "call_1", "type": "function"}
+ARGUMENTS = '{"query":"qubits"}'
+FOUND = "Qubits are many."
+
+
+def ends_as(state: str, words: str, *texts: str) -> Play:
+    def play(conn: Conn, folder: Path) -> None:
+        conn.head()
+        for result in tasks(*texts, state=state, words=words):
+            conn.event({"jsonrpc": "2.0", "id": 1, "result": result})
+        conn.end()
+
+    return play
+
+
+def breaks_off(conn: Conn, folder: Path) -> None:
+    conn.head()
+    for result in list(tasks("Hello wor"))[:2]:
+        conn.event({"jsonrpc": "2.0", "id": 1, "result": result})
+    conn.reset()
+
+
+def stalls(conn: Conn, folder: Path) -> None:
+    conn.head()
+    for result in list(tasks("Once upon"))[:2]:
+        conn.event({"jsonrpc": "2.0", "id": 1, "result": result})
+    assert conn.wait_peer_closed(20)
+    (folder / "cancelled").touch()
+
+
+def thinks_and_calls(conn: Conn, folder: Path) -> None:
+    """One turn of a model: a thought, some text, a tool call, and its tokens."""
+    conn.head()
+    conn.event(part(role="assistant", reasoning_content="Hm."))
+    conn.delta("Let me")
+    conn.delta(" see.")
+    function = {"name": "web-search", "arguments": ARGUMENTS}
+    conn.event(part(tool_calls=[{**CALL, "function": function}]))
+    conn.finish("tool_calls")
+    conn.usage(9, 12)
+    conn.done()
+    conn.end()
+
+
+def runs_its_tools(conn: Conn, folder: Path) -> None:
+    """`mode="openai"`: all turns in one stream, and no [DONE]."""
+    conn.open_with("Let me see.")
+    for id, name in (("call_1", "web-search"), ("call_2", "files-write")):
+        function = {"name": name, "arguments": ARGUMENTS}
+        conn.event(part(tool_calls=[{**CALL, "id": id, "function": function}]))
+        conn.finish("tool_calls")
+        conn.role()
+    conn.delta(FOUND)
+    conn.finish()
+    conn.end()
+
+
+def shows_a_page(conn: Conn, folder: Path) -> None:
+    """`mode="vercel"`, a step with a tool and one with the answer."""
+    assert conn.request.path == "/guide/v1/api/chat"
+    conn.head(x_vercel_ai_ui_message_stream="v1")
+    tool = {"toolCallId": "call_1", "toolName": "web-search"}
+    for kind, more in (
+        ("start", {"messageId": "m-1"}),
+        ("start-step", {}),
+        ("tool-input-start", tool),
+        ("tool-input-available", {**tool, "input": {"query": "qubits"}}),
+        ("tool-output-available", {"toolCallId": "call_1", "output": {"result": "many"}}),
+        ("finish-step", {}),
+        ("start-step", {}),
+        ("text-start", {"id": "t-1"}),
+        ("text-delta", {"id": "t-1", "delta": "Qubits"}),
+        ("text-delta", {"id": "t-1", "delta": " are many."}),
+        ("text-end", {"id": "t-1"}),
+        ("finish-step", {}),
+        ("finish", {"finishReason": "stop"}),
+    ):
+        conn.event({"type": kind, **more})
+    conn.done()
+    conn.end()
+
+
+def sends_its_events(error: bool = False) -> Play:
+    """Execution events, a JSON object a line."""
+
+    def play(conn: Conn, folder: Path) -> None:
+        assert conn.request.path == "/guide/v1/research"
+        assert conn.request.json == {"topic": "qubits"}
+        conn.head(ctype="application/x-ndjson")
+        for kind, data in (
+            ("iteration_start", {"iteration_number": 1, "max_iterations": 10}),
+            ("llm_request", {"message_count": 1, "model": "gpt-4"}),
+            ("llm_thinking_chunk", {"thinking_chunk": "Hm.", "thinking_type": "reasoning"}),
+            ("tool_selected", {"tool_name": "web-search", "arguments": {}, "tool_call_id": "c"}),
+            ("tool_result", {"tool_name": "web-search", "result": "many", "tool_call_id": "c"}),
+            ("llm_stream_chunk", {"content_chunk": "Qubits"}),
+            ("llm_stream_chunk", {"content_chunk": " are many."}),
+            ("message_created", {"message": {"role": "assistant", "content": FOUND}}),
+            ("execution_error", {"error_type": "RuntimeError", "message": "out of words"})
+            if error
+            else ("execution_complete", {"duration_ms": 12.5, "total_tokens": 21}),
+        ):
+            event = {"type": kind, "timestamp": "2026-01-01T00:00:00Z", "data": data}
+            conn.chunk(json_bytes(event) + b"\n")
+        conn.end()
+
+    return play
+
+
+# ---- what the user has of it --------------------------------------------------------------------
+
+SPACE = "Tell me a story about space exploration"
+
+
+def told_by_the_agent(ran: Ran) -> None:
+    (request,) = ran.requests
+    assert (request.method, request.path) == ("POST", "/guide/v1")
+    assert request.json["method"] == "message/stream"
+    assert request.json["params"]["message"]["parts"] == [{"kind": "text", "text": SPACE}]
+    assert (ran.code, ran.text, ran.complaints) == (0, f"🤖 Assistant: {TOLD}\n", "")
+
+
+def told_by_its_model(ran: Ran) -> None:
+    purpose = {"role": "system", "content": "To provide real-time responses"}
+    ours = {"stream_options": {"include_usage": True, "include_obfuscation": False}}
+    asked(ran, "gpt-4", purpose, user(SPACE), **ours)
+    assert (ran.code, ran.text, ran.complaints) == (0, TOLD, "")
+
+
+def each_kind_of_event(ran: Ran) -> None:
+    text, calling, complete = ran.text.removesuffix("\n").split("\n")
+    assert (text, calling) == ("Let me see.", "🔧 Calling tool: web-search")
+    assert complete.startswith("✅ Complete in ")
+    assert complete.endswith("ms!")
+    assert ran.code == 0
+
+
+def tools_as_they_are_used(ran: Ran) -> None:
+    using = "".join(f"\n\n🔧 Using {name}...\n\n🤖 " for name in ("web-search", "files-write"))
+    assert (ran.code, ran.text) == (0, f"Let me see.{using}{FOUND}")
+
+
+def counted_tools(ran: Ran) -> None:
+    counts = "".join(f"\r⏳ Processing... ({count} tools used)" for count in (1, 2))
+    assert (ran.code, ran.text) == (0, f"{counts}\r✅ Complete!\n\n🤖 Let me see.{FOUND}")
+
+
+def what_the_page_says(ran: Ran) -> None:
+    (message,) = ran.body["messages"]
+    assert message["parts"] == [{"type": "text", "text": "What are qubits?"}]
+    assert (ran.code, ran.text, ran.complaints) == (0, FOUND, "")
+
+
+def cancelled_by_the_user(ran: Ran) -> None:
+    assert (ran.code, ran.text) == (0, "⚠️ Generation cancelled\nOnce upon")
+    assert eventually((ran.folder / "cancelled").exists)
+
+
+def about_four_tokens(ran: Ran) -> None:
+    assert (ran.code, ran.text) == (0, "📊 Approximate tokens used: 4\n")
+    assert ran.complaints == TOLD
+
+
+def exact_tokens(ran: Ran) -> None:
+    assert (ran.code, ran.text) == (0, TOLD)
+    assert ran.complaints == "stream: tokens: 9 input, 12 output, 21 total\n"
+
+
+def three_answers(ran: Ran) -> None:
+    assert (ran.code, ran.text, ran.complaints) == (0, f"{TOLD}\n" * 3, "")
+    parts = [request.json["params"]["message"]["parts"] for request in ran.requests]
+    assert sorted(text["text"] for (text,) in parts) == ["one", "three", "two"]
+
+
+def the_error_as_an_event(kind: str, words: str) -> Callable[[Ran], None]:
+    def check(ran: Ran) -> None:
+        assert ran.code == 0  # jq's
+        assert ran.text.startswith(f'["{kind}","')
+        assert words in ran.text
+
+    return check
+
+
+def reports(ran: Ran) -> None:
+    assert ran.code == 0
+    assert (ran.folder / "report.md").read_text() == f"Let me see.{FOUND}" * 2
+    marks = ("🔍", "📊", "📝")
+    first, second, tools, length = (line for line in ran.text.split("\n") if line.startswith(marks))
+    assert first == "🔍 Researching: quantum computing"
+    assert second == "🔍 Researching: climate change"
+    assert tools == "📊 Tools used: files-write, web-search"
+    assert length == f"📝 Total length: {2 * len(f'Let me see.{FOUND}')} characters"
+    ends = [
+        record
+        for record in parse_records((ran.folder / "runs.jsonl").read_bytes())
+        if record["type"] == "end"
+    ]
+    assert [end["status"] for end in ends] == ["complete", "complete"]
+
+
+# ---- the table ----------------------------------------------------------------------------------
+
+_TYLER = "stream -p tyler"
+_MODEL = "stream -m openai:gpt-4"
+_APP = "stream --base-url http://127.0.0.1:8000/v1 -m gpt-4"
+_SPACE = f'"{SPACE}"'
+_GO = "async for update in agent.go(thread, stream=True):"
+
+EXAMPLES = (
+    Example(
+        (("Basic Streaming", "async for event in agent.go(thread, stream=True):"),),
+        "`agent.go(thread, stream=True)`, of an agent behind `A2AServer(agent).start_server()`",
+        f"printf '🤖 Assistant: '; {_TYLER} {_SPACE}; echo",
+        (Case(anyone_says(*STORY), told_by_the_agent),),
+    ),
+    Example(
+        (("Basic Streaming", 'purpose="To provide real-time responses"'),),
+        '`Agent(model_name="gpt-4", purpose="...")`: its model, without the agent',
+        f'{_MODEL} -s "To provide real-time responses" {_SPACE}',
+        (Case(says(*STORY), told_by_its_model),),
+    ),
+    Example(
+        (("Understanding Execution Events", "elif event.type == EventType.TOOL_SELECTED:"),),
+        "`if event.type == EventType.LLM_STREAM_CHUNK: ... elif ...`",
+        f'{_MODEL} --jsonl -o tools="$(cat tools.json)" {_SPACE} | jq -j --unbuffered '
+        '\'if .type == "delta" and .channel == "text" then .text '
+        'elif .type == "tool_call" then "\\n🔧 Calling tool: \\(.name)" '
+        'elif .type == "end" then "\\n✅ Complete in \\(.timings.duration_ms | round)ms!\\n" '
+        "else empty end'",
+        (Case(thinks_and_calls, each_kind_of_event),),
+    ),
+    Example(
+        (("Streaming with Tools", 'print(f"\\n\\n🔧 Using {tool_name}...", flush=True)'),),
+        '`tools=[*WEB_TOOLS, *FILES_TOOLS]`, of an agent served with `mode="openai"`: '
+        "its tools as it uses them",
+        f'{_APP} --jsonl "Research qubits and create a summary" | jq -j --unbuffered '
+        '\'if .type == "tool_call" then "\\n\\n🔧 Using \\(.name)...\\n\\n🤖 " '
+        "else .text // empty end'",
+        (Case(runs_its_tools, tools_as_they_are_used),),
+    ),
+    Example(
+        (("Web application streaming", "stream to a WebSocket or Server-Sent Events"),),
+        '`agent.stream(thread, mode="vercel")` as server-sent events: what its page would say',
+        'stream -p mychat "What are qubits?"',
+        (Case(shows_a_page, what_the_page_says),),
+    ),
+    Example(
+        (("Web application streaming", "stream to a WebSocket or Server-Sent Events"),),
+        "execution events as lines of JSON, from an endpoint of one's own",
+        "stream -p events qubits",
+        (
+            Case(sends_its_events(), prints(FOUND)),
+            Case(sends_its_events(error=True), prints(FOUND, "RuntimeError", 15)),
+        ),
+    ),
+    Example(
+        (("Progress indicators", 'print(f"\\r⏳ Processing... ({tool_count} tools used)"'),),
+        '`print(f"\\r⏳ Processing... ({tool_count} tools used)")`, then the answer at once',
+        f'{_APP} --jsonl "Analyze these 10 websites and create a report" | jq -nj --unbuffered '
+        '\'foreach inputs as $new ({n: 0}; if $new.type == "tool_call" then .n += 1 '
+        'else .text += $new.text end; if $new.type == "tool_call" then '
+        '"\\r⏳ Processing... (\\(.n) tools used)" elif $new.type == "end" then '
+        '"\\r✅ Complete!\\n\\n🤖 \\(.text)" else empty end)\'',
+        (Case(runs_its_tools, counted_tools),),
+    ),
+    Example(
+        (("Buffered streaming", "if len(self.buffer) >= self.buffer_size:"),),
+        "`BufferedStreamer(buffer_size=5)`",
+        f'{_TYLER} --jsonl {_SPACE} | jq -j --unbuffered \'select(.type == "delta") | '
+        ".text, \"\\u0000\"' | xargs -0 -n 5 printf '%s%s%s%s%s'",
+        (
+            Case(
+                anyone_says(*(f" w{n}" for n in range(12))),
+                prints("".join(f" w{n}" for n in range(12))),
+            ),
+        ),
+    ),
+    Example(
+        (("Cancellable streaming", "signal.signal(signal.SIGINT, signal_handler)"),),
+        "`signal.signal(signal.SIGINT, signal_handler)`: ^C, here sent; what came stays",
+        f"set -m; {_TYLER} {_SPACE} > story.txt & until [ -s story.txt ]; do sleep 0.1; done; "
+        "kill -INT $!; wait $!; [ $? = 130 ] && echo '⚠️ Generation cancelled'; cat story.txt",
+        (Case(stalls, cancelled_by_the_user),),
+    ),
+    Example(
+        (("Token counting", "self.total_tokens += len(update.data) // 4"),),
+        "`self.total_tokens += len(...) // 4`: about as many",
+        f"{_TYLER} {_SPACE} | tee /dev/stderr | wc -m | "
+        "awk '{ print \"📊 Approximate tokens used:\", int($1 / 4) }'",
+        (Case(anyone_says(*STORY), about_four_tokens),),
+    ),
+    Example(
+        (("Token counting", "Track tokens during streaming:"),),
+        "as many as the model counts",
+        f"{_MODEL} --usage {_SPACE}",
+        (Case(counts_tokens, exact_tokens),),
+    ),
+    Example(
+        (("2. Async Processing", "results = await asyncio.gather(*tasks)"),),
+        "`process_multiple_streams()`: a query a line, eight at a time, answers in order",
+        f"{_TYLER} -L -j 8 < prompts.txt",
+        (Case(only_together(3, anyone_says(*STORY)), three_answers),),
+    ),
+    Example(
+        (("3. Error Handling in Streams", "async def safe_stream(agent, thread):"),),
+        "`safe_stream(agent, thread)`: what went wrong is an event too, the last record",
+        f"{_TYLER} --jsonl --idle-timeout 60 {_SPACE} | "
+        "jq -c 'select(.error).error | [.kind, .message]'",
+        (
+            Case(breaks_off, the_error_as_an_event("truncated", "in the middle of the answer")),
+            Case(
+                ends_as("failed", "Task failed: out of words", "Once"),
+                the_error_as_an_event("stream_error", "Task failed: out of words"),
+            ),
+            Case(stalls, the_error_as_an_event("idle_timeout", "nothing more"), ("60", "0.5")),
+        ),
+    ),
+    Example(
+        (("Real-World Example: Live Research Assistant", "for topic in topics:"),),
+        "`LiveResearchAssistant().research(topic)` of each topic, live and kept, and a summary",
+        "while IFS= read -r topic; do printf '\\n🔍 Researching: %s\\n⏰ Started: %s\\n\\n' "
+        f'"$topic" "$(date +%T)"; {_APP} -n --events runs.jsonl '
+        "\"Research '$topic' comprehensively\" | tee -a report.md; done < topics.txt; echo; "
+        'jq -rs \'"📊 Tools used: \\(map(select(.type == "tool_call").name) | unique | '
+        'join(", "))", "📝 Total length: \\(map(select(.type == "end").chars) | add) characters"\' '
+        "runs.jsonl",
+        (Case(runs_its_tools, reports),),
+    ),
+)
+
+NOTES = (
+    Note("Why Use Streaming?", "no call"),
+    Note(
+        "Streaming with Tools",
+        "later: tools that `stream` runs, and their results",
+        "`EventType.TOOL_RESULT`: what the tools gave",
+    ),
+    Note(
+        "Terminal chat interface",
+        "later: conversations that are stored, and a chat on the terminal",
+        "`StreamingChat().send_message(...)`, `ThreadStore.create(...)`",
+    ),
+    Note(
+        "Web application streaming",
+        "not for `stream`, which speaks HTTP",
+        '`@app.websocket("/ws/chat")`',
+    ),
+    Note(
+        "Buffered streaming",
+        "later: text held back until a line, a sentence or a paragraph is whole",
+        "for smoother output, buffer chunks",
+    ),
+    Note(
+        "Rich terminal UI",
+        "later: Markdown drawn as it comes",
+        "`live.update(Panel(Markdown(...)))`",
+    ),
+    Note(
+        "1. Chunk Size Optimization",
+        "nothing to set: what one read brought is one write",
+        "`streaming_chunk_size=10`",
+    ),
+)
+
+OUTLINE = (
+    "Why Use Streaming?",
+    "Basic Streaming",
+    "Understanding Execution Events",
+    "Streaming with Tools",
+    "Terminal chat interface",
+    "Web application streaming",
+    "Progress indicators",
+    "Buffered streaming",
+    "Cancellable streaming",
+    "Rich terminal UI",
+    "Token counting",
+    "1. Chunk Size Optimization",
+    "2. Async Processing",
+    "3. Error Handling in Streams",
+    "Real-World Example: Live Research Assistant",
+)
+
+# ---- the execution events -----------------------------------------------------------------------
+
+
+class Event(NamedTuple):
+    names: str
+    data: str  # the fields of its data that matter
+    ours: str  # a filter for jq, or what it waits for
+    option: str = ""  # what makes the records; empty: none yet
+    said: str = ""  # what jq says to an answer of `thinks_and_calls`; a pattern
+    play: Play = thinks_and_calls
+
+
+EVENTS = (
+    Event("LLM_REQUEST", "model", 'select(.type == "start").model', "--jsonl", '"gpt-4"'),
+    Event(
+        "LLM_THINKING_CHUNK",
+        "thinking_chunk",
+        'select(.channel == "reasoning").text',
+        "--jsonl",
+        r'"Hm\."',
+    ),
+    Event(
+        "LLM_STREAM_CHUNK",
+        "content_chunk",
+        'select(.channel == "text").text',
+        "--jsonl",
+        r'"Let me"\n" see\."',
+    ),
+    Event(
+        "LLM_RESPONSE",
+        "tool_calls, tokens, latency_ms",
+        'select(.type == "end") | .finish_reason, .usage.total_tokens, .timings.ttft_ms',
+        "--jsonl",
+        r'"tool_calls"\n21\n[\d.]+',
+    ),
+    Event(
+        "TOOL_SELECTED",
+        "tool_name, arguments, tool_call_id",
+        'select(.type == "tool_call") | .name, .arguments, .call_id',
+        "--jsonl",
+        r'"web-search"\n"{\\"query\\":\\"qubits\\"}"\n"call_1"',
+    ),
+    Event("TOOL_EXECUTING, TOOL_PROGRESS", "tool_name", "later: tools that `stream` runs"),
+    Event("TOOL_RESULT, TOOL_ERROR", "result, error", "later: the record `tool_result`"),
+    Event(
+        "MESSAGE_CREATED",
+        "message",
+        ".text, .tool_calls[].name",
+        "--json",
+        r'"Let me see\."\n"web-search"',
+    ),
+    Event("ITERATION_START, ITERATION_LIMIT", "iteration_number", "later: rounds of tools"),
+    Event(
+        "EXECUTION_ERROR",
+        "error_type, message",
+        'select(.type == "end").error | .kind, .message',
+        "--jsonl",
+        r'"truncated"\n"the connection was lost .*"',
+        cut,
+    ),
+    Event(
+        "EXECUTION_COMPLETE",
+        "duration_ms, total_tokens",
+        'select(.type == "end") | .timings.duration_ms, .usage.total_tokens',
+        "--jsonl",
+        r"[\d.]+\n21",
+    ),
+)
+
+
+def _rows() -> str:
+    rows = ["| execution event | its data | our record |", "|---|---|---|"]
+    for event in EVENTS:
+        ours = event.ours.replace("|", r"\|")
+        ours = f"`{event.option}`: `{ours}`" if event.option else ours
+        names, data = (f"`{text.replace(', ', '`, `')}`" for text in (event.names, event.data))
+        rows.append(f"| {names} | {data} | {ours} |")
+    return "\n".join(rows)
+
+
+INTRODUCTION = (
+    "Its execution events are our records; what is in backquotes behind an option is a filter for "
+    "`jq -c`:"
+)
+GUIDE = Guide("Tyler", EXAMPLES, NOTES, OUTLINE, f"{INTRODUCTION}\n\n{_rows()}")
