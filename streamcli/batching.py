@@ -529,11 +529,13 @@ class Batching:
             for (provider, _), gate in self._gates.items():
                 if gate.closed is not None:
                     why = f"{provider}: {gate.closed.message}"
-                    voice.error(f"{why}: nothing more was asked of it", again)
+                    voice.error(f"{why}: nothing more was asked of it")
             if summary.failed:
                 stopped = ", stopped by --halt" if self._halted else ""
                 failed = f"{summary.failed} of {summary.done} prompts failed ({summary.line()})"
                 voice.error(failed + stopped, again)
+            if summary.skipped and not summary.done:
+                voice.note(f"nothing is left to ask: {summary.skipped} done already")
         if self._params["usage"]:
             voice.error(summary.usage_line())
         if self._params["stats"]:

@@ -568,6 +568,8 @@ def test_what_is_complete_is_not_asked_again(ask: Ask, tmp_path: Path, form: str
     if form == "--jsonl":
         assert journal(out)[-1]["skipped"] == 2
     assert "the same command goes on from here" in run.complaints[-1]
+    run = resumed(ask, out, form, stdin=b"say a\nsay b\n")
+    assert (run.returncode, run.stderr) == (0, "stream: nothing is left to ask: 2 done already\n")
 
 
 def test_other_questions_are_asked(ask: Ask, tmp_path: Path) -> None:
