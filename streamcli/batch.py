@@ -12,16 +12,16 @@ from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from .errors import StreamError
-from .events import Attempt, Failed, Finished, Retry
+from .errors import StreamError, usage
+from .events import Attempt, Failed, Finished, Retry, Started, Usage
 from .outcome import Outcome
-from .pacing import Budget, Gate, Pace
+from .pacing import Pace
 from .taskqueue import Channel, Client, News, Queue, Task
 from .turn import Asking
 
-_ENDS = (Finished, Failed)  # told by the last news: each more wakes the main thread
-
 GRACE = 2.0  # seconds for those in flight to end by themselves once they are cancelled
+_ENDS = (Finished, Failed)  # told by the last news: each more wakes the main thread
+_NO_ANSWER = (Attempt, Retry, Started, Usage, Failed)  # may come before a refusal, or are one
 
 
 class Batch:
@@ -49,17 +49,14 @@ class Batch:
         """
         self.channel = Channel(max(64, 4 * jobs))
         self.queue = Queue(jobs, pace, clock)
-        self.budget = Budget()
         self.unasked = 0
         self._tasks = tasks
         self._ask = ask
         self._client = client
-        self._jobs = jobs
         self._delay = delay
         self._clock = clock
         self._attempts = attempts
         self._clients: list[Client] = []
-        self._workers = 0
         self._cancelled: Failed | None = None
         self._dropped: SimpleQueue[Task] = SimpleQueue()
         self.queue.unasked = self._dropped.put
@@ -84,6 +81,8 @@ class Batch:
                     return
                 continue
             yield news
+            if isinstance(news, tuple) and news[2] is None and self.queue.ended(news[0]):
+                return
 
     def dropped(self) -> list[Task]:
         """Tasks that were taken from the input and then not asked, since the last call."""
@@ -113,26 +112,26 @@ class Batch:
 
     def _left_behind(self) -> Iterator[News]:
         """Those whose threads do not come back (a name is being looked up): ended all the same."""
-        for task in list(self.queue.running):
-            if task.outcome is None and self._cancelled is not None:
-                outcome = copy(task.asking.outcome) if task.asking is not None else Outcome()
+        for task in self.queue.left():
+            if (outcome := task.outcome) is None:
+                outcome = Outcome()
+                if task.asking is not None:
+                    outcome = copy(task.asking.outcome)
+                    outcome.t_ms = task.asking.t_ms()
                 outcome.end = self._cancelled
                 task.outcome = outcome
-                yield task, outcome.t_ms, None
+            yield task, outcome.t_ms, None
 
     # The reader's side
 
     def _read(self) -> None:
         try:
             for task in self._tasks:
-                if task.failed is not None:
-                    self._refuse(task)
-                    continue
-                if not self.queue.offer(task):
+                wanted = self._refuse(task) if task.failed is not None else self.queue.offer(task)
+                if not wanted:
                     self._dropped.put(task)
                     break
-                if self.queue.short and self._workers < self._jobs:
-                    self._hire()
+                self._hire()
         except StreamError as error:
             self.channel.signal(error)
         except Exception as error:
@@ -140,21 +139,28 @@ class Batch:
         if self.queue.end():
             self.channel.signal(None)
 
-    def _refuse(self, task: Task) -> None:
+    def _refuse(self, task: Task) -> bool:
+        if not self.queue.refuse(task):
+            return False
         task.outcome = Outcome()
         task.outcome.end = task.failed
         self.channel.put((task, 0.0, None))
+        return True
 
     def _hire(self) -> None:
-        self._workers += 1
-        Thread(target=self._work, daemon=True).start()
+        if self.queue.hire():
+            try:
+                Thread(target=self._work, daemon=True).start()
+            except RuntimeError as error:
+                if not self.queue.unhire():
+                    raise usage(f"no thread to ask with: {error}", "see ulimit -u") from error
 
     # A worker's side
 
     def _work(self) -> None:
         client: Client | None = None
         while (task := self.queue.take()) is not None:
-            gate = task.gate
+            self._hire()  # who looks after those that still wait
             try:
                 if client is None:
                     client = self._client()
@@ -162,36 +168,40 @@ class Batch:
                     if self._cancelled is not None:
                         client.cancel()
                 task.client = client
-                if self._put_back(task, gate):
+                if self._put_back(task):
                     continue
             except StreamError as error:
                 self._stop(task, Failed.of(error))
             except Exception as error:
                 self._stop(task, Failed.of(_bug(error)))
             self.channel.put(self._last_news(task))
-            self.queue.ended(task, gate)
         if self.queue.all_done():
             self.channel.signal(None)
 
-    def _put_back(self, task: Task, gate: Gate) -> bool:
+    def _put_back(self, task: Task) -> bool:
         """Asks, and tells what comes, until it is over (False) or is to be gone on with later."""
+        gate = task.gate
         if task.asking is None:
-            self.budget.prompts += 1
             task.asking = self._ask(task)
             task.moments = iter(task.asking)
+        elif gate.closed is not None and gate is task.gates[-1]:
+            task.asking.stop(copy(gate.closed))  # since it was put back
+            return False
         assert task.moments is not None
-        put, attempts = self.channel.put, self._attempts
+        put, attempts, answered = self.channel.put, self._attempts, False
         for t_ms, events in task.moments:
             kind = type(events[0])
             if kind not in _ENDS and (attempts or (kind is not Attempt and kind is not Retry)):
                 put((task, t_ms, events))
-            if kind is Retry and task.asking.resumable and self._cancelled is None:
+            if not answered and any(type(event) not in _NO_ANSWER for event in events):
+                answered = True
+                self.queue.answered(task)
+            if kind is Retry and task.asking.resumable:
                 retry = events[0]
                 assert isinstance(retry, Retry)
                 if task.gate is not gate:  # that one is done with: the next is asked
                     self.queue.judge(gate, retry.error)
-                self.queue.put_back(task, retry.delay, gate)
-                return True
+                return self.queue.put_back(task, retry.delay)
         return False
 
     def _stop(self, task: Task, failed: Failed) -> None:
@@ -219,14 +229,13 @@ class Batch:
         """A 429 holds its provider and costs the prompt nothing; other retries are counted."""
 
         def pause(failed: Failed, attempt: int) -> float | None:
-            gate = task.gate
-            if gate.closed is not None or self._cancelled is not None:
+            if task.gate.closed is not None or self._cancelled is not None:
                 return None
             waits = failed.kind == "rate_limit" and failed.transient
             if waits and failed.should_retry is not False:
-                return self.queue.limited(gate, failed)
+                return self.queue.limited(task, failed)
             wait = self._delay(failed, task.retries + 1)
-            if wait is None or not self.budget.spend():
+            if wait is None or not self.queue.spend():
                 return None
             task.retries += 1
             return wait

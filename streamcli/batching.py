@@ -323,10 +323,7 @@ class Batching:
             if (closed := gate.closed) is not None:
                 why = closed.message, closed.hint
                 raise StreamError(closed.kind, *why, http_status=closed.http_status)
-            answer = peer.opener(http())(request, patience)
-            if answer.status < 300:
-                self._batch.queue.answered(gate)
-            return answer
+            return peer.opener(http())(request, patience)
 
         return open
 
@@ -367,6 +364,7 @@ class Batching:
                 else:
                     self._emit(task, t_ms, events)
             self._skip_dropped()
+        self._skip_dropped()
 
     def _emit(self, task: Task, t_ms: float, events: list[Event]) -> None:
         try:

@@ -88,7 +88,7 @@ class Delivery:
             shows_tools=self._records,
             accept=frozenset(accepted),
         )
-        if self.signum:
+        if self.signum and verdict.status == "interrupted":
             verdict.exit_code = 128 + self.signum
         elif verdict.complete and self.matching is not None:
             verdict = self.matching.judged(verdict, accepted)

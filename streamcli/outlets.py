@@ -44,17 +44,21 @@ class Outlets:
         self._template: str | None = params["output"]
         self._looks = looks(params, batch=True)
         shield = signals.shield
+
+        def stopped() -> int:
+            return signals.told
+
         if params["events"] is not None:
-            self._events = LineOut(events_fd(params["events"]), params["events"], shield)
+            self._events = LineOut(events_fd(params["events"]), params["events"], shield, stopped)
         to_file = params["format"] == "text" and self._template is not None
         if 1 in closed_fds and not to_file:
             raise StreamError("write", "stdout is closed", "give it a place to write to")
         if params["format"] != "text":
-            self._records = LineOut(1, "stdout", shield, long=params["format"] == "json")
+            self._records = LineOut(1, "stdout", shield, stopped, long=params["format"] == "json")
             if params["keep_order"]:
                 self._line = Turnstile(self._records.lines)
         elif self._template is None:
-            self._line = Turnstile(Out(1, "stdout").write)
+            self._line = Turnstile(Out(1, "stdout", stopped).write)
         if aside := self._looks.pop("aside", None):
             self._asides = Turnstile(aside.write)
 

@@ -14,8 +14,11 @@ from typing import Protocol
 from .errors import StreamError
 from .events import Event, Failed
 from .outcome import Outcome
-from .pacing import Gate, Pace
+from .pacing import Budget, Entry, Gate, Pace
 from .turn import Asking, Moment
+
+INFINITE = float("inf")
+MANY = 1000  # so many may wait for another try before no new ones are read
 
 
 class Client(Protocol):
@@ -28,14 +31,17 @@ class Task:
     """One prompt for one model (or a race, or fallbacks): its place, and its state.
 
     `sequence` counts the tasks, `gates` are those of whom it may ask. `failed` is why it cannot
-    be asked at all. `outcome` is set once it is over.
+    be asked at all. `outcome` is set once it is over. A worker has it while it is `let` through
+    a gate, of which `entry` is what that has to know.
     """
 
     __slots__ = (
         "asking",
         "client",
+        "entry",
         "failed",
         "gates",
+        "let",
         "moments",
         "not_before",
         "outcome",
@@ -54,6 +60,8 @@ class Task:
         self.asking: Asking | None = None
         self.moments: Iterator[Moment] | None = None
         self.client: Client | None = None  # of the worker that has it now
+        self.entry = Entry()
+        self.let: Gate | None = None
         self.not_before = 0.0
         self.retries = 0
         self.outcome: Outcome | None = None
@@ -61,6 +69,10 @@ class Task:
     @property
     def gate(self) -> Gate:
         return self.gates[self.asking.number if self.asking is not None else 0]
+
+    @property
+    def started(self) -> bool:
+        return self.asking is not None
 
     @property
     def hopeless(self) -> bool:
@@ -86,9 +98,10 @@ class Channel:
         self._queue.put(news)
         if self._queue.qsize() > self._limit:
             with self._room:
+                self._full = True  # before the look, so that either side sees what the other did
                 while self._queue.qsize() > self._limit // 2:
-                    self._full = True  # again each time: others may have filled it meanwhile
                     self._room.wait()
+                    self._full = True
 
     def signal(self, what: Word) -> None:
         """Never waits: for the main thread itself, and for its signal handler."""
@@ -104,34 +117,47 @@ class Channel:
 
 
 class Queue:
-    """Tasks that wait, those that wait for another try, and who may start when."""
+    """Tasks that wait, those that wait for another try, and who may start when.
+
+    A task is `running` from its start until the main thread has heard its end: as long as that
+    does not come after with the writing, nothing more is asked.
+    """
 
     def __init__(self, jobs: int, pace: Pace, clock: Callable[[], float]) -> None:
         self.running: set[Task] = set()
-        self.idle = 0  # workers that wait for a task, or are about to get one
-        self.short = False  # there are more tasks than these
-        self._bound = jobs
+        self.unasked: Callable[[Task], None] = lambda task: None
+        self._jobs = jobs
+        self._workers = 0
         self._pace = pace
         self._clock = clock
+        self._budget = Budget()
         self._ready: deque[Task] = deque()
         self._later: deque[Task] = deque()
         self._over = False  # no more input is there, or wanted
         self._stopped = False  # nor is anything else
+        self._alarm = INFINITE  # when the next of those that wait for a time wakes up
         lock = Lock()
         self._work, self._room = Condition(lock), Condition(lock)
-        self.unasked: Callable[[Task], None] = lambda task: None
+
+    # The reader's side
 
     def offer(self, task: Task) -> bool:
-        """From the reader: waits for room. False: no more tasks are wanted."""
+        """Waits for room. False: no more tasks are wanted."""
         with self._room:
-            while len(self._ready) + len(self._later) >= self._bound and not self._over:
+            while self._full() and not self._over:
                 self._room.wait()
             if self._over:
                 return False
             self._ready.append(task)
-            self.short = len(self._ready) > self.idle
             self._work.notify()
             return True
+
+    def refuse(self, task: Task) -> bool:
+        """One that cannot be asked is for the main thread. False: no more tasks are wanted."""
+        with self._work:
+            if not self._over:
+                self.running.add(task)
+            return not self._over
 
     def end(self) -> bool:
         """No more input; whether all is done already."""
@@ -140,64 +166,92 @@ class Queue:
             self._work.notify_all()
             return self._done()
 
+    # The workers' side
+
+    def hire(self) -> bool:
+        """Whether another worker is needed, which then counts: tasks wait, and all are busy."""
+        if self._workers >= self._jobs:
+            return False
+        with self._work:
+            waiting = self._ready or self._later
+            if not waiting or self._workers > len(self.running) or self._workers >= self._jobs:
+                return False
+            self._workers += 1
+            return True
+
+    def unhire(self) -> bool:
+        """The system gives no more threads; whether there are workers that will do."""
+        with self._work:
+            self._workers -= 1
+            self._jobs = max(1, self._workers)
+            return self._workers > 0
+
     def take(self) -> Task | None:
         """The next task that may start, when it may; None when there will be none."""
         with self._work:
-            self.idle += 1
-            try:
-                while not self._stopped:
-                    now = self._clock()
-                    task, wait = self._next(now)
-                    if task is not None:
-                        self.running.add(task)
-                        task.gate.started(now)
-                        self._pace.started(now)
-                        if len(self._ready) <= self._bound // 2:  # not for each: waking costs
-                            self._room.notify()
-                        return task
-                    if self._done():
-                        self._work.notify_all()
-                        return None
-                    self._work.wait(wait)
-                return None
-            finally:
-                self.idle -= 1
+            while not self._stopped:
+                now = self._clock()
+                task, wait = self._next(now)
+                if task is not None:
+                    self._start(task, now)
+                    return task
+                if self._done():
+                    self._work.notify_all()
+                    break
+                self._rest(now + wait)
+            return None
 
-    def put_back(self, task: Task, delay: float, gate: Gate) -> None:
-        """To be gone on with in `delay` seconds; it held `gate` until now."""
+    def put_back(self, task: Task, delay: float) -> bool:
+        """To be gone on with in `delay` seconds, after which its worker takes another one.
+
+        False: nothing is gone on with any more.
+        """
         with self._work:
+            if self._stopped:
+                return False
             task.not_before = self._clock() + delay
-            self._leave(task, gate)
+            self._leave(task)
+            if task.gate is not task.let:
+                task.entry = Entry()
+            task.let = None
             self._later.append(task)
-            self._work.notify()
+            return True
 
-    def ended(self, task: Task, gate: Gate) -> None:
-        with self._work:
-            self._leave(task, gate)
-            if self._done():
-                self._work.notify_all()
-            elif self._ready or self._later:
+    def answered(self, task: Task) -> None:
+        gate = task.let
+        if gate is not None and not gate.calm:
+            with self._work:
+                gate.answered(task.entry)
                 self._work.notify()
 
-    def answered(self, gate: Gate) -> None:
-        if not gate.calm:
-            with self._work:
-                gate.answered()
-                self._work.notify_all()
-
-    def limited(self, gate: Gate, failed: Failed) -> float | None:
+    def limited(self, task: Task, failed: Failed) -> float | None:
+        """After a 429: seconds until that task's turn comes again, or None."""
+        gate = task.gate
         with self._work:
-            wait = gate.limited(failed, self._clock())
-            if wait is None:
-                gate.close(failed)
-                self._work.notify_all()
+            wait = gate.limited(task.entry, failed, self._clock())
+            if gate.closed is not None:
+                self._work.notify()
             return wait
+
+    def spend(self) -> bool:
+        """Whether a retry more is within the budget; then it is spent."""
+        with self._work:
+            return self._budget.spend()
 
     def judge(self, gate: Gate, failed: Failed) -> None:
         with self._work:
             gate.judge(failed)
             if gate.closed is not None:
-                self._work.notify_all()
+                self._work.notify()
+
+    # The main thread's side
+
+    def ended(self, task: Task) -> bool:
+        """Its end has been heard; whether all is done."""
+        with self._work:
+            self._leave(task)
+            self._work.notify()
+            return self._done()
 
     def stop(self, *, waiting: bool) -> list[Task]:
         """Nothing new starts; `waiting`: nor do those that wait for another try, which it gives."""
@@ -208,6 +262,7 @@ class Queue:
             self._over = True
             given = list(self._later) if waiting else []
             if waiting:
+                self.running.update(given)  # until their ends are heard
                 self._later.clear()
                 self._stopped = True
             self._room.notify_all()
@@ -218,39 +273,86 @@ class Queue:
         with self._work:
             return self._done()
 
+    def left(self) -> list[Task]:
+        """Those whose end has not been heard."""
+        with self._work:
+            return list(self.running)
+
+    # With the lock held
+
+    def _full(self) -> bool:
+        return len(self._ready) >= self._jobs or len(self._later) >= self._jobs + MANY
+
     def _done(self) -> bool:
         return self._over and not self.running and not self._ready and not self._later
 
-    def _leave(self, task: Task, gate: Gate) -> None:
-        gate.ended()
-        self.running.discard(task)
+    def _start(self, task: Task, now: float) -> None:
+        if not task.started:
+            self._budget.prompts += 1
+        self.running.add(task)
+        task.let = task.gate
+        task.let.started(task.entry, now)
+        self._pace.started(now)
+        if len(self._ready) <= self._jobs // 2:  # not for each: waking costs
+            self._room.notify()
+        if self._ready or self._later:
+            self._work.notify()  # whoever it is looks what else may start, and when
 
-    def _next(self, now: float) -> tuple[Task | None, float | None]:
-        """A task that may start now, or the seconds until one may (None: when something ends)."""
-        soonest = float("inf")
-        shut: dict[Gate, float] = {}
-        for queue in (self._later, self._ready):
-            for place, task in enumerate(queue):
-                gate = task.gate
-                if gate.closed is not None:
-                    if task.hopeless:
-                        continue
-                    wait = 0.0  # it ends at once, or asks the next one
-                elif gate in shut:
-                    wait = shut[gate]
+    def _leave(self, task: Task) -> None:
+        self.running.discard(task)
+        if task.let is not None:
+            task.let.ended(task.entry)
+
+    def _rest(self, until: float) -> None:
+        """Waits for news. Only one of those that wait for a time does so with a clock."""
+        if until >= self._alarm:
+            self._work.wait()
+            return
+        self._alarm = until
+        self._work.wait(max(0.0, until - self._clock()))
+        if self._alarm == until:
+            self._alarm = INFINITE
+
+    def _next(self, now: float) -> tuple[Task | None, float]:
+        """A task that may start now, or else the seconds until one may: inf if that depends."""
+        if len(self.running) >= self._jobs:
+            return None, INFINITE
+        soonest, pace = INFINITE, self._pace.wait(now)
+        shut: Gate | None = None
+        for task in self._in_turn():
+            gate = task.gate
+            if gate is shut:
+                continue
+            if gate.closed is None:
+                wait = max(pace, gate.wait(now))
+                if wait > 0:
+                    shut = gate
                 else:
-                    wait = gate.wait(now)
-                    if wait > 0:
-                        shut[gate] = wait
-                wait = max(wait, task.not_before - now)
-                if wait <= 0:
-                    wait = self._pace.wait(now)
-                    if wait <= 0:
-                        del queue[place]
-                        return task, None
-                soonest = min(soonest, wait)
+                    wait = task.not_before - now
+            elif task.hopeless:
+                continue
+            else:
+                wait = 0.0  # it ends at once, or asks the next one
+            if wait <= 0:
+                (self._later if task.started else self._ready).remove(task)
+                return task, 0.0
+            soonest = min(soonest, wait)
         self._drop_unasked()
-        return None, soonest if soonest < float("inf") else None
+        return None, soonest
+
+    def _in_turn(self) -> Iterator[Task]:
+        """Those that wait for another try go first, but not where one was just refused.
+
+        There whoever was refused the least goes first: it may be the prompt that is at fault.
+        """
+        doubtful = [task for task in self._later if task.gate.refuses]
+        if not doubtful:
+            yield from self._later
+            yield from self._ready
+            return
+        yield from [task for task in self._later if not task.gate.refuses]
+        yield from self._ready
+        yield from sorted(doubtful, key=lambda task: task.entry.refused)
 
     def _drop_unasked(self) -> None:
         """What waits for a provider that is closed was never asked."""

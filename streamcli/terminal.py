@@ -96,7 +96,7 @@ class Signals:
     and then to the group that this is in. A signal ignored at start (nohup, a shell's background
     job) stays ignored. Inside `with signals.shield:` it waits for the end of the block, so that a
     record is never left half written. With `tell` it is given that instead, from within the
-    handler, and raises nothing: for who has more than one prompt to end.
+    handler, and raises nothing: for who has more than one prompt to end. `told` is its number then.
     """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -104,6 +104,7 @@ class Signals:
     def __init__(self) -> None:
         self.pending = 0
         self.tell: Callable[[int], None] | None = None
+        self.told = 0
         self._depth = 0
         self._first: float | None = None  # when one came
         self.shield = self
@@ -121,6 +122,7 @@ class Signals:
             return
         self._first = now
         if self.tell is not None:
+            self.told = number
             self.tell(number)
             return
         self.pending = number

@@ -24,6 +24,8 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 class Act:
     """What a request gets. `status` 200 streams `text` (None: an answer made from the prompt).
 
+    Other ones are refusals with these `headers` (whole lines) and an error of that `code`.
+
     `reasoning` comes before the text. `wait` seconds pass before the head, `gap` between the
     deltas. `end` is "whole", "reset" (RST in the middle), "cut" (FIN in the middle), "stall"
     (silence in the middle), "error" (an error inside the stream), "length" (that finish reason),
@@ -33,6 +35,7 @@ class Act:
 
     status: int = 200
     headers: str = ""
+    code: str = ""
     text: str | None = None
     reasoning: str = ""
     wait: float = 0.0
@@ -80,10 +83,10 @@ class BatchServer:
         self.plan: Plan = plan or (lambda prompt, before: Act())
         self.asked: list[Asked] = []
         self.most = 0  # requests at once
-        self.running = 0  # now
         self.connections = 0
         self.given_up: list[str] = []  # stalled prompts whose client went away
         self._counts: dict[str, int] = {}
+        self._busy: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -109,6 +112,11 @@ class BatchServer:
         for each in list(self._open):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def running(self) -> int:
+        """Requests that are not answered to their end."""
+        return len(self._busy)
 
     def count(self, prompt: str) -> int:
         return self._counts.get(prompt, 0)
@@ -149,8 +157,8 @@ class BatchServer:
         with self._lock:
             before = self._counts.get(prompt, 0)
             self._counts[prompt] = before + 1
-            self.running += 1
-            self.most = max(self.most, self.running)
+            self._busy.add(connection)
+            self.most = max(self.most, len(self._busy))
         act = self.plan(prompt, before)
         self.asked.append(Asked(prompt, time.monotonic(), act.status, headers, body))
         try:
@@ -158,14 +166,20 @@ class BatchServer:
                 time.sleep(act.wait)
             return self._act(connection, prompt, act, body.get("model", "m"))
         finally:
-            with self._lock:
-                self.running -= 1
+            self._busy.discard(connection)
+
+    def _last(self, connection: socket.socket, data: bytes) -> None:
+        """What ends the answer: from here on the client may ask the next, elsewhere too."""
+        self._busy.discard(connection)
+        connection.sendall(data)
 
     def _act(self, connection: socket.socket, prompt: str, act: Act, model: str) -> bool:
         if act.status != 200:
-            said = json.dumps({"error": {"message": f"refused with {act.status}"}}).encode()
+            error = {"message": f"refused with {act.status}", "code": act.code or None}
+            said = json.dumps({"error": error}).encode()
             head = f"HTTP/1.1 {act.status} No\r\ncontent-type: application/json\r\n{act.headers}"
-            connection.sendall(f"{head}content-length: {len(said)}\r\n\r\n".encode() + said)
+            head += f"content-length: {len(said)}\r\n\r\n"
+            self._last(connection, head.encode() + said)
             return True
         text = answer_to(prompt) if act.text is None else act.text
         words = text.split(" ")
@@ -193,9 +207,9 @@ class BatchServer:
         else:
             sent = HEAD + b"".join(map(_chunk, events))
         if act.end in ("whole", "length", "error", "close"):
-            connection.sendall(sent + b"".join(map(_chunk, last)) + b"0\r\n\r\n")
+            self._last(connection, sent + b"".join(map(_chunk, last)) + b"0\r\n\r\n")
             return act.end != "close"
-        connection.sendall(sent + (b"".join(map(_chunk, last)) if act.end == "hold" else b""))
+        self._last(connection, sent + (b"".join(map(_chunk, last)) if act.end == "hold" else b""))
         if act.end in ("stall", "hold"):
             with suppress(OSError):
                 connection.settimeout(30)

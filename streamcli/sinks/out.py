@@ -7,6 +7,7 @@ import select
 import signal
 import stat
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from ..errors import Interrupted, StreamError
 # Pipes take this much without mixing in other writers' bytes (Linux; POSIX promises 512).
 PIPE_BUF = 4096
 
+PATIENCE = 2.0  # seconds that a reader has to take something, once we were told to stop
+_SLICE = 0.1
 _MOMENT = 0.1  # seconds that a write of somebody else takes to grow
 
 
@@ -31,16 +34,27 @@ class Lines(Protocol):
 
 
 class Out:
-    """Writes bytes to `fd`, called `name` in messages; retries short and refused writes."""
+    """Writes bytes to `fd`, called `name` in messages; retries short and refused writes.
 
-    def __init__(self, fd: int, name: str) -> None:
+    `stopped` gives the number of the signal that stops us, if one does without raising anything:
+    a pipe that nobody reads is then given up, and errors.Interrupted raised.
+    """
+
+    def __init__(self, fd: int, name: str, stopped: Callable[[], int] | None = None) -> None:
         self.fd = fd
         self.name = name
+        mode = os.fstat(fd).st_mode
+        self._piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        self._stopped = stopped if self._piped else None
+        self._gone = 0  # the signal after which it was given up
 
     def write(self, data: bytes | memoryview) -> None:
+        stopped = self._stopped
         while True:
+            if stopped is not None:
+                self._wait(stopped)
             try:
-                size = os.write(self.fd, data)
+                size = os.write(self.fd, data if stopped is None else data[:PIPE_BUF])
             except BlockingIOError:  # somebody made our stdout non-blocking
                 select.select([], [self.fd], [])
                 continue
@@ -55,6 +69,18 @@ class Out:
                 return
             data = memoryview(data)[size:]
 
+    def _wait(self, stopped: Callable[[], int]) -> None:
+        """Until the pipe takes PIPE_BUF bytes: a write that waits in the kernel cannot be ended."""
+        poll, left = select.poll(), PATIENCE
+        poll.register(self.fd, select.POLLOUT)
+        while not self._gone:
+            if poll.poll(_SLICE * 1000):
+                return
+            if signum := stopped():
+                left -= _SLICE
+                self._gone = signum if left <= 0 else 0
+        raise Interrupted(self._gone)
+
 
 class LineOut(Out):
     """Writes whole lines only, in a way that other writers to the same file cannot split.
@@ -65,12 +91,16 @@ class LineOut(Out):
     """
 
     def __init__(
-        self, fd: int, name: str, shield: AbstractContextManager[None], *, long: bool = False
+        self,
+        fd: int,
+        name: str,
+        shield: AbstractContextManager[None],
+        stopped: Callable[[], int] | None = None,
+        *,
+        long: bool = False,
     ) -> None:
-        super().__init__(fd, name)
+        super().__init__(fd, name, stopped)
         self._shield = shield
-        mode = os.fstat(fd).st_mode
-        self._piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         self._in_turn = long and self._piped
 
     def lines(self, data: bytes) -> None:
