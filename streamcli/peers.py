@@ -186,7 +186,8 @@ def added(keeper: Keeper, options: dict[str, Any]) -> list[dict[str, Any]]:
     return keeper.messages_of(file_bytes(path), path)
 
 
-OF_ONE = ("base_url", "key_file", "header", "unix_socket")  # what is meant for one provider
+# What is meant for one provider.
+OF_ONE = ("base_url", "key_file", "header", "unix_socket", "session")
 
 
 def named(typed: Typed, model: str, primary: str) -> Typed:
