@@ -8,15 +8,20 @@ Where things are; imports go downward only (tests/test_layers.py):
     parts/     NAME.py                        what protocols are made of, or share
     policy     retry think meter verdict      when to ask again, how to judge, what to measure
                refusals splice sniff          errors in every shape, going on, which protocol it is
-    flow       turn                           one prompt: ask, decode, stamp with time
+               pacing summary                 when a batch asks and stops, what it came to
+    flow       turn relay race                one prompt: ask, decode, stamp with time; of several
+               taskqueue batch                many prompts: threads that ask, one that hears
     edges      transport recording replaying  each touches one outside thing: the network, files,
                terminal prompt sinks/ voice   the terminal and signals, stdin, stdout, stderr,
                local engine weights attach    the local engine, files that go along,
                matching ledger render         the schema library, what a batch has done, and shows
     shell      options config keys settings   the option table, configuration, whom to ask
-               requestlines                   a line of --requests
-               providers models sources       the rows, their models, where an answer comes from
-               outputs ask inspecting cli     where it goes; one prompt, whole; other modes; main
+               providers models peers         the rows, their models, one of them for many prompts
+               sources outputs delivery ask   one prompt: from where, to where, its verdict, whole
+               items requestlines prompts     a batch: its input, a line of JSON, its tasks,
+               workers outlets commentary     its threads' clients, its outputs, what it says,
+               batching                       and all of it together
+               inspecting cli                 other modes; main
                docgen docs/                   the documents made from the tables
 """
 
