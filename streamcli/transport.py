@@ -31,6 +31,7 @@ if sys.modules.get("httpx._main") is None:
 
 SLICE = 0.5  # a wait is cut into such slices, to tell waiting from being stopped (^Z)
 SEND_SIZE = 1 << 16
+READ_SIZE = 1 << 12  # a thread that waits holds so much; where more comes it grows
 REFUSAL_LIMIT = 256 * 1024  # of an error's body, that much is read
 # What may follow an answer's end marker before its connection is given up: seconds and bytes.
 REST_WAIT = 0.01
@@ -277,6 +278,7 @@ class _Wire(httpcore.NetworkStream):
         self._stream = stream
         self._http = http
         self._merger = Merger()
+        self._size = READ_SIZE
         self._unsent = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -286,9 +288,11 @@ class _Wire(httpcore.NetworkStream):
             except httpcore.WriteError:
                 pass  # it may have answered before it closed
         while True:
-            data = self._http.read(self._stream, max_bytes)
+            data = self._http.read(self._stream, min(max_bytes, self._size))
             if not data:
                 return data
+            if len(data) == self._size:
+                self._size *= 4
             if merged := self._merger.feed(data):
                 return merged
 
