@@ -121,6 +121,7 @@ def test_a_recording_is_split_as_it_was_live(ask: Ask, stream: Stream, tmp_path:
     assert ask(answers(ANSWER), "--record", tmp_path / "tape").text == TEXT
     replay = ("--replay", tmp_path / "tape", "--speed", "instant")
     assert stream(*replay).text == TEXT
+    assert stream(*replay, env={"STREAM_PROVIDER": "openai"}).text == TEXT  # who was asked counts
     assert stream(*replay, "--reasoning", "only").text == "".join(THOUGHTS)
 
 
