@@ -71,12 +71,13 @@ FAULTS = {
 def test_every_prompt_is_accounted_for_whatever_fails(stream: Stream, tmp_path: Path) -> None:
     total, rng = 2000, random.Random(5)
     prompts = [f"prompt {number}" for number in range(total)]
+    chosen = rng.sample(prompts, total // 10)
+    kinds = rng.choices([*FAULTS], [1 if "busy" in kind else 5 for kind in FAULTS], k=len(chosen))
     faults = {
         prompt: (kind, rng.random() < 0.3)  # for good, or once
-        for prompt, kind in zip(
-            rng.sample(prompts, total // 10), [*FAULTS] * (total // 10), strict=False
-        )
+        for prompt, kind in zip(chosen, kinds, strict=True)
     }
+    assert {kind for kind, for_good in faults.values() if for_good} == FAULTS.keys()
 
     def plan(prompt: str, before: int) -> Act:
         if prompt in faults:
@@ -91,7 +92,6 @@ def test_every_prompt_is_accounted_for_whatever_fails(stream: Stream, tmp_path: 
     options = ("-L", "-j", "32", "--idle-timeout", "0.5", "--max-wait", "1", "--events", "e.jsonl")
     with BatchServer(plan) as server:
         run = stream(*model(server), *options, stdin=lines(prompts), timeout=100)
-    print(run.seconds, len(server.asked))
     assert run.returncode == 20
     records = parse_records((tmp_path / "e.jsonl").read_bytes())
     ends = ends_by_index(records)
@@ -179,7 +179,7 @@ def test_killed_at_any_moment_and_resumed(
 
 def late(seed: int) -> Plan:
     rng = random.Random(seed)
-    return lambda prompt, before: Act(wait=rng.random() * 0.05, gap=rng.choice((0, 0, 0.002)))
+    return lambda prompt, before: Act(wait=rng.random() * 0.03, gap=rng.choice((0, 0, 0.002)))
 
 
 def timeless(stdout: bytes) -> list[dict[str, Any]]:
@@ -193,8 +193,8 @@ def timeless(stdout: bytes) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("form", [(), ("--json", "-k"), ("--jsonl", "-k")])
 def test_the_order_is_that_of_one_job(stream: Stream, form: tuple[str, ...]) -> None:
-    prompts = [f"prompt {number}" for number in range(120)]
-    prompts[7] = prompts[60] = ""
+    prompts = [f"prompt {number}" for number in range(60)]
+    prompts[7] = prompts[40] = ""
     seen = []
     for jobs in ("1", "24"):
         with BatchServer(late(3)) as server:
@@ -210,7 +210,7 @@ def test_the_order_is_that_of_one_job(stream: Stream, form: tuple[str, ...]) -> 
 SPOOLING = """
 from streamcli.pacing import Pace
 from streamcli.sinks.order import Turnstile
-Turnstile.__init__.__defaults__ = (100_000,)
+Turnstile.__init__.__defaults__ = (50_000,)
 from streamcli.__main__ import main
 main()
 """
@@ -218,10 +218,10 @@ main()
 
 @pytest.mark.parametrize("form", [(), ("--json", "-k"), ("--jsonl", "-k")])
 def test_answers_that_wait_on_the_disk(child_env: dict[str, str], form: tuple[str, ...]) -> None:
-    prompts = [f"prompt {number}" for number in range(60)]
+    prompts = [f"prompt {number}" for number in range(40)]
 
     def big(prompt: str) -> str:
-        return f"{prompt}: " + prompt[-2:] * 20_000
+        return f"{prompt}: " + prompt[-2:] * 10_000
 
     def plan(prompt: str, before: int) -> Act:
         return Act(text=big(prompt), wait=1.0 if prompt == prompts[0] else 0.0)
@@ -429,7 +429,8 @@ def test_what_is_refused_to_all_costs_a_request_a_job(popen: Popen, why: str, af
     statuses = Counter(end["status"] for end in ends_by_index(records).values())
     assert statuses["complete"] == after
     assert 1 <= statuses[status] <= jobs
-    assert len(server.asked) == after + statuses[status] == len(records)
+    assert len(records) == after + statuses[status]
+    assert after < len(server.asked) <= len(records)  # some may have heard of it just in time
     assert "vllm: HTTP" in err
     assert "nothing more was asked" in err
 
@@ -478,7 +479,8 @@ def test_a_signal_in_the_middle(popen: Popen, tmp_path: Path, signum: int, code:
     # Those behind the head of the line were over, and are written in their places.
     wanted = [answer_to(p) if p.startswith("prompt") else "" for p in MIXED]
     assert out == lines(wanted)
-    assert err.decode() == "stream: stopped: 4 done, 4 failed\n"
+    assert f"stopped by {signal.Signals(signum).name}: 4 done, 4 broken off" in err.decode()
+    assert err.count(b"\n") == 1
     records = journal_of(tmp_path)
     ends = ends_by_index(records)
     assert {index: end["status"] for index, end in ends.items()} == {
@@ -525,17 +527,17 @@ def test_those_that_wait_for_another_try_end_too(popen: Popen, tmp_path: Path) -
     assert {end["status"] for end in ends.values()} == {"interrupted"}
 
 
-def test_a_second_signal_ends_it_at_once(popen: Popen) -> None:
-    with BatchServer(lambda prompt, before: HOLD) as server, unanswering() as port:
-        base = f"http://127.0.0.1:{port}/v1"  # a connection being made cannot be broken off
-        process = popen("-m", "vllm:m", "--base-url", base, "-L", stdin=subprocess.PIPE)
+def test_a_second_signal_ends_it_at_once(popen: Popen, tmp_path: Path) -> None:
+    with unanswering() as port:  # a connection being made is what takes longest to end
+        options = ("-m", "vllm:m", "--base-url", f"http://127.0.0.1:{port}/v1", "-L")
+        process = popen(*options, "--events", "e.jsonl", stdin=subprocess.PIPE)
         process.stdin.write(lines(MIXED))
-        time.sleep(1)
-        for _ in range(2):
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.1)
-        assert process.wait(1) == -signal.SIGINT
-    assert server.asked == []
+        assert eventually(lambda: written(tmp_path, "start") == 4, 20)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
+    assert written(tmp_path, "end") == 0
 
 
 @contextmanager
@@ -569,7 +571,7 @@ def test_a_signal_while_connections_are_made(popen: Popen, tmp_path: Path) -> No
     assert all(end["timings"]["duration_ms"] > 0 for end in ends.values())
 
 
-@pytest.mark.parametrize("form", [(), ("--json",), ("--jsonl",)])
+@pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_signal_while_nobody_reads(popen: Popen, tmp_path: Path, form: tuple[str, ...]) -> None:
     def plan(prompt: str, before: int) -> Act:
         return Act(text="x" * 50_000)
