@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, answer_to, by_word
-from conftest import COMMAND, Popen, Result, Stream, eventually
+from conftest import COMMAND, WITH_SIGNALS, Popen, Result, Stream, eventually
 from test_records import check
 
 from streamcli.sinks.order import Turnstile
@@ -862,7 +862,7 @@ def watch(
     """(what a terminal on stderr got, the exit status); `signum` is sent once `until` was seen."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 100))
-    command = [*COMMAND, *ask.args, "-L", *map(str, args)]
+    command = [sys.executable, "-c", WITH_SIGNALS, "", *COMMAND, *ask.args, "-L", *map(str, args)]
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import realservers
-from conftest import ROOT, Configure
+from conftest import ROOT, WITH_SIGNALS, Configure
 from faultserver import FaultServer
 from guides import (
     KEY,
@@ -137,8 +137,10 @@ def run(command: str, play: Play, server: FaultServer, env: Mapping[str, str], f
         (folder / name).chmod(0o700)
     for name in ("guide", "v3"):
         server.script(name, lambda conn: play(conn, folder))
+    bash = shutil.which("bash") or "bash"
     done = subprocess.run(
-        ["bash", "-c", command.replace(HERE, server.url("guide"))],
+        [sys.executable, "-c", WITH_SIGNALS, "", bash, "-c"]
+        + [command.replace(HERE, server.url("guide"))],
         env=env,
         cwd=folder,
         stdin=subprocess.DEVNULL,
