@@ -94,17 +94,16 @@ class Outlets:
             return ""
         return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
 
-    def done(self, number: int) -> None:
+    def done(self, number: int, gap: bytes = b"") -> None:
         """All of that task is written; those behind it may follow."""
         for line in (self._line, self._asides):
             if line is not None:
-                line.done(number)
+                line.done(number, gap if line is self._line else b"")
 
     def skip(self, number: int, name: str) -> None:
         """The task of that number was not asked: a text that follows it still lines up."""
-        if self._line is not None and self._params["format"] == "text":
-            self._line.place(number).write(self._heading(number, name).encode() + self._end)
-        self.done(number)
+        text = self._params["format"] == "text"
+        self.done(number, self._heading(number, name).encode() + self._end if text else b"")
 
     def finish(self) -> None:
         """There will be no more: finished answers that wait for their turn are written."""

@@ -24,7 +24,8 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 class Act:
     """What a request gets. `status` 200 streams `text` (None: an answer made from the prompt).
 
-    Other ones are refusals with these `headers` (whole lines) and an error of that `code`.
+    Other ones are refusals with these `headers` (whole lines) and an error of that `code`, which
+    an error inside the stream has as well (500).
 
     `reasoning` comes before the text. `wait` seconds pass before the head, `gap` between the
     deltas. `end` is "whole", "reset" (RST in the middle), "cut" (FIN in the middle), "stall"
@@ -35,7 +36,7 @@ class Act:
 
     status: int = 200
     headers: str = ""
-    code: str = ""
+    code: str | int = ""
     text: str | None = None
     reasoning: str = ""
     wait: float = 0.0
@@ -197,7 +198,7 @@ class BatchServer:
             b"data: [DONE]\n\n",
         ]
         if act.end == "error":
-            last = [_event({"error": {"message": "out of order", "code": 500}})]
+            last = [_event({"error": {"message": "out of order", "code": act.code or 500}})]
         if act.gap:
             connection.sendall(HEAD)
             for event in events:

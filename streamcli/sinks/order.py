@@ -22,7 +22,8 @@ class Turnstile:
     """
 
     def __init__(self, write: Callable[[bytes], None], limit: int = LIMIT) -> None:
-        self.write = write
+        self._write = write
+        self._gap = b""  # stands for those that were skipped, once something follows them
         self.head = 0
         self._limit = limit
         self._places: dict[int, Place] = {}
@@ -36,12 +37,23 @@ class Turnstile:
             place = self._places[number] = Place(self, number)
         return place
 
-    def done(self, number: int) -> None:
-        """That one is over. Behind the head those follow, up to the first that is not."""
-        self.place(number).over = True
+    def write(self, data: bytes) -> None:
+        """What has its turn."""
+        if self._gap:
+            data, self._gap = self._gap + data, b""
+        self._write(data)
+
+    def done(self, number: int, gap: bytes = b"") -> None:
+        """That one is over. Behind the head those follow, up to the first that is not.
+
+        `gap` is written instead of it if something follows.
+        """
+        done = self.place(number)
+        done.over, done.gap = True, gap
         while (place := self._places.get(self.head)) is not None and place.over:
             del self._places[self.head]
             self.head += 1
+            self._gap += place.gap
             if (following := self._places.get(self.head)) is not None:
                 self._let_through(following)
 
@@ -50,6 +62,7 @@ class Turnstile:
         for number in sorted(self._places):
             self.head = number
             self._let_through(self._places[number])
+            self._gap += self._places[number].gap
         self._places.clear()
         if self._file is not None:
             self._file.close()
@@ -105,12 +118,13 @@ class Turnstile:
 class Place:
     """Where one prompt writes: through if it has its turn. For TextSink and RecordSink."""
 
-    __slots__ = ("_number", "_turnstile", "over", "spilled", "waiting")
+    __slots__ = ("_number", "_turnstile", "gap", "over", "spilled", "waiting")
 
     def __init__(self, turnstile: Turnstile, number: int) -> None:
         self._turnstile = turnstile
         self._number = number
         self.over = False
+        self.gap = b""
         self.spilled: list[tuple[int, int]] = []  # (offset, size) in the file, in order
         self.waiting = bytearray()  # what came after that
 
