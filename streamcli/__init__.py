@@ -10,7 +10,7 @@ Where things are; imports go downward only (tests/test_layers.py):
                refusals splice sniff          errors in every shape, going on, which protocol it is
                pacing summary                 when a batch asks and stops, what it came to
     flow       turn relay race                one prompt: ask, decode, stamp with time; of several
-               taskqueue batch                many prompts: threads that ask, one that hears
+               tasks taskqueue batch          many prompts: threads that ask, one that hears
     edges      transport recording replaying  each touches one outside thing: the network, files,
                terminal prompt sinks/ voice   the terminal and signals, stdin, stdout, stderr,
                local engine weights attach    the local engine, files that go along,

@@ -16,7 +16,8 @@ from .errors import StreamError, usage
 from .events import Attempt, Failed, Finished, Retry, Started, Usage
 from .outcome import Outcome
 from .pacing import Pace
-from .taskqueue import Channel, Client, News, Queue, Task
+from .taskqueue import Queue
+from .tasks import Channel, Client, News, Task
 from .turn import Asking
 
 GRACE = 2.0  # seconds for those in flight to end by themselves once they are cancelled

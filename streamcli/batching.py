@@ -25,7 +25,7 @@ from .prompts import Asked, Lane, Prompts, named_lane
 from .retry import delay
 from .settings import limits_of
 from .summary import Summary
-from .taskqueue import Task
+from .tasks import Task
 from .terminal import Signals
 from .verdict import Verdict, interrupted
 from .voice import Voice

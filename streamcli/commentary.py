@@ -15,7 +15,7 @@ from .pacing import Gate
 from .peers import Peer
 from .prompts import Asked
 from .summary import Summary
-from .taskqueue import Task
+from .tasks import Task
 from .terminal import is_terminal
 from .verdict import Verdict
 from .voice import Voice

@@ -13,7 +13,7 @@ from .items import Item
 from .pacing import Gate
 from .peers import Peer, named
 from .sources import asked_hash
-from .taskqueue import Task
+from .tasks import Task
 from .voice import Voice
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from .prompts import Asked
 from .relay import Relay
 from .retry import Patience
 from .sources import turn_of
-from .taskqueue import Task
+from .tasks import Task
 from .turn import Answer, Asking, Open, Pause, Turn
 
 if TYPE_CHECKING:

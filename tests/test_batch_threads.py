@@ -22,7 +22,8 @@ from streamcli.events import Attempt, Failed, Finished, Retry, Text
 from streamcli.outcome import Outcome
 from streamcli.pacing import Gate, Pace
 from streamcli.retry import delay
-from streamcli.taskqueue import Channel, Queue, Task
+from streamcli.taskqueue import Queue
+from streamcli.tasks import Channel, Task
 from streamcli.turn import Moment, Pause
 
 LATE = 20.0  # seconds without any news: then nothing will come any more

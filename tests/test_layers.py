@@ -16,7 +16,7 @@ LAYERS = (
     {"wire", "refusals", "parts", "protocols", "retry", "think", "meter", "verdict"}
     | {"outcome", "pacing", "summary"},  # pure
     {"splice", "sniff"},
-    {"turn", "relay", "race", "taskqueue", "batch"},  # flow: edges are its arguments
+    {"turn", "relay", "race", "tasks", "taskqueue", "batch"},  # flow: edges are its arguments
     # edges: each touches one outside thing
     {"terminal", "transport", "nettrouble", "prompt", "sinks", "voice", "attach", "matching"}
     | {"recording", "replaying", "local", "weights", "engine", "ledger", "render"},
@@ -29,7 +29,7 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 EDGES = {"transport", "prompt", "sinks"}
-THREADED = {"race", "batch", "taskqueue"}
+THREADED = {"race", "batch", "tasks", "taskqueue"}
 DOORS = {"httpx": {"transport"}, "httpcore": {"transport"}, "rich": {"render"}, "asyncio": set()}
 
 

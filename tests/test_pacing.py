@@ -16,7 +16,8 @@ import pytest
 
 from streamcli.events import Failed
 from streamcli.pacing import PATIENCE, Budget, Gate, Halt, Pace
-from streamcli.taskqueue import Queue, Task
+from streamcli.taskqueue import Queue
+from streamcli.tasks import Task
 
 
 class Limit(Protocol):
