@@ -18,7 +18,6 @@ from .outcome import Limits
 from .protocols import Decoder, DecoderFactory, decoder_for, get
 from .relay import Relay
 from .settings import limits_of
-from .sniff import AutoDecoder
 from .terminal import Signals, is_terminal
 from .turn import Asking, Open, Pause, Turn
 from .voice import Voice
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from .recording import Recorder
     from .replaying import Player
     from .sinks.records import Facts
+    from .sniff import AutoDecoder
     from .transport import Http
 
 
@@ -301,6 +301,8 @@ class Given:
     def decoder(self, target: Target, limit: int) -> Decoder:
         if self._name:
             return decoder_for(get(self._name), target, limit)
+        from .sniff import AutoDecoder
+
         self._auto = AutoDecoder(limit)
         return self._auto
 
