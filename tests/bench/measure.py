@@ -7,6 +7,7 @@ part of a pipeline; `check_accounting` proves that it does.
 """
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -46,6 +47,9 @@ class Used(NamedTuple):
     wall: float  # seconds
     cpu: float  # seconds, user and system, of all processes
     peak: float  # MiB, of the largest process
+
+    def __str__(self) -> str:
+        return f"wall {self.wall:8.3f} s   CPU {self.cpu:8.3f} s   peak {self.peak:6.1f} MiB"
 
 
 Command = Sequence[str]
@@ -161,6 +165,43 @@ def lags(command: Command, count: int, env: Mapping[str, str], deadline: float) 
     left(deadline)
     if process.returncode != 0 or len(found) != count or rest:
         raise Cannot(f"exit {process.returncode}, {len(found)} of {count} stamps")
+    return found
+
+
+STAMP = re.compile(rb"(\d{11,20})(?=\n|\\n)")  # in a line of text, or in one of JSON
+
+
+def stamped(
+    command: Command, prompts: bytes, env: Mapping[str, str], deadline: float
+) -> list[tuple[int, int]]:
+    """(the server's stamp, when it could be read here) of each delta, in nanoseconds."""
+    process = subprocess.Popen(
+        command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    watchdog = threading.Timer(left(deadline), os.killpg, (process.pid, signal.SIGKILL))
+    watchdog.start()
+    found: list[tuple[int, int]] = []
+    rest = b""
+    try:
+        process.stdin.write(prompts)  # no more than a pipe takes
+        process.stdin.close()
+        pipe = process.stdout.fileno()
+        while data := os.read(pipe, 1 << 18):
+            now = time.monotonic_ns()
+            lines, end, rest = (rest + data).rpartition(b"\n")
+            found.extend((int(stamp), now) for stamp in STAMP.findall(lines + end))
+        process.wait()
+    except BaseException:
+        kill(process)
+        raise
+    finally:
+        watchdog.cancel()
+        process.stdout.close()
+    left(deadline)
+    if process.returncode != 0:
+        raise Cannot(f"exit {process.returncode}, {len(found)} stamps")
     return found
 
 
