@@ -172,7 +172,7 @@ def resume(bench: Bench) -> Report:
     report = Report(f"--resume with {JOURNAL:,} finished prompts in the journal")
     full, empty = bench.folder / "full.jsonl", bench.folder / "empty.jsonl"
     empty.touch()
-    ours = stream(url_of(bench, "one"), 4, "--json", "--resume")
+    ours = stream(url_of(bench, "one"), 4, "-q", "--json", "--resume")
     record = bench.output(numbered(1, [*ours, str(empty)])).decode()
     forge = [PYTHON, "-c", FORGE, str(full), str(JOURNAL)]
     bench.output(shell(["printf", "%s", record], forge))
