@@ -176,6 +176,8 @@ class Batch:
             except Exception as error:
                 self._stop(task, Failed.of(_bug(error)))
             self.channel.put(self._last_news(task))
+            if client is not None and self.queue.dry():
+                client.close()  # some servers hear one connection at a time
         if self.queue.all_done():
             self.channel.signal(None)
 

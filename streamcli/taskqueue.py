@@ -102,6 +102,11 @@ class Queue:
                 self._rest(now + wait)
             return None
 
+    def dry(self) -> bool:
+        """Whether nothing waits, nor will, unless one of those that run comes back."""
+        with self._work:
+            return self._over and not self._ready and not self._later
+
     def put_back(self, task: Task, delay: float) -> bool:
         """To be gone on with in `delay` seconds, after which its worker takes another one.
 

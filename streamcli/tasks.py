@@ -15,9 +15,13 @@ from .turn import Asking, Moment
 
 
 class Client(Protocol):
-    """What a worker asks through; `cancel` comes from another thread."""
+    """What a worker asks through; `cancel` comes from another thread.
+
+    `close` hangs up: it may be used again, and connects anew.
+    """
 
     def cancel(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Task:

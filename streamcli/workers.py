@@ -58,6 +58,11 @@ class Worker:
         lost = self._lost[racer] = [http for http in self._lost.get(racer, ()) if http.connecting]
         return len(lost) >= _STUCK
 
+    def close(self) -> None:
+        """Hangs up: those that lost a race end by themselves."""
+        for kind in [kind for kind, http in self._clients.items() if not http.cancelled]:
+            self._clients.pop(kind).close()
+
     def cancel(self) -> None:
         self._cancelled = True
         for cancel in self.cancels:

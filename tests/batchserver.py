@@ -78,9 +78,13 @@ def by_word(prompt: str, before: int) -> Act:
 
 
 class BatchServer:
-    """`with BatchServer(plan) as server`; `server.base` is its address, `server.asked` its log."""
+    """`with BatchServer(plan) as server`; `server.base` is its address, `server.asked` its log.
 
-    def __init__(self, plan: Plan | None = None) -> None:
+    Without `threads` it hears one connection after the other, each until the client hangs up.
+    """
+
+    def __init__(self, plan: Plan | None = None, threads: bool = True) -> None:
+        self._threads = threads
         self.plan: Plan = plan or (lambda prompt, before: Act())
         self.asked: list[Asked] = []
         self.most = 0  # requests at once
@@ -130,7 +134,10 @@ class BatchServer:
                 return
             self._open.add(connection)
             self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            if self._threads:
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            else:
+                self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

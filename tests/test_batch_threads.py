@@ -46,6 +46,9 @@ class Line:
     def cancel(self) -> None:
         self.cancelled.set()
 
+    def close(self) -> None:
+        pass
+
 
 class Reply:
     """An Asking: its attempts end as `rng` wants, out of `kinds`."""

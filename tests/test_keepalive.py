@@ -69,3 +69,11 @@ def test_an_answer_that_is_not_whole_frees_the_server_at_once(stream: Stream) ->
         run = stream(*options, "--json", stdin=b"one\ntwo\n")
         assert [record["status"] for record in run.records] == ["provider", "network"]
         assert closed.is_set()
+
+
+def test_a_server_that_hears_one_connection_at_a_time(stream: Stream) -> None:
+    """A worker that has nothing left to do hangs up, so that others are heard."""
+    with BatchServer(threads=False) as server:
+        run = stream(*batch(server, 4), "--first-timeout", "20", stdin=LINES)
+        assert (run.returncode, run.text) == (0, ANSWERS)
+        assert len(server.asked) == len(PROMPTS)
