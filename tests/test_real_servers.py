@@ -634,8 +634,9 @@ def test_litellm_speaks_the_others_too(
     """Relayed to llama.cpp: LiteLLM has no mocks for these."""
     key = ("-H", f"Authorization: Bearer {LITELLM_KEY}")
     base = litellm.base_url.removesuffix("/v1") + suffix
-    args = (*spoken(protocol, base), "-m", "smollm2", *key, "--max-tokens", "24")
-    run = stream(*args, "--jsonl", "Count from one to nine.", timeout=120)
+    # Long enough to be seen passing: what comes while LiteLLM makes ready arrives in one piece.
+    args = (*spoken(protocol, base), "-m", "smollm2", *key, "--max-tokens", "200")
+    run = stream(*args, "--jsonl", LONG[-1], timeout=120)
     end = the_end(run.records)
     assert (end["protocol"], end["error"]) == (protocol, None), run.stderr
     assert end["status"] in ("complete", "length")
