@@ -109,7 +109,8 @@ class Chat:
     answer shall match; `prefill` how the answer begins (the answer goes on from there and does not
     repeat it); `tool_choice` is "auto", "none", "required" or a tool's name; `hide_reasoning` tells
     whether the user said to hide it (True) or to show it (False); `options` are extra body fields
-    by the user's own word, nested already, stronger than all else.
+    by the user's own word, nested already, stronger than all else. `wishes` names the fields that
+    hold a general preference, asked for wherever it can be.
     """
 
     __slots__ = (
@@ -131,6 +132,7 @@ class Chat:
         "tool_choice",
         "tools",
         "top_p",
+        "wishes",
     )
 
     def __init__(
@@ -154,6 +156,7 @@ class Chat:
         options: dict[str, Any] | None = None,
         stream: bool = True,
         hide_reasoning: bool | None = None,
+        wishes: frozenset[str] = frozenset(),
     ) -> None:
         self.model = model
         self.messages = messages
@@ -173,6 +176,7 @@ class Chat:
         self.options = options or {}
         self.stream = stream
         self.hide_reasoning = hide_reasoning
+        self.wishes = wishes
 
     def but(self, **changes: Any) -> Chat:
         """The same with other values for these fields."""
@@ -183,7 +187,7 @@ class Chat:
 
     def canonical(self) -> dict[str, Any]:
         """All that decides the answer, as plain data: what `prompt_hash` is taken of."""
-        output = ("stream", "hide_reasoning")
+        output = ("stream", "hide_reasoning", "wishes")
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in output}
         plain["messages"] = [message.canonical() for message in self.messages]
         plain["tools"] = [tool.canonical() for tool in self.tools]

@@ -142,9 +142,12 @@ def parse(args: list[str]) -> Typed | int:
         return error.exit_code
     from .config import Config, Typed
 
-    strong = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-    given = {name for name, source in sources.items() if source in strong}
-    return Typed(params, params.pop("prompt"), given, command.config or Config())
+    def from_any(*wanted: ParameterSource) -> set[str]:
+        return {name for name, source in sources.items() if source in wanted}
+
+    given = from_any(ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    general = from_any(ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+    return Typed(params, params.pop("prompt"), given, general, command.config or Config())
 
 
 def _usage_error(error: click.ClickException, args: list[str]) -> None:

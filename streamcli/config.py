@@ -42,23 +42,31 @@ class Typed:
     """One parsed command line: option values, the prompt's words, and where values are from.
 
     `given` names the parameters that the command line or the environment set: they are stronger
-    than what the configuration says of the provider.
+    than what the configuration says of the provider. `general` names those that the environment
+    or the configuration set: meant for whoever is asked.
     """
 
-    __slots__ = ("config", "given", "params", "words")
+    __slots__ = ("config", "general", "given", "params", "words")
 
     def __init__(
-        self, params: dict[str, Any], words: tuple[str, ...], given: set[str], config: Config
+        self,
+        params: dict[str, Any],
+        words: tuple[str, ...],
+        given: set[str],
+        general: set[str],
+        config: Config,
     ) -> None:
         self.params = params
         self.words = words
         self.given = given
+        self.general = general
         self.config = config
 
     def but(self, **values: Any) -> Typed:
         """A copy, with these values as if they had been typed."""
         params = {**self.params, **values}
-        return Typed(params, self.words, self.given | values.keys(), self.config)
+        given, general = self.given | values.keys(), self.general - values.keys()
+        return Typed(params, self.words, given, general, self.config)
 
 
 def load(path: str) -> Config:

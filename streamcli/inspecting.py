@@ -163,7 +163,8 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
     probe = {"file": (), "replace": None, "no_stdin": True, "output": None, "events": None}
     params.update(probe, max_tokens=_least(typed), accept=("length",), reasoning="only")
     as_json = params["format"] == "json"
-    ask = Ask(Typed(params, ("Say yes.",), typed.given, typed.config), signals, closed)
+    probe_of = Typed(params, ("Say yes.",), typed.given, typed.general, typed.config)
+    ask = Ask(probe_of, signals, closed)
     if as_json:
         return ask.run()
     ask.silent = True
@@ -211,7 +212,7 @@ def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
     from .protocols import get, keeper
 
-    chat = settings.chat_of(params, choice.model, prompt)
+    chat = settings.chat_of(params, choice.model, prompt, choice.wishes)
     protocol = get(choice.target.protocol)
     requests = [protocol.request(chat, choice.target)]
     if (kept := keeper(protocol)) is not None:

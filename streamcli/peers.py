@@ -43,6 +43,7 @@ class Peer:
         self.row: Row = choice.row
         self.target: Target = choice.target
         self.model: str = choice.model
+        self._wishes = choice.wishes
         self._options = settings.options_of(params["option"])
         self.limits: Limits = settings.limits_of(params)
         self.protocol: WireFormat
@@ -69,7 +70,7 @@ class Peer:
         return self.target.provider, self.target.protocol, self.model
 
     def chat(self, prompt: str) -> Chat:
-        return settings.chat_of(self.params, self.model, prompt)
+        return settings.chat_of(self.params, self.model, prompt, self._wishes)
 
     def start(self, jobs: int = 1) -> None:
         """Gets ready for requests, `jobs` at a time; in the main thread."""

@@ -204,4 +204,4 @@ def _with(chat: Chat, item: Item) -> Chat:
     changes = dict(request.changes)
     if request.system is not None:
         changes["system"] = request.system
-    return chat.but(messages=messages, **changes)
+    return chat.but(messages=messages, wishes=chat.wishes - changes.keys(), **changes)

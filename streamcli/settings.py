@@ -31,16 +31,20 @@ _NO_MODEL = """
 class Choice:
     """Who is asked for what: the row, the model, and the target with its key.
 
-    `key_source` is shell syntax that gives the key, for people to read.
+    `key_source` is shell syntax that gives the key, for people to read. `wishes` are the parameters
+    that were not meant for this provider, but for any.
     """
 
-    __slots__ = ("key_source", "model", "row", "target")
+    __slots__ = ("key_source", "model", "row", "target", "wishes")
 
-    def __init__(self, row: Row, model: str, target: Target, key_source: str) -> None:
+    def __init__(
+        self, row: Row, model: str, target: Target, key_source: str, wishes: frozenset[str]
+    ) -> None:
         self.row = row
         self.model = model
         self.target = target
         self.key_source = key_source
+        self.wishes = wishes
 
 
 def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -> Choice:
@@ -50,9 +54,11 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
     """
     params = typed.params
     row, model = _row_and_model(typed, environ)
+    wishes = set(typed.general)
     for name, value in row.defaults.items():
         if name not in typed.given and name not in ("model", "provider"):
             params[name] = value
+            wishes.discard(name)
     base_url = params["base_url"]
     if base_url is None:
         base_url = row.base_from(environ)
@@ -92,7 +98,7 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
         unix_socket=params["unix_socket"],
         secrets=secrets,
     )
-    return Choice(row, model, target, key_source)
+    return Choice(row, model, target, key_source, frozenset(wishes))
 
 
 def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str], needs_key: bool) -> str:
@@ -231,7 +237,9 @@ def schema_of(given: str | None) -> dict[str, Any] | None:
     return schema
 
 
-def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
+def chat_of(
+    params: Mapping[str, Any], model: str, prompt: str, wishes: frozenset[str] = frozenset()
+) -> Chat:
     system = params["system"]
     if system is not None:
         if system.startswith("@@"):
@@ -266,6 +274,7 @@ def chat_of(params: Mapping[str, Any], model: str, prompt: str) -> Chat:
         stream=not params["no_stream"],
         # Hidden by default is not asked to be left out: records still hold it.
         hide_reasoning=None if params["reasoning"] is None else params["reasoning"] == "hide",
+        wishes=wishes,
     )
 
 

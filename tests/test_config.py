@@ -58,6 +58,53 @@ def test_option_environment_provider_default_builtin(
     assert set(body(server)) == {"model", "messages", "stream", "stream_options"}
 
 
+def test_a_general_preference_is_left_out_where_there_are_no_words_for_it(
+    stream: Stream, configure: Configure
+) -> None:
+    """One temperature for all providers must not make some of them unusable."""
+    configure(
+        """
+        [defaults]
+        temperature = 0.125
+        seed = 777777777
+        think = "low"
+        [provider.app]
+        protocol = "ui-message"
+        base_url = "http://127.0.0.1:9/api"
+        [provider.filled]
+        protocol = "text"
+        base_url = "http://127.0.0.1:9/api"
+        body = { prompt = "{prompt}", heat = "{temperature}" }
+        [provider.own]
+        protocol = "ui-message"
+        base_url = "http://127.0.0.1:9/api"
+        defaults = { seed = 5 }
+        """
+    )
+    preferences = ("0.125", "777777777", "think", "reasoning_level")
+    asked = {
+        "app": (),
+        "tyler": (),
+        "honcho": ("reasoning_level",),
+        "anthropic": ("0.125", "think"),
+        "filled": ("0.125",),
+    }
+    for provider, said in asked.items():
+        more = ("-m", "anthropic:claude-3-7-sonnet-latest") if provider == "anthropic" else ()
+        more = ("-o", "peer=me") if provider == "honcho" else more
+        env = {"STREAM_MAX_TOKENS": "432104321"}
+        run = stream("--dry-run", "-p", provider, *more, "-n", "hi", env=env)
+        assert run.returncode == 0, run.stderr
+        for preference in preferences:
+            assert (preference in run.text) == (preference in said), (provider, run.text)
+        assert ("432104321" in run.text) == (provider == "anthropic")
+    # What was meant for the provider is still refused.
+    for args in (("-p", "app", "--seed", "7"), ("-p", "filled", "--think=low"), ("-p", "own")):
+        run = stream("--dry-run", *args, "-n", "hi")
+        assert (run.returncode, run.text) == (2, "")
+        assert "cannot carry" in run.stderr
+
+
 def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Configure) -> None:
     configure(
         f"""

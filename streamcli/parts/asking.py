@@ -29,10 +29,16 @@ PENALTIES = ("frequency_penalty", "presence_penalty")
 SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", *PENALTIES)
 
 
+def insists_on(chat: Chat, field: str) -> bool:
+    """Whether this field of Chat must be said; a general preference may be left out."""
+    wished = field in chat.wishes and field in (*SAMPLING, "think")
+    return getattr(chat, field) not in (None, ()) and not wished
+
+
 def no_words_for(protocol: str, chat: Chat, *fields: str, hint: str = "") -> None:
-    """Raises if the request asks for one of `fields` of Chat: the protocol has none of them."""
+    """Raises if the request insists on one of `fields` of Chat: the protocol has none of them."""
     for field in fields:
-        if getattr(chat, field) not in (None, ()):
+        if insists_on(chat, field):
             raise cannot(protocol, ASKED[field], hint)
 
 

@@ -17,7 +17,7 @@ import orjson
 from ..chat import Chat, HttpRequest, Message, Target, cannot, join_url, merge
 from ..events import Failed
 from ..refusals import http_refusal
-from .asking import ASKED, key_headers
+from .asking import ASKED, insists_on, key_headers
 
 KEYS = ("path", "method", "query", "body")
 
@@ -104,7 +104,7 @@ def _values(protocol: str, chat: Chat, target: Target, names: set[str]) -> dict[
     messages = chat.messages
     first = {"system"} if "messages" in names else set()  # of the messages
     for name in ("tools", "tool_choice", *_FIELDS):
-        if name not in names | first and getattr(chat, name) not in (None, ()):
+        if name not in names | first and insists_on(chat, name):
             hint = f"{target.provider}'s template has no {{{name}}}" if name in _FIELDS else ""
             raise cannot(protocol, ASKED[name], hint)
     if chat.model and "model" not in names:
