@@ -24,7 +24,7 @@ _PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path
 _TEMPLATE_KEYS = ("path", "method", "query", "body", *_PATHS)
 # A server of the user's own: what its protocol makes likely.
 _CHAT = {"stream_options": {"include_usage": True}}
-_PRICES = ("input", "output", "cache_read")
+_PRICES = ("input", "output", "cache_read", "cache_write")
 _OPTIONS = {option.long[2:].replace("-", "_"): option for option in TABLE if option.config}
 
 

@@ -117,13 +117,13 @@ def cost(row: Row, model: str, usage: Usage) -> float | None:
     price = row.prices.get(model)
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
-    cached = usage.cache_read_tokens or 0 if "cache_read" in price else 0
+    each = price.get("input", 0.0)
     # Here input tokens are those beside the cached ones, everybody else's contain them.
     beside = row.protocol in ("anthropic", "bedrock")
-    fresh = usage.input_tokens - (0 if beside else cached)
-    total = fresh * price.get("input", 0.0)
-    total += cached * price.get("cache_read", 0.0)
-    total += usage.output_tokens * price.get("output", 0.0)
+    total = usage.input_tokens * each + usage.output_tokens * price.get("output", 0.0)
+    for kind in ("cache_read", "cache_write"):
+        cached = getattr(usage, f"{kind}_tokens") or 0
+        total += cached * (price.get(kind, each) - (0.0 if beside else each))
     return round(total / 1e6, 9)
 
 

@@ -240,6 +240,13 @@ def test_cost_of_cached_and_of_unknown_tokens() -> None:
     assert cost(other, "m", Usage(40, 10, cache_read_tokens=60)) == pytest.approx(660e-6)
     row.prices = {"m": {"input": 10.0, "output": 20.0}}
     assert cost(row, "m", Usage(100, 10, cache_read_tokens=60)) == pytest.approx(1200e-6)
+    other.prices = row.prices
+    assert cost(other, "m", Usage(40, 10, cache_read_tokens=60)) == pytest.approx(1200e-6)
+    row.prices = {"m": {"input": 10.0, "output": 20.0, "cache_read": 1.0, "cache_write": 12.5}}
+    cached = {"cache_read_tokens": 60, "cache_write_tokens": 20}
+    assert cost(row, "m", Usage(100, 10, **cached)) == pytest.approx(710e-6)
+    other.prices = row.prices
+    assert cost(other, "m", Usage(20, 10, **cached)) == pytest.approx(710e-6)
 
 
 @pytest.mark.parametrize(
