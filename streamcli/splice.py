@@ -25,6 +25,7 @@ class Splice:
 
     def __init__(self) -> None:
         self.seen: int | None = None  # the sequence number after which a response goes on
+        self.pieced = False  # put together of several answers
         self._response_id = ""
         self._text: list[str] = []
         self._owed = ""  # white space that was delivered, and may come again
@@ -69,8 +70,8 @@ class Splice:
         self._owed = text[len(beginning) :]
         self._echo = text if len(text) >= _TELLING else ""
         self._held = ""
-        facts = {name: getattr(chat, name) for name in Chat.__slots__}
-        return Chat(**{**facts, "prefill": beginning})
+        self.pieced = True
+        return chat.but(prefill=beginning)
 
     def join(self, events: list[Event]) -> list[Event]:
         """The events of the continuation without what was delivered before."""

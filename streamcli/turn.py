@@ -183,6 +183,8 @@ class Turn:
         self._next = splice.request(self._protocol, self._chat, self._target, self._decoder)
         if self._next is None:
             return None
+        if splice.pieced:  # nobody counted the tokens of what broke off: all are unknown
+            self.outcome.usage = Usage()
         self._dropped = self._dropped or end
         end.transient = True
         return self._pause(end, attempt)
@@ -318,7 +320,8 @@ class Turn:
                 if type(event) is Refusal and len(outcome.refusal) < 1000:
                     outcome.refusal += event.text
             elif type(event) is Usage:
-                outcome.usage = event
+                if self._splice is None or not self._splice.pieced:
+                    outcome.usage = event
             elif type(event) is Started:
                 outcome.model, outcome.response_id = event.model, event.response_id
             elif isinstance(event, Finished | Failed):

@@ -59,6 +59,7 @@ def breaks(cuts: tuple[int, ...], how: str, lstrips: bool = False):  # noqa: ANN
             conn.delta(char)
         if conn.attempt > len(cuts):
             conn.finish()
+            conn.usage()
             conn.done()
             conn.end()
         elif how == "rst":
@@ -95,6 +96,8 @@ def test_a_broken_answer_is_spliced(
         len(cuts) + 1,
         len(ANSWER),
     )
+    assert set(end["usage"].values()) == {None}, "the last part's alone would be too little"
+    assert end["timings"]["tokens_per_second"] is None
 
 
 def test_a_server_that_drops_the_white_space_loses_none(
