@@ -136,17 +136,21 @@ class Citation(Event):
         self.end = end
 
 
+# In the order in which records tell them.
+USAGE_FIELDS = (
+    "input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "total_tokens",
+)
+
+
 class Usage(Event):
     """Token counts so far; a later one replaces it. None is unknown, never zero."""
 
-    __slots__ = (
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "input_tokens",
-        "output_tokens",
-        "reasoning_tokens",
-        "total_tokens",
-    )
+    __slots__ = USAGE_FIELDS
 
     def __init__(
         self,

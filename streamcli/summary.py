@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from .events import USAGE_FIELDS
 from .meter import Histogram
 from .outcome import Outcome
 from .verdict import Verdict
-
-_TOTALS = (
-    "input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "total_tokens",
-)
 
 
 class Summary:
@@ -31,7 +23,7 @@ class Summary:
         self.statuses: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._attempts = 0
-        self._usage: dict[str, int | None] = dict.fromkeys(_TOTALS)
+        self._usage: dict[str, int | None] = dict.fromkeys(USAGE_FIELDS)
         self._cost: float | None = None
         self._chars = 0
         self._ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
@@ -46,7 +38,7 @@ class Summary:
         self._attempts += outcome.attempts
         self._chars += outcome.chars
         usage = outcome.usage
-        for name in _TOTALS:
+        for name in USAGE_FIELDS:
             if (count := getattr(usage, name)) is not None:
                 self._usage[name] = (self._usage[name] or 0) + count
         if outcome.cost is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from ..events import (
+    USAGE_FIELDS,
     Attempt,
     Citation,
     Event,
@@ -23,7 +24,6 @@ from ..events import (
     Returned,
     Text,
     ToolCall,
-    Usage,
 )
 from ..outcome import Outcome
 from ..verdict import Verdict
@@ -246,14 +246,3 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "chars": outcome.chars,
         "cost": outcome.cost,
     }
-
-
-USAGE_FIELDS = (
-    "input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "total_tokens",
-)
-assert set(USAGE_FIELDS) == set(Usage.__slots__)
