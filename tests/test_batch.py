@@ -333,6 +333,17 @@ def test_a_schema_is_checked_for_each(ask: Ask) -> None:
     assert (run.returncode, run.text) == (0, "six\n")
 
 
+def test_a_schema_that_none_can_use_fails_its_line_only(ask: Ask) -> None:
+    draft = "http://json-schema.org/draft-04/schema#"
+    bad = [{"$schema": 1}, {"$schema": []}, {"$schema": "http://["}, {"type": "nonsense"}]
+    odd = [{"$schema": draft, "$ref": 1}, {"$schema": draft.replace("4", "3"), "type": "nonsense"}]
+    lines = [{"prompt": "say 5", "schema": schema} for schema in [*bad, *odd, {"type": "integer"}]]
+    ends = ask.ends("--requests", stdin="\n".join(map(json.dumps, lines)).encode())
+    assert [end["status"] for end in ends] == ["usage"] * 4 + ["mismatch"] * 2 + ["complete"]
+    assert all("is no JSON Schema: " in end["error"]["message"] for end in ends[:4])
+    assert all("the schema cannot be used: " in end["error"]["message"] for end in ends[4:6])
+
+
 # Text
 
 
