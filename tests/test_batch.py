@@ -542,6 +542,24 @@ def test_ids_stay_in_their_folder(ask: Ask, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["out"]
 
 
+def test_no_answer_is_lost_to_another_of_the_same_name(ask: Ask, tmp_path: Path) -> None:
+    lines = [{"prompt": f"say {n}", "id": id} for n, id in enumerate(["a", 1, "a", "1", None, "4"])]
+    stdin = "\n".join(map(json.dumps, lines)).encode()
+    run = ask("--requests", "-O", "{id}.txt", stdin=stdin)
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.txt")} == {
+        "a.txt": "0",
+        "1.txt": "1",
+        "4.txt": "4",
+    }
+    assert run.returncode == 20
+    assert run.complaints[0] == (
+        "stream: prompt 3 (a): a.txt is the file of an earlier one:"
+        " -O with {index} tells them apart"
+    )
+    assert len(ask.server.asked) == 3  # before anything is paid
+    assert ask("--requests", "-O", "{id}-{index}.txt", stdin=stdin).returncode == 0
+
+
 # Going on
 
 
