@@ -6,20 +6,26 @@ import gc
 import os
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .errors import EXIT_OF_STATUS, Interrupted
 from .terminal import Signals, die_by, hold_standard_fds
+
+if TYPE_CHECKING:
+    from .config import Typed
 
 
 def main() -> None:
     # Nothing of what the imports make is garbage: collecting it costs a start 5 ms.
     gc.disable()
+    # Until there is something to end, a signal ends us as it ends others: an exception in the
+    # middle of an import is a crash where a module in C does not expect it (orjson).
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     closed = hold_standard_fds()
-    signals = Signals()
     try:
-        signals.install()
-        code = _run(signals, closed)
+        code = _run(closed)
     except Interrupted as interrupted:
         die_by(interrupted.signum)
     except BrokenPipeError:  # only help and version are printed through sys.stdout
@@ -38,7 +44,7 @@ def main() -> None:
     os._exit(code)
 
 
-def _run(signals: Signals, closed: set[int]) -> int:
+def _run(closed: set[int]) -> int:
     from .cli import parse
 
     typed = parse(sys.argv[1:])
@@ -47,19 +53,26 @@ def _run(signals: Signals, closed: set[int]) -> int:
         return typed
     gc.freeze()
     gc.enable()
+    run = _mode(typed.params)
+    signals = Signals()
+    signals.install()
+    return run(typed, signals, closed)
+
+
+def _mode(params: dict[str, Any]) -> Callable[[Typed, Signals, set[int]], int]:
     from .options import MODES
 
-    if any(typed.params[mode] not in (None, False) for mode in MODES):
+    if any(params[mode] not in (None, False) for mode in MODES):
         from .inspecting import inspect
 
-        return inspect(typed, signals, closed)
-    if _is_batch(typed.params):
+        return inspect
+    if _is_batch(params):
         from .batching import Batching
 
-        return Batching(typed, signals, closed).run()
+        return lambda *given: Batching(*given).run()
     from .ask import Ask
 
-    return Ask(typed, signals, closed).run()
+    return lambda *given: Ask(*given).run()
 
 
 def _is_batch(params: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from .errors import EXIT_OF_STATUS, Interrupted, StreamError, usage
 from .events import Event, Failed, Retry
 from .options import INPUTS
 from .outcome import Outcome
-from .outlets import Outlets, check_template, raise_limit
+from .outlets import Outlets, check_template, file_of, raise_limit
 from .pacing import Gate, Halt, Pace
 from .peers import Peer, compared, fallbacks_of, with_fallbacks
 from .prompt import around, gather
@@ -117,6 +117,7 @@ class Batching:
             done=done,
             occurrences=occurrences,
             lane_of=self._gated(named_lane(as_typed, self._voice, self._lanes)),
+            file_of=file_of(params["output"]),
             tell_target=several,
         )
         limits = limits_of(params)

@@ -150,7 +150,7 @@ def _database() -> Connection:
     return database
 
 
-def known_by(hash: str, id: object) -> str:
+def known_by(hash: str, id: str | int | None) -> str:
     """What a prompt is known by: its hash, and the id that its line of --requests gave it.
 
     Equal prompts with ids of their own are told apart wherever they were asked: a job's lines may
@@ -235,15 +235,17 @@ def _read(file: BinaryIO, path: str, done: Done) -> int:
         for line in _ends(block):
             for record in _records(line, path):
                 hash, occurrence = record.get("prompt_hash"), record.get("occurrence")
+                id = record.get("id")
                 if (
                     record["type"] == "end"
                     and record.get("complete") is True
+                    and isinstance(id, str | int | None)
                     and isinstance(hash, str)
                     and _HASH.fullmatch(hash)
                     and type(occurrence) is int
                     and occurrence >= 0
                 ):
-                    done.add(known_by(hash, record.get("id")), occurrence)
+                    done.add(known_by(hash, id), occurrence)
     return others
 
 

@@ -29,14 +29,16 @@ class Matching:
         if isinstance(schema, Matching):
             self._validator = schema._validator
             return
-        kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
         try:
+            kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
             kind.check_schema(schema)
+            self._validator = kind(schema, registry=Registry())  # it fetches nothing
         except jsonschema.SchemaError as error:
             raise usage(f"--schema is no JSON Schema: {error.message}") from None
         except RecursionError:
             raise usage("--schema is nested beyond reason") from None
-        self._validator = kind(schema, registry=Registry())  # what it refers to is never fetched
+        except Exception as error:  # a `$schema` or `$id` that is no text, or no URL
+            raise usage(f"--schema is no JSON Schema: {_first_line(error)}") from None
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
         self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]
@@ -59,6 +61,8 @@ class Matching:
             return f"the schema refers to {missing.ref}, which is not in it"
         except RecursionError:
             return "it, or the schema, is nested beyond reason"
+        except Exception as error:  # what older drafts let pass: any type, a `$ref` that is none
+            return f"the schema cannot be used: {_first_line(error)}"
         return ""
 
     def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:
@@ -72,3 +76,7 @@ class Matching:
         if "mismatch" in accept:
             mismatch.exit_code = 0
         return mismatch
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(":")

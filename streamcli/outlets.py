@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from shlex import quote
 from typing import Any
 
@@ -129,6 +130,13 @@ def check_template(template: str | None, several: bool, models: bool) -> None:
     folder = os.path.dirname(template)
     if folder and not _PLACE.search(folder) and not os.path.isdir(folder):
         raise usage(f"-O {template}: there is no folder {folder}", f"mkdir -p {quote(folder)}")
+
+
+def file_of(template: str | None) -> Callable[[Mapping[str, Any]], str] | None:
+    """From an item's tags to its file, where -O may name one file for several of them."""
+    if template is None or "{index}" in template:
+        return None
+    return partial(filled, template)
 
 
 def _make_folder(path: str) -> None:

@@ -66,7 +66,7 @@ class Prompts:
 
     What a journal (`done`) says is complete is counted in `skipped` and left out. `occurrences`
     is None where no records are wanted: then nothing is hashed. `lane_of` resolves a model that a
-    line of --requests names.
+    line of --requests names. `file_of` is the file of an item by its tags, if two may share one.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Prompts:
         done: Done | None,
         occurrences: Occurrences | None,
         lane_of: Callable[[str], Lane],
+        file_of: Callable[[dict[str, Any]], str] | None,
         tell_target: bool,
     ) -> None:
         self.skipped = 0
@@ -87,6 +88,8 @@ class Prompts:
         self._done = done
         self._occurrences = occurrences
         self._lane_of = lane_of
+        self._file_of = file_of
+        self._files: Occurrences | None = None
         self._tell_target = tell_target
         self._named: dict[str, Lane | StreamError] = {}
 
@@ -135,6 +138,7 @@ class Prompts:
         if self._tell_target or (item.request is not None and item.request.model is not None):
             tags = {**tags, "target": lane.name}
         try:
+            self._claim_file(lane, tags)
             chats = lane.asking(item)
             asked = Asked(lane, chats, tags)
             asked.matching = lane.matching_of(chats[0])
@@ -150,6 +154,20 @@ class Prompts:
                 self.skipped += 1
                 return None
         return Task(number, asked, lane.gates)
+
+    def _claim_file(self, lane: Lane, tags: dict[str, Any]) -> None:
+        """A usage error if an item before has it: of two answers one would be lost."""
+        if self._file_of is None:
+            return
+        from hashlib import sha256
+
+        if self._files is None:
+            from .ledger import Occurrences
+
+            self._files = Occurrences()
+        path = self._file_of({**tags, "model": lane.name})
+        if self._files.next(sha256(path.encode()).hexdigest()[:32]):
+            raise usage(f"{path} is the file of an earlier one", "-O with {index} tells them apart")
 
 
 def named_lane(typed: Typed, voice: Voice, lanes: list[Lane]) -> Callable[[str], Lane]:

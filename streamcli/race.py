@@ -10,6 +10,7 @@ from copy import copy
 from queue import Empty, Queue
 from threading import Thread
 
+from .errors import usage
 from .events import Failed, Finished, Text
 from .outcome import Outcome
 from .turn import Moment, Turn
@@ -44,7 +45,10 @@ class Race:
 
     def __iter__(self) -> Iterator[Moment]:
         for number in range(len(self._turns)):
-            Thread(target=self._run, args=(number,), daemon=True).start()
+            try:
+                Thread(target=self._run, args=(number,), daemon=True).start()
+            except RuntimeError as error:
+                raise usage(f"no thread to race in: {error}", "see ulimit -u") from error
         held, running = self._until_text()
         if self._winner is None:
             self._winner = self._best()

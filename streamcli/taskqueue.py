@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from threading import Condition, Lock
+from threading import TIMEOUT_MAX, Condition, Lock
 
 from .events import Failed
 from .pacing import Budget, Entry, Gate, Pace
@@ -215,7 +215,7 @@ class Queue:
             self._work.wait()
             return
         self._alarm = until
-        self._work.wait(max(0.0, until - self._clock()))
+        self._work.wait(min(max(0.0, until - self._clock()), TIMEOUT_MAX))
         if self._alarm == until:
             self._alarm = INFINITE
 

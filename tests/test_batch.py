@@ -333,6 +333,17 @@ def test_a_schema_is_checked_for_each(ask: Ask) -> None:
     assert (run.returncode, run.text) == (0, "six\n")
 
 
+def test_a_schema_that_none_can_use_fails_its_line_only(ask: Ask) -> None:
+    draft = "http://json-schema.org/draft-04/schema#"
+    bad = [{"$schema": 1}, {"$schema": []}, {"$schema": "http://["}, {"type": "nonsense"}]
+    odd = [{"$schema": draft, "$ref": 1}, {"$schema": draft.replace("4", "3"), "type": "nonsense"}]
+    lines = [{"prompt": "say 5", "schema": schema} for schema in [*bad, *odd, {"type": "integer"}]]
+    ends = ask.ends("--requests", stdin="\n".join(map(json.dumps, lines)).encode())
+    assert [end["status"] for end in ends] == ["usage"] * 4 + ["mismatch"] * 2 + ["complete"]
+    assert all("is no JSON Schema: " in end["error"]["message"] for end in ends[:4])
+    assert all("the schema cannot be used: " in end["error"]["message"] for end in ends[4:6])
+
+
 # Text
 
 
@@ -529,6 +540,24 @@ def test_ids_stay_in_their_folder(ask: Ask, tmp_path: Path) -> None:
     assert sorted(written.values()) == sorted(id[200:] for id in long)
     assert all(re.fullmatch("x+-[0-9a-f]{32}", name) for name in written)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["out"]
+
+
+def test_no_answer_is_lost_to_another_of_the_same_name(ask: Ask, tmp_path: Path) -> None:
+    lines = [{"prompt": f"say {n}", "id": id} for n, id in enumerate(["a", 1, "a", "1", None, "4"])]
+    stdin = "\n".join(map(json.dumps, lines)).encode()
+    run = ask("--requests", "-O", "{id}.txt", stdin=stdin)
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.txt")} == {
+        "a.txt": "0",
+        "1.txt": "1",
+        "4.txt": "4",
+    }
+    assert run.returncode == 20
+    assert run.complaints[0] == (
+        "stream: prompt 3 (a): a.txt is the file of an earlier one:"
+        " -O with {index} tells them apart"
+    )
+    assert len(ask.server.asked) == 3  # before anything is paid
+    assert ask("--requests", "-O", "{id}-{index}.txt", stdin=stdin).returncode == 0
 
 
 # Going on

@@ -247,6 +247,16 @@ def test_nothing_is_put_back_once_it_was_cancelled() -> None:
     assert queue.ended(task)
 
 
+def test_a_wait_longer_than_any_clock() -> None:
+    gate = Gate(2, 1, random.random)
+    queue = Queue(2, Pace(1e-300), time.monotonic)
+    for number in range(2):
+        assert queue.offer(Task(number, None, (gate,)))
+    assert queue.take() is not None
+    threading.Timer(0.1, queue.stop, kwargs={"waiting": True}).start()
+    assert queue.take() is None
+
+
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_a_system_that_gives_few_threads(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     given = itertools.count()

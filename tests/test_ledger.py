@@ -233,11 +233,12 @@ def test_an_id_is_a_part_of_what_a_prompt_is_known_by(reading: Any) -> None:
         *({"occurrence": number} for number in (None, True, False, -1, 1.0, "0", [], 2**64)),
         *({"complete": word} for word in (False, None, 1, "true", [True])),
         *({"type": kind} for kind in ("start", "END", None, 5, ["end"], {"end": 1})),
+        *({"id": id} for id in (1.5, [B], {"id": B}, json.loads("[" * 300 + "]" * 300))),
         {"schema": None},
         {"schema": 1},
         {"schema": "other/1"},
     ],
-    ids=repr,
+    ids=lambda change: repr(change)[:60],
 )
 def test_what_is_of_the_wrong_kind_is_not_done(reading: Any, change: dict[str, Any]) -> None:
     bad = json.dumps({**record(B), **change}).encode() + b"\n"

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, answer_to, by_word
-from conftest import Popen, Result, Stream, eventually
+from conftest import Popen, Result, Stream, eventually, parse_records
 from faultserver import Conn, FaultServer
 from test_records import check
 
@@ -460,6 +461,38 @@ def test_a_race_of_one(two: Two) -> None:
     for more in ((), ("-L",)):
         run = two("-m", "a:x", "--race", *more, stdin=b"say hi\n")
         assert (run.returncode, run.text.strip()) == (0, "hi")
+
+
+# Becomes the command, on a system that has a thread for one racer only.
+ONE_RACER = """
+import runpy, threading
+start, given = threading.Thread.start, []
+def few(thread):
+    if thread.name.endswith("(_run)"):
+        given.append(thread)
+        if len(given) > 1:
+            raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = few
+runpy.run_module("streamcli", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("batch", [(), ("-L",)], ids=["one", "batch"])
+def test_a_system_that_gives_no_thread_to_race_in(
+    two: Two, child_env: dict[str, str], batch: tuple[str, ...]
+) -> None:
+    two.a.plan = lambda prompt, before: Act(text="", end="stall")
+    command = [sys.executable, "-c", ONE_RACER, "-m", "a:x", "-m", "b:y", "--race", "--json"]
+    run = subprocess.run(
+        [*command, *batch], input=b"hi\n", capture_output=True, env={**child_env, **KEYS}
+    )
+    (end,) = parse_records(run.stdout)
+    check([end])
+    assert (end["status"], end["exit_code"]) == ("usage", 2)
+    assert run.returncode == (20 if batch else 2)
+    said = run.stderr.decode().splitlines()[0]
+    assert said.endswith("no thread to race in: can't start new thread: see ulimit -u")
 
 
 @pytest.fixture

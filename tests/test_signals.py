@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from queue import Queue
 from typing import Any
 
 import pytest
-from conftest import COMMAND, Popen, Stream, eventually, parse_records
+from conftest import COMMAND, WITH_SIGNALS, Popen, Stream, eventually, parse_records
 from faultserver import Conn, FaultServer, error_body
 
 HELLO = b"Hello"
@@ -117,6 +118,33 @@ def test_a_signal_before_the_headers(
     assert process.returncode == -signum
     assert_interrupted(events, code)
     assert gone.get(timeout=2)
+
+
+# Becomes the command, and gets ^C as a module in C that is being imported imports another one.
+WHILE_IT_IMPORTS = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "dataclasses" and "orjson" in sys.modules:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("streamcli", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("--jsonl",), ("-L",), ("--dry-run",)])
+def test_an_interrupt_while_it_starts(
+    server: FaultServer, child_env: dict[str, str], more: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-c", WHILE_IT_IMPORTS, *MODEL, "--base-url", server.url("ok")]
+    process = subprocess.run(
+        [sys.executable, "-IS", "-c", WITH_SIGNALS, "", *command, *more, "hi"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=child_env,
+    )
+    assert process.returncode == -signal.SIGINT
+    assert (process.stdout, process.stderr) == (b"", b"")
 
 
 def test_a_signal_during_the_wait_before_a_retry(
