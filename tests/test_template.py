@@ -261,6 +261,24 @@ def test_an_endpoint_of_ones_own(
     assert not any(row[what] for what in ("tools", "attachments", "reasoning", "schema", "prefill"))
 
 
+def test_an_application_behind_a_path(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    def play(conn: Conn) -> None:
+        conn.head()
+        conn.event({"type": "text-delta", "id": "t", "delta": conn.request.path})
+        conn.event({"type": "finish", "finishReason": "stop"})
+        conn.end()
+
+    text = MINE.format(protocol="ui-message", url=server.script("app", play))
+    configure(text + 'path = "/api/chat"\n')
+    run = stream("-p", "mine", "hi")
+    assert (run.returncode, run.text) == (0, "/app/v1/api/chat")
+    rows = stream("--list-providers", "--json").records
+    (row,) = [row for row in rows if row["provider"] == "mine"]
+    assert [row[what] for what in ("tools", "attachments", "schema")] == [False, True, False]
+
+
 def test_recordings_and_raw_bytes_are_read_by_the_paths_of_the_row(
     server: FaultServer,
     stream: Stream,
@@ -339,10 +357,13 @@ def test_the_example_of_the_manual(stream: Stream, configure: Configure) -> None
             "openai-chat",
             'path = "/x"',
             4,
-            "'provider.mine.path' goes with the protocols json-events",
+            "'provider.mine.path' goes with protocol json-events, sse-text, text, a2a, ag-ui,",
         ),
-        ("text", 'text_path = "a"', 4, "goes with the protocol json-events only"),
-        ("anthropic", "body = { a = 1 }", 4, "goes with the protocols"),
+        ("text", 'text_path = "a"', 4, "goes with protocol json-events; this one is text"),
+        ("anthropic", "body = { a = 1 }", 4, "goes with protocol json-events, sse-text, text;"),
+        ("ui-message", "body = { a = 1 }", 4, "text; this one is ui-message"),
+        ("ui-message", 'path = "api/chat"', 4, "is a path"),
+        ("a2a", 'path = "/{prompt}"', 4, "has a placeholder, which this protocol does not fill"),
         ("text", 'path = "x"', 4, 'is a path: "/stream"'),
         ("text", "path = 1", 4, "is a path"),
         ("text", 'path = "/a#b"', 4, "is a path"),

@@ -13,7 +13,14 @@ _DOUBLED = re.compile(r"\{\{\w+\}\}")  # as in Jinja, whose braces would stay
 PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
 
 
-def fault(
+def of_path(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    """As of_template, of a row that has a path and nothing else of a template."""
+    if PLACEHOLDER.search(str(own["path"])):
+        return ("path",), "has a placeholder, which this protocol does not fill in"
+    return _wrong_type(own)
+
+
+def of_template(
     protocol: str, own: Mapping[str, Any], quirks: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], str] | None:
     """(the keys that lead to it, what is wrong) of `own`, which is part of the row's quirks."""
