@@ -319,6 +319,23 @@ def test_secrets_of_the_query_are_hidden(
     assert "secret" not in run.stderr.replace("[hidden]", "")
 
 
+@pytest.mark.parametrize("how", ["--dry-run", "--dry-run=curl"])
+def test_a_dry_run_shows_no_secret_of_the_configuration(
+    stream: Stream, configure: Configure, how: str
+) -> None:
+    text = MINE.format(protocol="text", url="http://me:secret1@h/?token=secret2&version=2026")
+    text += (
+        'query = { api_key = "secret3", mode = "chat" }\nheaders = { X-Key = "it\'s secret4" }\n'
+    )
+    configure(text + 'body = { Api-Token = "secret5", of = ["{prompt}"] }\n')
+    run = stream("-p", "mine", how, "hi")
+    assert run.returncode == 0
+    assert "secret" not in run.text
+    assert run.text.count("[hidden]") == 5
+    for plain in ("version=2026", "mode=chat", "hi"):
+        assert plain in run.text
+
+
 def test_changes_to_the_built_in_row(
     server: FaultServer,
     stream: Stream,
