@@ -194,9 +194,9 @@ def test_errors(error: bytes, says: str) -> None:
         (b"", "empty"),
         (b"<html>", "web page"),
         (b'{"text": "elsewhere"}', "the answer is JSON, but no text at 'data.token': {"),
-        (sse({"text": "elsewhere"}), "the stream ended and held no text at 'data.token'"),
+        (sse({"text": "x"}), 'ended and held no text at \'data.token\': data: {"text": "x"}'),
         (lines({"text": "elsewhere"}), "the answer is JSON, but no text at 'data.token': {"),
-        (sse({"text": "elsewhere"}, "[DONE]"), "held no text at 'data.token'"),
+        (sse({"text": "x"}, "[DONE]"), "held no text at 'data.token': data: {"),
         (sse(token("a"), "{oops}"), "invalid JSON: {oops}"),
     ],
 )
