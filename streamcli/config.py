@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import StreamError, usage
 from .options import PROTOCOLS, TABLE, Opt
-from .providers import BY_NAME, TEMPLATED, Row
+from .providers import APPLICATIONS, BY_NAME, TEMPLATED, Row
 
 _PROVIDER_KEYS = ("protocol", "base_url", "key_env", "key_cmd", "headers", "defaults", "prices")
 # How it is asked, and where its events have what: for protocols that leave that open.
@@ -160,18 +160,20 @@ class _Reader:
             if key not in _PROVIDER_KEYS + _TEMPLATE_KEYS:
                 known = _PROVIDER_KEYS + _TEMPLATE_KEYS
                 raise self._mistake(where, key, self._unknown("key", key, known))
-        protocol = self._string(where, facts, "protocol", "openai-chat")
+        ours = BY_NAME.get(name)
+        usual = ours.protocol if ours else "openai-chat"
+        protocol = self._string(where, facts, "protocol", usual)
         likely: dict[str, Any] = _CHAT if protocol == "openai-chat" else {}
-        base = BY_NAME.get(name) or Row(name, protocol, "", needs_key=False, **likely)
+        base = ours or Row(name, protocol, "", needs_key=False, **likely)
         row = Row(
             name,
-            self._string(where, facts, "protocol", base.protocol),
+            protocol,
             self._string(where, facts, "base_url", base.base_url),
             key_vars=base.key_vars,
             base_vars=() if "base_url" in facts else base.base_vars,
             needs_key=base.needs_key,
             root=base.root,
-            can=base.can,
+            can=base.can if protocol == base.protocol else None,
             **base.quirks,
         )
         if not row.base_url and not row.base_vars and name not in BY_NAME:
@@ -203,20 +205,26 @@ class _Reader:
         """The keys of a template become quirks of the row."""
         own = {key: facts[key] for key in _TEMPLATE_KEYS if key in facts}
         for key in own:
-            if key in _PATHS and row.protocol != "json-events":
-                raise self._mistake(where, key, "goes with the protocol json-events only")
-            if row.protocol not in TEMPLATED:
-                what = f"goes with the protocols {', '.join(TEMPLATED)} only"
-                raise self._mistake(where, key, what)
-        if row.protocol not in TEMPLATED:
+            protocols: tuple[str, ...] = ("json-events",) if key in _PATHS else TEMPLATED
+            if key == "path":
+                protocols += APPLICATIONS
+            if row.protocol not in protocols:
+                goes = f"goes with protocol {', '.join(protocols)}"
+                raise self._mistake(where, key, f"{goes}; this one is {row.protocol}")
+        if not own and row.protocol not in TEMPLATED:
             return
-        from .parts.template_faults import fault
+        from .parts import template_faults as faults
 
         row.quirks |= own
-        if found := fault(row.protocol, own, row.quirks):
+        if row.protocol in APPLICATIONS:
+            found = faults.of_path(own)
+        else:
+            found = faults.of_template(row.protocol, own, row.quirks)
+        if found:
             (*inside, key), what = found
             raise self._mistake((*where, *inside), key, what)
-        row.can = ("reasoning",) if "reasoning_path" in own else ()
+        if "reasoning_path" in own:
+            row.can = ("reasoning",)
 
     def _price(self, where: tuple[str, ...], model: str, prices: Any) -> dict[str, float]:
         if not isinstance(prices, dict):

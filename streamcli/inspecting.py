@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import keys, settings
-from .chat import Chat, HttpRequest, Message
+from .chat import Chat, HttpRequest, Message, Target
 from .config import Typed
 from .errors import StreamError, usage
 from .models import chosen, lists, models_of, models_url
@@ -219,12 +219,29 @@ def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
         from .peers import added
 
         requests[:0] = kept.before(chat, choice.target, added(kept, chat.options))
+    requests = [_hidden(request, choice.target) for request in requests]
     if params["dry_run"] == "curl":
         shown = "\n".join(curl(request, choice) for request in requests)
     else:
         shown = "\n\n".join(http(request) for request in requests)
     _print(visible(shown) if is_terminal(1) else shown)
     return 0
+
+
+def _hidden(request: HttpRequest, target: Target) -> HttpRequest:
+    """The same without the configuration's secrets; where the key would be stands its source.
+
+    Of the address's query what is no secret by its name stays: the command is to be pasted.
+    """
+    from .parts.template import SECRET
+
+    fields = (field.partition("=") for field in target.base_url.partition("?")[2].split("&"))
+    plain = {value for name, _, value in fields if not SECRET.search(name)}
+    secrets = tuple(secret for secret in target.secrets if secret not in plain)
+    hide = Target(target.provider, target.protocol, target.base_url, secrets=secrets).hide
+    headers = [(name, hide(value)) for name, value in request.headers]
+    body = hide(request.body.decode()).encode()
+    return HttpRequest(request.method, hide(request.url), headers, body, request.unix_socket)
 
 
 def http(request: HttpRequest) -> str:

@@ -9,9 +9,31 @@ from .errors import usage
 from .events import Usage
 
 # Protocols of applications and agents, which have their model by themselves.
-MODELLESS = ("a2a", "ag-ui", "ai-data", "honcho", "ui-message")
+APPLICATIONS = ("a2a", "ag-ui", "ai-data", "ui-message")
+MODELLESS = (*APPLICATIONS, "honcho")
 # Protocols that only say what comes back; what is asked, the row's own template says.
 TEMPLATED = ("json-events", "sse-text", "text")
+
+_TEXT = ("tools", "reasoning", "schema")
+_ALL = ("tools", "attachments", "reasoning", "schema")
+_GOES_ON = (*_ALL, "prefill")
+# What servers of a protocol are able to do beyond streaming text, where their row says nothing.
+_CAN = {
+    "a2a": ("attachments",),
+    "ag-ui": ("tools", "attachments", "reasoning"),
+    "ai-data": ("attachments", "reasoning"),
+    "anthropic": _GOES_ON,
+    "bedrock": _GOES_ON,
+    "cohere": _ALL,
+    "gemini": _ALL,
+    "gemini-array": _ALL,
+    "honcho": ("schema",),
+    "ollama": _GOES_ON,
+    "openai-chat": _TEXT,
+    "openai-completions": ("prefill",),
+    "openai-responses": _ALL,
+    "ui-message": ("attachments", "reasoning"),
+}
 
 
 class Row:
@@ -21,7 +43,7 @@ class Row:
     without `needs_key` works without. One of `base_vars` that ends in _REGION holds no address but
     the {region} in `base_url`, and gives way to addresses. `root` is added to an address from
     `base_vars` that has no path. `can` lists what its models and server are able to do beyond
-    streaming text.
+    streaming text; None: what its protocol can.
 
     `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
     `stream_options` is sent while streaming, `any_model` says that it has its model loaded,
@@ -63,7 +85,7 @@ class Row:
         base_vars: tuple[str, ...] = (),
         needs_key: bool = True,
         root: str = "",
-        can: tuple[str, ...] = ("tools", "reasoning", "schema"),
+        can: tuple[str, ...] | None = None,
         **quirks: Any,
     ) -> None:
         self.name = name
@@ -73,7 +95,7 @@ class Row:
         self.base_vars = base_vars
         self.needs_key = needs_key
         self.root = root
-        self.can = can
+        self.can = _CAN.get(protocol, ()) if can is None else can
         self.quirks = quirks
         self.key_cmd: tuple[str, ...] = ()
         self.headers: tuple[tuple[str, str], ...] = ()
@@ -128,9 +150,6 @@ def cost(row: Row, model: str, usage: Usage) -> float | None:
 
 
 _USAGE = {"include_usage": True}
-_TEXT = ("tools", "reasoning", "schema")
-_ALL = ("tools", "attachments", "reasoning", "schema")
-_GOES_ON = (*_ALL, "prefill")
 # Templates decide what thinking is: most know this switch, some an effort too.
 _TEMPLATE_THINK = {
     "none": {"chat_template_kwargs": {"enable_thinking": False}},
@@ -180,7 +199,6 @@ ROWS = (
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
         protocol="openai-responses",
-        can=_ALL,
         stream_options={"include_obfuscation": False},
     ),
     _hosted(
@@ -188,7 +206,6 @@ ROWS = (
         "https://api.anthropic.com",
         "ANTHROPIC_API_KEY",
         protocol="anthropic",
-        can=_GOES_ON,
     ),
     Row(
         "gemini",
@@ -196,7 +213,6 @@ ROWS = (
         "https://generativelanguage.googleapis.com",
         key_vars=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         base_vars=("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
-        can=_ALL,
     ),
     Row(
         "azure",
@@ -267,7 +283,6 @@ ROWS = (
         "https://api.cohere.com",
         key_vars=("CO_API_KEY", "COHERE_API_KEY"),
         base_vars=("CO_API_URL", "COHERE_API_BASE"),
-        can=_ALL,
     ),
     # With API keys (bearer tokens), not AWS's signatures.
     Row(
@@ -281,7 +296,6 @@ ROWS = (
             "AWS_BEDROCK_BASE_URL",
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
         ),
-        can=_GOES_ON,
     ),
     _hosted("fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     _hosted(
@@ -301,7 +315,6 @@ ROWS = (
         key_vars=("OLLAMA_API_KEY",),
         base_vars=("OLLAMA_HOST",),
         needs_key=False,
-        can=_GOES_ON,
     ),
     # The memory of what peers said; whom it is asked about stands in the model's place.
     Row(
@@ -312,7 +325,6 @@ ROWS = (
         base_vars=("HONCHO_URL", "HONCHO_BASE_URL"),
         needs_key=False,
         key_at="https://api.honcho.dev",
-        can=("schema",),
     ),
     _on_this_machine("lmstudio", 1234, "LM_STUDIO_API_KEY", "LM_STUDIO_API_BASE"),
     _on_this_machine(
@@ -341,7 +353,6 @@ ROWS = (
         "http://127.0.0.1:8000",
         base_vars=("AGENTICRAFT_BASE_URL",),
         needs_key=False,
-        can=(),
         path="/stream?prompt={prompt}",  # a bare `str` argument is a field of the query
     ),
     # The engine that the run itself starts (local.py) gives address and key.
@@ -363,7 +374,6 @@ ROWS = (
         "http://127.0.0.1:8000",
         base_vars=("TYLER_BASE_URL",),
         needs_key=False,
-        can=("attachments",),
     ),
 )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from .events import Failed
 from .wire.framing import Payloads
-from .wire.jsontext import json_values
+from .wire.jsontext import json_values, whole
 
 _BAD_KEY = re.compile(
     r"(incorrect|invalid|missing|no|wrong) (x-)?api[ _-]?key|api[ _-]?key (not valid|is invalid)"
@@ -144,7 +144,7 @@ def http_status_of(error: Any) -> int | None:
     if isinstance(error, dict):
         for key in ("status_code", "code", "status"):
             value = error.get(key)
-            if isinstance(value, str) and value.isdigit():
+            if isinstance(value, str) and re.fullmatch("[45][0-9][0-9]", value):
                 value = int(value)
             if isinstance(value, int) and 400 <= value < 600:
                 return value
@@ -180,4 +180,4 @@ def _until(date: str, now: str) -> float:
 
 
 def _flat(value: Any) -> str:
-    return " ".join(str(value).split())
+    return whole(" ".join(str(value).split()))

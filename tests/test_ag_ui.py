@@ -422,3 +422,10 @@ def test_runs_of_like_chunks_are_exact() -> None:
     assert sum(type(each) is Reasoning for each in found) == 6
     for pieces in sampled(data, 10):
         assert decode(get(NAME).Decoder(), pieces) == found
+
+
+def test_a_stream_of_something_else_is_shown() -> None:
+    data = b': hi\n\ndata: {"delta":{"text":"Hi"}}\n\n'
+    (end,) = decode(get(NAME).Decoder(), whole(data))
+    assert isinstance(end, Failed)
+    assert end.message.endswith('before the answer: data: {"delta":{"text":"Hi"}}')

@@ -87,6 +87,29 @@ def test_the_end_by_its_path(value: Any) -> None:
 def test_the_end_by_a_value() -> None:
     data = sse({"type": "text", "data": {"token": "a"}}, {"type": "end"}, {"error": "late"})
     assert events(data, done_path="type=end", **TOKEN) == [Text("a"), MARKER]
+    for value, written in ((True, "true"), (2, "2"), (-1.5, "-1.5"), ("", ""), ("True", "True")):
+        others = [token("a", end=other) for other in (None, False, 1, "no", [], {"a": value})]
+        data = sse(*others, token("b", end=value), token("c"))
+        found = events(data, done_path=f"end={written}", **TOKEN)
+        assert found == [*[Text("a")] * 6, Text("b"), MARKER]
+
+
+@pytest.mark.parametrize(
+    ("paths", "named"),
+    [
+        ({"done_path": "type=done"}, "mend done_path 'type=done':"),
+        ({"finish_path": "why"}, "mend finish_path 'why':"),
+        ({"done_path": "d", "finish_path": "w"}, "mend done_path 'd' and finish_path 'w':"),
+    ],
+)
+def test_a_path_of_the_end_that_leads_nowhere_is_named(paths: dict[str, str], named: str) -> None:
+    data = sse(token("a"), {"type": "end"})
+    (*_, end) = events(data, **TOKEN, **paths)
+    assert isinstance(end, Failed)
+    assert (end.status, named in end.hint) == ("truncated", True)
+    lost = decoder({**TOKEN, **paths})
+    (*_, end) = lost.feed(data) + lost.close(LOST)
+    assert "mend" not in end.hint, "the connection is to blame"
 
 
 @pytest.mark.parametrize(
@@ -171,9 +194,9 @@ def test_errors(error: bytes, says: str) -> None:
         (b"", "empty"),
         (b"<html>", "web page"),
         (b'{"text": "elsewhere"}', "the answer is JSON, but no text at 'data.token': {"),
-        (sse({"text": "elsewhere"}), "the stream ended and held no text at 'data.token'"),
+        (sse({"text": "x"}), 'ended and held no text at \'data.token\': data: {"text": "x"}'),
         (lines({"text": "elsewhere"}), "the answer is JSON, but no text at 'data.token': {"),
-        (sse({"text": "elsewhere"}, "[DONE]"), "held no text at 'data.token'"),
+        (sse({"text": "x"}, "[DONE]"), "held no text at 'data.token': data: {"),
         (sse(token("a"), "{oops}"), "invalid JSON: {oops}"),
     ],
 )

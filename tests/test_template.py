@@ -261,6 +261,24 @@ def test_an_endpoint_of_ones_own(
     assert not any(row[what] for what in ("tools", "attachments", "reasoning", "schema", "prefill"))
 
 
+def test_an_application_behind_a_path(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    def play(conn: Conn) -> None:
+        conn.head()
+        conn.event({"type": "text-delta", "id": "t", "delta": conn.request.path})
+        conn.event({"type": "finish", "finishReason": "stop"})
+        conn.end()
+
+    text = MINE.format(protocol="ui-message", url=server.script("app", play))
+    configure(text + 'path = "/api/chat"\n')
+    run = stream("-p", "mine", "hi")
+    assert (run.returncode, run.text) == (0, "/app/v1/api/chat")
+    rows = stream("--list-providers", "--json").records
+    (row,) = [row for row in rows if row["provider"] == "mine"]
+    assert [row[what] for what in ("tools", "attachments", "schema")] == [False, True, False]
+
+
 def test_recordings_and_raw_bytes_are_read_by_the_paths_of_the_row(
     server: FaultServer,
     stream: Stream,
@@ -301,6 +319,23 @@ def test_secrets_of_the_query_are_hidden(
     assert "secret" not in run.stderr.replace("[hidden]", "")
 
 
+@pytest.mark.parametrize("how", ["--dry-run", "--dry-run=curl"])
+def test_a_dry_run_shows_no_secret_of_the_configuration(
+    stream: Stream, configure: Configure, how: str
+) -> None:
+    text = MINE.format(protocol="text", url="http://me:secret1@h/?token=secret2&version=2026")
+    text += (
+        'query = { api_key = "secret3", mode = "chat" }\nheaders = { X-Key = "it\'s secret4" }\n'
+    )
+    configure(text + 'body = { Api-Token = "secret5", of = ["{prompt}"] }\n')
+    run = stream("-p", "mine", how, "hi")
+    assert run.returncode == 0
+    assert "secret" not in run.text
+    assert run.text.count("[hidden]") == 5
+    for plain in ("version=2026", "mode=chat", "hi"):
+        assert plain in run.text
+
+
 def test_changes_to_the_built_in_row(
     server: FaultServer,
     stream: Stream,
@@ -339,10 +374,13 @@ def test_the_example_of_the_manual(stream: Stream, configure: Configure) -> None
             "openai-chat",
             'path = "/x"',
             4,
-            "'provider.mine.path' goes with the protocols json-events",
+            "'provider.mine.path' goes with protocol json-events, sse-text, text, a2a, ag-ui,",
         ),
-        ("text", 'text_path = "a"', 4, "goes with the protocol json-events only"),
-        ("anthropic", "body = { a = 1 }", 4, "goes with the protocols"),
+        ("text", 'text_path = "a"', 4, "goes with protocol json-events; this one is text"),
+        ("anthropic", "body = { a = 1 }", 4, "goes with protocol json-events, sse-text, text;"),
+        ("ui-message", "body = { a = 1 }", 4, "text; this one is ui-message"),
+        ("ui-message", 'path = "api/chat"', 4, "is a path"),
+        ("a2a", 'path = "/{prompt}"', 4, "has a placeholder, which this protocol does not fill"),
         ("text", 'path = "x"', 4, 'is a path: "/stream"'),
         ("text", "path = 1", 4, "is a path"),
         ("text", 'path = "/a#b"', 4, "is a path"),
@@ -353,11 +391,15 @@ def test_the_example_of_the_manual(stream: Stream, configure: Configure) -> None
         ("text", 'body = { q = "{promt}" }', 4, "unknown placeholder, {promt}: there are {prompt}"),
         ("text", '[provider.mine.body]\na = "{prompt}"\nb = ["{x}"]', 6, "mine.body.b' has an"),
         ("text", 'path = "/{nobody}?q={prompt}"', 4, "{nobody}"),
+        ("text", 'body = { q = "{{prompt}}" }', 4, "has {{prompt}}: a placeholder has one brace"),
+        ("text", 'path = "/s?q={{prompt}}"', 4, "one brace"),
         ("text", 'body = { q = "hi" }', 4, "has no place for {prompt} or {messages}"),
         ("text", 'method = "GET"', 1, "'provider.mine.path' has no place for {prompt}"),
         ("text", 'method = "GET"\nbody = { q = "{prompt}" }', 5, "goes with POST only"),
         ("json-events", 'path = "/x"', 1, "'provider.mine.text_path' is missing"),
         ("json-events", 'text_path = "a..b"', 4, "is a path in an event"),
+        ("json-events", 'text_path = "$.a"', 4, "is a path in an event"),
+        ("json-events", 'text_path = "a[0].b"', 4, "is a path in an event"),
         ("json-events", 'text_path = ["a"]', 4, "is a path in an event"),
         ("json-events", 'text_path = "a"\ndone_path = "=end"', 5, "is a path in an event"),
         ("text", 'pth = "/x"', 4, "did you mean 'path'?"),

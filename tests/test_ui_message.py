@@ -287,6 +287,14 @@ def test_how_it_may_end() -> None:
             assert end.status == "truncated"  # type: ignore[union-attr]
 
 
+def test_the_finish_of_one_answer_is_not_that_of_the_next() -> None:
+    decoder = get(NAME).Decoder()
+    decoder.feed(sse(text("Hi"), finish(), {"type": "start"}, text("Ho")).encode())
+    (*_, end) = decoder.close()
+    assert isinstance(end, Failed)
+    assert (end.status, end.evidence) == ("truncated", ("eof",))
+
+
 def test_after_finish_only_the_marker_is_waited_for() -> None:
     decoder = get(NAME).Decoder()
     decoder.feed(sse(text("Hi"), finish()).encode())

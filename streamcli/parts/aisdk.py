@@ -10,7 +10,7 @@ from typing import Any
 
 from ..events import Citation, Event, Failed, Usage
 from ..refusals import stream_failure
-from ..wire.jsontext import words
+from ..wire.jsontext import natural, words
 from .openai_values import count
 
 FINISH = {
@@ -108,5 +108,4 @@ def cite(source: Any, out: list[Event], start: Any = None, end: Any = None) -> N
         return
     url, title = words(source.get("url")), words(source.get("title") or source.get("filename"))
     if url or title:
-        start = start if type(start) is int else None
-        out.append(Citation(url, title, start, end if type(end) is int else None))
+        out.append(Citation(url, title, natural(start), natural(end)))

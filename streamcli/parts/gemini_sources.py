@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..events import Citation
-from ..wire.jsontext import words
+from ..wire.jsontext import natural, words
 
 
 def citations(candidate: dict[str, Any]) -> Iterator[Citation]:
@@ -51,7 +51,7 @@ def _grounds(candidate: dict[str, Any]) -> Iterator[Citation]:
 def _citation(source: dict[str, Any], passage: Any) -> Iterator[Citation]:
     url, title = words(source.get("uri")), words(source.get("title"))
     start = end = None
-    if isinstance(passage, dict) and type(passage.get("endIndex")) is int:
+    if isinstance(passage, dict) and natural(passage.get("endIndex")) is not None:
         start, end = passage.get("startIndex", 0), passage["endIndex"]
     if url or title:
-        yield Citation(url, title, start if type(start) is int else None, end)
+        yield Citation(url, title, natural(start), end)

@@ -23,7 +23,7 @@ from ..events import (
 from ..refusals import error_of_body, http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole, words
+from ..wire.jsontext import natural, whole, words
 from ..wire.runs import Template
 from .arguments import text_of
 from .gemini_sources import citations
@@ -152,7 +152,7 @@ class Values:
             out.append(Started(whole(version), whole(id)))
 
     def _count(self, usage: dict[str, Any], out: list[Event]) -> None:
-        counts = [count if type(count) is int else None for count in map(usage.get, _COUNTS)]
+        counts = [natural(usage.get(name)) for name in _COUNTS]
         if counts != self._counts and counts != _UNKNOWN:
             self._counts = counts
             out.append(usage_of(*counts))
@@ -160,8 +160,8 @@ class Values:
     def _candidate(
         self, candidate: dict[str, Any], number: int, current: bool, out: list[Event]
     ) -> None:
-        index = candidate.get("index")
-        index = index if type(index) is int else number
+        index = natural(candidate.get("index"))
+        index = number if index is None else index
         content = candidate.get("content")
         parts = content.get("parts") if type(content) is dict else None
         said = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..events import Failed, Usage
+from ..wire.jsontext import natural, whole
 
 FINISH = {
     "stop": "stop",
@@ -43,7 +44,7 @@ def failure_of(reason: str, detail: Any = None) -> Failed | None:
     """What a finish reason means that is no end of an answer; None if it is one."""
     if reason.lower() not in FAILURES:
         return None
-    word = f"{reason} ({detail})" if detail and detail != reason else reason
+    word = whole(f"{reason} ({detail})" if detail and detail != reason else reason)
     return Failed(
         "overloaded" if "resource" in reason else "stream_error",
         f"the server ended the answer with finish reason {word}",
@@ -74,11 +75,11 @@ def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completi
 
 def count(value: Any) -> int | None:
     """A token count; floats and numeric strings occur. None if it is no count."""
-    if isinstance(value, str) and value.isdigit():
-        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if type(value) is int else None
+        value = int(value)
+    return natural(value)
 
 
 def think_fields(effort: str, quirks: dict[str, Any], knob: dict[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,12 @@ class OpenCalls:
     def __init__(self) -> None:
         self._calls: dict[str, tuple[str, list[str]]] = {}  # id: name, pieces of its arguments
         self._answered: set[str] = set()
-        self._kept: set[str] = set()
+        self._new: list[str] = []  # begun since `keep`
 
     def begin(self, id: str, name: str) -> None:
-        if id and id not in self._answered:
-            self._calls.setdefault(id, (name, []))
+        if id and id not in self._answered and id not in self._calls:
+            self._calls[id] = (name, [])
+            self._new.append(id)
 
     def add(self, id: str, arguments: Any) -> None:
         if id in self._calls and isinstance(arguments, str):
@@ -46,15 +47,18 @@ class OpenCalls:
 
     def keep(self) -> None:
         """What is there now is not taken back by `take_back`."""
-        self._kept = set(self._calls)
+        self._new.clear()
 
     def take_back(self) -> None:
-        self._calls = {id: call for id, call in self._calls.items() if id in self._kept}
+        for id in self._new:
+            self._calls.pop(id, None)
+        self._new.clear()
 
     def only(self, ids: Any) -> None:
         """The agent names those that are left, if it names any."""
         if ids and isinstance(ids, list):
-            self._calls = {id: call for id, call in self._calls.items() if id in ids}
+            named = {id for id in ids if isinstance(id, str)}
+            self._calls = {id: call for id, call in self._calls.items() if id in named}
 
     def open(self) -> list[Event]:
         return [

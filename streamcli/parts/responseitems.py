@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..events import Citation, Event, Reasoning, Refusal, Text, ToolCall
-from ..wire.jsontext import words
+from ..wire.jsontext import natural, words
 from .arguments import text_of
 
 Channel = type[Text] | type[Reasoning] | type[Refusal]
@@ -149,8 +149,8 @@ class Items:
                 Citation(
                     url,
                     words(note.get("title") or note.get("filename")),
-                    start if type(start) is int else None,
-                    end if type(end) is int else None,
+                    natural(start),
+                    natural(end),
                 )
             )
 

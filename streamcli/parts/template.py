@@ -30,7 +30,7 @@ NAMES = ("prompt", "messages", "model", "stream", *_FIELDS)
 USUAL_BODY = {name: f"{{{name}}}" for name in ("model", "prompt", "stream", *_COMMON)}
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
-_SECRET = re.compile(r"auth|key|token|secret|passw|signature", re.IGNORECASE)
+SECRET = re.compile(r"auth|key|token|secret|passw|signature", re.IGNORECASE)
 
 
 def request(protocol: str, chat: Chat, target: Target, accept: str = "") -> HttpRequest:
@@ -74,7 +74,7 @@ def secrets_of(quirks: Mapping[str, Any]) -> Iterator[str]:
     tables = strings_of({key: quirks[key] for key in ("query", "body") if key in quirks})
     named = [(name, value) for name, _, value in fields] + [(keys[-1], v) for keys, v in tables]
     for name, value in named:
-        if _SECRET.search(name) and not PLACEHOLDER.search(value):
+        if SECRET.search(name) and not PLACEHOLDER.search(value):
             yield value
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .template import KEYS, NAMES, PLACEHOLDER, body_of, names_of, strings_of
 
+_DOUBLED = re.compile(r"\{\{\w+\}\}")  # as in Jinja, whose braces would stay
+
 PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
 
 
-def fault(
+def of_path(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    """As of_template, of a row that has a path and nothing else of a template."""
+    if PLACEHOLDER.search(str(own["path"])):
+        return ("path",), "has a placeholder, which this protocol does not fill in"
+    return _wrong_type(own)
+
+
+def of_template(
     protocol: str, own: Mapping[str, Any], quirks: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], str] | None:
     """(the keys that lead to it, what is wrong) of `own`, which is part of the row's quirks."""
@@ -32,6 +42,8 @@ def _wrong_type(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
 
 def _wrong_placeholder(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
     for keys, text in strings_of({key: own[key] for key in KEYS if key in own}):
+        if doubled := _DOUBLED.search(text):
+            return keys, f"has {doubled[0]}: a placeholder has one brace on each side"
         for name in PLACEHOLDER.findall(text):
             if name not in NAMES:
                 known = ", ".join(f"{{{each}}}" for each in NAMES)
@@ -60,4 +72,8 @@ def _is_query(value: Any) -> bool:
 
 
 def _is_steps(value: Any) -> bool:
-    return isinstance(value, str) and (not value or all(value.partition("=")[0].split(".")))
+    """Names and numbers with dots between them; JSONPath has the same with other signs."""
+    if not isinstance(value, str):
+        return False
+    steps = value.partition("=")[0].split(".")
+    return not value or (all(steps) and steps[0] != "$" and not any("[" in each for each in steps))

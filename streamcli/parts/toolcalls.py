@@ -18,6 +18,8 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
+        # The last one of a choice, of an index in it, and of an id.
+        self._last: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._given = 0  # how many there were before these
 
     def __bool__(self) -> bool:
@@ -32,13 +34,17 @@ class ToolCalls:
             if not isinstance(function, dict):
                 function = {}
         name, id, index = function.get("name"), delta.get("id"), delta.get("index")
+        id = id if isinstance(id, str) else ""
+        index = index if isinstance(index, int | str) else None
         arguments = function.get("arguments", function.get("input"))
         call = self._find(choice, index, id, name)
         if call is None:
-            call = {"choice": choice, "index": index, "id": "", "name": "", "pieces": []}
+            call = {"choice": choice, "id": "", "name": "", "pieces": []}
             self._calls.append(call)
-        if isinstance(id, str) and id:
+            self._last[choice,] = self._last[choice, "index", index] = call
+        if id:
             call["id"] = id
+            self._last[choice, "id", id] = call
         if isinstance(name, str) and name:
             call["name"] = name
         if isinstance(arguments, str):
@@ -49,17 +55,14 @@ class ToolCalls:
             except ValueError:  # nested beyond reason: no tool could read it
                 pass
 
-    def _find(self, choice: int, index: Any, id: Any, name: Any) -> dict[str, Any] | None:
-        ours = [call for call in self._calls if call["choice"] == choice]
+    def _find(self, choice: int, index: Any, id: str, name: Any) -> dict[str, Any] | None:
         if index is not None:
-            ours = [call for call in ours if call["index"] == index]
-            if ours and id and ours[-1]["id"] not in ("", id):
-                return None
-        elif id:
-            ours = [call for call in ours if call["id"] == id]
-        elif name:
-            return None
-        return ours[-1] if ours else None
+            call = self._last.get((choice, "index", index))
+            another = call is not None and id and call["id"] not in ("", id)
+            return None if another else call
+        if id:
+            return self._last.get((choice, "id", id))
+        return None if name else self._last.get((choice,))
 
     def calls(self) -> list[Event]:
         """Those put together since the last time."""
@@ -74,4 +77,5 @@ class ToolCalls:
         ]
         self._given += len(calls)
         self._calls.clear()
+        self._last.clear()
         return calls

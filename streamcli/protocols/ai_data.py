@@ -67,7 +67,7 @@ class Decoder:
         self._body = JsonBody(self, "data stream of the AI SDK 4", limit, payloads=framing)
         self.feed = self._body.feed
         self._calls = OpenCalls()
-        self._steps: list[Usage] = []
+        self._usage = Usage()  # of the steps so far
         self._started = False
         self._raw: str | None = None
 
@@ -135,8 +135,7 @@ class Decoder:
     def _finish(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
         usage = usage_of(value.get("usage"))
         if usage is not None and code == "e":
-            self._steps.append(usage)
-            usage = total(self._steps)
+            self._usage = usage = total([self._usage, usage])
         if usage is not None:
             out.append(usage)
         raw = words(value.get("finishReason")) or None

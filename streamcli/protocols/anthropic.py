@@ -28,7 +28,7 @@ from ..parts.arguments import text_of
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole, words
+from ..wire.jsontext import natural, whole, words
 from ..wire.plainevents import PaddedRuns, PlainEvents
 
 NAME = "anthropic"
@@ -246,4 +246,4 @@ def usage_of(usage: dict[str, Any]) -> Usage:
         usage.get("cache_read_input_tokens"),
         usage.get("cache_creation_input_tokens"),
     ]
-    return Usage(*(count if type(count) is int else None for count in counts))
+    return Usage(*map(natural, counts))

@@ -27,7 +27,7 @@ from ..parts.toolcalls import ToolCalls
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole, words
+from ..wire.jsontext import natural, whole, words
 from ..wire.plainevents import PlainEvents
 from ..wire.runs import Template
 
@@ -216,14 +216,8 @@ def _cite(citation: dict[str, Any], out: list[Event]) -> None:
         facts = source.get("document") or source.get("tool_output")
         facts = facts if isinstance(facts, dict) else {}
         url, title = words(facts.get("url")), words(facts.get("title"))
-        out.append(
-            Citation(
-                url,
-                title or words(source.get("id")),
-                start if type(start) is int else None,
-                end if type(end) is int else None,
-            )
-        )
+        title = title or words(source.get("id"))
+        out.append(Citation(url, title, natural(start), natural(end)))
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:

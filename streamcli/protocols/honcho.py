@@ -19,6 +19,7 @@ from ..parts.honcho_steps import messages_of as messages_of
 from ..refusals import error_of_body, http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import whole
 from ..wire.runs import Template
 
 NAME = "honcho"
@@ -93,7 +94,7 @@ def _invalid(errors: list[Any]) -> str:
             place = place[1:] if isinstance(place, list) else []  # the first is "body"
             field = ".".join(str(part) for part in place if isinstance(part, str | int))
             message = " ".join(message.split())
-            found.append(f"{field}: {message}" if field else message)
+            found.append(whole(f"{field}: {message}" if field else message))
     return "; ".join(found)
 
 

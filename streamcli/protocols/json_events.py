@@ -41,7 +41,8 @@ class Decoder:
     text_path       a delta of the answer; without it the whole event is one, a JSON string
     reasoning_path  a delta of what the model thinks
     finish_path     the finish reason; a string
-    done_path       the end, by any value but null, false, 0 and ""; `a.b=end`: by that string
+    done_path       the end, by any value but null, false, 0 and ""; `a.b=end`, `a.b=true`: by that
+                    string, number or truth value alone
     error_path      an error, whatever it is; beside `error` at the top, which always is one
 
     A value of another type is no delta. Without done_path `[DONE]` is the end; without finish_path
@@ -67,7 +68,15 @@ class Decoder:
             eof_ends_it=not (self._done or self._finish),
         )
         self.feed = self._body.feed
-        self.close = self._body.close
+        named = (name for name in ("done_path", "finish_path") if paths.get(name))
+        self._ends = " and ".join(f"{name} '{paths[name]}'" for name in named)
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        out = self._body.close(broken)
+        end = out[-1] if out and self._body.alive else None
+        if isinstance(end, Failed) and end.kind == "truncated" and not broken and self._ends:
+            end.hint = f"try again; if that was all of it, mend {self._ends}: no event had it"
+        return out
 
     @property
     def ended(self) -> bool:
@@ -96,7 +105,8 @@ class Decoder:
 
     def _is_end(self, value: Any) -> bool:
         if self._by_value:
-            return bool(value == self._done_value)
+            plain = type(value) in (bool, int, float)
+            return bool((str(value).lower() if plain else value) == self._done_value)
         return value not in (None, False, 0, "")
 
     def finished(self) -> bool:

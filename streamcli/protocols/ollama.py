@@ -17,7 +17,7 @@ from ..parts.asking import function_of, post
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
+from ..wire.jsontext import natural, whole
 
 NAME = "ollama"
 
@@ -191,7 +191,7 @@ class Decoder:
         if done is True and not body.ended:
             counts = [value.get(name) for name in ("prompt_eval_count", "eval_count")]
             if any(type(count) is int for count in counts):
-                out.append(Usage(*(count if type(count) is int else None for count in counts)))
+                out.append(Usage(*map(natural, counts)))
             body.finish("marker", out)
 
     def _tools(self, calls: Any, out: list[Event]) -> None:

@@ -27,6 +27,7 @@ from ..parts.toolcalls import ToolCalls
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import natural, whole, words
 from ..wire.runs import Template
 
 NAME = "openai-chat"
@@ -104,17 +105,14 @@ class Decoder:
                 self._cite(url, "", None, None, out)
 
     def _start(self, value: dict[str, Any], out: list[Event]) -> None:
-        model, id = value.get("model"), value.get("id")
-        model = model if isinstance(model, str) else ""
-        id = id if isinstance(id, str) else ""
+        model, id = words(value.get("model")), words(value.get("id"))
         if (model and not self._model) or id:
             self._model = self._model or model
             self._response_id = id
             out.append(Started(self._model, id))
 
     def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
-        index = choice.get("index")
-        index = index if type(index) is int else 0
+        index = natural(choice.get("index")) or 0
         delta = choice.get("delta")
         if delta is None and index not in self._choices:
             # A whole answer. Where chunks have both (Perplexity), `message` is cumulative.
@@ -129,7 +127,7 @@ class Decoder:
             self._delta(delta, index, out)
         reason = choice.get("finish_reason")
         if reason and isinstance(reason, str):
-            self._reasons[index] = reason
+            self._reasons[index] = whole(reason)
             if failed := failure_of(reason, choice.get("native_finish_reason")):
                 self._body.fail(failed, out)
             else:
@@ -198,14 +196,7 @@ class Decoder:
             if url in self._cited:
                 return
             self._cited.add(url)
-        out.append(
-            Citation(
-                url,
-                title if isinstance(title, str) else "",
-                start if type(start) is int else None,
-                end if type(end) is int else None,
-            )
-        )
+        out.append(Citation(whole(url), words(title), natural(start), natural(end)))
 
     # How it ends
 

@@ -17,6 +17,7 @@ from ..parts.openai_values import failure_of, reason_of, usage_of, worst
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
+from ..wire.jsontext import natural, whole, words
 from ..wire.runs import Template
 
 NAME = "openai-completions"
@@ -112,22 +113,19 @@ class Decoder:
                     self._choice(choice, out)
 
     def _start(self, value: dict[str, Any], out: list[Event]) -> None:
-        model, id = value.get("model"), value.get("id")
-        model = model if isinstance(model, str) else ""
-        id = id if isinstance(id, str) else ""
+        model, id = words(value.get("model")), words(value.get("id"))
         if (model and not self._model) or id:
             self._model = self._model or model
             self._response_id = id
             out.append(Started(self._model, id))
 
     def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
-        index = choice.get("index")
-        index = index if type(index) is int else 0
+        index = natural(choice.get("index")) or 0
         self._choices.add(index)
         self._body.say(Text, choice.get("text"), out, index)
         reason = choice.get("finish_reason")
         if reason and isinstance(reason, str):
-            self._reasons[index] = reason
+            self._reasons[index] = whole(reason)
             if failed := failure_of(reason):
                 self._body.fail(failed, out)
             else:

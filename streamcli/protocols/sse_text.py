@@ -69,7 +69,7 @@ class Decoder:
         if self._held and self._alive:
             end = Finished(None, None, ("marker",))
         elif self._held:
-            end = held_no("text", "marker")
+            end = held_no("text", "marker", self._payloads)
         elif not self._alive:
             end = broken or no_stream(
                 self._payloads, "text as server-sent events", eof_ends_it=True

@@ -69,7 +69,6 @@ class Decoder:
         self.feed = self._body.feed
         self._calls = OpenCalls()
         self._started = ("", "")  # model and id, as far as told
-        self._finish = False
         self._raw: str | None = None
 
     @property
@@ -105,7 +104,7 @@ class Decoder:
         if kind.startswith("tool-"):
             self._tool(kind, value)
         elif kind in ("start", "start-step"):
-            self.ending = False  # an application may put several answers into one
+            self.ending, self._raw = False, None  # an application may put several answers into one
             self._calls.keep()
             self._tell("", words(value.get("messageId")), out)
         elif kind == "reset-step":
@@ -159,17 +158,17 @@ class Decoder:
             message = "the server stopped the answer before its end" + (reason and f": {reason}")
             self._body.fail(Failed("truncated", message, evidence=("marker",)), out)
             return
-        self._finish = self.ending = True
+        self.ending = True
         self._raw = words(value.get("finishReason")) or None
         if failed := failure_of(self._raw or ""):
             self._body.fail(failed, out)
 
     def finished(self) -> bool:
-        return self._finish
+        return self.ending
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
         calls = self._calls.open()
         out += calls
-        if self._finish and self._raw is None:  # `finish` without its reason is but a marker
+        if self.ending and self._raw is None:  # `finish` without its reason is but a marker
             evidence = ("marker", *(proof for proof in evidence if proof == "transport_error"))
         return Finished(reason_of(self._raw, bool(calls)), self._raw, evidence)

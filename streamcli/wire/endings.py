@@ -28,9 +28,10 @@ def cut(broken: Failed | None) -> Failed:
     )
 
 
-def held_no(noun: str, proof: str) -> Failed:
+def held_no(noun: str, proof: str, payloads: Payloads) -> Failed:
     """A stream that ended as it should ("marker", "eof"), and nothing in it was a `noun`."""
-    return Failed("not_a_stream", f"the stream ended and held no {noun}", evidence=(proof,))
+    held = f"the stream ended and held no {noun}{_instead(payloads)}"
+    return Failed("not_a_stream", held, evidence=(proof,))
 
 
 def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Failed:
@@ -49,12 +50,17 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
         return Failed("not_a_stream", f"the answer is JSON, but no {noun}: {body}")
     if payloads.looks_like == "sse" and payloads.sse.recognised:
         if eof_ends_it:
-            return held_no(noun, "eof")
-        return Failed(
-            "truncated", "the server ended the stream before the answer", evidence=("eof",)
-        )
+            return held_no(noun, "eof", payloads)
+        before = f"the server ended the stream before the answer{_instead(payloads)}"
+        return Failed("truncated", before, evidence=("eof",))
     shown = f"not a stream: {body}" if body else "empty"
     return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))
+
+
+def _instead(payloads: Payloads) -> str:
+    """How the data of a stream begins that held no answer."""
+    _, data, shown = payloads.excerpt.partition(b"data:")
+    return f": {excerpt(data + shown)}" if data else ""
 
 
 def not_utf8(error: UnicodeDecodeError) -> Failed:

@@ -197,7 +197,7 @@ class JsonBody:
         if self.alive:
             self.finish("marker", out)
         else:
-            self.fail(held_no(self._noun, "marker"), out)
+            self.fail(held_no(self._noun, "marker", self._payloads), out)
 
     def _stray(self, line: bytes, out: list[Event]) -> None:
         """A JSON object written into an event stream without `data:` is an error (Lemonade)."""

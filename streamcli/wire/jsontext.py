@@ -75,6 +75,11 @@ def words(value: Any) -> str:
     return whole(value) if isinstance(value, str) else ""
 
 
+def natural(value: Any) -> int | None:
+    """A field that should be a count or a place; None if it is none that a record can hold."""
+    return value if type(value) is int and 0 <= value < 2**53 else None
+
+
 def whole(text: str) -> str:
     """`text` with pairs of surrogates merged and lone ones replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
