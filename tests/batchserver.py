@@ -28,10 +28,10 @@ class Act:
     an error inside the stream has as well (500).
 
     `reasoning` comes before the text. `wait` seconds pass before the head, `gap` between the
-    deltas. `end` is "whole", "reset" (RST in the middle), "cut" (FIN in the middle), "stall"
-    (silence in the middle), "error" (an error inside the stream), "length" (that finish reason),
-    "close" (whole, then the connection is closed without a word) or "hold" (whole but for what
-    ends the body, which never comes).
+    deltas; `between` is called before each of them. `end` is "whole", "reset" (RST in the middle),
+    "cut" (FIN in the middle), "stall" (silence in the middle), "error" (an error inside the
+    stream), "length" (that finish reason), "close" (whole, then the connection is closed without a
+    word) or "hold" (whole but for what ends the body, which never comes).
     """
 
     status: int = 200
@@ -41,6 +41,7 @@ class Act:
     reasoning: str = ""
     wait: float = 0.0
     gap: float = 0.0
+    between: Callable[[], object] | None = None
     end: str = "whole"
 
 
@@ -140,9 +141,9 @@ class BatchServer:
                 self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         file = connection.makefile("rb")
         try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while self._one(connection, file):
                 pass
         except (OSError, ValueError):
@@ -206,9 +207,11 @@ class BatchServer:
         ]
         if act.end == "error":
             last = [_event({"error": {"message": "out of order", "code": act.code or 500}})]
-        if act.gap:
+        if act.gap or act.between:
             connection.sendall(HEAD)
             for event in events:
+                if act.between:
+                    act.between()
                 connection.sendall(_chunk(event))
                 time.sleep(act.gap)
             sent = b""
@@ -219,10 +222,13 @@ class BatchServer:
             return act.end != "close"
         self._last(connection, sent + (b"".join(map(_chunk, last)) if act.end == "hold" else b""))
         if act.end in ("stall", "hold"):
-            with suppress(OSError):
-                connection.settimeout(30)
-                if connection.recv(1) == b"":
-                    self.given_up.append(prompt)
+            connection.settimeout(90)
+            try:
+                gone = connection.recv(1) == b""
+            except ConnectionError:  # it hung up with bytes unread
+                gone = True
+            if gone:
+                self.given_up.append(prompt)
         elif act.end == "reset":
             time.sleep(0.02)  # what was sent shall arrive
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -5,12 +5,15 @@ Nothing in here imports the package: what builds on it sees only arguments, byte
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -80,7 +83,7 @@ class Stream(Protocol):
         stdin: bytes | IO[bytes] | None = None,
         stdout: int | IO[bytes] = subprocess.PIPE,
         env: Mapping[str, str] | None = None,
-        timeout: float = 30,
+        timeout: float = 90,
     ) -> Result: ...
 
 
@@ -197,7 +200,7 @@ def stream(child_env: dict[str, str], tmp_path: Path) -> Stream:
         stdin: bytes | IO[bytes] | None = None,
         stdout: int | IO[bytes] = subprocess.PIPE,
         env: Mapping[str, str] | None = None,
-        timeout: float = 30,
+        timeout: float = 90,
     ) -> Result:
         fed = stdin if isinstance(stdin, bytes) else None
         began = time.monotonic()
@@ -249,7 +252,7 @@ def popen(child_env: dict[str, str], tmp_path: Path) -> Iterator[Popen]:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)
             process.kill()
-        process.wait(10)
+        process.wait(60)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
                 with suppress(BrokenPipeError):
@@ -267,7 +270,12 @@ def needs(*tools: str) -> None:
                 pytest.skip("needs GNU parallel, and this is another one")
 
 
-def eventually(true: Callable[[], object], seconds: float = 5) -> bool:
+def waiting_in(pipe: IO[bytes]) -> int:
+    """How many bytes of it nobody has read yet."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0])
+
+
+def eventually(true: Callable[[], object], seconds: float = 60) -> bool:
     """Asks until the answer is yes or the time is up."""
     deadline = time.monotonic() + seconds
     while not true():

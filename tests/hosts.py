@@ -7,6 +7,7 @@ written. `kill` is the plug pulled: the daemon, its sessions and what runs in th
 from __future__ import annotations
 
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -22,7 +23,22 @@ from typing import Self
 import pytest
 
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
-START = 20.0  # seconds for a daemon to answer
+START = 60.0  # seconds for a daemon to answer
+
+# Below the range that connections take their own ports from, so none of them takes ours.
+_PORTS = range(20000, 32000)
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """Nobody's, and not given to another server of this run."""
+    for port in random.sample(_PORTS, 50):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
+    raise OSError("no free port")
 
 
 class Hosts:
@@ -85,8 +101,7 @@ class Hosts:
         login.chmod(0o755)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(parents=True, exist_ok=True)  # sshd insists on it
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         # The first value that ssh finds counts.
         self._config.write_text(f"Host {name}\n  Port {port}\n{self._config.read_text()}")
         settings = self._folder / f"{name}.sshd"
@@ -125,7 +140,7 @@ class Hosts:
         for pid in _family(daemon.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        daemon.wait(10)
+        daemon.wait(60)
 
 
 def _family(pid: int) -> list[int]:

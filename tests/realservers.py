@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -23,6 +21,7 @@ from typing import Any
 
 import pytest
 from conftest import eventually
+from hosts import free_port
 
 # Read at import: the environment of a test is scrubbed of STREAM_*.
 HOME = os.environ.get("STREAM_TEST_SERVERS", "")
@@ -35,8 +34,6 @@ THINK_TEMPLATE = "chatml_tools_think.jinja"
 LITELLM_KEY = "sk-local"
 PEERS = Path(__file__).with_name("peers")
 
-# Below the range that connections take their own ports from, so none of them takes ours.
-_PORTS = range(20000, 32000)
 _DECODED = "llamacpp:n_decode_total "
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -50,14 +47,6 @@ def needed(server: str, *names: str) -> list[Path]:
         if not path.exists():
             pytest.skip(f"{server} is not set up: no {path.name} in STREAM_TEST_SERVERS")
     return paths
-
-
-def free_port() -> int:
-    for port in random.sample(_PORTS, 50):
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port")
 
 
 class RealServer:
@@ -92,7 +81,7 @@ class RealServer:
     def pid(self) -> int:
         return self._process.pid
 
-    def ready(self, seconds: float = 90) -> None:
+    def ready(self, seconds: float = 180) -> None:
         """Waits until it can answer."""
         up = eventually(
             lambda: self._process.poll() is not None or self.status(self._health) == 200, seconds
@@ -106,7 +95,7 @@ class RealServer:
     def status(self, path: str) -> int:
         """The HTTP status of a GET; 0 if nobody is there."""
         try:
-            with _DIRECT.open(self.url + path, timeout=10) as response:
+            with _DIRECT.open(self.url + path, timeout=60) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -115,7 +104,7 @@ class RealServer:
             return 0
 
     def get(self, path: str) -> Any:
-        with _DIRECT.open(self.url + path, timeout=10) as response:
+        with _DIRECT.open(self.url + path, timeout=60) as response:
             return json.load(response)
 
     def busy(self) -> bool:
@@ -124,7 +113,7 @@ class RealServer:
 
     def generated(self) -> int:
         """llama.cpp: how many tokens it has decoded so far."""
-        with _DIRECT.open(f"{self.url}/metrics", timeout=10) as response:
+        with _DIRECT.open(f"{self.url}/metrics", timeout=60) as response:
             lines = response.read().decode().splitlines()
         (count,) = [line.split()[1] for line in lines if line.startswith(_DECODED)]
         return int(count)
@@ -140,12 +129,12 @@ class RealServer:
             return
         os.killpg(self.pid, signum)
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             pass
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # whoever of the group is left
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 @contextmanager
@@ -215,7 +204,7 @@ def aisdk(folder: Path) -> Iterator[RealServer]:
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 @contextmanager
@@ -254,7 +243,8 @@ def children(pid: int) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            if int(_stat(entry)[1]) == pid:
+            state, parent = _stat(entry)[:2]
+            if int(parent) == pid and state != "Z":
                 found.append(int(entry.parent.name))
     return found
 

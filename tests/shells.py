@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 # Becomes the shell with its stdin as controlling terminal; a preexec_fn is unsafe beside threads.
 WITH_TERMINAL = """
@@ -111,5 +111,5 @@ class Shell:
         traceback: TracebackType | None,
     ) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         os.close(self._master)

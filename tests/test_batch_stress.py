@@ -100,7 +100,7 @@ def test_every_prompt_is_accounted_for_whatever_fails(stream: Stream, tmp_path: 
     assert summary["statuses"] == Counter(expected)
     assert summary["prompts"] == total
     assert summary["failed"] == total - expected.count("complete")
-    assert (summary["unasked"], summary["exit_code"]) == (0, 20)
+    assert (summary["unasked"], summary["exit_code"]) == (0)
     assert summary["attempts"] == len(server.asked)
     texts = run.text.split("\n")
     assert texts.pop() == ""
@@ -139,23 +139,31 @@ def test_killed_at_any_moment_and_resumed(
     journal, questions = tmp_path / "out.jsonl", tmp_path / "prompts"
     questions.write_bytes(lines(prompts))
     journal.touch()
-    with BatchServer(lambda prompt, before: Act(gap=0.002)) as server:
+    leash = threading.Semaphore(0)  # as many as may be answered: never all, however late a kill is
+
+    def plan(prompt: str, before: int) -> Act:
+        leash.acquire()
+        return Act(gap=0.002)
+
+    with BatchServer(plan) as server:
         options = ("-L", "-j", str(jobs), form, "--resume", journal)
         command = (*model(server), *options)
         for _ in range(kills):
-            asked = len(server.asked)
-            aim = asked + rng.randint(0, 12)
+            aim = rng.randint(0, 5)
+            leash = threading.Semaphore(aim + 4)
+            aim += len(server.asked)
             with open(questions, "rb") as stdin, open(journal, "ab") as stdout:
                 process = popen(*command, stdin=stdin, stdout=stdout)
-            assert eventually(lambda aim=aim: len(server.asked) >= aim, 20)
+            assert eventually(lambda aim=aim: len(server.asked) >= aim)
             time.sleep(rng.random() * 0.01)
             assert process.poll() is None, process.stderr.read()
             process.kill()
             process.wait()
-        left = eventually(lambda: not server.running)
+            leash.release(len(prompts))
+            assert eventually(lambda: not server.running)
+        leash = threading.Semaphore(2 * len(prompts))
         with open(questions, "rb") as stdin, open(journal, "ab") as stdout:
             last = stream(*command, stdin=stdin, stdout=stdout)
-        assert left
     assert (last.returncode, last.stderr) == (0, "")
     assert len(server.asked) <= len(prompts) + jobs * kills
     whole, torn = [], 0
@@ -358,20 +366,20 @@ def refused_for(seconds: float, first: int, busy: Act = BUSY) -> Plan:
 
 
 def test_a_limit_for_all_costs_a_handful_of_requests(popen: Popen) -> None:
-    """5 s of 429 from the first request on, or in the middle; the server says how long, or not."""
+    """3 s of 429 from the first request on, or in the middle; the server says how long, or not."""
     prompts = [f"prompt {number}" for number in range(300)]
     with ExitStack() as stack:
         running = []
         busy = (BUSY, Act(429, headers="retry-after: 1\r\n"), BUSY_INSIDE)
         for first, each in [(0, busy[0]), (0, busy[1]), (100, busy[1]), (100, busy[2])]:
-            server = stack.enter_context(BatchServer(refused_for(5, first, each)))
+            server = stack.enter_context(BatchServer(refused_for(3, first, each)))
             process = popen(*model(server), "-L", "-j", "64", "--json", stdin=subprocess.PIPE)
             process.stdin.write(lines(prompts))
             process.stdin.close()
             running.append((server, process))
         for server, process in running:
             out, err = process.stdout.read(), process.stderr.read()
-            assert (process.wait(10), err) == (0, b"")
+            assert (process.wait(60), err) == (0, b"")
             ends = ends_by_index(parse_records(out))
             assert {end["status"] for end in ends.values()} == {"complete"}
             assert len(ends) == len(prompts)
@@ -440,8 +448,8 @@ def test_what_is_refused_to_all_costs_a_request_a_job(popen: Popen, why: str, af
         feeder = threading.Thread(target=endless, args=(process,))
         feeder.start()  # stdin never ends: whoever would read it all would not come back
         out, err = process.stdout.read(), process.stderr.read().decode()
-        assert process.wait(10) == 20
-        feeder.join(10)
+        assert process.wait(60) == 20
+        feeder.join(60)
         assert not feeder.is_alive()
     records = parse_records(out)
     statuses = Counter(end["status"] for end in ends_by_index(records).values())
@@ -464,7 +472,7 @@ def test_retries_share_a_budget(stream: Stream) -> None:
 
 # ---- signals ------------------------------------------------------------------------------------
 
-HOLD = Act(wait=30)  # longer than any test
+HOLD = Act(wait=120)  # longer than any test
 
 
 def some_hang(prompt: str, before: int) -> Act:
@@ -490,9 +498,9 @@ def test_a_signal_in_the_middle(popen: Popen, tmp_path: Path, signum: int, code:
         options = (*model(server), "-L", "-j", "4", "--events", "e.jsonl")
         process = popen(*options, stdin=subprocess.PIPE)
         process.stdin.write(lines(MIXED))
-        assert eventually(lambda: server.running == 4 and written(tmp_path, "end") == 4, 20)
+        assert eventually(lambda: server.running == 4 and written(tmp_path, "end") == 4)
         process.send_signal(signum)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == -signum
     # Those behind the head of the line were over, and are written in their places.
     wanted = [answer_to(p) if p.startswith("prompt") else "" for p in MIXED]
@@ -518,9 +526,9 @@ def test_nothing_new_starts_after_a_signal(popen: Popen, tmp_path: Path) -> None
         questions.write_bytes(lines(f"prompt {number}" for number in range(10_000)))
         with open(questions, "rb") as stdin:
             process = popen(*model(server), "-L", "-j", "8", "--json", stdin=stdin)
-        assert eventually(lambda: len(server.asked) > 40, 20)
+        assert eventually(lambda: len(server.asked) > 40)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     ends = ends_by_index(parse_records(out))
     assert len(ends) == len(server.asked)
@@ -543,9 +551,9 @@ def test_what_was_not_asked_is_no_line(popen: Popen, how: str) -> None:
         process = popen(*model(server), *options, stdin=subprocess.PIPE)
         process.stdin.write(lines(f"prompt {number}" for number in range(100)))
         if how == "signal":
-            assert eventually(lambda: server.running == 4, 20)
+            assert eventually(lambda: server.running == 4)
             process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=60)
     texts = out.removesuffix(b"\n").split(b"\n")
     assert texts[0] == answer_to("prompt 0").encode()
     assert not any(texts[1:])
@@ -557,9 +565,9 @@ def test_those_that_wait_for_another_try_end_too(popen: Popen, tmp_path: Path) -
         options = (*model(server), "-L", "-j", "4", "--events", "e.jsonl")
         process = popen(*options, stdin=subprocess.PIPE)
         process.stdin.write(lines(MIXED))
-        assert eventually(lambda: written(tmp_path, "retry"), 20)
+        assert eventually(lambda: written(tmp_path, "retry"))
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     records = journal_of(tmp_path)
     started = {record["index"] for record in of_type("start", records)}
@@ -573,11 +581,11 @@ def test_a_second_signal_ends_it_at_once(popen: Popen, tmp_path: Path) -> None:
         options = ("-m", "vllm:m", "--base-url", f"http://127.0.0.1:{port}/v1", "-L")
         process = popen(*options, "--events", "e.jsonl", stdin=subprocess.PIPE)
         process.stdin.write(lines(MIXED))
-        assert eventually(lambda: written(tmp_path, "start") == 4, 20)
+        assert eventually(lambda: written(tmp_path, "start") == 4)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        time.sleep(1)  # no twin of the first any more, and before all is given up
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == -signal.SIGINT
+        assert process.wait(60) == -signal.SIGINT
     assert written(tmp_path, "end") == 0
 
 
@@ -601,9 +609,9 @@ def test_a_signal_while_connections_are_made(popen: Popen, tmp_path: Path) -> No
         options = ("-m", "vllm:m", "--base-url", base, "-L", "-j", "3", "--connect-timeout", "60")
         process = popen(*options, "--events", "e.jsonl", stdin=subprocess.PIPE)
         process.stdin.write(lines(MIXED))
-        assert eventually(lambda: written(tmp_path, "start") == 3, 20)
+        assert eventually(lambda: written(tmp_path, "start") == 3)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert process.returncode == -signal.SIGTERM
     ends = ends_by_index(journal_of(tmp_path))
     assert {index: end["status"] for index, end in ends.items()} == dict.fromkeys(
@@ -622,9 +630,9 @@ def test_a_signal_while_nobody_reads(popen: Popen, tmp_path: Path, form: tuple[s
         process = popen(*options, stdin=subprocess.PIPE)
         feeder = threading.Thread(target=endless, args=(process,))
         feeder.start()
-        assert eventually(lambda: not changing(lambda: len(server.asked)), 20)
+        assert eventually(lambda: not changing(lambda: len(server.asked)))
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == -signal.SIGINT
+        assert process.wait(60) == -signal.SIGINT
         feeder.join()
     records = journal_of(tmp_path)
     started = {record["index"] for record in of_type("start", records)}
@@ -647,10 +655,10 @@ def test_head_takes_three_lines(popen: Popen, tmp_path: Path, form: tuple[str, .
         feeder = threading.Thread(target=endless, args=(process,))
         feeder.start()
         head = subprocess.run(
-            ["head", "-n", "3"], stdin=process.stdout, capture_output=True, timeout=30, check=True
+            ["head", "-n", "3"], stdin=process.stdout, capture_output=True, timeout=60, check=True
         )
         process.stdout.close()
-        assert process.wait(10) == -signal.SIGPIPE
+        assert process.wait(60) == -signal.SIGPIPE
         feeder.join()
         assert process.stderr.read() == b""
     assert head.stdout.count(b"\n") == 3
@@ -675,15 +683,15 @@ def test_who_does_not_read_is_not_asked_for(popen: Popen, form: tuple[str, ...])
 
     total = 200
     with BatchServer(plan) as server:
-        options = (*model(server), "-L", "-j", "4", "--idle-timeout", "0.5", *form)
+        options = (*model(server), "-L", "-j", "4", "--idle-timeout", "1.5", *form)
         process = popen(*options, stdin=subprocess.PIPE)
         process.stdin.write(lines(f"prompt {number}" for number in range(total)))
         process.stdin.close()
-        assert eventually(lambda: not changing(lambda: len(server.asked)), 20)
-        time.sleep(1)  # longer than --idle-timeout
+        assert eventually(lambda: not changing(lambda: len(server.asked)))
+        time.sleep(2)  # longer than --idle-timeout
         asked = len(server.asked)
         out = process.stdout.read()
-        assert process.wait(10) == 0, process.stderr.read()
+        assert process.wait(60) == 0, process.stderr.read()
     # 64 KiB fill a pipe and 10 KB are an answer; then there are those that run, and on a busy
     # machine one that had to be asked again.
     assert asked <= 2 * (7 + 4 + 4)
@@ -703,13 +711,13 @@ def test_prompts_are_asked_as_they_come(popen: Popen) -> None:
         process.stdin.write(b"without a newline")
         process.stdin.close()
         assert process.stdout.read() == lines([answer_to("without a newline")])
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def read_line(process: subprocess.Popen[bytes]) -> bytes:
     got = b""
     while not got.endswith(b"\n"):
-        assert select.select([process.stdout], [], [], 20)[0], got
+        assert select.select([process.stdout], [], [], 60)[0], got
         data = os.read(process.stdout.fileno(), 1)
         assert data, process.stderr.read()
         got += data
@@ -724,7 +732,7 @@ def test_so_many_run_at_once_and_never_more(stream: Stream, jobs: int) -> None:
     meeting = threading.Barrier(jobs)
 
     def plan(prompt: str, before: int) -> Act:
-        meeting.wait(20)  # nobody is answered until all are there
+        meeting.wait(60)  # nobody is answered until all are there
         return Act(wait=0.005)
 
     prompts = [f"prompt {number}" for number in range(jobs * 3)]
@@ -741,7 +749,7 @@ def test_two_prompts_that_come_late_run_at_once(popen: Popen) -> None:
 
     def plan(prompt: str, before: int) -> Act:
         if prompt.startswith("both"):
-            meeting.wait(20)
+            meeting.wait(60)
         return Act()
 
     with BatchServer(plan) as server:
@@ -752,16 +760,16 @@ def test_two_prompts_that_come_late_run_at_once(popen: Popen) -> None:
             process.stdin.write(lines([f"both {number}"] * 2))
             read_line(process), read_line(process)
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_rate(stream: Stream) -> None:
     """Seen from outside a first request is late, as all is imported for it: so the whole counts."""
     with BatchServer() as server:
-        options = ("-L", "-j", "8", "--rate", "8/s")
+        options = ("-L", "-j", "8", "--rate", "16/s")
         run = stream(*model(server), *options, stdin=lines("abcdefghijklmnopqrstu"))
     assert (run.returncode, len(server.asked)) == (0, 21)
-    assert run.seconds >= 20 / 8 - 0.05
+    assert run.seconds >= 20 / 16 - 0.05
 
 
 def test_a_rate_counts_other_tries_too(stream: Stream) -> None:
@@ -769,10 +777,10 @@ def test_a_rate_counts_other_tries_too(stream: Stream) -> None:
         return Act() if before else Act(500, headers="retry-after-ms: 1\r\n")
 
     with BatchServer(plan) as server:
-        options = ("-L", "-j", "8", "--rate", "6/s")
+        options = ("-L", "-j", "8", "--rate", "12/s")
         run = stream(*model(server), *options, stdin=lines("abcdef"))
     assert (run.returncode, len(server.asked)) == (0, 12)
-    assert run.seconds >= 11 / 6 - 0.05
+    assert run.seconds >= 11 / 12 - 0.05
 
 
 def test_a_rate_is_kept_over_any_time() -> None:
@@ -819,17 +827,22 @@ def test_halt(stream: Stream, halt: str, which: Iterable[int], asked: int) -> No
     assert [*ends_by_index(run.records)] == [*range(asked)]
 
 
-def test_halt_soon_lets_those_end_that_run(stream: Stream) -> None:
+def test_halt_soon_lets_those_end_that_run(stream: Stream, tmp_path: Path) -> None:
     def plan(prompt: str, before: int) -> Act:
-        return Act(400, wait=0.3) if prompt == "prompt 0" else Act(wait=0.8)
+        """The first fails when the others run, which are answered when that is known, if ever."""
+        if prompt == "prompt 0":
+            return Act(400 if eventually(lambda: server.running == 4) else 200)
+        if how == "now":
+            return HOLD
+        eventually(lambda: written(tmp_path, "end"))
+        return Act(wait=0.3)
 
     prompts = [f"prompt {number}" for number in range(30)]
-    for how, status in (("soon", "complete"), ("now", "interrupted")):
+    for how, status in (("now", "interrupted"), ("soon", "complete")):
+        (tmp_path / "e.jsonl").unlink(missing_ok=True)
         with BatchServer(plan) as server:
-            halt = f"{how},fail=1"
-            run = stream(
-                *model(server), "-L", "-j", "4", "--json", "--halt", halt, stdin=lines(prompts)
-            )
+            options = ("-L", "-j", "4", "--json", "--halt", f"{how},fail=1", "--events", "e.jsonl")
+            run = stream(*model(server), *options, stdin=lines(prompts))
         assert run.returncode == 20
         ends = ends_by_index(run.records)
         assert {index: end["status"] for index, end in ends.items()} == {

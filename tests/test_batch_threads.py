@@ -26,7 +26,7 @@ from streamcli.taskqueue import Queue
 from streamcli.tasks import Channel, Task
 from streamcli.turn import Moment, Pause
 
-LATE = 20.0  # seconds without any news: then nothing will come any more
+LATE = 120.0  # seconds without any news: then nothing will come any more
 
 
 @pytest.fixture(autouse=True)

@@ -83,7 +83,7 @@ def fish(tmp_path_factory: pytest.TempPathFactory) -> Offers:
     def offers(line: str) -> set[str]:
         script = f"source {FILES / 'stream.fish'}; complete -C $argv[1]"
         command = ["fish", "--no-config", "-c", script, line]
-        done = subprocess.run(command, cwd=work, env=env, capture_output=True, timeout=20)
+        done = subprocess.run(command, cwd=work, env=env, capture_output=True, timeout=60)
         assert not done.stderr
         return {offer.partition("\t")[0] for offer in done.stdout.decode().splitlines()}
 
@@ -179,7 +179,7 @@ def test_completions_work_without_a_configuration(tmp_path: Path) -> None:
     }
     for name, script in scripts.items():
         if shutil.which(name):
-            done = subprocess.run([name, "-c", script], env=env, capture_output=True, timeout=20)
+            done = subprocess.run([name, "-c", script], env=env, capture_output=True, timeout=60)
             offers = [line.partition(b"\t")[0] for line in done.stdout.splitlines()]
             assert not done.stderr
             assert b"ollama:" in offers

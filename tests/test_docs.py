@@ -379,15 +379,15 @@ class Bench:
             path = self.work / ".out"
             try:
                 if "tail -n +1 -F" in command:
-                    assert eventually(lambda: done(path.read_bytes()), 20), path.read_bytes()
+                    assert eventually(lambda: done(path.read_bytes())), path.read_bytes()
                     os.killpg(process.pid, signal.SIGTERM)
-                    process.wait(20)
+                    process.wait(60)
                     return 0, path.read_text()
-                return process.wait(30), path.read_text()
+                return process.wait(60), path.read_text()
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+                process.wait(60)
 
 
 def test_it_is_known_what_each_example_leaves() -> None:

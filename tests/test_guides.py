@@ -145,7 +145,7 @@ def run(command: str, play: Play, server: FaultServer, env: Mapping[str, str], f
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=30,
+        timeout=60,
     )
     said = done.stderr.decode()
     return Ran(done.returncode, done.stdout.decode(), said, list(server.requests), folder)

@@ -543,7 +543,7 @@ def send(request: HttpRequest) -> tuple[int, bytes]:
         request.url, request.body, dict(request.headers), method=request.method
     )
     try:
-        with plain.open(made, timeout=10) as response:
+        with plain.open(made, timeout=60) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:

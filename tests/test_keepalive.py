@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 from batchserver import Act, BatchServer, answer_to
@@ -57,8 +58,9 @@ def test_an_answer_that_is_not_whole_frees_the_server_at_once(stream: Stream) ->
                 b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
                 b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(error), error)
             )
-            while connection.recv(65536):
-                pass
+            with suppress(ConnectionError):  # who hangs up with bytes unread resets
+                while connection.recv(65536):
+                    pass
             closed.set()
         listener.accept()[0].close()
 
@@ -74,6 +76,6 @@ def test_an_answer_that_is_not_whole_frees_the_server_at_once(stream: Stream) ->
 def test_a_server_that_hears_one_connection_at_a_time(stream: Stream) -> None:
     """A worker that has nothing left to do hangs up, so that others are heard."""
     with BatchServer(threads=False) as server:
-        run = stream(*batch(server, 4), "--first-timeout", "20", stdin=LINES)
+        run = stream(*batch(server, 4), "--first-timeout", "60", stdin=LINES)
         assert (run.returncode, run.text) == (0, ANSWERS)
         assert len(server.asked) == len(PROMPTS)

@@ -3,13 +3,11 @@
 Every stdin in here is the real thing: a pipe, a file, a socket, a pseudo-terminal, or none at all.
 """
 
-import fcntl
 import os
 import pty
 import re
 import select
 import socket
-import struct
 import subprocess
 import termios
 import time
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from conftest import COMMAND, Popen, Result, Stream, eventually
+from conftest import COMMAND, Popen, Result, Stream, eventually, waiting_in
 from faultserver import FaultServer
 
 MODEL = ("-m", "vllm:tiny")
@@ -132,7 +130,7 @@ def shell(
         env=env,
         cwd=cwd,
         capture_output=True,
-        timeout=30,
+        timeout=60,
     )
 
 
@@ -181,11 +179,6 @@ def terminal_with(typed: bytes) -> Iterator[IO[bytes]]:
             yield stdin
     finally:
         os.close(master)
-
-
-def waiting_in(stdin: IO[bytes]) -> int:
-    """The bytes that are there and that nobody has read."""
-    return int(struct.unpack("i", fcntl.ioctl(stdin, termios.FIONREAD, b"\0\0\0\0"))[0])
 
 
 @pytest.mark.parametrize("source", [pipe_with, socket_with])
@@ -248,7 +241,7 @@ def test_a_pipe_that_does_not_block(server: FaultServer, popen: Popen) -> None:
         time.sleep(0.05)  # it has come back for more by now, or does so when there is some
         with suppress(BrokenPipeError):  # who does not read on is found out below
             feeder.write(b"the other half")
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, b"Hello world", b"")
     assert prompts(server) == ["one half, the other half\n\nsum"]
 
@@ -257,12 +250,12 @@ def test_a_silent_pipe_is_waited_for_and_said_so(server: FaultServer, popen: Pop
     began = time.monotonic()
     process = popen(*MODEL, "--base-url", server.url("ok"), "sum", stdin=subprocess.PIPE)
     assert process.stderr
-    assert select.select([process.stderr], [], [], 15)[0]
+    assert select.select([process.stderr], [], [], 60)[0]
     assert time.monotonic() - began >= 3
     note = os.read(process.stderr.fileno(), 65536).decode()
     assert_one_line(note)
     assert "stdin" in note
-    out, err = process.communicate(b"late\n", timeout=10)
+    out, err = process.communicate(b"late\n", timeout=60)
     assert (process.returncode, out, err) == (0, b"Hello world", b"")
     assert prompts(server) == ["late\n\nsum"]
 
@@ -440,7 +433,7 @@ def test_a_fifo_is_a_file_too(server: FaultServer, popen: Popen, tmp_path: Path)
     with (tmp_path / "fifo").open("wb", 0) as feeder:
         feeder.write(b"slowly, ")
         feeder.write(b"slowly\n")
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, b"Hello world", b"")
     assert prompts(server) == ["slowly, slowly\n\nsum"]
 

@@ -195,7 +195,7 @@ def test_an_agents_bytes_are_recognised(old: RealServer, newer: RealServer, stre
         request = urllib.request.Request(server.url, json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
         request.add_header("A2A-Version", version)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             data = response.read()
         run = stream("--decode", stdin=data)
         assert (run.returncode, run.stdout) == (0, "".join(WILD).encode())
@@ -213,7 +213,7 @@ def test_a_killed_server(folder: Path, popen: Popen, way: str) -> None:
         assert child.stderr is not None
         assert child.stdout.read(6) == b"so far"
         server.kill()
-        rest, told = child.communicate(timeout=30)
+        rest, told = child.communicate(timeout=60)
         assert (child.returncode, rest) == (18, b"")
         assert told.count(b"\n") == 1
 

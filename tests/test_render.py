@@ -58,7 +58,7 @@ class Terminal:
         new = f"done={done}, failed={failed}, in_flight=16, {tokens=}, {held=}"
         self.do(f"s = s._replace({new})")
 
-    def until(self, true: Callable[[list[str]], object], timeout: float = 10) -> list[str]:
+    def until(self, true: Callable[[list[str]], object], timeout: float = 60) -> list[str]:
         """The screen as soon as `true` of it."""
         deadline = time.monotonic() + timeout
         while not true(screen(self.raw)):
@@ -69,7 +69,7 @@ class Terminal:
 
     def end(self) -> list[str]:
         """The screen when all is over, and nothing went to stdout."""
-        out, _ = self.process.communicate(timeout=10)
+        out, _ = self.process.communicate(timeout=60)
         assert out == b""
         while self._read():
             pass
@@ -120,7 +120,7 @@ def terminal(child_env: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
     yield open_one
     for each in opened:
         each.process.kill()
-        each.process.wait(10)
+        each.process.wait(60)
         each.process.communicate()
         os.close(each.master)
 
@@ -216,7 +216,7 @@ def test_a_terminal_that_goes_away(terminal: Callable[..., Terminal]) -> None:
     watched.master = os.open(os.devnull, os.O_RDONLY)
     watched.update(5)
     watched.do("p.refresh(); p.say('x'); p.close(); print(p._thread.is_alive())")
-    out, _ = watched.process.communicate(timeout=10)
+    out, _ = watched.process.communicate(timeout=60)
     assert (out, watched.process.returncode) == (b"False\n", 0)
 
 

@@ -89,7 +89,7 @@ class Shell:
         """All of its process group, at once."""
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
     def records(self, *names: str) -> list[dict[str, Any]]:
         return [each for name in names for each in parse_records((self.folder / name).read_bytes())]
@@ -386,7 +386,7 @@ def test_a_host_dies(shell: Shell, hosts: Hosts, answering: BatchServer, again: 
     def plan(prompt: str, before: int) -> Act:
         """The doomed host gets a few answers, then its provider keeps it waiting."""
         if not taken.acquire(blocking=False):
-            over.wait(60)
+            over.wait(120)
         return Act()
 
     with BatchServer(plan) as doomed:
@@ -485,7 +485,7 @@ def test_a_slurm_array(shell: Shell) -> None:
 
     def plan(prompt: str, before: int) -> Act:
         if prompt in ("prompt 21", "prompt 22") and not before:  # the tasks 2 and 3 get stuck
-            stuck.wait(60)
+            stuck.wait(120)
         return Act()
 
     def start(task: int) -> subprocess.Popen[bytes]:
@@ -549,7 +549,7 @@ def test_make(shell: Shell) -> None:
         shell.asks(server)
         run = shell.start("make -k -j8")
         whole = {f"{name}.md" for name in names if name not in slow and name != bad}
-        assert eventually(lambda: whole <= reports() and len(server.asked) == len(names), 30)
+        assert eventually(lambda: whole <= reports() and len(server.asked) == len(names))
         assert eventually(lambda: any(name.startswith(".") for name in reports()))  # in the middle
         shell.kill(run)
         assert {name for name in reports() if not name.startswith(".")} == whole

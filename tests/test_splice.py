@@ -51,12 +51,12 @@ def breaks(cuts: tuple[int, ...], how: str, lstrips: bool = False):  # noqa: ANN
         rest = ANSWER[len(begun) :]
         if lstrips:
             rest = rest.lstrip() if begun else rest
-        conn.head()
-        conn.role()
         if conn.attempt <= len(cuts):
             rest = rest[: cuts[conn.attempt - 1]]
-        for char in rest:
-            conn.delta(char)
+        if how == "stall":
+            conn.open_at_once(*rest)
+        else:
+            conn.open_with(*rest)
         if conn.attempt > len(cuts):
             conn.finish()
             conn.usage()
@@ -69,7 +69,7 @@ def breaks(cuts: tuple[int, ...], how: str, lstrips: bool = False):  # noqa: ANN
         elif how == "end":
             conn.end()
         else:
-            conn.wait(5)
+            conn.wait_peer_closed(60)
 
     return play
 
