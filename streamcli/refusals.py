@@ -144,7 +144,7 @@ def http_status_of(error: Any) -> int | None:
     if isinstance(error, dict):
         for key in ("status_code", "code", "status"):
             value = error.get(key)
-            if isinstance(value, str) and value.isdigit():
+            if isinstance(value, str) and value.isdecimal() and len(value) == 3:
                 value = int(value)
             if isinstance(value, int) and 400 <= value < 600:
                 return value
@@ -175,7 +175,7 @@ def _until(date: str, now: str) -> float:
 
     try:
         return max(0.0, (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return -1.0
 
 

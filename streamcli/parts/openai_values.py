@@ -74,7 +74,7 @@ def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completi
 
 def count(value: Any) -> int | None:
     """A token count; floats and numeric strings occur. None if it is no count."""
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)

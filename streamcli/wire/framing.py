@@ -180,7 +180,7 @@ class SSE:
             if b"\0" not in value:
                 self._id = value
         elif field == b"retry":
-            if value.isdigit():
+            if value.isdigit() and len(value) < 20:
                 self.retry = int(value)
         else:
             self._other(field, value, line, out)
