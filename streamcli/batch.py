@@ -12,7 +12,7 @@ from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from .errors import StreamError, usage
+from .errors import StreamError, bug, usage
 from .events import Attempt, Failed, Finished, Retry, Started, Usage
 from .outcome import Outcome
 from .pacing import Pace
@@ -136,7 +136,7 @@ class Batch:
         except StreamError as error:
             self.channel.signal(error)
         except Exception as error:
-            self.channel.signal(_bug(error))
+            self.channel.signal(bug(error))
         if self.queue.end():
             self.channel.signal(None)
 
@@ -174,7 +174,7 @@ class Batch:
             except StreamError as error:
                 self._stop(task, Failed.of(error))
             except Exception as error:
-                self._stop(task, Failed.of(_bug(error)))
+                self._stop(task, Failed.of(bug(error)))
             self.channel.put(self._last_news(task))
             if client is not None and self.queue.dry():
                 client.close()  # some servers hear one connection at a time
@@ -244,10 +244,6 @@ class Batch:
             return wait
 
         return pause
-
-
-def _bug(error: Exception) -> StreamError:
-    return StreamError("bug", f"this is a bug in stream: {type(error).__name__}: {error}")
 
 
 def _whole(outcome: Outcome) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,7 +14,7 @@ from .batch import Batch
 from .commentary import Commentary, called
 from .config import Typed
 from .delivery import Delivery, price
-from .errors import EXIT_OF_STATUS, Interrupted, StreamError, usage
+from .errors import EXIT_OF_STATUS, Interrupted, StreamError, bug, usage
 from .events import Event, Failed, Retry
 from .options import INPUTS
 from .outcome import Outcome
@@ -25,7 +26,7 @@ from .prompts import Asked, Lane, Prompts, named_lane
 from .retry import delay
 from .settings import limits_of
 from .summary import Summary
-from .tasks import Task
+from .tasks import News, Task
 from .terminal import Signals
 from .verdict import Verdict, interrupted
 from .voice import Voice
@@ -65,6 +66,8 @@ class Batching:
             self._prepare()
         except StreamError as error:
             return self._refuse(error)
+        except Exception as error:
+            return self._refuse(self._bug(error))
         self._signals.tell = self._batch.channel.signal
         if self._signals.pending:
             self._interrupt(self._signals.pending)
@@ -249,18 +252,29 @@ class Batching:
 
     def _listen(self) -> None:
         for news in self._batch:
-            if isinstance(news, int):
-                self._interrupt(news)
-            elif isinstance(news, StreamError):
-                self._break(news)
-            else:
-                task, t_ms, events = news
-                if events is None:
-                    self._over(task)
-                else:
-                    self._emit(task, t_ms, events)
-            self._skip_dropped()
+            try:
+                self._hear(news)
+            except Exception as error:  # ends what runs, and what ran has its records
+                self._break(self._bug(error))
         self._skip_dropped()
+
+    def _hear(self, news: News | int | StreamError) -> None:
+        if isinstance(news, int):
+            self._interrupt(news)
+        elif isinstance(news, StreamError):
+            self._break(news)
+        else:
+            task, t_ms, events = news
+            if events is None:
+                self._over(task)
+            else:
+                self._emit(task, t_ms, events)
+        self._skip_dropped()
+
+    def _bug(self, error: Exception) -> StreamError:
+        if self._voice.debugging:
+            sys.excepthook(type(error), error, error.__traceback__)
+        return bug(error)
 
     def _emit(self, task: Task, t_ms: float, events: list[Event]) -> None:
         try:

@@ -797,6 +797,37 @@ def test_a_file_that_cannot_be_written(ask: Ask, child_env: dict[str, str], tmp_
     assert (tmp_path / "out" / "0").read_text() == "a"
 
 
+# Becomes the command, with a mistake in what counts the prompts that are over.
+WITH_A_BUG = """
+import runpy, streamcli.summary
+add, seen = streamcli.summary.Summary.add, []
+def wrong(*args):
+    seen.append(args)
+    if len(seen) == 3:
+        raise ZeroDivisionError("oh")
+    add(*args)
+streamcli.summary.Summary.add = wrong
+runpy.run_module("streamcli", run_name="__main__")
+"""
+
+
+def test_a_bug_leaves_no_prompt_without_its_end(ask: Ask, child_env: dict[str, str]) -> None:
+    ask.server.plan = lambda prompt, before: Act(end="stall" if prompt == "stall" else "whole")
+    command = [sys.executable, "-c", WITH_A_BUG, *ask.args, "-L", "--jsonl", "-j", "2", "--debug"]
+    lines = b"stall\n" + b"".join(b"%d\n" % number for number in range(30))
+    run = subprocess.run(command, input=lines, capture_output=True, env=child_env)
+    records = [json.loads(line) for line in run.stdout.splitlines()]
+    check(records)
+    started = {record["index"] for record in records if record["type"] == "start"}
+    ends = {record["index"]: record["status"] for record in records if record["type"] == "end"}
+    assert started == set(ends)
+    assert ends[0] == "bug"
+    assert (run.returncode, records[-1]["type"]) == (1, "summary")
+    said = run.stderr.decode()
+    assert "Traceback" in said
+    assert "stream: this is a bug in stream: ZeroDivisionError: oh: run it again" in said
+
+
 # What is said
 
 
