@@ -77,7 +77,7 @@ class Commentary:
                 name = signal.Signals(signum).name
                 voice.error(f"stopped by {name}: {summary.so_far()}", again)
         else:
-            for (provider, _), gate in self._gates.items():
+            for (provider, _), gate in list(self._gates.items()):
                 if gate.closed is not None:
                     why = f"{provider}: {gate.closed.message}"
                     voice.error(f"{why}: nothing more was asked of it")

@@ -881,6 +881,18 @@ def test_an_interrupt_is_told_with_what_was_done(ask: Ask, popen: Popen, tmp_pat
     assert statuses == ["complete", "interrupted", "interrupted", "rejected"]
     assert records[-1]["exit_code"] == 143
 
+    args = ("-L", "--jsonl", "--resume", out)
+    process = popen(*ask.args, *args, stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(b"say a\nstall c\n")
+    process.stdin.flush()
+    assert eventually(lambda: len(ask.server.asked) == 5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    last = err.decode().splitlines()[-1]
+    again = "the same command goes on from here"
+    assert last == f"stream: stopped by SIGINT: 1 done before, 1 broken off: {again}"
+
 
 def test_a_reader_that_goes_away(ask: Ask, popen: Popen, tmp_path: Path) -> None:
     """As head(1) does: no word about it, and the records know what was answered."""
