@@ -18,9 +18,9 @@ Where things are; imports go downward only (tests/test_layers.py):
     shell      options config keys settings   the option table, configuration, whom to ask
                providers models peers         the rows, their models, one of them for many prompts
                sources outputs delivery ask   one prompt: from where, to where, its verdict, whole
-               items requestlines prompts     a batch: its input, a line of JSON, its tasks,
-               workers outlets commentary     its threads' clients, its outputs, what it says,
-               batching                       and all of it together
+               items requestlines lanes       a batch: its input, a line of JSON, whom it asks,
+               prompts workers outlets        its tasks, its threads' clients, its outputs,
+               commentary batching            what it says, and all of it together
                inspecting cli                 other modes; main
                docgen docs/                   the documents made from the tables
 """

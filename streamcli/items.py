@@ -43,6 +43,11 @@ class Item:
         self.request = request
         self.trouble = trouble
 
+    @property
+    def model(self) -> str | None:
+        """The one that its line names."""
+        return self.request.model if self.request is not None else None
+
 
 def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:
     """The descriptors to read one after the other: the files, or stdin.

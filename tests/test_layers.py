@@ -23,7 +23,7 @@ LAYERS = (
     {"providers", "options", "config", "keys", "settings", "requestlines", "items"},
     # shell: putting it together
     {"outputs", "outlets", "delivery", "peers", "sources", "models", "ask", "inspecting"}
-    | {"prompts", "workers", "commentary", "batching"},
+    | {"lanes", "prompts", "workers", "commentary", "batching"},
     {"cli", "__main__"},
     {"docgen", "docs"},
 )
