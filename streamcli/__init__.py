@@ -14,7 +14,8 @@ Where things are; imports go downward only (tests/test_layers.py):
     edges      transport recording replaying  each touches one outside thing: the network, files,
                terminal prompt sinks/ voice   the terminal and signals, stdin, stdout, stderr,
                local engine weights attach    the local engine, files that go along,
-               matching ledger render         the schema library, what a batch has done, and shows
+               matching ledger journal        the schema library, what a batch has done, by FILE,
+               render                         what is drawn on a terminal
     shell      options config keys settings   the option table, configuration, whom to ask
                providers models peers         the rows, their models, one of them for many prompts
                sources outputs delivery ask   one prompt: from where, to where, its verdict, whole

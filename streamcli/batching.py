@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from . import items
 from .batch import Batch
@@ -17,6 +17,7 @@ from .delivery import Delivery, price
 from .errors import EXIT_OF_STATUS, Interrupted, StreamError, bug, usage
 from .events import Event, Failed, Retry
 from .lanes import Lanes
+from .ledger import Done, Occurrences
 from .options import INPUTS
 from .outcome import Outcome
 from .outlets import Outlets, check_template, file_of, raise_limit
@@ -32,9 +33,6 @@ from .terminal import Signals
 from .verdict import Verdict, interrupted
 from .voice import Voice
 from .workers import Asker, Worker
-
-if TYPE_CHECKING:
-    from .ledger import Done, Occurrences
 
 
 class Batching:
@@ -95,17 +93,13 @@ class Batching:
         self._outlets = Outlets(params, self._signals, self._closed, headings=len(lanes.all) > 1)
         raise_limit(params["jobs"] * (len(params["model"]) if params["race"] else 1))
         lanes.start()
-        occurrences: Occurrences | None = None
-        if self._records or done is not None:
-            from .ledger import Occurrences
-
-            occurrences = Occurrences()
+        counted = self._records or done is not None
         self._prompts = Prompts(
             texts,
             lanes,
             repeat=params["repeat"] or 1,
             done=done,
-            occurrences=occurrences,
+            occurrences=Occurrences() if counted else None,
             file_of=file_of(params["output"]),
         )
         limits = limits_of(params)
@@ -181,7 +175,7 @@ class Batching:
         params = self._params
         if not params["resume"]:
             return None
-        from .ledger import read
+        from .journal import read
 
         return read(params["resume"], events=params["events"], note=self._voice.note)
 

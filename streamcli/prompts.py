@@ -10,11 +10,11 @@ from .errors import StreamError, usage
 from .events import Failed
 from .items import Item
 from .lanes import Lane, Lanes
+from .ledger import Done, Occurrences, known_by
 from .sources import asked_hash
 from .tasks import Task
 
 if TYPE_CHECKING:
-    from .ledger import Done, Occurrences
     from .matching import Matching
 
 
@@ -57,7 +57,7 @@ class Prompts:
         self._done = done
         self._occurrences = occurrences
         self._file_of = file_of
-        self._files: Occurrences | None = None
+        self._files = Occurrences()
 
     def __iter__(self) -> Iterator[Task]:
         number = 0
@@ -104,8 +104,6 @@ class Prompts:
         except StreamError as error:
             return _failed(number, tags, error, lane)
         if self._occurrences is not None:
-            from .ledger import known_by
-
             asked.hash = asked_hash(lane.peers[0], chats[0])
             key = known_by(asked.hash, item.id)
             asked.occurrence = self._occurrences.next(key)
@@ -120,10 +118,6 @@ class Prompts:
             return
         from hashlib import sha256
 
-        if self._files is None:
-            from .ledger import Occurrences
-
-            self._files = Occurrences()
         path = self._file_of({**tags, "model": lane.name})
         if self._files.next(sha256(path.encode()).hexdigest()[:32]):
             raise usage(f"{path} is the file of an earlier one", "-O with {index} tells them apart")
