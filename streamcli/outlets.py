@@ -17,7 +17,7 @@ from .sinks.out import LineOut, Out
 from .sinks.records import Facts, JsonSink, RecordSink
 from .sinks.records import line as as_line
 from .sinks.text import FileSink, ItemSink
-from .terminal import Signals
+from .terminal import Signals, one_line
 
 _PLACE = re.compile(r"\{(index|id|model)\}")
 _LONGEST = 200  # characters of a value in a file name; systems take 255 bytes a name
@@ -93,6 +93,7 @@ class Outlets:
     def _heading(self, number: int, name: str) -> str:
         if not self._headings:
             return ""
+        name = one_line(name)  # it may be from a line of --requests
         return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
 
     def done(self, number: int, gap: bytes = b"") -> None:
