@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Iterable
 from functools import partial
 from typing import Any, cast
 
@@ -23,7 +22,6 @@ from .outcome import Outcome
 from .outlets import Outlets, check_template, file_of, raise_limit
 from .pacing import Halt, Pace
 from .peers import Peer
-from .prompt import around, gather
 from .prompts import Asked, Prompts
 from .retry import delay
 from .settings import limits_of
@@ -86,20 +84,25 @@ class Batching:
     def _prepare(self) -> None:
         typed, params = self._typed, self._params
         self._check()
-        texts = self._input()
+        texts, total = items.of(
+            typed, 0 in self._closed, self._voice.note, counted=shows_progress(params)
+        )
         done = self._journal()
         self._lanes = lanes = Lanes(typed, self._voice)
         self._commentary = Commentary(params, self._voice, self._summary, lanes.gates)
         self._outlets = Outlets(params, self._signals, self._closed, headings=len(lanes.all) > 1)
         raise_limit(params["jobs"] * (len(params["model"]) if params["race"] else 1))
         lanes.start()
-        counted = self._records or done is not None
+        hashed = self._records or done is not None
+        repeat = params["repeat"] or 1
+        if total is not None:
+            self._total = total * repeat * max(1, len(lanes.all))
         self._prompts = Prompts(
             texts,
             lanes,
-            repeat=params["repeat"] or 1,
+            repeat=repeat,
             done=done,
-            occurrences=Occurrences() if counted else None,
+            occurrences=Occurrences() if hashed else None,
             file_of=file_of(params["output"]),
         )
         limits = limits_of(params)
@@ -137,39 +140,6 @@ class Batching:
             self._voice.note("--resume reads records, and this run writes none: --json or --events")
         several = bool(inputs) or (params["repeat"] or 1) > 1
         check_template(params["output"], several, len(params["model"]) > 1 and not params["race"])
-
-    def _input(self) -> Iterable[items.Item]:
-        typed, params = self._typed, self._params
-        stdin_closed = 0 in self._closed
-        if not any(params[name] for name in INPUTS):
-            prompt = gather(
-                typed.words,
-                files=params["file"],
-                replace=params["replace"],
-                no_stdin=params["no_stdin"],
-                stdin_closed=stdin_closed,
-                note=self._voice.note,
-            )
-            self._total = (params["repeat"] or 1) * self._models()
-            return [items.Item(0, prompt)]
-        fds = items.opened(
-            params["file"],
-            no_stdin=params["no_stdin"],
-            stdin_closed=stdin_closed,
-            asked="-" in typed.words,
-        )
-        separator = b"\0" if params["null"] else b"\n"
-        wrap = around(typed.words, params["replace"])
-        if shows_progress(params):
-            total = items.count(fds, separator)
-            if total is not None:
-                self._total = total * (params["repeat"] or 1) * self._models()
-        if params["requests"]:
-            return items.requests(fds, wrap)
-        return items.lines(fds, separator, wrap)
-
-    def _models(self) -> int:
-        return 1 if self._params["race"] else max(1, len(self._params["model"]))
 
     def _journal(self) -> Done | None:
         params = self._params
