@@ -66,7 +66,11 @@ class Batch:
 
     def __iter__(self) -> Iterator[News | int | StreamError]:
         """News, numbers of signals that `channel.signal` was told, and trouble with the input."""
-        Thread(target=self._read, daemon=True).start()
+        try:
+            _start(self._read)
+        except StreamError as error:
+            yield error
+            return
         deadline: float | None = None
         while True:
             if self._cancelled is not None and deadline is None:
@@ -151,10 +155,10 @@ class Batch:
     def _hire(self) -> None:
         if self.queue.hire():
             try:
-                Thread(target=self._work, daemon=True).start()
-            except RuntimeError as error:
+                _start(self._work)
+            except StreamError:
                 if not self.queue.unhire():
-                    raise usage(f"no thread to ask with: {error}", "see ulimit -u") from error
+                    raise
 
     # A worker's side
 
@@ -244,6 +248,13 @@ class Batch:
             return wait
 
         return pause
+
+
+def _start(work: Callable[[], None]) -> None:
+    try:
+        Thread(target=work, daemon=True).start()
+    except RuntimeError as error:
+        raise usage(f"no thread to ask with: {error}", "see ulimit -u") from error
 
 
 def _whole(outcome: Outcome) -> bool:

@@ -828,6 +828,23 @@ def test_a_bug_leaves_no_prompt_without_its_end(ask: Ask, child_env: dict[str, s
     assert "stream: this is a bug in stream: ZeroDivisionError: oh: run it again" in said
 
 
+NO_THREADS = """
+import runpy, threading
+def none(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = none
+runpy.run_module("streamcli", run_name="__main__")
+"""
+
+
+def test_a_system_that_gives_no_threads(ask: Ask, child_env: dict[str, str]) -> None:
+    command = [sys.executable, "-c", NO_THREADS, *ask.args, "-L", "--progress", "always"]
+    run = subprocess.run(command, input=b"a\nb\n", capture_output=True, env=child_env)
+    said = run.stderr.decode().splitlines()[-1]
+    assert said == "stream: no thread to ask with: can't start new thread: see ulimit -u"
+    assert (run.returncode, run.stdout) == (2, b"")
+
+
 # What is said
 
 
