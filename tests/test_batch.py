@@ -542,6 +542,17 @@ def test_ids_stay_in_their_folder(ask: Ask, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("template", ["{model}-{id}.txt", "{id}-{index}", "long" * 40 + "{id}"])
+def test_no_id_is_too_long_for_a_name(ask: Ask, tmp_path: Path, template: str) -> None:
+    ids = ["x" * 150, "x" * 199, "x" * 200, "é" * 100, "y" * 3000]
+    lines = [json.dumps({"prompt": f"say {n}", "id": id}) for n, id in enumerate(ids)]
+    lines.append(json.dumps({"prompt": "say 5", "id": "x" * 210, "model": "vllm:" + "m" * 300}))
+    run = ask("--requests", "-O", f"out-{template}", stdin="\n".join(lines).encode())
+    assert (run.returncode, run.stderr) == (0, "")
+    written = [path.read_text() for path in tmp_path.glob("out-*")]
+    assert sorted(written) == ["0", "1", "2", "3", "4", "5"]
+
+
 def test_no_answer_is_lost_to_another_of_the_same_name(ask: Ask, tmp_path: Path) -> None:
     lines = [{"prompt": f"say {n}", "id": id} for n, id in enumerate(["a", 1, "a", "1", None, "4"])]
     stdin = "\n".join(map(json.dumps, lines)).encode()
