@@ -14,13 +14,14 @@ Where things are; imports go downward only (tests/test_layers.py):
     edges      transport recording replaying  each touches one outside thing: the network, files,
                terminal prompt sinks/ voice   the terminal and signals, stdin, stdout, stderr,
                local engine weights attach    the local engine, files that go along,
-               matching ledger render         the schema library, what a batch has done, and shows
+               matching ledger journal        the schema library, what a batch has done, by FILE,
+               render                         what is drawn on a terminal
     shell      options config keys settings   the option table, configuration, whom to ask
                providers models peers         the rows, their models, one of them for many prompts
                sources outputs delivery ask   one prompt: from where, to where, its verdict, whole
-               items requestlines prompts     a batch: its input, a line of JSON, its tasks,
-               workers outlets commentary     its threads' clients, its outputs, what it says,
-               batching                       and all of it together
+               items requestlines lanes       a batch: its input, a line of JSON, whom it asks,
+               prompts workers outlets        its tasks, its threads' clients, its outputs,
+               commentary batching            what it says, and all of it together
                inspecting cli                 other modes; main
                docgen docs/                   the documents made from the tables
 """

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .delivery import Delivery, hint_of, price
-from .errors import Interrupted, StreamError
+from .errors import Interrupted, StreamError, bug
 from .events import Event, Finished, Retry, Started
 from .outcome import Outcome
 from .outputs import sinks
@@ -150,12 +150,3 @@ class Ask:
             else:
                 peer = self._peer()
                 voice.error(verdict.message + kept, hint_of(verdict, peer))
-
-
-def bug(error: Exception) -> StreamError:
-    """A mistake of ours, told as the end of a prompt."""
-    return StreamError(
-        "bug",
-        f"this is a bug in stream: {type(error).__name__}: {error}",
-        "run it again with --debug and report what it prints",
-    )

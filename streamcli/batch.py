@@ -12,7 +12,7 @@ from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from .errors import StreamError, usage
+from .errors import StreamError, bug, usage
 from .events import Attempt, Failed, Finished, Retry, Started, Usage
 from .outcome import Outcome
 from .pacing import Pace
@@ -66,7 +66,11 @@ class Batch:
 
     def __iter__(self) -> Iterator[News | int | StreamError]:
         """News, numbers of signals that `channel.signal` was told, and trouble with the input."""
-        Thread(target=self._read, daemon=True).start()
+        try:
+            _start(self._read)
+        except StreamError as error:
+            yield error
+            return
         deadline: float | None = None
         while True:
             if self._cancelled is not None and deadline is None:
@@ -136,7 +140,7 @@ class Batch:
         except StreamError as error:
             self.channel.signal(error)
         except Exception as error:
-            self.channel.signal(_bug(error))
+            self.channel.signal(bug(error))
         if self.queue.end():
             self.channel.signal(None)
 
@@ -151,10 +155,10 @@ class Batch:
     def _hire(self) -> None:
         if self.queue.hire():
             try:
-                Thread(target=self._work, daemon=True).start()
-            except RuntimeError as error:
+                _start(self._work)
+            except StreamError:
                 if not self.queue.unhire():
-                    raise usage(f"no thread to ask with: {error}", "see ulimit -u") from error
+                    raise
 
     # A worker's side
 
@@ -174,7 +178,7 @@ class Batch:
             except StreamError as error:
                 self._stop(task, Failed.of(error))
             except Exception as error:
-                self._stop(task, Failed.of(_bug(error)))
+                self._stop(task, Failed.of(bug(error)))
             self.channel.put(self._last_news(task))
             if client is not None and self.queue.dry():
                 client.close()  # some servers hear one connection at a time
@@ -246,8 +250,11 @@ class Batch:
         return pause
 
 
-def _bug(error: Exception) -> StreamError:
-    return StreamError("bug", f"this is a bug in stream: {type(error).__name__}: {error}")
+def _start(work: Callable[[], None]) -> None:
+    try:
+        Thread(target=work, daemon=True).start()
+    except RuntimeError as error:
+        raise usage(f"no thread to ask with: {error}", "see ulimit -u") from error
 
 
 def _whole(outcome: Outcome) -> bool:

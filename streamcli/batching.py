@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from . import items
 from .batch import Batch
-from .commentary import Commentary, called
+from .commentary import Commentary, called, shows_progress
 from .config import Typed
 from .delivery import Delivery, price
-from .errors import EXIT_OF_STATUS, Interrupted, StreamError, usage
+from .errors import EXIT_OF_STATUS, Interrupted, StreamError, bug, usage
 from .events import Event, Failed, Retry
+from .lanes import Lanes
+from .ledger import Done, Occurrences
 from .options import INPUTS
 from .outcome import Outcome
 from .outlets import Outlets, check_template, file_of, raise_limit
-from .pacing import Gate, Halt, Pace
-from .peers import Peer, compared, fallbacks_of, with_fallbacks
-from .prompt import around, gather
-from .prompts import Asked, Lane, Prompts, named_lane
+from .pacing import Halt, Pace
+from .peers import Peer
+from .prompts import Asked, Prompts
 from .retry import delay
 from .settings import limits_of
 from .summary import Summary
-from .tasks import Task
+from .tasks import News, Task
 from .terminal import Signals
 from .verdict import Verdict, interrupted
 from .voice import Voice
 from .workers import Asker, Worker
-
-if TYPE_CHECKING:
-    from .ledger import Done, Occurrences
 
 
 class Batching:
@@ -49,15 +47,14 @@ class Batching:
         self._halt = Halt(*params["halt"])
         self._halted = False
         self._began = time.monotonic()
-        self._gates: dict[tuple[str, str], Gate] = {}
-        self._commentary = Commentary(params, self._voice, self._summary, self._gates)
         self._deliveries: dict[Task, Delivery] = {}
         self._fatal: StreamError | None = None
         self._signum = 0
-        self._lanes: list[Lane] = []
+        self._lanes: Lanes
         self._outlets: Outlets
-        self._batch: Batch
         self._prompts: Prompts
+        self._batch: Batch
+        self._commentary: Commentary
         self._total: int | None = None  # prompts, if that can be known
 
     def run(self) -> int:
@@ -65,6 +62,8 @@ class Batching:
             self._prepare()
         except StreamError as error:
             return self._refuse(error)
+        except Exception as error:
+            return self._refuse(self._bug(error))
         self._signals.tell = self._batch.channel.signal
         if self._signals.pending:
             self._interrupt(self._signals.pending)
@@ -74,9 +73,7 @@ class Batching:
             self._listen()
         finally:
             self._commentary.close()
-            for lane in self._lanes:
-                for peer in lane.peers:
-                    peer.close()
+            self._lanes.close()
         code = self._finish()
         if self._signum:
             raise Interrupted(self._signum)
@@ -87,38 +84,26 @@ class Batching:
     def _prepare(self) -> None:
         typed, params = self._typed, self._params
         self._check()
-        texts = self._input()
+        texts, total = items.of(
+            typed, 0 in self._closed, self._voice.note, counted=shows_progress(params)
+        )
         done = self._journal()
-        as_typed = typed.but()  # without the defaults of a provider
-        try:
-            self._lanes = self._all_lanes()
-        except StreamError:
-            if not params["requests"] or params["model"] or params["fallback"]:
-                raise  # else each line may name its model
-        several = len(self._lanes) > 1
-        self._outlets = Outlets(params, self._signals, self._closed, headings=several)
+        self._lanes = lanes = Lanes(typed, self._voice)
+        self._commentary = Commentary(params, self._voice, self._summary, lanes.gates)
+        self._outlets = Outlets(params, self._signals, self._closed, headings=len(lanes.all) > 1)
         raise_limit(params["jobs"] * (len(params["model"]) if params["race"] else 1))
-        for lane in self._lanes:
-            for peer in lane.peers:
-                peer.start(params["jobs"])
-        for lane in self._lanes:
-            for peer in lane.peers:
-                peer.wait()
-            self._open_gates(lane)
-        occurrences: Occurrences | None = None
-        if self._records or done is not None:
-            from .ledger import Occurrences
-
-            occurrences = Occurrences()
+        lanes.start()
+        hashed = self._records or done is not None
+        repeat = params["repeat"] or 1
+        if total is not None:
+            self._total = total * repeat * max(1, len(lanes.all))
         self._prompts = Prompts(
             texts,
-            self._lanes,
-            repeat=params["repeat"] or 1,
+            lanes,
+            repeat=repeat,
             done=done,
-            occurrences=occurrences,
-            lane_of=self._gated(named_lane(as_typed, self._voice, self._lanes)),
+            occurrences=Occurrences() if hashed else None,
             file_of=file_of(params["output"]),
-            tell_target=several,
         )
         limits = limits_of(params)
         by_the_rules = partial(
@@ -156,77 +141,13 @@ class Batching:
         several = bool(inputs) or (params["repeat"] or 1) > 1
         check_template(params["output"], several, len(params["model"]) > 1 and not params["race"])
 
-    def _input(self) -> Iterable[items.Item]:
-        typed, params = self._typed, self._params
-        stdin_closed = 0 in self._closed
-        if not any(params[name] for name in INPUTS):
-            prompt = gather(
-                typed.words,
-                files=params["file"],
-                replace=params["replace"],
-                no_stdin=params["no_stdin"],
-                stdin_closed=stdin_closed,
-                note=self._voice.note,
-            )
-            self._total = (params["repeat"] or 1) * self._models()
-            return [items.Item(0, prompt)]
-        fds = items.opened(
-            params["file"],
-            no_stdin=params["no_stdin"],
-            stdin_closed=stdin_closed,
-            asked="-" in typed.words,
-        )
-        separator = b"\0" if params["null"] else b"\n"
-        wrap = around(typed.words, params["replace"])
-        if self._commentary.shows_progress():
-            total = items.count(fds, separator)
-            if total is not None:
-                self._total = total * (params["repeat"] or 1) * self._models()
-        if params["requests"]:
-            return items.requests(fds, wrap)
-        return items.lines(fds, separator, wrap)
-
-    def _models(self) -> int:
-        return 1 if self._params["race"] else max(1, len(self._params["model"]))
-
     def _journal(self) -> Done | None:
         params = self._params
         if not params["resume"]:
             return None
-        from .ledger import read
+        from .journal import read
 
         return read(params["resume"], events=params["events"], note=self._voice.note)
-
-    def _all_lanes(self) -> list[Lane]:
-        typed, voice, params = self._typed, self._voice, self._params
-        models = params["model"]
-        if params["race"]:
-            peers = compared(typed, voice)
-            return [Lane(peers, peers[0].asked)]
-        if len(models) < 2:
-            peers = with_fallbacks(typed, voice)
-            return [Lane(peers, peers[0].asked)]
-        return [
-            Lane([peer, *fallbacks_of(typed, voice, peer.row.name)], peer.asked)
-            for peer in compared(typed, voice)
-        ]
-
-    def _open_gates(self, lane: Lane) -> None:
-        params, gates = self._params, []
-        for peer in lane.peers:
-            key = peer.target.provider, peer.target.base_url
-            if key not in self._gates:
-                self._gates[key] = Gate(params["jobs"], params["max_wait"], random.random)
-            gates.append(self._gates[key])
-        lane.gates = tuple(gates)
-
-    def _gated(self, lane_of: Callable[[str], Lane]) -> Callable[[str], Lane]:
-        def gated(model: str) -> Lane:
-            lane = lane_of(model)
-            self._open_gates(lane)
-            return lane
-
-        return gated
 
     def _refuse(self, error: StreamError) -> int:
         """Nothing was asked; with records on that is told as the end of one."""
@@ -249,18 +170,29 @@ class Batching:
 
     def _listen(self) -> None:
         for news in self._batch:
-            if isinstance(news, int):
-                self._interrupt(news)
-            elif isinstance(news, StreamError):
-                self._break(news)
-            else:
-                task, t_ms, events = news
-                if events is None:
-                    self._over(task)
-                else:
-                    self._emit(task, t_ms, events)
-            self._skip_dropped()
+            try:
+                self._hear(news)
+            except Exception as error:  # ends what runs, and what ran has its records
+                self._break(self._bug(error))
         self._skip_dropped()
+
+    def _hear(self, news: News | int | StreamError) -> None:
+        if isinstance(news, int):
+            self._interrupt(news)
+        elif isinstance(news, StreamError):
+            self._break(news)
+        else:
+            task, t_ms, events = news
+            if events is None:
+                self._over(task)
+            else:
+                self._emit(task, t_ms, events)
+        self._skip_dropped()
+
+    def _bug(self, error: Exception) -> StreamError:
+        if self._voice.debugging:
+            sys.excepthook(type(error), error, error.__traceback__)
+        return bug(error)
 
     def _emit(self, task: Task, t_ms: float, events: list[Event]) -> None:
         try:
@@ -334,7 +266,7 @@ class Batching:
                 self._batch.cancel(Failed("interrupted", "stopped by --halt"))
             else:
                 self._batch.stop()
-        elif not self._params["requests"] and all(gate.closed for gate in self._gates.values()):
+        elif not self._params["requests"] and self._lanes.refuse():
             self._batch.stop()  # nobody is left to ask: the rest of the input stays where it is
 
     def _skip_dropped(self) -> None:

@@ -77,7 +77,7 @@ class Commentary:
                 name = signal.Signals(signum).name
                 voice.error(f"stopped by {name}: {summary.so_far()}", again)
         else:
-            for (provider, _), gate in self._gates.items():
+            for (provider, _), gate in list(self._gates.items()):
                 if gate.closed is not None:
                     why = f"{provider}: {gate.closed.message}"
                     voice.error(f"{why}: nothing more was asked of it")
@@ -92,16 +92,9 @@ class Commentary:
         if self._params["stats"]:
             voice.error(summary.stats_line(seconds * 1000))
 
-    def shows_progress(self) -> bool:
-        params = self._params
-        if params["progress"] != "auto" or params["quiet"]:
-            return bool(params["progress"] == "always")
-        written = params["format"] != "text" or params["output"] is None
-        return is_terminal(2) and not (written and is_terminal(1))
-
     def show_progress(self, total: int | None, now: Callable[[], tuple[int, int]]) -> None:
         """`now` gives how many were skipped, and how many are in flight."""
-        if not self.shows_progress() or total == 1:
+        if not shows_progress(self._params) or total == 1:
             return
         from .render import Progress
 
@@ -142,6 +135,14 @@ class Commentary:
         if self._progress is not None:
             self._progress.close()
         self._voice.through = None
+
+
+def shows_progress(params: Mapping[str, Any]) -> bool:
+    """Whether it is wanted, and nothing else is written where it would stand."""
+    if params["progress"] != "auto" or params["quiet"]:
+        return bool(params["progress"] == "always")
+    written = params["format"] != "text" or params["output"] is None
+    return is_terminal(2) and not (written and is_terminal(1))
 
 
 def called(task: Task) -> str:

@@ -142,6 +142,15 @@ def usage(message: str, hint: str = "") -> StreamError:
     return StreamError("usage", message, hint)
 
 
+def bug(error: Exception) -> StreamError:
+    """A mistake of ours, told as the end of a prompt."""
+    return StreamError(
+        "bug",
+        f"this is a bug in stream: {type(error).__name__}: {error}",
+        "run it again with --debug and report what it prints",
+    )
+
+
 class Interrupted(BaseException):
     """A signal asked us to stop. Not an Exception: nothing between may swallow it."""
 

@@ -148,7 +148,10 @@ USAGE_FIELDS = (
 
 
 class Usage(Event):
-    """Token counts so far; a later one replaces it. None is unknown, never zero."""
+    """Token counts so far; a later one replaces it. None is unknown, never zero.
+
+    So is what cannot be a count: a negative one, or one that JSON does not keep exactly.
+    """
 
     __slots__ = USAGE_FIELDS
 
@@ -161,12 +164,16 @@ class Usage(Event):
         cache_write_tokens: int | None = None,
         total_tokens: int | None = None,
     ) -> None:
-        self.input_tokens = input_tokens
-        self.output_tokens = output_tokens
-        self.reasoning_tokens = reasoning_tokens
-        self.cache_read_tokens = cache_read_tokens
-        self.cache_write_tokens = cache_write_tokens
-        self.total_tokens = total_tokens
+        self.input_tokens = _counted(input_tokens)
+        self.output_tokens = _counted(output_tokens)
+        self.reasoning_tokens = _counted(reasoning_tokens)
+        self.cache_read_tokens = _counted(cache_read_tokens)
+        self.cache_write_tokens = _counted(cache_write_tokens)
+        self.total_tokens = _counted(total_tokens)
+
+
+def _counted(number: int | None) -> int | None:
+    return number if number is not None and 0 <= number < 2**53 else None
 
 
 class Finished(Event):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import select
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from .config import Typed
 from .errors import StreamError, usage
-from .prompt import decode, unreadable
+from .options import INPUTS
+from .prompt import around, decode, gather, unreadable
 from .terminal import is_null, is_terminal
 
 if TYPE_CHECKING:
@@ -42,6 +44,40 @@ class Item:
         self.prompt = prompt
         self.request = request
         self.trouble = trouble
+
+    @property
+    def model(self) -> str | None:
+        """The one that its line names."""
+        return self.request.model if self.request is not None else None
+
+
+def of(
+    typed: Typed, stdin_closed: bool, note: Callable[[str], None], *, counted: bool
+) -> tuple[Iterable[Item], int | None]:
+    """What the options say is to be read, and how many items that is, about: if that can be known,
+    and is to be `counted`. Usage errors.
+    """
+    params = typed.params
+    if not any(params[name] for name in INPUTS):  # one prompt: several times, or for several
+        prompt = gather(
+            typed.words,
+            files=params["file"],
+            replace=params["replace"],
+            no_stdin=params["no_stdin"],
+            stdin_closed=stdin_closed,
+            note=note,
+        )
+        return [Item(0, prompt)], 1
+    fds = opened(
+        params["file"],
+        no_stdin=params["no_stdin"],
+        stdin_closed=stdin_closed,
+        asked="-" in typed.words,
+    )
+    separator = b"\0" if params["null"] else b"\n"
+    wrap = around(typed.words, params["replace"])
+    total = count(fds, separator) if counted else None
+    return requests(fds, wrap) if params["requests"] else lines(fds, separator, wrap), total
 
 
 def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:

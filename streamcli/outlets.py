@@ -17,10 +17,11 @@ from .sinks.out import LineOut, Out
 from .sinks.records import Facts, JsonSink, RecordSink
 from .sinks.records import line as as_line
 from .sinks.text import FileSink, ItemSink
-from .terminal import Signals
+from .terminal import Signals, one_line
 
 _PLACE = re.compile(r"\{(index|id|model)\}")
-_LONGEST = 200  # characters of a value in a file name; systems take 255 bytes a name
+_LONGEST = 255  # bytes of a file's name that systems take
+_SHORTEST = 40  # characters of a value in it: a hash, and a beginning to know it by
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@+=,-]|^\.")
 
 
@@ -93,6 +94,7 @@ class Outlets:
     def _heading(self, number: int, name: str) -> str:
         if not self._headings:
             return ""
+        name = one_line(name)  # it may be from a line of --requests
         return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
 
     def done(self, number: int, gap: bytes = b"") -> None:
@@ -154,21 +156,29 @@ def filled(template: str, values: Mapping[str, Any]) -> str:
     Where there is no id, or an empty one, it is the index.
     """
 
+    longest = _room(template)
+
     def value(match: re.Match[str]) -> str:
         given = values.get(match[1])
-        return _name(values["index"] if given in (None, "") else given)
+        return _name(values["index"] if given in (None, "") else given, longest)
 
     return _PLACE.sub(value, template)
 
 
-def _name(value: object) -> str:
+def _room(template: str) -> int:
+    """Characters of each value, if they share what -O's own leave of a name."""
+    own = max(len(os.fsencode(part)) for part in _PLACE.sub("", template).split("/"))
+    return max(_SHORTEST, (_LONGEST - own) // max(1, len(_PLACE.findall(template))))
+
+
+def _name(value: object, longest: int) -> str:
     """A value in a file name: what means something in a path becomes %XX, a long tail its hash."""
     name = _UNSAFE.sub(lambda bad: "".join(f"%{b:02X}" for b in bad[0].encode()), str(value))
-    if len(name) <= _LONGEST:
+    if len(name) <= longest:
         return name
     from hashlib import sha256
 
-    return f"{name[: _LONGEST - 33]}-{sha256(name.encode()).hexdigest()[:32]}"
+    return f"{name[: longest - 33]}-{sha256(name.encode()).hexdigest()[:32]}"
 
 
 def raise_limit(jobs: int) -> None:

@@ -112,6 +112,8 @@ class Gate:
             return max(wait, self.until - now)
         if new:
             wait = wanted if wanted is not None else self._backoff(self._strikes)
+            if self._strikes and wait < BASE:  # "at once" was not true before
+                wait = self._backoff(self._strikes)
             if self._waited + wait > PATIENCE * self._max_wait:
                 self.close(copy(failed))
                 return None

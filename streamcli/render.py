@@ -87,8 +87,13 @@ class Progress:
     def start(self) -> None:
         if self._live and _in_foreground():
             self._live.start(refresh=True)
-        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads: others need them more
+            self.close()
+        else:
+            self._thread = thread
 
     def say(self, line: str) -> None:
         """A line on stderr, above the one that is drawn."""

@@ -71,7 +71,8 @@ def parse(line: bytes) -> Request:
         what = f"it is not JSON: {error.msg}, column {error.colno}"
         raise usage(what, 'a line is {"prompt": "..."}; -L takes plain lines') from None
     if type(value) is not dict:
-        raise usage(f"it is {_kind(value)}, not an object", 'a line is {"prompt": "..."}')
+        what = "null" if value is None else _kind(value)
+        raise usage(f"it is {what}, not an object", 'a line is {"prompt": "..."}')
     if "body" in value or "custom_id" in value:
         return _batch_line(value)
     return _request(value)

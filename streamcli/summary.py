@@ -105,10 +105,11 @@ class Summary:
         return ", ".join(f"{count} {status}" for status, count in self._failures.most_common())
 
     def so_far(self) -> str:
-        """For who stopped it: `12 done, 1 failed, 4 broken off`."""
+        """For who stopped it: `12 done, 30 done before, 1 failed, 4 broken off`."""
         broken = self.statuses["interrupted"]
         counts = (
             (self.done - self.failed, "done"),
+            (self.skipped, "done before"),
             (self.failed - broken, "failed"),
             (broken, "broken off"),
         )

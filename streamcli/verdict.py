@@ -16,7 +16,7 @@ class Verdict:
     is the whole story.
     """
 
-    __slots__ = ("error", "exit_code", "hint", "message", "signum", "status")
+    __slots__ = ("error", "exit_code", "hint", "message", "status")
 
     def __init__(self, status: str, message: str = "", hint: str = "") -> None:
         self.status = status
@@ -24,7 +24,6 @@ class Verdict:
         self.message = message
         self.hint = hint
         self.error: dict[str, Any] | None = None
-        self.signum = 0
 
     @property
     def complete(self) -> bool:

@@ -546,6 +546,17 @@ def test_ids_stay_in_their_folder(ask: Ask, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("template", ["{model}-{id}.txt", "{id}-{index}", "long" * 40 + "{id}"])
+def test_no_id_is_too_long_for_a_name(ask: Ask, tmp_path: Path, template: str) -> None:
+    ids = ["x" * 150, "x" * 199, "x" * 200, "é" * 100, "y" * 3000]
+    lines = [json.dumps({"prompt": f"say {n}", "id": id}) for n, id in enumerate(ids)]
+    lines.append(json.dumps({"prompt": "say 5", "id": "x" * 210, "model": "vllm:" + "m" * 300}))
+    run = ask("--requests", "-O", f"out-{template}", stdin="\n".join(lines).encode())
+    assert (run.returncode, run.stderr) == (0, "")
+    written = [path.read_text() for path in tmp_path.glob("out-*")]
+    assert sorted(written) == ["0", "1", "2", "3", "4", "5"]
+
+
 def test_no_answer_is_lost_to_another_of_the_same_name(ask: Ask, tmp_path: Path) -> None:
     lines = [{"prompt": f"say {n}", "id": id} for n, id in enumerate(["a", 1, "a", "1", None, "4"])]
     stdin = "\n".join(map(json.dumps, lines)).encode()
@@ -801,6 +812,54 @@ def test_a_file_that_cannot_be_written(ask: Ask, child_env: dict[str, str], tmp_
     assert (tmp_path / "out" / "0").read_text() == "a"
 
 
+# Becomes the command, with a mistake in what counts the prompts that are over.
+WITH_A_BUG = """
+import runpy, streamcli.summary
+add, seen = streamcli.summary.Summary.add, []
+def wrong(*args):
+    seen.append(args)
+    if len(seen) == 3:
+        raise ZeroDivisionError("oh")
+    add(*args)
+streamcli.summary.Summary.add = wrong
+runpy.run_module("streamcli", run_name="__main__")
+"""
+
+
+def test_a_bug_leaves_no_prompt_without_its_end(ask: Ask, child_env: dict[str, str]) -> None:
+    ask.server.plan = lambda prompt, before: Act(end="stall" if prompt == "stall" else "whole")
+    command = [sys.executable, "-c", WITH_A_BUG, *ask.args, "-L", "--jsonl", "-j", "2", "--debug"]
+    lines = b"stall\n" + b"".join(b"%d\n" % number for number in range(30))
+    run = subprocess.run(command, input=lines, capture_output=True, env=child_env)
+    records = [json.loads(line) for line in run.stdout.splitlines()]
+    check(records)
+    started = {record["index"] for record in records if record["type"] == "start"}
+    ends = {record["index"]: record["status"] for record in records if record["type"] == "end"}
+    assert started == set(ends)
+    assert ends[0] == "bug"
+    assert (run.returncode, records[-1]["type"]) == (1, "summary")
+    said = run.stderr.decode()
+    assert "Traceback" in said
+    assert "stream: this is a bug in stream: ZeroDivisionError: oh: run it again" in said
+
+
+NO_THREADS = """
+import runpy, threading
+def none(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = none
+runpy.run_module("streamcli", run_name="__main__")
+"""
+
+
+def test_a_system_that_gives_no_threads(ask: Ask, child_env: dict[str, str]) -> None:
+    command = [sys.executable, "-c", NO_THREADS, *ask.args, "-L", "--progress", "always"]
+    run = subprocess.run(command, input=b"a\nb\n", capture_output=True, env=child_env)
+    said = run.stderr.decode().splitlines()[-1]
+    assert said == "stream: no thread to ask with: can't start new thread: see ulimit -u"
+    assert (run.returncode, run.stdout) == (2, b"")
+
+
 # What is said
 
 
@@ -853,6 +912,18 @@ def test_an_interrupt_is_told_with_what_was_done(ask: Ask, popen: Popen, tmp_pat
     statuses = sorted(record["status"] for record in records if record["type"] == "end")
     assert statuses == ["complete", "interrupted", "interrupted", "rejected"]
     assert records[-1]["exit_code"] == 143
+
+    args = ("-L", "--jsonl", "--resume", out)
+    process = popen(*ask.args, *args, stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(b"say a\nstall c\n")
+    process.stdin.flush()
+    assert eventually(lambda: len(ask.server.asked) == 5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    last = err.decode().splitlines()[-1]
+    again = "the same command goes on from here"
+    assert last == f"stream: stopped by SIGINT: 1 done before, 1 broken off: {again}"
 
 
 def test_a_reader_that_goes_away(ask: Ask, popen: Popen, tmp_path: Path) -> None:

@@ -386,7 +386,11 @@ def test_a_limit_for_all_costs_a_handful_of_requests(popen: Popen) -> None:
             assert len(server.asked) <= len(prompts) + 64 + 12
 
 
-@pytest.mark.parametrize("busy", [BUSY, BUSY_INSIDE], ids=["refused", "inside"])
+@pytest.mark.parametrize(
+    "busy",
+    [BUSY, BUSY_INSIDE, Act(429, headers="retry-after: 0\r\n")],
+    ids=["refused", "inside", "again at once"],
+)
 def test_a_limit_that_never_ends(stream: Stream, busy: Act) -> None:
     prompts = [f"prompt {number}" for number in range(5000)]
     with BatchServer(refused_for(1e9, 20, busy)) as server:

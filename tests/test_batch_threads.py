@@ -257,7 +257,7 @@ def test_a_wait_longer_than_any_clock() -> None:
     assert queue.take() is None
 
 
-@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("threads", [-1, 0, 1, 3])
 def test_a_system_that_gives_few_threads(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     given = itertools.count()
 
@@ -285,4 +285,4 @@ def test_a_system_that_gives_few_threads(monkeypatch: pytest.MonkeyPatch, thread
             running.cancel(Failed("usage", "no thread"))
     ends = [each for each in news if isinstance(each, tuple) and each[2] is None]
     errors = [each for each in news if isinstance(each, StreamError)]
-    assert (len(ends), len(errors)) == ((20, 0) if threads else (0, 1))
+    assert (len(ends), len(errors)) == ((20, 0) if threads > 0 else (0, 1))

@@ -19,11 +19,11 @@ LAYERS = (
     {"turn", "relay", "race", "tasks", "taskqueue", "batch"},  # flow: edges are its arguments
     # edges: each touches one outside thing
     {"terminal", "transport", "nettrouble", "prompt", "sinks", "voice", "attach", "matching"}
-    | {"recording", "replaying", "local", "weights", "engine", "ledger", "render"},
+    | {"recording", "replaying", "local", "weights", "engine", "ledger", "journal", "render"},
     {"providers", "options", "config", "keys", "settings", "requestlines", "items"},
     # shell: putting it together
     {"outputs", "outlets", "delivery", "peers", "sources", "models", "ask", "inspecting"}
-    | {"prompts", "workers", "commentary", "batching"},
+    | {"lanes", "prompts", "workers", "commentary", "batching"},
     {"cli", "__main__"},
     {"docgen", "docs"},
 )

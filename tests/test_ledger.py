@@ -23,10 +23,11 @@ from faultserver import FaultServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcli import ledger
+from streamcli import journal
 from streamcli.errors import StreamError
 from streamcli.events import Finished
-from streamcli.ledger import Done, Occurrences, known_by, read
+from streamcli.journal import read
+from streamcli.ledger import Done, Occurrences, known_by
 from streamcli.outcome import Outcome
 from streamcli.recording import SCHEMA as CASSETTE
 from streamcli.sinks.records import Facts, end_record, line
@@ -281,13 +282,13 @@ def test_torn_lines_cost_nothing_else(
             done.update(hash)
         data += piece
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "BLOCK", block)
+        patch.setattr(journal, "BLOCK", block)
         assert Reading(tmp_path_factory.getbasetemp(), data).done == "".join(sorted(done))
 
 
 def test_a_line_too_long_for_memory(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "BLOCK", 1000)
-    monkeypatch.setattr(ledger, "LONGEST", 5000)
+    monkeypatch.setattr(journal, "BLOCK", 1000)
+    monkeypatch.setattr(journal, "LONGEST", 5000)
     long = line({**record(B), "text": "x" * 100_000})
     assert reading(end() + long + end(C)).done == "ac"
     assert reading(long + end(C)).done == "c"

@@ -258,7 +258,7 @@ def test_both_names_of_one_limit() -> None:
         ("[" * 100_000, "it is not JSON"),
         ('"hello"', 'it is "hello", not an object: a line is {"prompt": "..."}'),
         ("[]", "it is a list, not an object"),
-        ("null", "not an object"),
+        ("null", "it is null, not an object"),
     ],
 )
 def test_no_request_at_all(text: bytes | str, why: str) -> None:

@@ -98,6 +98,12 @@ def test_texts_have_headings_as_head_gives_them(two: Two, tmp_path: Path) -> Non
     assert run.returncode == 20
 
 
+def test_a_heading_is_a_line_whatever_a_request_names(two: Two) -> None:
+    line = json.dumps({"prompt": "say 1", "model": "a:x\x1b[2J <==\nsay"})
+    run = two("-m", "a:x", "-m", "b:y", "--requests", stdin=line.encode())
+    assert run.text == "==> a:x^[[2J <== say <==\n1\n"
+
+
 def test_one_prompt(two: Two) -> None:
     run = two("-m", "a:x", "-m", "b:y", "say hi", stdin=None)
     assert (run.returncode, run.stderr) == (0, "")

@@ -27,6 +27,7 @@ from ..events import (
 )
 from ..outcome import Outcome
 from ..verdict import Verdict
+from ..wire.jsontext import whole
 from .out import Lines
 
 SCHEMA = "stream.records/1"
@@ -67,7 +68,27 @@ def prompt_hash(canonical: dict[str, Any]) -> str:
 
 
 def line(record: dict[str, Any]) -> bytes:
-    return escape(orjson.dumps(record)) + b"\n"
+    return escape(_dumps(record)) + b"\n"
+
+
+def _dumps(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record)
+    except TypeError:
+        return orjson.dumps(_sayable(record))
+
+
+def _sayable(value: Any) -> Any:
+    """`value` without what JSON in UTF-8 cannot say, and a server or a file's name can hold: half
+    a surrogate pair becomes U+FFFD, a number beyond 64 bits is unknown.
+    """
+    if isinstance(value, dict):
+        return {key: _sayable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_sayable(each) for each in value]
+    if isinstance(value, str):
+        return whole(value)
+    return None if type(value) is int and value.bit_length() > 63 else value
 
 
 def escape(data: bytes) -> bytes:
@@ -149,7 +170,7 @@ class RecordSink:
             else:
                 record = self._record(t_ms, event)
                 if record is not None:
-                    lines.append(dumps(record) + b"\n")
+                    lines.append(_dumps(record) + b"\n")
         self._seq = seq
         if lines:
             self._out.lines(escape(b"".join(lines)))
