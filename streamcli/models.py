@@ -65,7 +65,8 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
         unix_socket=target.unix_socket,
         secure=target.base_url.startswith("https:"),
     )
-    asked = protocol.request(Chat("any", [Message("user", "hi")]), target)
+    chat = Chat("any" if choice.row.needs_model else "", [Message("user", "hi")])
+    asked = protocol.request(chat, target)
     headers = [each for each in asked.headers if each[0].lower() != "content-type"]
     url = models_url(target.protocol, target.base_url)
     request = HttpRequest("GET", url, headers, b"", target.unix_socket)

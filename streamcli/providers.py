@@ -117,6 +117,9 @@ class Row:
                 if name == "OLLAMA_HOST":
                     return ollama_base(value)
                 if name.endswith("_REGION"):
+                    word = value.replace("-", "")
+                    if not (word.isascii() and word.isalnum()):
+                        continue  # it would make another host of it
                     return self.base_url.replace("{region}", value)
                 bare = self.root and value.rstrip("/").count("/") == 2
                 return value.rstrip("/") + self.root if bare else value
@@ -384,6 +387,9 @@ def row_of(name: str, rows: Mapping[str, Row]) -> Row:
     """The row of that name; a usage error with the nearest names if there is none."""
     if row := rows.get(name):
         return row
+    if name in (*_CAN, *TEMPLATED):
+        hint = f'[provider.NAME] in the configuration, with protocol = "{name}" and base_url'
+        raise usage(f"'{name}' is a protocol, no provider", hint)
     from difflib import get_close_matches
 
     near = get_close_matches(name.lower(), rows, n=3, cutoff=0.5)

@@ -96,6 +96,8 @@ def describe(error: Any) -> tuple[str, str]:
 
 def _described(error: Any) -> tuple[str, str]:
     if isinstance(error, list):
+        if invalid := _invalid(error):
+            return invalid, ""
         error = error[0] if error else ""
     if not isinstance(error, dict):
         return ("" if error is True else _flat(error)), ""
@@ -112,6 +114,18 @@ def _described(error: Any) -> tuple[str, str]:
             if message:
                 return message, f"{words} {more}".strip()
     return (words or _flat(error)), words
+
+
+def _invalid(errors: list[Any]) -> str:
+    """What is wrong with which fields of the request, as FastAPI's validation lists it."""
+    found = []
+    for error in errors[:3]:
+        if isinstance(error, dict) and isinstance(message := error.get("msg"), str):
+            place = error.get("loc")
+            place = place[1:] if isinstance(place, list) else []  # the first is "body", or "query"
+            field = ".".join(str(part) for part in place if isinstance(part, str | int))
+            found.append(_flat(f"{field}: {message}" if field else message))
+    return "; ".join(found)
 
 
 def error_of_body(body: bytes) -> Any | None:

@@ -137,6 +137,9 @@ def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
         return _with_model(row, model)
     if not model:
         raise usage("no model chosen. Any of these would do", _ways_to_go_on(rows, environ))
+    if model in rows:
+        hint = f"-m {model}:MODEL" if rows[model].needs_model else f"-p {model}"
+        raise usage(f"'{model}' is a provider, no model", hint)
     raise usage(
         f"no provider for the model '{model}'", f"-m PROVIDER:{model} (stream --list-providers)"
     )

@@ -229,9 +229,12 @@ class Source:
         )
 
     def _read_by(self, protocol: str, provider: str, *names: str | None) -> Target:
-        """Whom bytes are from, with the habits of the first of these rows that speaks so."""
+        """Whom bytes are from, with the habits of the first of these rows that speaks so.
+
+        Where the protocol is not known yet, that is the first.
+        """
         rows = (self._typed.config.rows.get(name or "") for name in names)
-        fit = next((row for row in rows if row is not None and row.protocol == protocol), None)
+        fit = next((row for row in rows if row and protocol in (row.protocol, "")), None)
         if fit is None and protocol == "json-events":
             what = f"{protocol} are read by the paths of a provider in the configuration"
             raise usage(what, "-p NAME, one with this protocol")

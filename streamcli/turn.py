@@ -14,6 +14,7 @@ from .chat import Chat, HttpRequest, Target
 from .errors import StreamError
 from .events import (
     Attempt,
+    Citation,
     Event,
     Failed,
     Finished,
@@ -323,7 +324,12 @@ class Turn:
                 if self._splice is None or not self._splice.pieced:
                     outcome.usage = event
             elif type(event) is Started:
+                if event.model != self._chat.model:
+                    event.model = self._target.hide(event.model)
+                event.response_id = self._target.hide(event.response_id)
                 outcome.model, outcome.response_id = event.model, event.response_id
+            elif type(event) is Citation:
+                event.url, event.title = map(self._target.hide, (event.url, event.title))
             elif isinstance(event, Finished | Failed):
                 self._end(event)
         if deltas:
@@ -336,5 +342,7 @@ class Turn:
     def _end(self, end: Finished | Failed) -> None:
         if isinstance(end, Failed):
             end.message = self._target.hide(end.message)
+        elif end.raw:
+            end.raw = self._target.hide(end.raw)
         self.outcome.end = end
         self.outcome.t_ms = self.t_ms()

@@ -601,6 +601,12 @@ def test_what_it_cannot_say_is_told_before(given: dict[str, Any], what: str) -> 
     assert what in raised.value.message
 
 
+def test_the_agent_has_its_model() -> None:
+    with pytest.raises(StreamError, match=r"the name of a model \(gpt-5\)") as raised:
+        asked(Chat("gpt-5", [HI]))
+    assert raised.value.hint == "-p tyler"
+
+
 def test_the_agent_keeps_the_conversation() -> None:
     with pytest.raises(StreamError, match="a conversation") as raised:
         asked(Chat("", [HI, Message("assistant", "yo"), HI]))

@@ -644,6 +644,11 @@ def test_its_address() -> None:
     assert row.base_from({**own, "AWS_BEDROCK_BASE_URL": "http://g"}) == "http://g"
 
 
+@pytest.mark.parametrize("region", ["evil.com/", "a.b", "x@h", "eu west", "é", "-"])
+def test_a_region_is_a_name(region: str) -> None:
+    assert BY_NAME[NAME].base_from({"AWS_REGION": region}) == ""
+
+
 def test_cached_tokens_are_beside_its_input_tokens() -> None:
     row = BY_NAME[NAME]
     usage = Usage(2, 5, None, 1322, 0, 1329)

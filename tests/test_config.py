@@ -135,6 +135,25 @@ def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Co
 
 
 @pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["-m", "openai"], "'openai' is a provider, no model: -m openai:MODEL"),
+        (["-m", "tyler"], "'tyler' is a provider, no model: -p tyler"),
+        (["-m", "gpt"], "no provider for the model 'gpt': -m PROVIDER:gpt"),
+        (["-p", "a2a"], "'a2a' is a protocol, no provider: [provider.NAME] in the configuration"),
+        (["-p", "sse-text"], 'with protocol = "sse-text" and base_url'),
+        (["-m", "tyler:gpt"], "the agent has its own: -p tyler"),
+        (["-m", "agenticraft:gpt"], "agenticraft takes none: -p agenticraft"),
+    ],
+)
+def test_names_in_the_wrong_place(stream: Stream, args: list[str], says: str) -> None:
+    run = stream(*args, "hi")
+    assert run.returncode == 2
+    assert says in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("protocol", "answer"),
     [
         ("ui-message", b'data: {"type":"text-delta","id":"t","delta":"Hi"}\n\ndata: [DONE]\n\n'),

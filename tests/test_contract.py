@@ -93,7 +93,8 @@ def test_module_has_what_the_contract_says(name: str) -> None:
     module = protocols.get(name)
     assert name == module.NAME  # type: ignore[attr-defined]
     target = Target("p", name, "http://127.0.0.1:1/v1", key="secret")
-    request = module.request(Chat("m", [Message("user", "hi")]), target)
+    model = "" if name == "a2a" else "m"  # an agent has its own
+    request = module.request(Chat(model, [Message("user", "hi")]), target)
     assert isinstance(request, HttpRequest)
     assert request.url.startswith("http://127.0.0.1:1/")
     assert b"secret" not in request.body

@@ -125,6 +125,15 @@ def test_a_recording_is_split_as_it_was_live(ask: Ask, stream: Stream, tmp_path:
     assert stream(*replay, "--reasoning", "only").text == "".join(THOUGHTS)
 
 
+@pytest.mark.parametrize("decode", ["--decode", "--decode=openai-chat"])
+def test_raw_bytes_are_split_as_those_of_whom_p_names(stream: Stream, decode: str) -> None:
+    delta = {"choices": [{"delta": {"content": "Hi<ser>calm</ser> you"}}]}
+    end = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    raw = b"".join(b"data: %b\n\n" % json.dumps(value).encode() for value in (delta, end))
+    assert stream(decode, stdin=raw).text == "Hi<ser>calm</ser> you"
+    assert stream(decode, "-p", "helpingai", stdin=raw).text == "Hi you"
+
+
 # ---- hideThink ----------------------------------------------------------------------------------
 
 

@@ -36,12 +36,24 @@ A2A = [
 ERROR = {"jsonrpc": "2.0", "error": {"code": -32602, "message": "m", "data": [{"msg": "x"}]}}
 PLACES = {"text_path": "a.0.text", "finish_path": "why", "done_path": "end", "error_path": "bad"}
 EVENTS = [{"a": [{"text": "Hi"}]}, {"why": "stop"}, {"bad": {"message": "m"}}, {"end": True}]
+ASKS: list[dict[str, Any]] = [
+    {"type": "RUN_STARTED", "runId": "r"},
+    {"type": "CUSTOM", "name": "on_interrupt", "value": {"question": "Go on?"}},
+    {"type": "RUN_FINISHED", "interrupt": {"id": "i"}, "usage": [{"inputTokens": 1}]},
+    {"type": "RUN_FINISHED", "outcome": {"interrupts": [{"id": "i", "message": "m"}]}},
+    {"type": "TOOL_CALL_CHUNK", "toolCallId": "c", "toolCallName": "f", "delta": "{}"},
+    {"type": "MESSAGES_SNAPSHOT", "messages": [{"role": "assistant", "content": "Hi"}]},
+    {"type": "RUN_ERROR", "message": "m", "code": "c"},
+]
 BODIES = {
+    "ag-ui": ASKS,
     "a2a": [*({"jsonrpc": "2.0", "id": 1, "result": result} for result in A2A), ERROR],
     "json-events": EVENTS,
     "sse-text": [{"error": "x"}],
     "text": [],
 }
+
+END = {"ag-ui": b'\n{"type":"RUN_FINISHED"}\n'}  # of a body that is one line
 
 # Each event of Bedrock's, without the frame around it.
 BEDROCK: list[tuple[str, dict[str, Any]]] = [
@@ -82,7 +94,12 @@ def odd_bodies(name: str) -> Iterator[bytes]:
                 seen.add(form)
                 start, end = line.span(2)
                 for changed in odd(value):
-                    yield body[:start] + json.dumps(changed).encode() + body[end:]
+                    yield (
+                        body[:start]
+                        + json.dumps(changed).encode()
+                        + body[end:]
+                        + END.get(name, b"")
+                    )
     for kind, value in BEDROCK if name == "bedrock" else ():
         for changed in odd(value):
             yield event(kind, json.dumps(changed).encode()) + stop()

@@ -362,6 +362,6 @@ def test_thoughts_are_split_out_of_text_too(stream: Stream) -> None:
 def test_a_refusal_names_what_to_look_at() -> None:
     body = b'{"detail":[{"type":"missing","loc":["query","prompt"],"msg":"Field required"}]}'
     failed = get(SSE).refusal(422, {}, body)
-    assert (failed.status, failed.message) == ("rejected", "HTTP 422: Field required")
+    assert (failed.status, failed.message) == ("rejected", "HTTP 422: prompt: Field required")
     assert "path, method, query and body" in failed.hint
     assert get("text").refusal(401, {}, b"").status == "auth"

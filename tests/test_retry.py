@@ -98,6 +98,7 @@ def test_errors_inside_a_stream(error: object, kind: str, transient: bool) -> No
         (b'{"message":"a"}', "a"),
         (b'{"detail":"a"}', "a"),
         (b'{"detail":[{"msg":"a","loc":["b"]}]}', "a"),
+        (b'{"detail":[{"msg":"a","loc":["body","x",0]},{"msg":"b"},7]}', "x.0: a; b"),
         (b'{"error_message":"a"}', "a"),
         (b'{"errors":[{"message":"a"}]}', "a"),
         (b'[{"error":{"message":"a"}}]', "a"),

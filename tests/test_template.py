@@ -319,6 +319,32 @@ def test_secrets_of_the_query_are_hidden(
     assert "secret" not in run.stderr.replace("[hidden]", "")
 
 
+def test_a_key_that_a_server_repeats_is_in_no_record(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    def play(conn: Conn) -> None:
+        key = conn.request.headers["authorization"].removeprefix("Bearer ")
+        conn.head()
+        conn.event({"type": "start", "messageId": key, "messageMetadata": {"model": key}})
+        conn.event({"type": "source-url", "url": f"http://h/?k={key}", "title": key})
+        conn.event({"type": "text-delta", "id": "t", "delta": "Hi"})
+        conn.event({"type": "finish", "finishReason": key})
+        conn.end()
+
+    text = MINE.format(protocol="ui-message", url=server.script("mirror", play))
+    configure(text + 'key_env = "MINE_KEY"\n')
+    run = stream("-p", "mine", "--jsonl", "hi", env={"MINE_KEY": "sk-mine-5f3a9c1e"})
+    assert run.returncode == 0
+    assert "sk-mine" not in run.text + run.stderr
+    (end,) = (record for record in run.records if record["type"] == "end")
+    told = (end["model"], end["response_id"], end["provider_finish_reason"])
+    assert told == ("[hidden]",) * 3
+    # A server of one's own may have a key like its model's name, which was asked for by that name.
+    configure(f'[provider.mine]\nbase_url = "{server.url("ok")}"\nkey_env = "MINE_KEY"\n')
+    run = stream("-m", "mine:tiny-1", "--json", "hi", env={"MINE_KEY": "tiny"})
+    assert run.records[0]["model"] == "tiny-1"
+
+
 @pytest.mark.parametrize("how", ["--dry-run", "--dry-run=curl"])
 def test_a_dry_run_shows_no_secret_of_the_configuration(
     stream: Stream, configure: Configure, how: str

@@ -7,6 +7,7 @@ from typing import Any
 from ..events import Usage
 from ..wire.jsontext import words
 from .aisdk import total, usage_of
+from .arguments import text_of
 
 
 def run_usage(usage: Any) -> Usage | None:
@@ -43,4 +44,8 @@ def asked_by(interrupts: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    return " ".join(str(value).split())[:200] if value else ""
+    """What an agent of old asks: how its text or its JSON begins, "" if it asks nothing."""
+    try:
+        return " ".join(text_of(value).split())[:200] if value else ""
+    except ValueError:
+        return "something nested beyond reason"

@@ -109,7 +109,7 @@ def _values(protocol: str, chat: Chat, target: Target, names: set[str]) -> dict[
             raise cannot(protocol, ASKED[name], hint)
     if chat.model and "model" not in names:
         what = f"the name of a model: {target.provider} takes none"
-        raise cannot(protocol, what, f"-m {target.provider}:")
+        raise cannot(protocol, what, f"-p {target.provider}")
     if "messages" not in names and len(messages) != 1:
         hint = f"{target.provider}'s template has no {{messages}}"
         raise cannot(protocol, "a conversation", hint)

@@ -51,9 +51,12 @@ def request(chat: Chat, target: Target) -> HttpRequest:
 
     The version is that of a given A2A-Version header, else the row's (quirk `a2a_version`). `-o`
     options of a message (contextId, taskId, messageId, referenceTaskIds, extensions) go there, all
-    others into `params` (metadata, configuration). An agent has its own model: the name of one is
-    not sent. The message's id follows from its content, so that one asked again is the same.
+    others into `params` (metadata, configuration). An agent has its own model. The message's id
+    follows from its content, so that one asked again is the same.
     """
+    if chat.model:
+        what = f"the name of a model ({chat.model}): the agent has its own"
+        raise cannot(NAME, what, f"-p {target.provider}")
     no_words_for(NAME, chat, *_UNSAID)
     if len(chat.messages) != 1 or chat.messages[0].role != "user":
         hint = "the agent keeps it: -o contextId=ID goes on with one"

@@ -19,7 +19,6 @@ from ..parts.honcho_steps import messages_of as messages_of
 from ..refusals import error_of_body, http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
 from ..wire.runs import Template
 
 NAME = "honcho"
@@ -74,8 +73,6 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     failed = http_refusal(status, headers, body)
     error = error_of_body(body)
     detail = error.get("detail") if isinstance(error, dict) else None
-    if isinstance(detail, list) and (wrong := _invalid(detail)):
-        failed.message = f"HTTP {status}: {wrong}"
     if status in (401, 403):
         failed.hint = "check the key, and -o workspace=NAME: a key may be good for one alone"
     elif status == 404 and detail == "Not Found":  # no such route
@@ -83,19 +80,6 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     elif status == 404:
         failed.hint = "check -o workspace=, -o target= and --session: they name what is there"
     return failed
-
-
-def _invalid(errors: list[Any]) -> str:
-    """What is wrong with which field, as far as the server's validation lists it."""
-    found = []
-    for error in errors[:3]:
-        if isinstance(error, dict) and isinstance(message := error.get("msg"), str):
-            place = error.get("loc")
-            place = place[1:] if isinstance(place, list) else []  # the first is "body"
-            field = ".".join(str(part) for part in place if isinstance(part, str | int))
-            message = " ".join(message.split())
-            found.append(whole(f"{field}: {message}" if field else message))
-    return "; ".join(found)
 
 
 class Decoder:

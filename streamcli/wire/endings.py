@@ -58,9 +58,11 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
 
 
 def _instead(payloads: Payloads) -> str:
-    """How the data of a stream begins that held no answer."""
-    _, data, shown = payloads.excerpt.partition(b"data:")
-    return f": {excerpt(data + shown)}" if data else ""
+    """How the data of a stream begins that held no answer; what one read has behind the marker is
+    no part of it.
+    """
+    _, data, shown = payloads.excerpt.partition(b"[DONE]")[0].partition(b"data:")
+    return f": {excerpt(data + shown)}" if shown.strip() else ""
 
 
 def not_utf8(error: UnicodeDecodeError) -> Failed:

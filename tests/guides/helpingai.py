@@ -80,6 +80,7 @@ def a_story(ran: Ran) -> None:
 
 
 def a_text_of_chunks(ran: Ran) -> None:
+    assert ran.requests[0].headers["content-type"] == "application/json"
     assert (ran.code, ran.text, ran.complaints) == (0, "Once upon a", "")
 
 
@@ -192,8 +193,8 @@ EXAMPLES = (
     Example(
         (("Stream Response Format", 'data: {"id":"chatcmpl-abc123"'),),
         "`json.loads(line[6:])`: read the chunks that another client got",
-        'curl -sN -H "Authorization: Bearer $HAI_API_KEY" -d @body.json '
-        '"$HAI_BASE_URL/chat/completions" | stream --decode',
+        'curl -sN -H "Authorization: Bearer $HAI_API_KEY" -H "Content-Type: application/json" '
+        '-d @body.json "$HAI_BASE_URL/chat/completions" | stream --decode -p helpingai',
         (Case(the_chunks_of_their_guide, a_text_of_chunks),),
     ),
     Example(
