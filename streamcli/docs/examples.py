@@ -165,7 +165,8 @@ stream --accept length --max-tokens 300 Summarize. \\
     Example(
         "What curl(1) got from a provider, as records",
         """\
-curl -sN -H "Content-Type: application/json" -d @body.json "$OPENAI_BASE_URL/chat/completions" |
+curl -sN -H "Content-Type: application/json" -d @body.json \\
+    "$OPENAI_BASE_URL/chat/completions" |
     stream --decode --json | jq -c '[.status, .usage]'
 """,
         {
