@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 from .errors import StreamError
@@ -22,6 +23,14 @@ def connect_trouble(error: BaseException, host: str, proxied: bool) -> StreamErr
     import socket
     import ssl
 
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            return StreamError(
+                "connect",
+                f"no connection to {host} ({reason(cause)})",
+                "fewer --jobs, or a higher limit (ulimit -n)",
+                transient=True,
+            )
     if proxied:
         return StreamError(
             "proxy",

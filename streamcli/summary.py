@@ -94,7 +94,8 @@ class Summary:
 
     def stats_line(self, wall_ms: float) -> str:
         """For --stats: how long it took, and how long one did."""
-        parts = [f"{self.done} prompts in {wall_ms / 1000:.1f} s"]
+        prompts = "1 prompt" if self.done == 1 else f"{self.done} prompts"
+        parts = [f"{prompts} in {wall_ms / 1000:.1f} s"]
         for name, histogram in (("TTFT", self._ttft), ("duration", self._duration)):
             if (told := histogram.summary()) is not None:
                 parts.append(f"{name} p50 {told['p50']:.0f} p90 {told['p90']:.0f} ms")

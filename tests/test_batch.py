@@ -860,6 +860,23 @@ def test_a_system_that_gives_no_threads(ask: Ask, child_env: dict[str, str]) -> 
     assert (run.returncode, run.stdout) == (2, b"")
 
 
+NO_FILES = """
+import errno, os, runpy, socket
+def none(*args, **more):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+socket.socket.__init__ = none
+runpy.run_module("streamcli", run_name="__main__")
+"""
+
+
+def test_too_few_open_files_are_not_the_servers_fault(ask: Ask, child_env: dict[str, str]) -> None:
+    command = [sys.executable, "-c", NO_FILES, *ask.args, "-L", "--max-retries", "0"]
+    run = subprocess.run(command, input=b"a\n", capture_output=True, env=child_env)
+    (said, _) = run.stderr.decode().splitlines()
+    assert said.endswith("(too many open files): fewer --jobs, or a higher limit (ulimit -n)")
+    assert (run.returncode, run.stdout) == (20, b"\n")
+
+
 # What is said
 
 

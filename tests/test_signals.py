@@ -461,3 +461,15 @@ def test_lines_for_a_pipe_fit_what_a_pipe_keeps_whole(server: FaultServer, strea
     assert max(len(line) + 1 for line in run.stdout.split(b"\n")) <= select.PIPE_BUF
     text = "".join(record["text"] for record in run.records if record["type"] == "delta")
     assert text == "".join(WIDE)
+
+
+def test_a_long_error_fits_too(server: FaultServer, stream: Stream) -> None:
+    def refuse(conn: Conn) -> None:
+        conn.reply(503, error_body("né" * 40_000))
+
+    args = (*MODEL, "--base-url", server.script("wordy", refuse), "--max-retries", "1", "--jsonl")
+    run = stream(*args, "hi")
+    assert max(len(line) + 1 for line in run.stdout.split(b"\n")) <= select.PIPE_BUF
+    errors = [record["error"]["message"] for record in run.records if record.get("error")]
+    assert [len(message) for message in errors] == [500, 500]
+    assert all(error.startswith("HTTP 503: né") and error.endswith("...") for error in errors)

@@ -32,6 +32,7 @@ from .out import Lines
 
 SCHEMA = "stream.records/1"
 PIECE = 600  # characters of text a delta record: at six bytes each still below PIPE_BUF
+_MESSAGE = 500  # characters of an error's message, for the same reason
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RAW = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
@@ -240,12 +241,22 @@ def tool_call(event: ToolCall) -> dict[str, str]:
 
 
 def error_of(failed: Failed) -> dict[str, Any]:
-    return {"kind": failed.kind, "message": failed.message, "http_status": failed.http_status}
+    return {
+        "kind": failed.kind,
+        "message": _short(failed.message),
+        "http_status": failed.http_status,
+    }
+
+
+def _short(message: str) -> str:
+    """A provider may say anything, such as what it was sent; each failed prompt's record has it."""
+    return message if len(message) <= _MESSAGE else message[: _MESSAGE - 3] + "..."
 
 
 def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     end = outcome.end
     finished = end if isinstance(end, Finished) else None
+    error = verdict.error and {**verdict.error, "message": _short(verdict.error["message"])}
     source = facts.source()
     source["model"] = outcome.model or facts.model
     return {
@@ -260,7 +271,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "finish_reason": finished.reason if finished else None,
         "provider_finish_reason": finished.raw if finished else None,
         "exit_code": verdict.exit_code,
-        "error": verdict.error,
+        "error": error,
         "usage": {name: getattr(outcome.usage, name) for name in USAGE_FIELDS},
         "timings": outcome.timings(),
         "attempts": outcome.attempts,
