@@ -280,3 +280,11 @@ def join_url(base: str, path: str) -> str:
     base, query, tail = base.partition("?")
     base = base.rstrip("/")
     return (base if base.endswith(path) else base + path) + query + tail
+
+
+def quoted(text: str) -> str:
+    """`text` as a part of a URL: one segment of its path, which dots alone would lead out of."""
+    from urllib.parse import quote
+
+    part = quote(text, safe="")
+    return part.replace(".", "%2E") if part in (".", "..") else part

@@ -392,6 +392,7 @@ def test_the_plain_request() -> None:
             "https://h/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.x"
             "/converse-stream?k=v",
         ),
+        ("https://h", "..", "https://h/model/%2E%2E/converse-stream"),
         ("https://h/openai/v1", "m", "https://h/model/m/converse-stream"),
         ("https://h/gateway/v1", "m", "https://h/gateway/v1/model/m/converse-stream"),
     ],

@@ -94,6 +94,26 @@ def test_the_end_by_a_value() -> None:
         assert found == [*[Text("a")] * 6, Text("b"), MARKER]
 
 
+def test_the_end_where_else_the_text_is() -> None:
+    """A word in the text's place ends it, and is no text; also in the middle of a run."""
+    values = [token(f"word {number} ") for number in range(300)]
+    data = sse(*values, token("<end>"), *values)
+    for pieces in (whole(data), *sampled(data, 5), bytewise(data)):
+        found = decode(decoder({**TOKEN, "done_path": "data.token=<end>"}), pieces)
+        assert len(found) == 301
+        assert found[-1] == MARKER
+        assert Text("<end>") not in found
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "Error"])
+def test_a_finish_reason_that_is_a_failure(reason: str) -> None:
+    data = sse(token("a"), token("", why=reason), "[DONE]")
+    text, end = events(data, finish_path="why", **TOKEN)
+    assert text == Text("a")
+    assert isinstance(end, Failed)
+    assert (end.status, reason in end.message) == ("provider", True)
+
+
 @pytest.mark.parametrize(
     ("paths", "named"),
     [

@@ -123,7 +123,7 @@ def test_what_fastapi_refuses(fastapi: RealServer, stream: Stream, configure: Co
     )
     run = stream("-p", "other", "hi")
     assert run.returncode == 22
-    assert "HTTP 422: Field required: check the provider's path" in run.stderr
+    assert "HTTP 422: prompt: Field required: check the provider's path" in run.stderr
     run = stream("-p", "login", "hi")
     assert run.returncode == 8
     assert "web page (HTML), not a stream: Sign in" in run.stderr

@@ -84,6 +84,16 @@ def test_placeholders_inside_text_and_deep_down() -> None:
     assert sent["list"] == [{}, "at /"]
 
 
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_a_prompt_is_never_another_path(
+    server: FaultServer, stream: Stream, configure: Configure, dots: str
+) -> None:
+    url = server.script("echo", echo)
+    configure(MINE.format(protocol="text", url=url) + 'path = "/ask/{prompt}/now"\n')
+    assert stream("-p", "mine", dots).returncode == 0
+    assert server.requests[-1].path.endswith(f"/echo/v1/ask/{dots.replace('.', '%2E')}/now")
+
+
 def test_a_prompt_is_never_a_template() -> None:
     text = "{system} {model} {{prompt}}"
     sent = body(Chat("", [Message("user", text)], system="s"), body={"q": "{system}{prompt}"})

@@ -10,8 +10,7 @@ from typing import Any
 
 from ..events import Citation, Event, Failed, Usage
 from ..refusals import stream_failure
-from ..wire.jsontext import natural, words
-from .openai_values import count
+from ..wire.jsontext import count, natural, words
 
 FINISH = {
     "stop": "stop",

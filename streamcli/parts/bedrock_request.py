@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge
+from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge, quoted
 from .arguments import object_of
 from .asking import PENALTIES, no_words_for, post
 from .claude import max_tokens, thinking, version
@@ -59,13 +59,11 @@ def request(name: str, chat: Chat, target: Target) -> HttpRequest:
 
 
 def _url(chat: Chat, base: str) -> str:
-    from urllib.parse import quote
-
     base, query, tail = base.partition("?")
     base = _OTHER_PATHS.sub("", base.rstrip("/"))
-    # A model may be an ARN, with slashes and colons: all of it is one segment of the path.
+    # A model may be an ARN, with slashes and colons: all of it is one quoted of the path.
     operation = "converse-stream" if chat.stream else "converse"
-    return f"{base}/model/{quote(chat.model, safe='')}/{operation}{query}{tail}"
+    return f"{base}/model/{quoted(chat.model)}/{operation}{query}{tail}"
 
 
 def _messages(name: str, chat: Chat) -> list[dict[str, Any]]:

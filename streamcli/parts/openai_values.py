@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..events import Failed, Usage
-from ..wire.jsontext import natural, whole
+from ..wire.jsontext import count, whole
 
 FINISH = {
     "stop": "stop",
@@ -71,15 +71,6 @@ def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completi
         count(prompt.get("cache_write_tokens")),
         count(usage.get("total_tokens")),
     )
-
-
-def count(value: Any) -> int | None:
-    """A token count; floats and numeric strings occur. None if it is no count."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return natural(value)
 
 
 def think_fields(effort: str, quirks: dict[str, Any], knob: dict[str, Any]) -> dict[str, Any]:

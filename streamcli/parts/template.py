@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from ..chat import Chat, HttpRequest, Message, Target, cannot, join_url, merge
+from ..chat import Chat, HttpRequest, Message, Target, cannot, join_url, merge, quoted
 from ..events import Failed
 from ..refusals import http_refusal
 from .asking import ASKED, insists_on, key_headers
@@ -44,7 +44,7 @@ def request(protocol: str, chat: Chat, target: Target, accept: str = "") -> Http
     headers = [("Accept", accept)] if accept else []
     route, fields = _address(quirks, values)
     if body is None:
-        fields |= {_quoted(key): _quoted(_text(value)) for key, value in chat.options.items()}
+        fields |= {quoted(key): quoted(_text(value)) for key, value in chat.options.items()}
     else:
         body = _filled(body, values)
         merge(body, chat.options)
@@ -93,10 +93,10 @@ def _address(quirks: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str,
     for field in filter(None, query.split("&")):
         name, _, value = field.partition("=")
         if _filled(value, values) is not None:
-            fields[name] = _put(value, values, _quoted)
+            fields[name] = _put(value, values, quoted)
     for name, value in _filled(quirks.get("query", {}), values).items():
-        fields[_quoted(name)] = _quoted(_text(value))
-    return _put(route, values, _quoted), fields
+        fields[quoted(name)] = quoted(_text(value))
+    return _put(route, values, quoted), fields
 
 
 def _values(protocol: str, chat: Chat, target: Target, names: set[str]) -> dict[str, Any]:
@@ -152,12 +152,6 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
 
 
 def names_of(quirks: Mapping[str, Any]) -> set[str]:

@@ -21,14 +21,13 @@ from ..events import (
 )
 from ..parts.aws_errors import exception, refusal
 from ..parts.bedrock_request import request as bedrock_request
-from ..parts.openai_values import count
 from ..parts.toolcalls import ToolCalls
 from ..refusals import stream_failure
 from ..wire.endings import too_large
 from ..wire.eventstream import EventStream, Frame
 from ..wire.framing import MAX_EVENT_SIZE, Message
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole, words
+from ..wire.jsontext import count, whole, words
 
 __all__ = ["NAME", "Decoder", "refusal", "request"]
 

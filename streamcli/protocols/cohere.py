@@ -22,12 +22,11 @@ from ..events import (
     Usage,
 )
 from ..parts.cohere_request import request as cohere_request
-from ..parts.openai_values import count
 from ..parts.toolcalls import ToolCalls
 from ..refusals import http_refusal, stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import natural, whole, words
+from ..wire.jsontext import count, natural, whole, words
 from ..wire.plainevents import PlainEvents
 from ..wire.runs import Template
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed, Finished, Reasoning, Text
 from ..parts import template
-from ..parts.openai_values import reason_of
+from ..parts.openai_values import failure_of, reason_of
 from ..refusals import stream_failure
 from ..wire.framing import MAX_EVENT_SIZE
 from ..wire.jsonbody import JsonBody
@@ -63,7 +63,7 @@ class Decoder:
             self,
             f"text at '{'.'.join(self._text)}'" if self._text else "strings",
             limit,
-            Template(self._text[-1], self._place) if self._text else None,
+            Template(self._text[-1], self._place) if self._text not in ((), self._done) else None,
             done_ends_it=not self._done,
             eof_ends_it=not (self._done or self._finish),
         )
@@ -93,13 +93,16 @@ class Decoder:
         if self._reasoning and type(thought := at(value, self._reasoning)) is str:
             body.alive = True
             body.say(Reasoning, thought, out)
-        if type(text := at(value, self._text)) is str:
+        ends = bool(self._done) and self._is_end(at(value, self._done))
+        # A word of the server's in the text's place is no text.
+        marked = ends and self._by_value and self._done == self._text
+        if not marked and type(text := at(value, self._text)) is str:
             body.alive = True
             body.say(Text, text, out)
         if self._finish and (reason := at(value, self._finish)) and type(reason) is str:
             self._reason = whole(reason)
             body.alive = self.ending = True
-        if self._done and self._is_end(at(value, self._done)):
+        if ends:
             body.alive = True
             body.finish("marker", out)
 
@@ -112,8 +115,10 @@ class Decoder:
     def finished(self) -> bool:
         return bool(self._reason)
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         raw = self._reason or None
+        if raw and (failed := failure_of(raw)):
+            return failed
         return Finished(reason_of(raw) if raw else None, raw, evidence)
 
     def _place(self, value: Any) -> Any:

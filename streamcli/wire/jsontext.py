@@ -80,6 +80,15 @@ def natural(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 2**53 else None
 
 
+def count(value: Any) -> int | None:
+    """A token count; floats and numeric strings occur. None if it is no count."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return natural(value)
+
+
 def whole(text: str) -> str:
     """`text` with pairs of surrogates merged and lone ones replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
