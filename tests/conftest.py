@@ -21,12 +21,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import hypothesis
 import pytest
 from faultserver import FaultServer
 from hosts import Hosts
 
 # Their asserts are tests too, and tell what they saw.
 pytest.register_assert_rewrite("guides")
+
+# The same examples in each run, and as much time for each as a busy machine takes.
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
 
