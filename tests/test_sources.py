@@ -35,7 +35,7 @@ def some_recordings() -> list[Any]:
         folder = RECORDINGS / protocol.replace("gemini-array", "gemini-jsonarray")
         paths = [p for p in sorted(folder.glob("*")) if p.suffix in (".sse", ".ndjson", ".json")]
         plain = [p for p in paths if not p.name.endswith(".meta.json")]
-        found += [pytest.param(protocol, p, id=f"{protocol}/{p.stem}") for p in plain[::9]]
+        found += [pytest.param(protocol, p, id=f"{protocol}/{p.stem}") for p in plain[::18]]
     return found or [
         pytest.param("", Path(), marks=pytest.mark.skip(reason="../shared/recordings is not there"))
     ]
