@@ -16,6 +16,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,6 +280,12 @@ def needs(*tools: str) -> None:
             said = subprocess.run([tool, "--version"], capture_output=True, check=False).stdout
             if not said.startswith(b"GNU parallel"):
                 pytest.skip("needs GNU parallel, and this is another one")
+
+
+def at_once(*calls: Callable[[], Result]) -> list[Result]:
+    """What these give, a few at a time: for processes that have nothing to do with each other."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda call: call(), calls))
 
 
 def waiting_in(pipe: IO[bytes]) -> int:

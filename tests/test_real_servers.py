@@ -533,16 +533,16 @@ def test_xargs_appends_whole_lines(
         pytest.skip("xargs is not installed")
     words = 'grammar=root ::= (" " [a-z]{1,8} | "😀" | "\\n"){100} "."'
     command = shlex.join([*COMMAND, *of_tiny(tiny), "--jsonl", "-o", words, "--max-tokens", "2000"])
-    script = f"seq 40 | xargs -P8 -I{{}} {command} -- {{}} >> all.jsonl"
-    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=child_env, timeout=60, check=True)
+    script = f"seq 24 | xargs -P8 -I{{}} {command} -- {{}} >> all.jsonl"
+    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=child_env, timeout=300, check=True)
     records = parse_records((tmp_path / "all.jsonl").read_bytes())
     by_request: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_request.setdefault(record["request_id"], []).append(record)
-    assert len(by_request) == 40
+    assert len(by_request) == 24
     for of_one in by_request.values():
         whole(of_one)
-    assert len({the_end(of_one)["prompt_hash"] for of_one in by_request.values()}) == 40
+    assert len({the_end(of_one)["prompt_hash"] for of_one in by_request.values()}) == 24
 
 
 # ---- native endpoints ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Popen, Stream, parse_records
+from conftest import Popen, Stream, at_once, parse_records
 from faultserver import Conn, FaultServer, error_body, ok
 from recordings import RECORDINGS
 
@@ -43,8 +43,10 @@ def some_recordings() -> list[Any]:
 
 @pytest.mark.parametrize(("protocol", "path"), some_recordings())
 def test_decode_finds_out_what_it_is(stream: Stream, protocol: str, path: Path) -> None:
-    named = stream(f"--decode={protocol}", "--json", stdin=path.read_bytes())
-    found = stream("--decode", "--json", stdin=path.read_bytes())
+    named, found = at_once(
+        lambda: stream(f"--decode={protocol}", "--json", stdin=path.read_bytes()),
+        lambda: stream("--decode", "--json", stdin=path.read_bytes()),
+    )
     (one,), (other,) = named.records, found.records
     if other["protocol"] == protocol:  # an error alone looks alike in several protocols
         assert (one["text"], one["status"]) == (other["text"], other["status"])
