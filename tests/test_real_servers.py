@@ -608,7 +608,7 @@ def test_ollama_natively(stream: Stream, ollama: RealServer) -> None:
 def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> None:
     base = ollama.base_url.removesuffix("/v1")
     args = ("-m", "ollama:smolthink", "--base-url", base, "--temperature", "0")
-    run = stream(*args, "--think", "--max-tokens", "60", "--jsonl", "Is 7 prime?", timeout=300)
+    run = stream(*args, "--think", "--max-tokens", "16", "--jsonl", "Is 7 prime?", timeout=300)
     end = the_end(run.records)
     assert end["status"] in ("complete", "length")
     assert text_of(run.records, "reasoning") or text_of(run.records)
@@ -616,7 +616,7 @@ def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> No
         'tools=[{"type":"function","function":{"name":"look","description":"Looks it up",'
         '"parameters":{"type":"object","properties":{"q":{"type":"string"}}}}}]'
     )
-    run = stream(*args, "-o", tools, "--max-tokens", "60", "--jsonl", "Look up Oslo.", timeout=300)
+    run = stream(*args, "-o", tools, "--max-tokens", "16", "--jsonl", "Look up Oslo.", timeout=300)
     assert the_end(run.records)["status"] in ("complete", "length")
 
 
