@@ -16,17 +16,29 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import hypothesis
 import pytest
 from faultserver import FaultServer
 from hosts import Hosts
 
 # Their asserts are tests too, and tell what they saw.
 pytest.register_assert_rewrite("guides")
+
+# The same examples in each run, and as much time for each as a busy machine takes.
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -268,6 +280,12 @@ def needs(*tools: str) -> None:
             said = subprocess.run([tool, "--version"], capture_output=True, check=False).stdout
             if not said.startswith(b"GNU parallel"):
                 pytest.skip("needs GNU parallel, and this is another one")
+
+
+def at_once(*calls: Callable[[], Result]) -> list[Result]:
+    """What these give, a few at a time: for processes that have nothing to do with each other."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda call: call(), calls))
 
 
 def waiting_in(pipe: IO[bytes]) -> int:

@@ -81,7 +81,7 @@ class RealServer:
     def pid(self) -> int:
         return self._process.pid
 
-    def ready(self, seconds: float = 180) -> None:
+    def ready(self, seconds: float = 300) -> None:
         """Waits until it can answer."""
         up = eventually(
             lambda: self._process.poll() is not None or self.status(self._health) == 200, seconds

@@ -117,7 +117,7 @@ def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Co
         base_url = "{server.url("ok")}"
         defaults = {{ model = "usual" }}
         [provider.vllm]
-        base_url = "{server.url("slow")}"
+        base_url = "{server.url("ok~other")}"
         """
     )
     for model, sent in (("quick", "small"), ("a:b", "colon"), ("other", "other")):
@@ -126,7 +126,7 @@ def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Co
     assert stream("hi").returncode == 0
     assert body(server)["model"] == "usual"
     assert stream("-m", "vllm:quick", "hi").returncode == 0
-    assert (body(server)["model"], server.requests[-1].name) == ("quick", "slow")
+    assert (body(server)["model"], server.requests[-1].name) == ("quick", "ok~other")
     assert stream("-p", "mine", "-m", "vllm:x", "hi").returncode == 0
     assert body(server)["model"] == "vllm:x", "with -p the whole of -m is the model"
     run = stream("-p", "openai", "hi", env={"OPENAI_API_KEY": "k"})

@@ -15,11 +15,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Stream, eventually, needs
+from conftest import ROOT, Result, Stream, at_once, eventually, needs
 from faultserver import SCENARIOS, FaultServer
 from hosts import Hosts
 
@@ -232,8 +233,8 @@ def test_every_field_of_a_record_is_defined(
 ) -> None:
     defined = defined_fields()
     args = ("-m", "vllm:m", "--base-url", server.url(scenario), "Hi")
-    for output in ("--jsonl", "--json"):
-        for record in stream(*args, output).records:
+    for run in at_once(lambda: stream(*args, "--jsonl"), lambda: stream(*args, "--json")):
+        for record in run.records:
             known = defined["Every record"] | defined[record["type"]]
             assert set(paths(record)) <= known
 
@@ -251,8 +252,12 @@ def test_every_variable_of_the_manual_sets_its_option(stream: Stream) -> None:
     """A value that no option takes is complained of, by the option's name or the variable's."""
     named = set(re.findall(r"STREAM_[A-Z_]+[A-Z]", section("ENVIRONMENT")))
     assert len(named) > 25
-    for variable in named & {option.envvar for option in TABLE if option.type.name != "text"}:
-        run = stream("--dry-run", "-m", "vllm:m", "Hi", env={variable: "no such value"})
+    tried = sorted(named & {option.envvar for option in TABLE if option.type.name != "text"})
+
+    def ask(variable: str) -> Result:
+        return stream("--dry-run", "-m", "vllm:m", "Hi", env={variable: "no such value"})
+
+    for variable, run in zip(tried, at_once(*[partial(ask, each) for each in tried]), strict=True):
         assert run.returncode == 2, variable
 
 

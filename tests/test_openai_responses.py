@@ -905,8 +905,8 @@ def check_attached(data: bytes, cut: int, replay: bool) -> None:
 def test_attaching_again_repeats_and_misses_nothing(path: Path, replay: bool) -> None:
     data = body_of(path)
     cuts = [match.end() for match in re.finditer(rb"\n\n", data)]
-    if len(cuts) > 30:
-        cuts = sorted(Random(5).sample(cuts, 30))
+    if len(cuts) > 12:
+        cuts = sorted(Random(len(data)).sample(cuts, 12))
     for cut in cuts:
         check_attached(data, cut, replay)
         check_attached(data, cut - 20, replay)
@@ -916,8 +916,7 @@ def test_attaching_again_repeats_and_misses_nothing(path: Path, replay: bool) ->
 def test_attaching_again_at_every_byte(path: Path) -> None:
     data = body_of(path)
     for cut in range(len(data)):
-        check_attached(data, cut, replay=True)
-        check_attached(data, cut, replay=False)
+        check_attached(data, cut, replay=cut % 2 == 0)
 
 
 def test_a_second_drop_goes_on_from_the_first() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import Stream
+from conftest import Result, Stream, at_once
 from faultserver import FaultServer
 
 import streamcli
@@ -68,9 +68,12 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_records_keep_the_schema(server: FaultServer, stream: Stream, scenario: str) -> None:
-    url = server.url(scenario)
-    args = ("-m", "vllm:m", "--base-url", url, "--max-retries", "1", "--max-wait", "1", "hi")
-    run = stream(*args, "--jsonl")
+    def ask(output: str) -> Result:
+        url = server.url(f"{scenario}~{output}")
+        args = ("-m", "vllm:m", "--base-url", url, "--max-retries", "1", "--max-wait", "1", "hi")
+        return stream(*args, f"--{output}")
+
+    run, in_one = at_once(lambda: ask("jsonl"), lambda: ask("json"))
     lines = run.records
     check(lines)
     assert [r["type"] for r in lines].count("end") == 1
@@ -85,7 +88,7 @@ def test_records_keep_the_schema(server: FaultServer, stream: Stream, scenario: 
     attempts = [r["attempt"] for r in lines if r["type"] == "start"]
     assert attempts == list(range(1, lines[-1]["attempts"] + 1))
 
-    (end,) = stream(*args, "--json").records
+    (end,) = in_one.records
     check([end])
     assert end["text"] == "".join(r["text"] for r in lines if r.get("channel") == "text")
     assert end["chars"] == len(end["text"])

@@ -145,7 +145,7 @@ def test_a_total_that_nobody_knows(terminal: Callable[..., Terminal]) -> None:
     watched.start(None)
     watched.update(3_812, held="openai: waiting 4 s")
     (line,) = watched.until(lambda rows: "3 812" in rows[0])
-    assert re.fullmatch(r"3 812 done   16 in flight   \d s   openai: waiting 4 s", line)
+    assert re.fullmatch(r"3 812 done   16 in flight   \d+ s   openai: waiting 4 s", line)
 
 
 def test_lines_stand_above_it(terminal: Callable[..., Terminal]) -> None:

@@ -237,50 +237,46 @@ def test_an_interrupt_while_nobody_reads_stdout(
 # ---- time that does not count -------------------------------------------------------------------
 
 
-def _paused(server: FaultServer, while_stopped: Callable[[Conn, threading.Event], None]) -> Any:
+def test_being_stopped_does_not_count_as_idle(server: FaultServer, popen: Popen) -> None:
+    """Whether the server goes on meanwhile or falls silent."""
     resumed = threading.Event()
 
-    def play(conn: Conn) -> None:
-        conn.open_with("Hello")
-        while_stopped(conn, resumed)
-        conn.delta(" world")
-        conn.finish()
-        conn.done()
-        conn.end()
+    def goes_on(conn: Conn) -> None:
+        for _ in range(28):
+            conn.delta(".")
+            conn.wait(0.1)
 
-    return server.script("paused", play), resumed
+    def falls_silent(conn: Conn) -> None:
+        resumed.wait(90)
+        conn.wait(0.3)
 
+    def paused(meanwhile: Callable[[Conn], None]) -> str:
+        def play(conn: Conn) -> None:
+            conn.open_with("Hello")
+            meanwhile(conn)
+            conn.delta(" world")
+            conn.finish()
+            conn.done()
+            conn.end()
 
-def _goes_on(conn: Conn, resumed: threading.Event) -> None:
-    for _ in range(28):
-        conn.delta(".")
-        conn.wait(0.1)
+        return server.script(meanwhile.__name__, play)
 
-
-def _falls_silent(conn: Conn, resumed: threading.Event) -> None:
-    resumed.wait(90)
-    conn.wait(0.3)
-
-
-@pytest.mark.parametrize("server_side", [_goes_on, _falls_silent])
-def test_being_stopped_does_not_count_as_idle(
-    server: FaultServer,
-    popen: Popen,
-    server_side: Callable[[Conn, threading.Event], None],
-) -> None:
-    url, resumed = _paused(server, server_side)
-    process = popen(*MODEL, "--base-url", url, "--idle-timeout", "2", "hi")
+    urls = [paused(goes_on), paused(falls_silent)]
+    both = [popen(*MODEL, "--base-url", url, "--idle-timeout", "2", "hi") for url in urls]
     try:
-        begun = read_until(process, HELLO)
-        time.sleep(0.1)  # lets it begin to wait, so that the stop falls into the wait
-        process.send_signal(signal.SIGSTOP)
+        begun = [read_until(process, HELLO) for process in both]
+        time.sleep(0.1)  # lets them begin to wait, so that the stop falls into the wait
+        for process in both:
+            process.send_signal(signal.SIGSTOP)
         time.sleep(2.5)
-        process.send_signal(signal.SIGCONT)
+        for process in both:
+            process.send_signal(signal.SIGCONT)
     finally:
         resumed.set()
-    out, err = rest_of(process)
-    assert process.returncode == 0, err
-    assert (begun + out).replace(b".", b"") == b"Hello world"
+    for process, first in zip(both, begun, strict=True):
+        out, err = rest_of(process)
+        assert process.returncode == 0, err
+        assert (first + out).replace(b".", b"") == b"Hello world"
 
 
 def test_a_slow_reader_does_not_count_as_idle(server: FaultServer, popen: Popen) -> None:
@@ -432,21 +428,21 @@ def _wide(conn: Conn) -> None:
     conn.end()
 
 
-def test_sixty_processes_append_whole_lines(
+def test_many_processes_append_whole_lines(
     server: FaultServer, child_env: dict[str, str], tmp_path: Path
 ) -> None:
     command = shlex.join([*COMMAND, *MODEL, "--base-url", server.script("wide", _wide), "--jsonl"])
-    script = f"seq 60 | xargs -P8 -I{{}} {command} -- {{}} >> all.jsonl"
+    script = f"seq 32 | xargs -P8 -I{{}} {command} -- {{}} >> all.jsonl"
     shell = subprocess.run(
         ["sh", "-c", script], env=child_env, cwd=tmp_path, capture_output=True, timeout=60
     )
     assert (shell.returncode, shell.stderr) == (0, b"")
     asked = {seen.json["messages"][-1]["content"] for seen in server.seen("wide")}
-    assert asked == {str(number) for number in range(1, 61)}
+    assert asked == {str(number) for number in range(1, 33)}
     by_request: dict[str, list[dict[str, Any]]] = {}
     for record in parse_records((tmp_path / "all.jsonl").read_bytes()):
         by_request.setdefault(record["request_id"], []).append(record)
-    assert len(by_request) == 60
+    assert len(by_request) == 32
     for records in by_request.values():
         deltas = [record for record in records if record["type"] == "delta"]
         assert [record["seq"] for record in deltas] == list(range(len(deltas)))

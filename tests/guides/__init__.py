@@ -133,7 +133,7 @@ def only_together(count: int, play: Play) -> Play:
 
     def wait_and_play(conn: Conn, folder: Path) -> None:
         (folder / f"asked.{conn.attempt}").touch()
-        assert eventually(lambda: len(list(folder.glob("asked.*"))) >= count, 20)
+        assert eventually(lambda: len(list(folder.glob("asked.*"))) >= count)
         play(conn, folder)
 
     return wait_and_play

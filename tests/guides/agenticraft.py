@@ -82,8 +82,8 @@ def calls_a_tool(conn: Conn, folder: Path) -> None:
 
 
 def stalls(conn: Conn, folder: Path) -> None:
-    conn.open_with("Hello wor")
-    conn.wait_peer_closed(20)
+    conn.open_at_once("Hello wor")
+    conn.wait_peer_closed(90)
 
 
 def fails(conn: Conn, folder: Path) -> None:
@@ -92,7 +92,7 @@ def fails(conn: Conn, folder: Path) -> None:
 
 def tells_a_tale_until_it_is_stopped(conn: Conn, folder: Path) -> None:
     conn.open_with("Once upon a time there was a wolf")
-    assert conn.wait_peer_closed(20)
+    assert conn.wait_peer_closed(90)
     (folder / "cancelled").touch()
 
 
@@ -100,10 +100,10 @@ def answers_only_at_home(conn: Conn, folder: Path) -> None:
     """OpenAI's turn never comes; what asks Ollama too has its answer."""
     if conn.request.path.endswith("/chat/completions"):
         (folder / "asked").touch()
-        assert conn.wait_peer_closed(20)
+        assert conn.wait_peer_closed(90)
         (folder / "cancelled").touch()
     else:
-        assert eventually((folder / "asked").exists, 20)
+        assert eventually((folder / "asked").exists)
         anyone_says(*STORY)(conn, folder)
 
 
@@ -142,7 +142,7 @@ def facts_of_the_answer(ran: Ran) -> None:
     assert ran.code == 0
     text, duration, chunks = ran.text.splitlines()
     assert text == f"Complete response: {TOLD}"
-    assert 0 < float(duration.removeprefix("Duration: ").removesuffix(" seconds")) < 20
+    assert 0 < float(duration.removeprefix("Duration: ").removesuffix(" seconds")) < 60
     assert chunks == "Chunks received: 3"
 
 
@@ -555,7 +555,7 @@ EXAMPLES = (
         (("4. Set Appropriate Timeouts", "manager = StreamingManager(timeout=30.0)"),),
         "`StreamingManager(timeout=30.0)`: exit status 28, and what came is written",
         f'{_AI} --timeout 30 "Tell me a story"',
-        (Case(says(*STORY), in_time), Case(stalls, too_late, ("30", "1"))),
+        (Case(says(*STORY), in_time), Case(stalls, too_late, ("30", "2"))),
     ),
     Example(
         (("Web Application (FastAPI)", 'yield f"data: {chunk.content}\\n\\n"'),),

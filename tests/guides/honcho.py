@@ -51,7 +51,7 @@ def is_down_twice(conn: Conn, folder: Path) -> None:
 def thinks_for_ever(conn: Conn, folder: Path) -> None:
     """Its headers go out before it begins to think."""
     conn.head()
-    assert conn.wait_peer_closed(20)
+    assert conn.wait_peer_closed(90)
 
 
 # ---- what the user has of it --------------------------------------------------------------------

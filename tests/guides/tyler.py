@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conftest import eventually, parse_records
-from faultserver import Conn, json_bytes, part
+from faultserver import Conn, json_bytes, part, sse
 
 from . import (
     STORY,
@@ -61,9 +61,9 @@ def breaks_off(conn: Conn, folder: Path) -> None:
 
 def stalls(conn: Conn, folder: Path) -> None:
     conn.head()
-    for result in list(tasks("Once upon"))[:2]:
-        conn.event({"jsonrpc": "2.0", "id": 1, "result": result})
-    assert conn.wait_peer_closed(20)
+    results = [{"jsonrpc": "2.0", "id": 1, "result": result} for result in tasks("Once upon")]
+    conn.chunk(b"".join(map(sse, results[:2])))
+    assert conn.wait_peer_closed(90)
     (folder / "cancelled").touch()
 
 
