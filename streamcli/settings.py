@@ -65,6 +65,7 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
         if not base_url and row.base_vars:
             hint = f"set {' or '.join(row.base_vars)}, or --base-url"
             raise usage(f"no address for {row.name}", hint)
+    arguments_text(base_url)
     if row.name != "local" and not _ADDRESS.match(base_url):
         raise usage(f"'{base_url}' is no address", "write it whole: http(s)://HOST[:PORT]/PATH")
     headers = (*row.headers, *_headers(params["header"]))

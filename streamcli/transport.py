@@ -144,6 +144,7 @@ class Http:
                 pool._network_backend = _Backend(pool._network_backend, self)
         self.patience = Patience(float("inf"), float("inf"))
         self.place = ""
+        self._socket: str | None = None  # a Unix socket's path
         self.left: Answer | None = None  # the one before, whose body was not read to its end
         self._asked = ""
         self._given: list[tuple[str, str]] | None = None
@@ -165,6 +166,7 @@ class Http:
         try:
             if request.url != self._asked or request.headers != self._given:
                 self._turn_to(request)
+            self._socket = request.unix_socket
             self.place = request.unix_socket or request.url
             response = self._sent(request)
         except _TROUBLE as error:
@@ -232,8 +234,8 @@ class Http:
         asked = url.netloc.decode()
         if self.place in ("", self._asked):
             return asked, False
-        if "/" in self.place:
-            return self.place, False  # a Unix socket
+        if self.place == self._socket:
+            return self.place, False
         port = url.port or {"https": 443}.get(url.scheme, 80)
         proxied = self.place not in (f"{url.host}:{port}", asked)
         return (self.place, True) if proxied else (asked, False)

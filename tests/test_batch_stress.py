@@ -89,7 +89,7 @@ def test_every_prompt_is_accounted_for_whatever_fails(stream: Stream, tmp_path: 
     expected = ["complete"] * total
     for prompt, (kind, for_good) in faults.items():
         expected[prompts.index(prompt)] = FAULTS[kind][1 if for_good else 2]
-    options = ("-L", "-j", "32", "--idle-timeout", "0.5", "--max-wait", "1", "--events", "e.jsonl")
+    options = ("-L", "-j", "32", "--idle-timeout", "3", "--max-wait", "1", "--events", "e.jsonl")
     with BatchServer(plan) as server:
         run = stream(*model(server), *options, stdin=lines(prompts), timeout=200)
     assert run.returncode == 20

@@ -1436,7 +1436,14 @@ def test_a_unix_socket_that_is_not_there(ask: Ask) -> None:
     options = ("--unix-socket", "nowhere.sock", "--max-retries", "0")
     run = ask("http://localhost/ok/v1", *options)
     assert_refused(run, 7)
-    assert "nowhere.sock" in run.stderr
+    assert "to nowhere.sock (" in run.stderr
+    assert "proxy" not in run.stderr
+
+
+def test_a_base_url_of_bytes_that_are_no_text(stream: Stream) -> None:
+    run = stream(*MODEL, b"--base-url", b"http://127.0.0.1:9/\xff", "--max-retries", "0", "hi")
+    assert_refused(run)
+    assert "not UTF-8" in run.stderr
 
 
 def test_a_proxy_that_cannot_be_reached(stream: Stream) -> None:

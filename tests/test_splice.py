@@ -80,7 +80,7 @@ def test_a_broken_answer_is_spliced(
     server: FaultServer, stream: Stream, how: str, cuts: tuple[int, ...]
 ) -> None:
     url = server.script("breaks", breaks(cuts, how))
-    args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--idle-timeout", "0.3")
+    args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--idle-timeout", "1")
     run = stream(*args, "--events", "e.jsonl", "hi")
     assert (run.returncode, run.text) == (0, ANSWER)
     assert "trying again" in run.stderr
