@@ -103,3 +103,21 @@ def test_a_server_that_runs_the_tools_itself_goes_on() -> None:
     assert [event for event in found if not isinstance(event, Progress)] == told
     assert isinstance(end, Failed)
     assert end.status == "truncated"
+
+
+@pytest.mark.parametrize("name", [NAME, "openai-completions"])
+def test_an_answer_is_whole_when_all_its_choices_are(name: str) -> None:
+    """-o n=2: stdout has the first choice, and the second one's end says nothing of it."""
+
+    def chunk(index: int, text: str, reason: str | None = None) -> bytes:
+        place = {"delta": {"content": text}} if name == NAME else {"text": text}
+        choice = {"index": index, **place, "finish_reason": reason}
+        return f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
+
+    data = chunk(0, "Hel") + chunk(1, "Yes") + chunk(1, "", "stop")
+    for split in (whole, bytewise):
+        *_, end = decode(get(name).Decoder(), split(data))
+        assert isinstance(end, Failed)
+        assert end.status == "truncated"
+        *_, end = decode(get(name).Decoder(), split(data + chunk(0, "lo", "length")))
+        assert end == Finished("length", "length", ("finish_reason", "eof"))

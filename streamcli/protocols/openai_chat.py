@@ -54,6 +54,7 @@ class Decoder:
         self._response_id = ""
         self._reasons: dict[int, str] = {}  # choice: its raw finish reason
         self._choices: set[int] = set()
+        self._open: set[int] = set()  # those without a finish reason
         self._usage: Any = None
         self._tools = ToolCalls()
         self._cited: set[str] = set()
@@ -124,6 +125,8 @@ class Decoder:
                 self._reasons.clear()
                 self.ending = False
             self._choices.add(index)
+            if index not in self._reasons:
+                self._open.add(index)
             self._delta(delta, index, out)
         reason = choice.get("finish_reason")
         if reason and isinstance(reason, str):
@@ -131,7 +134,8 @@ class Decoder:
             if failed := failure_of(reason, choice.get("native_finish_reason")):
                 self._body.fail(failed, out)
             else:
-                self.ending = self._choices <= self._reasons.keys()
+                self._open.discard(index)
+                self.ending = not self._open
 
     def _delta(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
@@ -201,7 +205,7 @@ class Decoder:
     # How it ends
 
     def finished(self) -> bool:
-        return bool(self._reasons)
+        return bool(self._reasons) and not self._open
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
         raw = worst(self._reasons)

@@ -77,7 +77,7 @@ class Decoder:
         self._model = ""
         self._response_id = ""
         self._reasons: dict[int, str] = {}  # choice: its raw finish reason
-        self._choices: set[int] = set()
+        self._open: set[int] = set()  # choices without a finish reason
         self._usage: Any = None
 
     @property
@@ -121,7 +121,8 @@ class Decoder:
 
     def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
         index = natural(choice.get("index")) or 0
-        self._choices.add(index)
+        if index not in self._reasons:
+            self._open.add(index)
         self._body.say(Text, choice.get("text"), out, index)
         reason = choice.get("finish_reason")
         if reason and isinstance(reason, str):
@@ -129,10 +130,11 @@ class Decoder:
             if failed := failure_of(reason):
                 self._body.fail(failed, out)
             else:
-                self.ending = self._choices <= self._reasons.keys()
+                self._open.discard(index)
+                self.ending = not self._open
 
     def finished(self) -> bool:
-        return bool(self._reasons)
+        return bool(self._reasons) and not self._open
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
         raw = worst(self._reasons)
