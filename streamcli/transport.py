@@ -30,6 +30,7 @@ if sys.modules.get("httpx._main") is None:
     sys.modules.pop("httpx._main", None)
 
 SLICE = 0.5  # a wait is cut into such slices, to tell waiting from being stopped (^Z)
+LATE = 1.0  # seconds by which a busy machine may end one too late
 SEND_SIZE = 1 << 16
 READ_SIZE = 1 << 12  # a thread that waits holds so much; where more comes it grows
 REFUSAL_LIMIT = 256 * 1024  # of an error's body, that much is read
@@ -270,7 +271,7 @@ class Http:
                 took = clock() - now
                 # A slice that took longer was spent stopped or asleep, not waiting; it still
                 # counts a little, or a machine that is always late would wait for ever.
-                patience.waited(took if took < part + 0.1 else part / 10)
+                patience.waited(took if took < part + LATE else part / 10)
 
 
 class _Wire(httpcore.NetworkStream):
