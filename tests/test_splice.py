@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Stream
+from conftest import Result, Stream, at_once
 from faultserver import Conn, FaultServer
 
 from streamcli.chat import Chat, Message
@@ -79,13 +79,17 @@ def breaks(cuts: tuple[int, ...], how: str, lstrips: bool = False):  # noqa: ANN
 def test_a_broken_answer_is_spliced(
     server: FaultServer, stream: Stream, how: str, cuts: tuple[int, ...]
 ) -> None:
-    url = server.script("breaks", breaks(cuts, how))
-    args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--idle-timeout", "1")
-    run = stream(*args, "--events", "e.jsonl", "hi")
+    def ask(name: str, *output: str) -> Result:
+        url = server.script(name, breaks(cuts, how))
+        args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--idle-timeout", "1")
+        return stream(*args, *output, "hi")
+
+    run, other = at_once(
+        lambda: ask("breaks", "--events", "e.jsonl"), lambda: ask("again", "--jsonl")
+    )
     assert (run.returncode, run.text) == (0, ANSWER)
     assert "trying again" in run.stderr
-    args = (*args[:3], server.script("again", breaks(cuts, how)), *args[4:])
-    records = stream(*args, "--jsonl", "hi").records
+    records = other.records
     assert "".join(r["text"] for r in records if r["type"] == "delta") == ANSWER
     assert [r["attempt"] for r in records if r["type"] == "start"] == list(range(1, len(cuts) + 2))
     kinds = {r["error"]["kind"] for r in records if r["type"] == "retry"}
