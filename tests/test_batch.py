@@ -937,7 +937,7 @@ def test_an_interrupt_is_told_with_what_was_done(ask: Ask, popen: Popen, tmp_pat
     process.stdin.flush()
     assert eventually(lambda: len(ask.server.asked) == 5)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     last = err.decode().splitlines()[-1]
     again = "the same command goes on from here"
     assert last == f"stream: stopped by SIGINT: 1 done before, 1 broken off: {again}"
