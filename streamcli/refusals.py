@@ -189,7 +189,7 @@ def _until(date: str, now: str) -> float:
 
     try:
         return max(0.0, (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return -1.0
 
 
