@@ -15,7 +15,7 @@ from .retry import BASE, CAP, explain
 # (a wrong key, a limit that is used up) comes before all the others are sent.
 STAGGER = 0.002
 # A provider that says 429 whenever it is asked is given up after so many times --max-wait, and so
-# is a prompt that gets nothing else while others are answered.
+# is a prompt that gets nothing else.
 PATIENCE = 5
 # --rate: who was woken late makes up for so many seconds at most.
 _LATE = 0.02
@@ -31,7 +31,7 @@ class Entry:
     def __init__(self) -> None:
         self.hold = 0  # how many holds there had been when it was let through
         self.refused = 0
-        self.waited = 0.0  # for refusals that were its own
+        self.waited = 0.0  # beyond the holds, which are for all
 
 
 class Gate:
@@ -101,15 +101,16 @@ class Gate:
             return None
         new = entry.hold == self._holds
         alone = new and entry.refused > 0 and not self.refuses
-        own = self._backoff(entry.refused)
+        own = min(self._backoff(entry.refused), self._max_wait)
         entry.refused += 1
         self.refuses = self.refuses or new
         if alone:
-            wait = max(own, wanted or 0.0)
-            entry.waited += wait
-            if entry.waited > PATIENCE * self._max_wait:
-                return None
-            return max(wait, self.until - now)
+            own = max(own, wanted or 0.0)
+        entry.waited += own
+        if entry.waited >= PATIENCE * self._max_wait:
+            return None
+        if alone:
+            return max(own, self.until - now)
         if new:
             wait = wanted if wanted is not None else self._backoff(self._strikes)
             if self._strikes and wait < BASE:  # "at once" was not true before

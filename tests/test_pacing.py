@@ -186,6 +186,14 @@ def test_prompts_that_are_always_refused_do_not_keep_others_back(limited: bool, 
     assert world.now <= 300 + 10 * PATIENCE
 
 
+@pytest.mark.parametrize("limited", [False, True])
+def test_the_last_one_is_not_waited_for_beyond_its_time(limited: bool) -> None:
+    """When all others are done nobody else's answer can tell its refusals from everybody's."""
+    world = World(Bucket(20, 20) if limited else Down(), total=100, bad=1, max_wait=10)
+    assert set(world.lost) == world.bad
+    assert world.now <= 10 + PATIENCE * 10 + 10
+
+
 @pytest.mark.parametrize("first", [0, 20])
 def test_who_always_refuses_is_given_up(first: float) -> None:
     world = World(Down(first, float("inf")), total=10_000, max_wait=60)
