@@ -683,7 +683,7 @@ def test_who_does_not_read_is_not_asked_for(popen: Popen) -> None:
     def plan(prompt: str, before: int) -> Act:
         return Act(text=f"{prompt}: " + "x" * 10_000)
 
-    total = 200
+    total = 800
     with ExitStack() as stack:
         running = []
         for form in ((), ("--json",), ("--jsonl",)):
@@ -697,9 +697,9 @@ def test_who_does_not_read_is_not_asked_for(popen: Popen) -> None:
             assert eventually(lambda server=server: not changing(lambda: len(server.asked)))
         time.sleep(2)  # longer than --idle-timeout
         for server, process in running:
-            # 64 KiB fill a pipe and 10 KB are an answer; then there are those that run, and on a
-            # busy machine one that had to be asked again.
-            assert len(server.asked) <= 2 * (7 + 4 + 4)
+            # 64 KiB fill a pipe and 10 KB are an answer; then there are those that run, and in text
+            # those that wait for the first: more, the later that comes.
+            assert len(server.asked) <= total // 4
             out = process.stdout.read()
             assert process.wait(60) == 0, process.stderr.read()
             assert len(server.asked) == total
