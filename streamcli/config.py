@@ -3,8 +3,8 @@
 [defaults]            options by their long names: model = "ollama:llama3.2"
 [alias]               names for models: fast = "groq:llama-3.3-70b-versatile"
 [provider.NAME]       a row of the user's, or changes to one of ours: protocol, base_url,
-                      key_env, key_cmd, headers, defaults, prices; path, method, query, body and
-                      the paths of protocols that ask by a template (parts/template.py)
+                      key_env, key_cmd, key_header, headers, defaults, prices; path, method, query,
+                      body and the paths of protocols that ask by a template (parts/template.py)
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from .errors import StreamError, usage
 from .options import PROTOCOLS, TABLE, Opt
 from .providers import APPLICATIONS, BY_NAME, TEMPLATED, Row
 
-_PROVIDER_KEYS = ("protocol", "base_url", "key_env", "key_cmd", "headers", "defaults", "prices")
+_PROVIDER_KEYS = (
+    *("protocol", "base_url", "key_env", "key_cmd", "key_header"),
+    *("headers", "defaults", "prices"),
+)
 # How it is asked, and where its events have what: for protocols that leave that open.
 _PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
 _TEMPLATE_KEYS = ("path", "method", "query", "body", *_PATHS)
@@ -191,6 +194,11 @@ class _Reader:
                 raise self._mistake(where, "key_cmd", 'is a list: ["pass", "show", "openai"]')
             row.key_cmd = tuple(command)
             row.needs_key = True
+        if "key_header" in facts:
+            header = self._string(where, facts, "key_header", "")
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", header):
+                raise self._mistake(where, "key_header", "is the name of a header: X-API-Key")
+            row.quirks["key_header"] = header
         headers = self._table(where, facts, "headers")
         for key, value in headers.items():
             if not isinstance(value, str):

@@ -79,7 +79,8 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
         key, key_source = keys.find(row, params["key_file"], environ)
     else:
         key = key_source = _key_source(row, params["key_file"], environ, needs_key)
-    given = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in headers)
+    carriers = {"authorization", "api-key", "x-api-key", row.quirks.get("key_header", "").lower()}
+    given = any(name.lower() in carriers for name, _ in headers)
     if with_key and needs_key and key is None and not given:
         raise keys.missing(row)
     quirks = dict(row.quirks)

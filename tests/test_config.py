@@ -215,6 +215,15 @@ def test_key_from_its_variable_or_command(
     assert server.requests[-1].headers["authorization"] == "Bearer sk-mine"
     assert server.requests[-1].headers["x-team"] == "blue"
 
+    configure(f'[provider.mine]\n{address}\nkey_env = "MY_KEY"\nkey_header = "X-Key"')
+    assert stream("-m", "mine:m", "hi", env={"MY_KEY": "sk-mine"}).returncode == 0
+    assert server.requests[-1].headers["x-key"] == "sk-mine"
+    assert "authorization" not in server.requests[-1].headers
+    shown = stream("--dry-run=curl", "-m", "mine:m", "hi", env={"MY_KEY": "sk-mine"}).text
+    assert '-H "X-Key: $MY_KEY"' in shown
+    assert stream("-m", "mine:m", "-H", "X-KEY: typed", "hi").returncode == 0
+    assert server.requests[-1].headers["x-key"] == "typed"
+
     script = tmp_path / "key.sh"
     script.write_text('#!/bin/sh\n[ "$1" = "a b" ] && echo sk-cmd && echo more\n')
     script.chmod(0o700)
@@ -284,6 +293,7 @@ def test_cost_of_cached_and_of_unknown_tokens() -> None:
         ('[provider.x]\nbase_url = "http://h"\n\nprotocol = "anthropc"\n', 4, "protocol"),
         ('[provider.x]\nbase_url = "http://h"\nkeyenv = "K"\n', 3, "key_env"),
         ('[provider.x]\nbase_url = "http://h"\nkey_cmd = "pass show"\n', 3, "list"),
+        ('[provider.x]\nbase_url = "http://h"\nkey_header = "X Key"\n', 3, "X-API-Key"),
         ("[provider.x]\nbase_url = 1\n", 2, "string"),
         ('[provider.x]\nbase_url = "http://h"\n[provider.x.headers]\na = 1\n', 4, "string"),
         ('[provider.x]\nbase_url = "http://h"\ndefaults = { topp = 1 }\n', 3, "top_p"),

@@ -12,7 +12,7 @@ import orjson
 
 from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
 from .arguments import object_of
-from .asking import PENALTIES, no_words_for
+from .asking import PENALTIES, key_headers, no_words_for
 from .claude import max_tokens, thinking
 
 VERSION = "2023-06-01"
@@ -60,11 +60,7 @@ def _headers(target: Target) -> list[tuple[str, str]]:
     headers = [("Content-Type", "application/json")]
     if "anthropic-version" not in {name.lower() for name, _ in target.headers}:
         headers.append(("anthropic-version", VERSION))
-    if target.key:
-        name = target.quirks.get("key_header", "x-api-key")
-        bearer = "Bearer " if name.lower() == "authorization" else ""
-        headers.append((name, bearer + target.key))
-    return headers + list(target.headers)
+    return headers + key_headers(target, "x-api-key")
 
 
 def _messages(name: str, chat: Chat) -> list[dict[str, Any]]:

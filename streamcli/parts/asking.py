@@ -57,14 +57,13 @@ def post(
     return HttpRequest("POST", url, told, orjson.dumps(body), target.unix_socket)
 
 
-def key_headers(target: Target) -> list[tuple[str, str]]:
-    """The key as a bearer's, or in the header that the row names (Azure), and the user's own."""
+def key_headers(target: Target, usual: str = "Authorization") -> list[tuple[str, str]]:
+    """The key in the header that the row names, or else the protocol's, and the user's own."""
     headers: list[tuple[str, str]] = []
     if target.key:
-        header = target.quirks.get("key_header")
-        headers.append(
-            (header, target.key) if header else ("Authorization", f"Bearer {target.key}")
-        )
+        name = target.quirks.get("key_header", usual)
+        bearer = "Bearer " if name.lower() == "authorization" else ""
+        headers.append((name, bearer + target.key))
     return headers + list(target.headers)
 
 

@@ -13,6 +13,7 @@ import orjson
 from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, merge
 from ..errors import usage
 from .arguments import object_of
+from .asking import key_headers
 
 # Models before 3 are told how many tokens to think with, later ones how hard.
 # https://ai.google.dev/gemini-api/docs/openai#thinking has the same numbers.
@@ -43,15 +44,11 @@ def request(name: str, chat: Chat, target: Target, query: str) -> HttpRequest:
     if chat.tool_choice is not None:
         body["toolConfig"] = {"functionCallingConfig": _calling(chat.tool_choice)}
     merge(body, chat.options)
-    headers = [("Content-Type", "application/json")]
-    if target.key:
-        header = target.quirks.get("key_header", "x-goog-api-key")
-        bearer = "Bearer " if header.lower() == "authorization" else ""
-        headers.append((header, bearer + target.key))
+    headers = [("Content-Type", "application/json"), *key_headers(target, "x-goog-api-key")]
     return HttpRequest(
         "POST",
         _url(chat, target.base_url, query),
-        headers + list(target.headers),
+        headers,
         orjson.dumps(body),
         target.unix_socket,
     )
