@@ -15,8 +15,8 @@ from .errors import StreamError
 from .events import Event, Failed, Finished, Text
 from .protocols import WireFormat
 
-# What an answer may break off with and still be gone on with.
 _TELLING = 16  # so many characters are not said twice by chance
+# What an answer may break off with and still be gone on with.
 DROPS = ("truncated", "idle_timeout", "overloaded", "lost")
 
 

@@ -28,7 +28,6 @@ import pytest
 from batchserver import Act, BatchServer, Plan, answer_to
 from conftest import COMMAND, Popen, Stream, eventually, parse_records
 
-from streamcli.pacing import Pace
 from streamcli.sinks.order import Turnstile
 
 
@@ -788,20 +787,6 @@ def test_a_rate_counts_other_tries_too(stream: Stream) -> None:
         run = stream(*model(server), *options, stdin=lines("abcdef"))
     assert (run.returncode, len(server.asked)) == (0, 12)
     assert run.seconds >= 11 / 12 - 0.05
-
-
-def test_a_rate_is_kept_over_any_time() -> None:
-    rng, now, pace = random.Random(1), 1000.0, Pace(10)
-    starts = []
-    for _ in range(500):
-        now += pace.wait(now) + rng.choice((0, 0, 0.001, 0.015, 0.05, 0.5, 3))
-        while not pace.wait(now):
-            pace.started(now)
-            starts.append(now)
-    assert len(starts) >= 500
-    for first in range(len(starts)):
-        for late in range(first, min(first + 40, len(starts))):
-            assert late - first <= (starts[late] - starts[first]) * 10 + 1
 
 
 def failing(*which: int) -> Plan:
