@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import EXIT_OF_STATUS, Interrupted
-from .terminal import Signals, die_by, hold_standard_fds
+from .terminal.fds import Signals, die_by, hold_standard_fds
 
 if TYPE_CHECKING:
-    from .config import Typed
+    from .settings.config_file import Typed
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _run(closed: set[int]) -> int:
-    from .cli import parse
+    from .cli.parse import parse
 
     typed = parse(sys.argv[1:])
     if isinstance(typed, int):
@@ -60,24 +60,24 @@ def _run(closed: set[int]) -> int:
 
 
 def _mode(params: dict[str, Any]) -> Callable[[Typed, Signals, set[int]], int]:
-    from .options import MODES
+    from .settings.options import MODES
 
     if any(params[mode] not in (None, False) for mode in MODES):
-        from .inspecting import inspect
+        from .cli.inspect import inspect
 
         return inspect
     if _is_batch(params):
-        from .batching import Batching
+        from .batch.run import Batching
 
         return lambda *given: Batching(*given).run()
-    from .ask import Ask
+    from .cli.single import Ask
 
     return lambda *given: Ask(*given).run()
 
 
 def _is_batch(params: dict[str, Any]) -> bool:
     """Whether there is more than one prompt to ask, or one that may be done already."""
-    from .options import INPUTS
+    from .settings.options import INPUTS
 
     several = len(params["model"]) > 1 and not params["race"]
     return several or any(params[name] for name in (*INPUTS, "repeat", "resume"))

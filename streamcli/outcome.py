@@ -1,11 +1,13 @@
-"""What a turn is allowed, and how it ended: values."""
+"""How a prompt ended: its limits, its outcome, and the verdict that the exit status tells."""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
+from .errors import EXIT_OF_STATUS
 from .events import Failed, Finished, Usage
-from .meter import Meter
+from .timings import Meter
 
 
 class Limits:
@@ -46,3 +48,79 @@ class Outcome:
 
     def timings(self) -> dict[str, Any]:
         return self.meter.timings(self.t_ms, self.usage.output_tokens)
+
+
+class Verdict:
+    """`status` and `exit_code` (after --accept), and the message for people ("" if none).
+
+    `error` is the `error` field of the end record: None where the provider's own finish reason
+    is the whole story.
+    """
+
+    __slots__ = ("error", "exit_code", "hint", "message", "status")
+
+    def __init__(self, status: str, message: str = "", hint: str = "") -> None:
+        self.status = status
+        self.exit_code = EXIT_OF_STATUS[status]
+        self.message = message
+        self.hint = hint
+        self.error: dict[str, Any] | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.status == "complete"
+
+
+def judge(
+    end: Finished | Failed,
+    *,
+    refusal: str = "",
+    max_tokens: int | None = None,
+    shows_tools: bool = True,
+    accept: frozenset[str] = frozenset(),
+) -> Verdict:
+    """`shows_tools`: somebody gets to see tool calls (records are on)."""
+    if isinstance(end, Failed):
+        verdict = Verdict(end.status, end.message, end.hint)
+        verdict.error = {
+            "kind": end.kind,
+            "message": end.message,
+            "http_status": end.http_status,
+        }
+    else:
+        verdict = _finished(end, refusal, max_tokens, shows_tools)
+    if verdict.status in accept:
+        verdict.exit_code = 0
+    return verdict
+
+
+def interrupted(signum: int) -> Failed:
+    name = signal.Signals(signum).name
+    what = "the reader of the output went away" if name == "SIGPIPE" else f"stopped by {name}"
+    return Failed("interrupted", what)
+
+
+def _finished(end: Finished, refusal: str, max_tokens: int | None, shows_tools: bool) -> Verdict:
+    if end.reason == "length":
+        cut = f"at {max_tokens} tokens" if max_tokens else "at the token limit"
+        return Verdict(
+            "length",
+            f"the answer was cut {cut}",
+            "raise --max-tokens, or allow it with --accept length",
+        )
+    if end.reason == "content_filter":
+        return Verdict(
+            "filtered",
+            f"the provider's filter ended the answer ({end.raw})",
+            "rephrase the prompt, or allow it with --accept filtered",
+        )
+    if end.reason == "refusal":
+        said = f": {refusal}" if refusal else ""
+        return Verdict("filtered", f"the model refused{said}", "")
+    if end.reason == "tool_calls" and not shows_tools:
+        return Verdict(
+            "tool", "the model called a tool, which text cannot show", "use --jsonl or --json"
+        )
+    if end.reason == "other":
+        return Verdict("complete", f"unknown finish reason '{end.raw}', taken as complete")
+    return Verdict("complete")

@@ -10,17 +10,8 @@ from typing import Any
 import pytest
 from splits import bytewise, decode, sampled, whole
 
-from streamcli.events import (
-    Event,
-    Failed,
-    Finished,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    Usage,
-)
-from streamcli.protocols import get
+from streamcli.events import Event, Failed, Finished, Reasoning, Refusal, Text, ToolCall, Usage
+from streamcli.protocols._contract import get
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from streamcli.events import Event, Reasoning, Refusal, Text
-from streamcli.protocols import Decoder
+from streamcli.protocols._contract import Decoder
 
 
 def whole(data: bytes) -> list[bytes]:

@@ -22,15 +22,16 @@ from typing import Any
 
 import orjson
 
-from ..chat import Chat, HttpRequest, Target, cannot, merge
 from ..events import Citation, Event, Failed, Finished, Reasoning, Started, Text
-from ..parts.a2a_values import VERSION, content_of, failure_of, file_part, result_of
-from ..parts.application import id_of, post
-from ..parts.asking import SAMPLING, no_words_for
-from ..refusals import http_refusal
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole, words
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import whole, words
+from ..wire.provider_errors import http_refusal
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.a2a_values import VERSION, content_of, failure_of, file_part, result_of
+from .shared.agents import id_of, post
+from .shared.request import SAMPLING, cannot, merge, no_words_for
 
 NAME = "a2a"
 
@@ -46,7 +47,7 @@ _FAILURES = {
 }
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST to the agent's own address: the prompt as a message, its attachments as file parts.
 
     The version is that of a given A2A-Version header, else the row's (quirk `a2a_version`). `-o`

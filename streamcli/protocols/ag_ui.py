@@ -13,17 +13,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed, Finished, Progress, Reasoning, Returned, Started, Text
-from ..parts import application
-from ..parts.agui_request import request as agui_request
-from ..parts.agui_values import answer_of, asked_by, run_usage, shown
-from ..parts.opencalls import OpenCalls
-from ..refusals import stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import words
-from ..wire.runs import Template
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.fast_runs import Template
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import words
+from ..wire.provider_errors import stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared import agents as application
+from .shared.agui_request import request as agui_request
+from .shared.agui_values import answer_of, asked_by, run_usage, shown
+from .shared.opencalls import OpenCalls
 
 NAME = "ag-ui"
 
@@ -38,7 +39,7 @@ KNOWN = re.compile(
 )
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}, which is the agent's own address."""
     return agui_request(NAME, chat, target)
 

@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
-from ..events import (
-    Event,
-    Failed,
-    Finished,
-    Progress,
-    Reasoning,
-    Started,
-    Text,
-    Usage,
-)
-from ..parts import application
-from ..parts.aisdk import (
+from ..events import Event, Failed, Finished, Progress, Reasoning, Started, Text, Usage
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.code_lines import CodeLines
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import words
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared import agents as application
+from .shared.aisdk import (
     ENDPOINT,
     cite,
     error_of,
@@ -31,13 +27,9 @@ from ..parts.aisdk import (
     total,
     usage_of,
 )
-from ..parts.aisdk_request import message_of_4
-from ..parts.aisdk_request import request as aisdk_request
-from ..parts.opencalls import OpenCalls
-from ..wire.codelines import CodeLines
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import words
+from .shared.aisdk_request import message_of_4
+from .shared.aisdk_request import request as aisdk_request
+from .shared.opencalls import OpenCalls
 
 NAME = "ai-data"
 
@@ -45,7 +37,7 @@ CODES = "0123456789abcdefghijk"
 ANSWER = "04bc9fg"  # the next step of an answer has begun
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}, which is the application's own address."""
     return aisdk_request(NAME, chat, target, message_of_4, "text/plain")
 

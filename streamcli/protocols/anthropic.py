@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
 from ..events import (
     Citation,
     Event,
@@ -23,13 +22,15 @@ from ..events import (
     ToolCall,
     Usage,
 )
-from ..parts.anthropic_request import request as anthropic_request
-from ..parts.arguments import text_of
-from ..refusals import http_refusal, stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import natural, whole, words
-from ..wire.plainevents import PaddedRuns, PlainEvents
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.fast_runs_plain import PaddedRuns, PlainEvents
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import natural, whole, words
+from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.anthropic_request import request as anthropic_request
+from .shared.arguments import text_of
 
 NAME = "anthropic"
 
@@ -45,7 +46,7 @@ FINISH = {
 FINISH |= {word: word for word in ("stop", "length", "tool_calls", "content_filter")}
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/v1/messages."""
     return anthropic_request(NAME, chat, target)
 

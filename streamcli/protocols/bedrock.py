@@ -8,26 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
-from ..events import (
-    Citation,
-    Event,
-    Failed,
-    Finished,
-    Progress,
-    Reasoning,
-    Text,
-    Usage,
-)
-from ..parts.aws_errors import exception, refusal
-from ..parts.bedrock_request import request as bedrock_request
-from ..parts.toolcalls import ToolCalls
-from ..refusals import stream_failure
+from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Text, Usage
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.aws_eventstream import EventStream, Frame
 from ..wire.endings import too_large
-from ..wire.eventstream import EventStream, Frame
-from ..wire.framing import MAX_EVENT_SIZE, Message
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import count, whole, words
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import count, whole, words
+from ..wire.provider_errors import stream_failure
+from ..wire.sse import MAX_EVENT_SIZE, Message
+from .shared.aws_errors import exception, refusal
+from .shared.bedrock_request import request as bedrock_request
+from .shared.toolcalls import ToolCalls
 
 __all__ = ["NAME", "Decoder", "refusal", "request"]
 
@@ -55,7 +47,7 @@ EVENTS = (
 )
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/model/{model}/converse-stream, or /converse for all at once."""
     return bedrock_request(NAME, chat, target)
 

@@ -9,26 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
-from ..events import (
-    Citation,
-    Event,
-    Failed,
-    Finished,
-    Progress,
-    Reasoning,
-    Started,
-    Text,
-    Usage,
-)
-from ..parts.cohere_request import request as cohere_request
-from ..parts.toolcalls import ToolCalls
-from ..refusals import http_refusal, stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import count, natural, whole, words
-from ..wire.plainevents import PlainEvents
-from ..wire.runs import Template
+from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Started, Text, Usage
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.fast_runs import Template
+from ..wire.fast_runs_plain import PlainEvents
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import count, natural, whole, words
+from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.cohere_request import request as cohere_request
+from .shared.toolcalls import ToolCalls
 
 NAME = "cohere"
 
@@ -58,7 +49,7 @@ EVENTS = (
 )
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/v2/chat."""
     return cohere_request(NAME, chat, target)
 

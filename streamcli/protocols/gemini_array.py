@@ -5,19 +5,20 @@ What is asked and what is said is in gemini_request.py and gemini_values.py.
 
 from __future__ import annotations
 
-from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed
-from ..parts.gemini_request import request as gemini_request
-from ..parts.gemini_values import Values, refusal
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonarray import ArrayEvents
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.json_array import ArrayEvents
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.gemini_request import request as gemini_request
+from .shared.gemini_values import Values, refusal
 
 __all__ = ["NAME", "Decoder", "refusal", "request"]
 
 NAME = "gemini-array"
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/models/{model}:streamGenerateContent."""
     return gemini_request(NAME, chat, target, "")
 

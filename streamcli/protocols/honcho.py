@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target, cannot, merge
 from ..events import Event, Failed, Finished, Text
-from ..parts import honcho_steps as steps
-from ..parts.asking import SAMPLING, no_words_for
-from ..parts.honcho_steps import after as after
-from ..parts.honcho_steps import before as before
-from ..parts.honcho_steps import messages_of as messages_of
-from ..refusals import error_of_body, http_refusal, stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.runs import Template
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.fast_runs import Template
+from ..wire.json_body import JsonBody
+from ..wire.provider_errors import error_of_body, http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared import honcho_steps as steps
+from .shared.honcho_steps import after as after
+from .shared.honcho_steps import before as before
+from .shared.honcho_steps import messages_of as messages_of
+from .shared.request import SAMPLING, cannot, merge, no_words_for
 
 NAME = "honcho"
 
@@ -32,7 +33,7 @@ _BROKEN_OFF = (
 )
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/v3/workspaces/{workspace}/peers/{peer}/chat.
 
     The question is the last thing the user said: what was said before it Honcho knows by itself,

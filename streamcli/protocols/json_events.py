@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed, Finished, Reasoning, Text
-from ..parts import template
-from ..parts.openai_values import failure_of, reason_of
-from ..refusals import stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import whole
-from ..wire.runs import Template
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.fast_runs import Template
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import whole
+from ..wire.provider_errors import stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared import template
+from .shared.openai_values import failure_of, reason_of
 
 NAME = "json-events"
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """As the row's template says (parts/template.py)."""
     return template.request(NAME, chat, target)
 

@@ -10,14 +10,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Message, Target, cannot, merge
 from ..events import Event, Failed, Finished, Reasoning, Started, Text, ToolCall, Usage
-from ..parts.arguments import object_of, text_of
-from ..parts.asking import function_of, post
-from ..refusals import http_refusal, stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import natural, whole
+from ..messages import ChatRequest, Message
+from ..request import HttpRequest, Target
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import natural, whole
+from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.arguments import object_of, text_of
+from .shared.request import cannot, function_of, merge, post
 
 NAME = "ollama"
 
@@ -35,7 +36,7 @@ _OTHER_PATHS = re.compile(r"(/v1|/api(/v1|/chat|/generate)?)$")
 _NO_MODEL = re.compile(r"model ['\"]([\w./:-]+)['\"] not found")
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/api/chat, or {base}/api/generate if `-o` or the row asks for what it alone has.
 
     What `-o` gives goes to the top of the body (keep_alive, logprobs), the model's parameters
@@ -59,7 +60,7 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     return post(target, f"{base}/api/{path}{query}{tail}", body, "application/x-ndjson")
 
 
-def _options(chat: Chat) -> tuple[dict[str, Any], dict[str, Any]]:
+def _options(chat: ChatRequest) -> tuple[dict[str, Any], dict[str, Any]]:
     """(fields of the body, parameters of the model) that the chat asks for; `-o` is stronger."""
     named = {
         "temperature": chat.temperature,
@@ -77,7 +78,7 @@ def _options(chat: Chat) -> tuple[dict[str, Any], dict[str, Any]]:
     return fields, parameters
 
 
-def _messages(chat: Chat) -> dict[str, Any]:
+def _messages(chat: ChatRequest) -> dict[str, Any]:
     messages = [{"role": "system", "content": chat.system}] if chat.system is not None else []
     messages += [_message(message) for message in chat.messages]
     if chat.prefill is not None:
@@ -117,7 +118,7 @@ def _content(message: Message, field: str) -> dict[str, Any]:
     return {**content, "images": images} if images else content
 
 
-def _prompt(chat: Chat, raw: bool) -> dict[str, Any]:
+def _prompt(chat: ChatRequest, raw: bool) -> dict[str, Any]:
     """The body of /api/generate. A raw prompt has no template: what needs one cannot be said."""
     for given, what in (
         (len(chat.messages) != 1 or chat.messages[0].role != "user", "a conversation"),

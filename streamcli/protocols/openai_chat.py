@@ -9,31 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
-from ..events import (
-    Citation,
-    Event,
-    Failed,
-    Finished,
-    Progress,
-    Reasoning,
-    Refusal,
-    Started,
-    Text,
-)
-from ..parts.chat_request import request as chat_request
-from ..parts.openai_values import failure_of, reason_of, usage_of, worst
-from ..parts.toolcalls import ToolCalls
-from ..refusals import http_refusal, stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import natural, whole, words
-from ..wire.runs import Template
+from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Refusal, Started, Text
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.fast_runs import Template
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import natural, whole, words
+from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.chat_request import request as chat_request
+from .shared.openai_values import failure_of, reason_of, usage_of, worst
+from .shared.toolcalls import ToolCalls
 
 NAME = "openai-chat"
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/chat/completions."""
     return chat_request(NAME, chat, target)
 

@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target, cannot, join_url, merge
 from ..events import Event, Failed, Finished, Started, Text
-from ..parts.asking import no_words_for, post
-from ..parts.openai_values import failure_of, reason_of, usage_of, worst
-from ..refusals import http_refusal, stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import natural, whole, words
-from ..wire.runs import Template
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target, join_url
+from ..wire.fast_runs import Template
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import natural, whole, words
+from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.openai_values import failure_of, reason_of, usage_of, worst
+from .shared.request import cannot, merge, no_words_for, post
 
 NAME = "openai-completions"
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/completions."""
     quirks = target.quirks
     body: dict[str, Any] = {"model": chat.model, "prompt": _prompt(chat), "stream": chat.stream}
@@ -46,7 +47,7 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     return post(target, join_url(target.base_url, "/completions"), body)
 
 
-def _prompt(chat: Chat) -> str:
+def _prompt(chat: ChatRequest) -> str:
     """The one text that a model is to go on with; how an answer begins is simply the end of it.
 
     Nothing is put between or around: what separates question and answer (a template, a line end)

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Attachment, Chat, HttpRequest, Message, Target, Tool, cannot, join_url, merge
 from ..events import Event, Failed, Finished, Progress, Started
-from ..parts.asking import PENALTIES, key_headers, no_words_for, post
-from ..parts.openai_values import think_fields, usage_of
-from ..parts.responseitems import DELTAS, GIVEN, Items, place
-from ..refusals import http_refusal, stream_failure
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import words
-from ..wire.namedruns import NamedRuns
+from ..messages import Attachment, ChatRequest, Message, Tool
+from ..request import HttpRequest, Target, join_url
+from ..wire.fast_runs_named import NamedRuns
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import words
+from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared.openai_values import think_fields, usage_of
+from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post
+from .shared.responseitems import DELTAS, GIVEN, Items, place
 
 NAME = "openai-responses"
 
@@ -38,7 +39,7 @@ FINISH = {
 TERMINAL = tuple(f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled"))
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/responses."""
     quirks = target.quirks
     no_words_for(NAME, chat, "stop", "seed", *PENALTIES, "prefill")
@@ -75,7 +76,9 @@ def request(chat: Chat, target: Target) -> HttpRequest:
     return post(target, join_url(target.base_url, "/responses"), body)
 
 
-def resume(chat: Chat, target: Target, response_id: str, sequence_number: int) -> HttpRequest:
+def resume(
+    chat: ChatRequest, target: Target, response_id: str, sequence_number: int
+) -> HttpRequest:
     """GET {base}/responses/{id}: the events after that number of a response in the background."""
     from urllib.parse import quote
 

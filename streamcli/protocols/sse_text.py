@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed, Finished, Progress, Text
-from ..parts import template
-from ..refusals import stream_failure
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
 from ..wire.endings import cut, held_no, no_stream, not_utf8, too_large
-from ..wire.framing import MAX_EVENT_SIZE, Message, Payloads
-from ..wire.textevents import TextEvents
+from ..wire.provider_errors import stream_failure
+from ..wire.sse import MAX_EVENT_SIZE, Message, Payloads
+from ..wire.sse_text import TextEvents
+from .shared import template
 
 NAME = "sse-text"
 MARKER = b"[DONE]"
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """As the row's template says (parts/template.py)."""
     return template.request(NAME, chat, target, accept="text/event-stream")
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
 
-from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed, Finished, Text
-from ..parts import template
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
 from ..wire.endings import cut, not_utf8
-from ..wire.framing import MAX_EVENT_SIZE
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared import template
 
 NAME = "text"
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """As the row's template says (parts/template.py)."""
     return template.request(NAME, chat, target, accept="text/plain, */*")
 

@@ -12,25 +12,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..chat import Chat, HttpRequest, Target
 from ..events import Event, Failed, Finished, Progress, Reasoning, Started, Text
-from ..parts import application
-from ..parts.aisdk import (
-    ENDPOINT,
-    cite,
-    error_of,
-    failure_of,
-    reason_of,
-    told_apart,
-    usage_of,
-)
-from ..parts.aisdk_request import request as aisdk_request
-from ..parts.aisdk_request import ui_message
-from ..parts.opencalls import OpenCalls
-from ..wire.framing import MAX_EVENT_SIZE
-from ..wire.jsonbody import JsonBody
-from ..wire.jsontext import words
-from ..wire.runs import Template
+from ..messages import ChatRequest
+from ..request import HttpRequest, Target
+from ..wire.fast_runs import Template
+from ..wire.json_body import JsonBody
+from ..wire.lenient_json import words
+from ..wire.sse import MAX_EVENT_SIZE
+from .shared import agents as application
+from .shared.aisdk import ENDPOINT, cite, error_of, failure_of, reason_of, told_apart, usage_of
+from .shared.aisdk_request import request as aisdk_request
+from .shared.aisdk_request import ui_message
+from .shared.opencalls import OpenCalls
 
 NAME = "ui-message"
 
@@ -49,7 +42,7 @@ KNOWN = re.compile(
 ANSWERS = ("tool-output-available", "tool-output-error", "tool-output-denied", "tool-input-error")
 
 
-def request(chat: Chat, target: Target) -> HttpRequest:
+def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}, which is the application's own address."""
     more = {"trigger": "submit-message"}
     return aisdk_request(NAME, chat, target, ui_message, "text/event-stream", **more)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..events import Failed
-from ..refusals import excerpt
-from .framing import Payloads
+from .provider_errors import excerpt
+from .sse import Payloads
 
 
 def too_large(limit: int) -> Failed:

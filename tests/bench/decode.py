@@ -155,7 +155,7 @@ def main() -> None:
     given = options.parse_args()
 
     name = given.protocol.partition("+")[0]
-    new_decoder = importlib.import_module("streamcli.protocols").get(name).Decoder
+    new_decoder = importlib.import_module("streamcli.protocols._contract").get(name).Decoder
     wire = WIRES[given.protocol]()
     block = server.pieces(server.BLOCK)
     texts = [block[number % len(block)] for number in range(given.deltas)]

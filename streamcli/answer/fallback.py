@@ -1,0 +1,57 @@
+"""One prompt, several to ask: the next one only while nothing was delivered (--fallback)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ..events import Event, Failed, Retry
+from ..outcome import Outcome
+from .turn import Moment, Turn
+
+# What another provider cannot help with.
+_OURS = ("usage", "write", "interrupted", "bug", "total_timeout")
+
+
+class Relay:
+    """Turns, one after the other, as one: iterate, then read `outcome`.
+
+    Each of `makers` makes a turn, given the one before it (or None). The `first` is asked first.
+    """
+
+    resumable = True
+
+    def __init__(self, makers: Sequence[Callable[[Turn | None], Turn]], first: int = 0) -> None:
+        self._makers = makers
+        self._turn = makers[first](None)
+        self.number = first  # of the one that is asked now
+
+    @property
+    def outcome(self) -> Outcome:
+        return self._turn.outcome
+
+    def __iter__(self) -> Iterator[Moment]:
+        for make in (*self._makers[self.number + 1 :], None):
+            for t_ms, events in self._turn:
+                failed = self._gave_nothing(events)
+                if failed is None or make is None:
+                    yield t_ms, events
+                    continue
+                attempts = self._turn.outcome.attempts
+                self._turn = make(self._turn)
+                self.number += 1
+                yield t_ms, [Retry(attempts, failed, 0.0)]
+                break
+            else:
+                return
+
+    def _gave_nothing(self, events: list[Event]) -> Failed | None:
+        end = events[-1]
+        if isinstance(end, Failed) and not self._turn.delivered and end.kind not in _OURS:
+            return end
+        return None
+
+    def stop(self, failed: Failed) -> None:
+        self._turn.stop(failed)
+
+    def t_ms(self) -> float:
+        return self._turn.t_ms()

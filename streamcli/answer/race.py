@@ -1,0 +1,126 @@
+"""One prompt, several asked at once: the first visible token wins, the rest are cancelled (--race).
+
+The one place outside a batch that has threads: one a racer, which never see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from queue import Empty, Queue
+from threading import Thread
+
+from ..errors import usage
+from ..events import Failed, Finished, Text
+from ..outcome import Outcome
+from .turn import Moment, Turn
+
+_BOUND = 64  # moments that wait for a slow reader: more slow the sockets
+
+
+class Race:
+    """Turns at the same time, of which one is heard: iterate, then read `outcome`.
+
+    `cancels` break off what each racer waits for. A whole answer without text (a tool call) wins
+    only when nobody has text to give, and a failure when there is nothing else: then it is that
+    of the first in the list.
+    """
+
+    resumable = False
+
+    def __init__(self, turns: Sequence[Turn], cancels: Sequence[Callable[[], None]]) -> None:
+        self._turns = turns
+        self._cancels = cancels
+        self._heard: Queue[tuple[int, Moment | BaseException | None]] = Queue(_BOUND)
+        self._winner: int | None = None  # who is heard
+        self.number = 0  # of the winner; of the first as long as there is none
+        self._stopped: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        return self._stopped or self._turns[self.number].outcome
+
+    def t_ms(self) -> float:
+        return self._turns[0].t_ms()
+
+    def __iter__(self) -> Iterator[Moment]:
+        for number in range(len(self._turns)):
+            try:
+                Thread(target=self._run, args=(number,), daemon=True).start()
+            except RuntimeError as error:
+                raise usage(f"no thread to race in: {error}", "see ulimit -u") from error
+        held, running = self._until_text()
+        if self._winner is None:
+            self._winner = self._best()
+        winner = self.number = self._winner
+        self._cancel_all_but(winner)
+        yield from held[winner]
+        held.clear()
+        while winner in running:
+            number, moment = self._next()
+            if number != winner:
+                continue
+            if moment is None:
+                break
+            yield moment
+        self._drain()
+
+    def _until_text(self) -> tuple[list[list[Moment]], set[int]]:
+        """What came until somebody had text to show, and who is still running."""
+        held: list[list[Moment]] = [[] for _ in self._turns]
+        running = set(range(len(self._turns)))
+        while running and self._winner is None:
+            number, moment = self._next()
+            if moment is None:
+                running.discard(number)
+                continue
+            held[number].append(moment)
+            if any(isinstance(event, Text) for event in moment[1]):
+                self._winner = number
+        return held, running
+
+    def _next(self) -> tuple[int, Moment | None]:
+        number, moment = self._heard.get()
+        if isinstance(moment, BaseException):
+            raise moment
+        return number, moment
+
+    def _best(self) -> int:
+        ends = [turn.outcome.end for turn in self._turns]
+        finished = [number for number, end in enumerate(ends) if isinstance(end, Finished)]
+        return finished[0] if finished else 0
+
+    def _run(self, number: int) -> None:
+        last: BaseException | None = None
+        try:
+            for moment in self._turns[number]:
+                if self._winner not in (None, number):
+                    return
+                self._heard.put((number, moment))
+        except BaseException as bug:  # told where it can be reported
+            last = bug
+        if self._winner in (None, number):
+            self._heard.put((number, last))
+
+    def _cancel_all_but(self, winner: int | None) -> None:
+        for number, cancel in enumerate(self._cancels):
+            if number != winner:
+                cancel()
+
+    def _drain(self) -> None:
+        """Whoever waits to be heard need not."""
+        try:
+            while True:
+                self._heard.get_nowait()
+        except Empty:
+            pass
+
+    def stop(self, failed: Failed) -> None:
+        """Ends it from outside; its threads end by themselves, and what they say is not heard."""
+        stopped = copy(self.outcome)
+        stopped.end = failed
+        stopped.t_ms = self.t_ms()
+        self._stopped = stopped
+        self._winner = len(self._turns)  # nobody
+        self._cancel_all_but(None)
+        self._drain()

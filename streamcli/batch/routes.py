@@ -1,0 +1,169 @@
+"""Whom a batch asks: a lane for each answer to an item, and a gate for each provider."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StreamError, usage
+from ..input.batch_items import Item
+from ..messages import ChatRequest, Message
+from ..providers.endpoint import Peer, compared, fallbacks_of, named, with_fallbacks
+from ..settings.config_file import Typed
+from ..terminal.messages import Voice
+from .limits import Gate
+
+if TYPE_CHECKING:
+    from ..answer.schema_check import Matching
+
+_MANY = 1000  # models that lines of --requests may name before the first are forgotten
+
+
+class Lane:
+    """Those who are asked for one answer: one, or one with its fallbacks, or the racers.
+
+    `name` is what -m said. Their `chats` are without a prompt, `matching` has their --schema, if
+    there is one. A usage error if that is none.
+    """
+
+    def __init__(self, peers: list[Peer], name: str) -> None:
+        self.peers = peers
+        self.name = name
+        self.chats = [peer.chat("") for peer in peers]
+        self.matching = _matching(self.chats[0].schema)
+        self.gates: tuple[Gate, ...] = ()
+
+    def asking(self, item: Item) -> list[ChatRequest]:
+        """The chats with the item's prompt; StreamError if it asks what cannot be asked."""
+        return [_with(chat, item) for chat in self.chats]
+
+    def matching_of(self, chat: ChatRequest) -> Matching | None:
+        """What checks the answer; the lane's own schema is read once, for all."""
+        ours = chat.schema is self.chats[0].schema
+        return _matching(self.matching if ours else chat.schema)
+
+
+class Lanes:
+    """`all` are those of the options, one for each answer; lines of --requests name others.
+
+    `gates` are by provider and address. StreamError where something is missing, unless each line
+    may name its model.
+    """
+
+    def __init__(self, typed: Typed, voice: Voice) -> None:
+        self.gates: dict[tuple[str, str], Gate] = {}
+        self._typed = typed.but()  # without the defaults of a provider
+        self._params = params = typed.params
+        self._voice = voice
+        self._named: dict[str, Lane | StreamError] = {}
+        try:
+            self.all = _of_options(typed, voice)
+        except StreamError:
+            if not params["requests"] or params["model"] or params["fallback"]:
+                raise
+            self.all = []
+
+    def start(self) -> None:
+        """Returns when there is somebody to ask; in the main thread."""
+        for peer in self._peers():
+            peer.start(self._params["jobs"])
+        for peer in self._peers():
+            peer.wait()
+        for lane in self.all:
+            self._open_gates(lane)
+
+    def refuse(self) -> bool:
+        """Whether none of them is to be asked any more."""
+        return all(gate.closed for gate in self.gates.values())
+
+    def close(self) -> None:
+        for peer in self._peers():
+            peer.close()
+
+    def named(self, model: str) -> Lane:
+        """That of a model which a line names; in the reader's thread."""
+        if (lane := self._named.get(model)) is None:
+            if len(self._named) >= _MANY:
+                self._named.clear()
+            try:
+                lane = self._made(model)
+                self._open_gates(lane)
+            except StreamError as error:
+                lane = error
+            self._named[model] = lane
+        if isinstance(lane, StreamError):
+            raise StreamError(lane.kind, lane.message, lane.hint)
+        return lane
+
+    def _made(self, model: str) -> Lane:
+        """By the provider that the model names, or else by that of the options.
+
+        A --provider stays: all of the line's name is then the model's.
+        """
+        typed = self._typed
+        ours = self.all[0].peers if self.all else []
+        if typed.params["provider"] is not None and "provider" in typed.given:
+            one = typed.but(model=(model,))
+        else:
+            one = named(typed, model, ours[0].row.name if ours else "")
+        peer = Peer(one, self._voice)
+        if peer.row.name == "local":
+            raise usage("a line cannot start the local engine", "-m local for the whole batch")
+        peer.start()
+        return Lane([peer, *(spare for spare in ours if spare.spare)], model)
+
+    def _open_gates(self, lane: Lane) -> None:
+        jobs, max_wait = self._params["jobs"], self._params["max_wait"]
+        for peer in lane.peers:
+            key = peer.target.provider, peer.target.base_url
+            if key not in self.gates:
+                self.gates[key] = Gate(jobs, max_wait, random.random)
+            lane.gates += (self.gates[key],)
+
+    def _peers(self) -> Iterator[Peer]:
+        for lane in self.all:
+            yield from lane.peers
+
+
+def _of_options(typed: Typed, voice: Voice) -> list[Lane]:
+    models = typed.params["model"]
+    if typed.params["race"]:
+        racers = compared(typed, voice)
+        return [Lane(racers, racers[0].asked)]
+    if len(models) < 2:
+        peers = with_fallbacks(typed, voice)
+        return [Lane(peers, peers[0].asked)]
+    return [
+        Lane([peer, *fallbacks_of(typed, voice, peer.row.name)], peer.asked)
+        for peer in compared(typed, voice)
+    ]
+
+
+def _matching(schema: dict[str, Any] | Matching | None) -> Matching | None:
+    if schema is None:
+        return None
+    from ..answer.schema_check import Matching
+
+    return Matching(schema)
+
+
+def _with(chat: ChatRequest, item: Item) -> ChatRequest:
+    request = item.request
+    first = chat.messages[0]
+    if request is None or request.prompt is not None:
+        if not item.prompt.strip():
+            raise usage("the prompt is empty")
+        messages = [Message("user", item.prompt, attachments=first.attachments)]
+    else:
+        messages = list(request.messages)
+        if first.attachments:
+            last = messages[-1]
+            both = (*last.attachments, *first.attachments)
+            messages[-1] = Message(last.role, last.text, attachments=both)
+    if request is None:
+        return chat.but(messages=messages)
+    changes = dict(request.changes)
+    if request.system is not None:
+        changes["system"] = request.system
+    return chat.but(messages=messages, wishes=chat.wishes - changes.keys(), **changes)

@@ -1,0 +1,333 @@
+"""A batch from the command line to its exit status: input, threads, sinks and journal together."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from functools import partial
+from typing import Any, cast
+
+from ..answer.retry import delay
+from ..errors import EXIT_OF_STATUS, Interrupted, StreamError, bug, usage
+from ..events import Event, Failed, Retry
+from ..input import batch_items as items
+from ..outcome import Outcome, Verdict, interrupted
+from ..output.delivery import Delivery
+from ..output.outlets import Outlets, check_template, file_of, raise_limit
+from ..providers.endpoint import Peer, price
+from ..providers.resolve import limits_of
+from ..settings.config_file import Typed
+from ..settings.options import INPUTS
+from ..terminal.fds import Signals
+from ..terminal.messages import Voice
+from .limits import Halt, Pace
+from .messages import Commentary, called, shows_progress
+from .plan import Asked, Prompts
+from .pool import Batch
+from .routes import Lanes
+from .seen import Done, Occurrences
+from .summary import Summary
+from .task import News, Task
+from .worker import Asker, Worker
+
+
+class Batching:
+    """Many prompts: `run` returns the exit status, or raises Interrupted to die by."""
+
+    def __init__(self, typed: Typed, signals: Signals, closed_fds: set[int]) -> None:
+        self._typed = typed
+        self._params = params = typed.params
+        self._signals = signals
+        self._closed = closed_fds
+        self._voice = Voice(params)
+        self._records = params["format"] != "text" or params["events"] is not None
+        self._summary = Summary()
+        self._halt = Halt(*params["halt"])
+        self._halted = False
+        self._began = time.monotonic()
+        self._deliveries: dict[Task, Delivery] = {}
+        self._fatal: StreamError | None = None
+        self._signum = 0
+        self._lanes: Lanes
+        self._outlets: Outlets
+        self._prompts: Prompts
+        self._batch: Batch
+        self._commentary: Commentary
+        self._total: int | None = None  # prompts, if that can be known
+
+    def run(self) -> int:
+        try:
+            self._prepare()
+        except StreamError as error:
+            return self._refuse(error)
+        except Exception as error:
+            return self._refuse(self._bug(error))
+        self._signals.tell = self._batch.channel.signal
+        if self._signals.pending:
+            self._interrupt(self._signals.pending)
+        queue, prompts = self._batch.queue, self._prompts
+        self._commentary.show_progress(self._total, lambda: (prompts.skipped, len(queue.running)))
+        try:
+            self._listen()
+        finally:
+            self._commentary.close()
+            self._lanes.close()
+        code = self._finish()
+        if self._signum:
+            raise Interrupted(self._signum)
+        return code
+
+    # Before anything is asked
+
+    def _prepare(self) -> None:
+        typed, params = self._typed, self._params
+        self._check()
+        texts, total = items.of(
+            typed, 0 in self._closed, self._voice.note, counted=shows_progress(params)
+        )
+        done = self._journal()
+        self._lanes = lanes = Lanes(typed, self._voice)
+        self._commentary = Commentary(params, self._voice, self._summary, lanes.gates)
+        self._outlets = Outlets(params, self._signals, self._closed, headings=len(lanes.all) > 1)
+        raise_limit(params["jobs"] * (len(params["model"]) if params["race"] else 1))
+        lanes.start()
+        hashed = self._records or done is not None
+        repeat = params["repeat"] or 1
+        if total is not None:
+            self._total = total * repeat * max(1, len(lanes.all))
+        self._prompts = Prompts(
+            texts,
+            lanes,
+            repeat=repeat,
+            done=done,
+            occurrences=Occurrences() if hashed else None,
+            file_of=file_of(params["output"]),
+        )
+        limits = limits_of(params)
+        by_the_rules = partial(
+            delay,
+            max_retries=limits.max_retries,
+            max_wait=limits.max_wait,
+            random=random.random,
+        )
+        asker = Asker(params["race"], by_the_rules)
+        self._batch = asker.batch = Batch(
+            self._prompts,
+            asker.ask,
+            Worker,
+            jobs=params["jobs"],
+            pace=Pace(params["rate"]),
+            delay=by_the_rules,
+            clock=time.monotonic,
+            attempts=params["format"] not in ("text", "json")
+            or params["events"] is not None
+            or self._voice.verbose,
+        )
+
+    def _check(self) -> None:
+        params = self._params
+        inputs = [name for name in INPUTS if params[name]]
+        if len(inputs) > 1:
+            raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other")
+        for option in ("decode", "replay", "speed"):
+            if params[option] is not None:
+                raise usage(f"--{option} is for one answer that is there already, not for a batch")
+        if params["record"]:
+            raise usage("--record keeps one answer, not a batch's", "--events keeps records")
+        if params["resume"] and params["format"] == "text" and params["events"] is None:
+            self._voice.note("--resume reads records, and this run writes none: --json or --events")
+        several = bool(inputs) or (params["repeat"] or 1) > 1
+        check_template(params["output"], several, len(params["model"]) > 1 and not params["race"])
+
+    def _journal(self) -> Done | None:
+        params = self._params
+        if not params["resume"]:
+            return None
+        from .resume import read
+
+        return read(params["resume"], events=params["events"], note=self._voice.note)
+
+    def _refuse(self, error: StreamError) -> int:
+        """Nothing was asked; with records on that is told as the end of one."""
+        from ..output.formats import sinks
+        from ..output.records import Facts
+
+        delivery = Delivery(self._params, records=self._records)
+        outcome = Outcome()
+        outcome.end = Failed.of(error)
+        if self._records and error.kind != "write":
+            try:
+                delivery.add(sinks(self._params, Facts(time.time), self._signals, self._closed))
+            except StreamError:
+                pass  # one trouble is enough
+        verdict = delivery.close(outcome)
+        self._voice.error(verdict.message, verdict.hint)
+        return verdict.exit_code
+
+    # What comes back: in the main thread
+
+    def _listen(self) -> None:
+        for news in self._batch:
+            try:
+                self._hear(news)
+            except Exception as error:  # ends what runs, and what ran has its records
+                self._break(self._bug(error))
+        self._skip_dropped()
+
+    def _hear(self, news: News | int | StreamError) -> None:
+        if isinstance(news, int):
+            self._interrupt(news)
+        elif isinstance(news, StreamError):
+            self._break(news)
+        else:
+            task, t_ms, events = news
+            if events is None:
+                self._over(task)
+            else:
+                self._emit(task, t_ms, events)
+        self._skip_dropped()
+
+    def _bug(self, error: Exception) -> StreamError:
+        if self._voice.debugging:
+            sys.excepthook(type(error), error, error.__traceback__)
+        return bug(error)
+
+    def _emit(self, task: Task, t_ms: float, events: list[Event]) -> None:
+        try:
+            self._delivery(task).emit(t_ms, events)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+        if self._voice.verbose and isinstance(events[0], Retry):
+            retry = events[0]
+            what = retry.error.message
+            self._voice.detail(f"{called(task)}: {what}: again in {retry.delay:.1f} s")
+
+    def _delivery(self, task: Task) -> Delivery:
+        if (delivery := self._deliveries.get(task)) is not None:
+            return delivery
+        asked = cast(Asked, task.what)
+        delivery = self._deliveries[task] = Delivery(self._params, records=self._records)
+        facts = None
+        if self._records:
+            from ..output.records import Facts
+
+            facts = delivery.facts = Facts(time.time, asked.tags)
+            facts.hash, facts.occurrence = asked.hash, asked.occurrence
+            if asked.lane is not None:
+                facts.asks(asked.lane.peers[0].called)
+        name = asked.lane.name if asked.lane is not None else ""
+        if self._params["race"] and (winner := _peer(task)) is not None:
+            name = winner.asked
+        delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
+        if asked.matching is not None:
+            delivery.match(asked.matching)
+        return delivery
+
+    def _over(self, task: Task) -> None:
+        outcome = task.outcome
+        assert outcome is not None
+        peer = _peer(task)
+        if peer is not None:
+            peer.explain(cast(Any, outcome.end))
+            price(peer.row, peer.model, outcome)
+        try:
+            delivery = self._delivery(task)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+            delivery = self._deliveries[task]
+        if peer is not None and delivery.facts is not None:
+            delivery.facts.asks(peer.called)
+        if self._signum and isinstance(outcome.end, Failed) and outcome.end.kind == "interrupted":
+            delivery.signum = self._signum
+        verdict = delivery.close(outcome)
+        del self._deliveries[task]
+        try:
+            self._outlets.done(task.sequence)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+        if delivery.signum and not self._signum:
+            self._break(Interrupted(delivery.signum))
+        elif verdict.status == "write":
+            self._break(StreamError("write", verdict.message, verdict.hint))
+        self._count(task, outcome, verdict, peer)
+
+    def _count(self, task: Task, outcome: Outcome, verdict: Verdict, peer: Peer | None) -> None:
+        summary = self._summary
+        summary.add(outcome, verdict)
+        if verdict.message and verdict.status not in ("interrupted", "write"):
+            self._commentary.told(task, verdict, peer)
+        if self._fatal is not None or self._signum:
+            return
+        if self._halt.due(summary.done, summary.failed):
+            self._halted = True
+            if self._halt.how == "now":
+                self._batch.cancel(Failed("interrupted", "stopped by --halt"))
+            else:
+                self._batch.stop()
+        elif not self._params["requests"] and self._lanes.refuse():
+            self._batch.stop()  # nobody is left to ask: the rest of the input stays where it is
+
+    def _skip_dropped(self) -> None:
+        try:
+            for task in self._batch.dropped():
+                lane = cast(Asked, task.what).lane
+                self._outlets.skip(task.sequence, lane.name if lane is not None else "")
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+
+    def _interrupt(self, signum: int) -> None:
+        self._signum = self._signum or signum
+        self._batch.cancel(interrupted(signum))
+
+    def _break(self, error: StreamError | Interrupted) -> None:
+        """The output, or the input, cannot be gone on with."""
+        if isinstance(error, Interrupted):
+            self._interrupt(error.signum)
+            return
+        if self._fatal is None:
+            self._fatal = error
+            self._batch.cancel(Failed.of(error))
+
+    # The end
+
+    def _finish(self) -> int:
+        summary = self._summary
+        summary.skipped = self._prompts.skipped
+        summary.unasked = self._batch.unasked
+        for write in (self._outlets.finish, self._write_summary):
+            try:
+                write()
+            except StreamError as error:
+                self._fatal = self._fatal or error
+            except Interrupted as error:
+                self._signum = self._signum or error.signum
+        seconds = time.monotonic() - self._began
+        self._commentary.end(self._fatal, self._signum, self._halted, seconds)
+        return self._code()
+
+    def _code(self) -> int:
+        if self._signum:
+            return 128 + self._signum
+        if self._fatal is not None:
+            return self._fatal.exit_code
+        return EXIT_OF_STATUS["batch"] if self._summary.failed or self._summary.unasked else 0
+
+    def _write_summary(self) -> None:
+        if not self._records:
+            return
+        from ..output.records import SCHEMA, request_id, timestamp
+
+        wall = (time.monotonic() - self._began) * 1000
+        now = time.time()
+        head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
+        head |= {"schema": SCHEMA, "ts": timestamp(now)}
+        self._outlets.summary(head | self._summary.record(wall, self._code()))
+
+
+def _peer(task: Task) -> Peer | None:
+    """Whose answer it is, or who would be asked."""
+    lane = cast(Asked, task.what).lane
+    if lane is None:
+        return None
+    return lane.peers[task.asking.number if task.asking is not None else 0]

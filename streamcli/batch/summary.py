@@ -1,0 +1,116 @@
+"""What a batch came to: the `summary` record, and one line for people. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ..events import USAGE_FIELDS
+from ..outcome import Outcome, Verdict
+from ..timings import Histogram
+
+
+class Summary:
+    """Counts by verdict, totals of usage, percentiles of the timings (within 1 %)."""
+
+    def __init__(self) -> None:
+        self.done = 0  # prompts that are over, whatever their verdict
+        self.failed = 0  # of these, exit codes that are not 0
+        self.skipped = 0  # complete in a journal already
+        self.unasked = 0
+        self.tokens = 0  # of answers, for a rate: chunks where the provider does not say
+        self.statuses: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._attempts = 0
+        self._usage: dict[str, int | None] = dict.fromkeys(USAGE_FIELDS)
+        self._cost: float | None = None
+        self._chars = 0
+        self._ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
+        self._rate = Histogram()
+
+    def add(self, outcome: Outcome, verdict: Verdict) -> None:
+        self.done += 1
+        self.statuses[verdict.status] += 1
+        if verdict.exit_code:
+            self.failed += 1
+            self._failures[verdict.status] += 1
+        self._attempts += outcome.attempts
+        self._chars += outcome.chars
+        usage = outcome.usage
+        for name in USAGE_FIELDS:
+            if (count := getattr(usage, name)) is not None:
+                self._usage[name] = (self._usage[name] or 0) + count
+        if outcome.cost is not None:
+            self._cost = (self._cost or 0.0) + outcome.cost
+        meter = outcome.meter
+        self.tokens += usage.output_tokens or meter.chunks
+        if meter.ttft_ms is None:
+            return
+        self._ttft.add(meter.ttft_ms)
+        self._duration.add(outcome.t_ms)
+        if meter.ttfo_ms is not None:
+            self._ttfo.add(meter.ttfo_ms)
+        if (rate := meter.rate(outcome.t_ms, usage.output_tokens)) is not None:
+            self._rate.add(rate)
+
+    def record(self, wall_ms: float, exit_code: int) -> dict[str, Any]:
+        """The record's own fields; `wall_ms` is how long all took."""
+        seconds = wall_ms / 1000
+        output = self._usage["output_tokens"]
+        return {
+            "prompts": self.done,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "unasked": self.unasked,
+            "statuses": dict(self.statuses),
+            "exit_code": exit_code,
+            "attempts": self._attempts,
+            "chars": self._chars,
+            "usage": dict(self._usage),
+            "cost": None if self._cost is None else round(self._cost, 9),
+            "timings": {
+                "duration_ms": round(wall_ms, 1),
+                "tokens_per_second": round(output / seconds, 1) if output and seconds else None,
+                "prompts_per_second": round(self.done / seconds, 3) if seconds else None,
+            },
+            "percentiles": {
+                "ttft_ms": self._ttft.summary(),
+                "ttfo_ms": self._ttfo.summary(),
+                "duration_ms": self._duration.summary(),
+                "tokens_per_second": self._rate.summary(),
+            },
+        }
+
+    def usage_line(self) -> str:
+        """For --usage: the totals of what the servers said."""
+        named = (("input", "input_tokens"), ("output", "output_tokens"), ("total", "total_tokens"))
+        known = [
+            f"{self._usage[key]} {name}" for name, key in named if self._usage[key] is not None
+        ]
+        if self._cost is not None:
+            known.append(f"cost {self._cost:g}")
+        return "tokens: " + (", ".join(known) if known else "the server did not say")
+
+    def stats_line(self, wall_ms: float) -> str:
+        """For --stats: how long it took, and how long one did."""
+        prompts = "1 prompt" if self.done == 1 else f"{self.done} prompts"
+        parts = [f"{prompts} in {wall_ms / 1000:.1f} s"]
+        for name, histogram in (("TTFT", self._ttft), ("duration", self._duration)):
+            if (told := histogram.summary()) is not None:
+                parts.append(f"{name} p50 {told['p50']:.0f} p90 {told['p90']:.0f} ms")
+        return ", ".join(parts)
+
+    def line(self) -> str:
+        """Which verdicts the failed ones got: `3 rate_limited, 1 truncated`."""
+        return ", ".join(f"{count} {status}" for status, count in self._failures.most_common())
+
+    def so_far(self) -> str:
+        """For who stopped it: `12 done, 30 done before, 1 failed, 4 broken off`."""
+        broken = self.statuses["interrupted"]
+        counts = (
+            (self.done - self.failed, "done"),
+            (self.skipped, "done before"),
+            (self.failed - broken, "failed"),
+            (broken, "broken off"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing done"

@@ -1,0 +1,153 @@
+"""How a task of a batch is asked: the clients of a worker's thread, and what goes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from threading import Event as Flag
+from typing import TYPE_CHECKING, cast
+
+from ..answer.fallback import Relay
+from ..answer.turn import Asking, Pause, Turn
+from ..errors import StreamError
+from ..events import Failed
+from ..messages import ChatRequest
+from ..providers.endpoint import Peer, turn_of
+from ..request import HttpRequest
+from ..transport.seam import Open, Patience, Response
+from .limits import Gate
+from .plan import Asked
+from .pool import Batch
+from .task import Task
+
+if TYPE_CHECKING:
+    from ..transport.client import Http
+
+_STUCK = 2  # connections of one racer that nobody waits for any more
+
+
+class Worker:
+    """What one thread asks through: its clients, one for each kind of connection.
+
+    Those of a race have a thread each, so they have a client each; who loses loses that too.
+    """
+
+    def __init__(self) -> None:
+        self._clients: dict[object, Http] = {}
+        self._cancelled = False
+        self._lost: dict[int, list[Http]] = {}  # by the number of the racer
+        self.cancels: list[Callable[[], None]] = []  # of the race that is on
+
+    def http(self, peer: Peer, racer: int | None = None) -> Http:
+        target = peer.target
+        kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
+        http = self._clients.get(kind)
+        if http is None or http.cancelled:
+            http = self._clients[kind] = peer.client()
+            if self._cancelled:
+                http.cancel()
+        return http
+
+    def lose(self, racer: int, http: Http, over: Flag) -> None:
+        over.set()
+        http.cancel()
+        self._lost.setdefault(racer, []).append(http)
+
+    def stuck(self, racer: int) -> bool:
+        """Whether enough connections of it are still being made that nobody waits for."""
+        lost = self._lost[racer] = [http for http in self._lost.get(racer, ()) if http.connecting]
+        return len(lost) >= _STUCK
+
+    def close(self) -> None:
+        """Hangs up: those that lost a race end by themselves."""
+        for kind in [kind for kind, http in self._clients.items() if not http.cancelled]:
+            self._clients.pop(kind).close()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        for cancel in self.cancels:
+            cancel()
+        for http in list(self._clients.values()):
+            http.cancel()
+
+
+class Asker:
+    """Makes the Asking of a task; its `ask` runs in the worker's thread that has the task.
+
+    `delay` is what to wait by the rules for one prompt, `batch` the one whose rules come before.
+    """
+
+    batch: Batch
+
+    def __init__(self, races: bool, delay: Callable[[Failed, int], float | None]) -> None:
+        self._races = races
+        self._delay = delay
+
+    def ask(self, task: Task) -> Asking:
+        peers = len(task.gates)
+        if peers > 1 and self._races:
+            return self._race(task)
+        pause = self.batch.pause(task)
+        makers = [partial(self._turn, task, number, pause) for number in range(peers)]
+        if peers == 1:
+            return makers[0](None)
+        usable = [number for number, gate in enumerate(task.gates) if gate.closed is None]
+        return Relay(makers, first=usable[0] if usable else 0)
+
+    def _turn(self, task: Task, number: int, pause: Pause, before: Turn | None) -> Turn:
+        peer, chat = _pair(task, number)
+        if before is None:
+            cast(Worker, task.client).http(peer)  # is no part of the time that the prompt takes
+        open = self._opener(task, number, lambda: cast(Worker, task.client).http(peer))
+        return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
+
+    def _opener(self, task: Task, number: int, http: Callable[[], Http]) -> Open:
+        peer, gate = _pair(task, number)[0], task.gates[number]
+
+        def open(request: HttpRequest, patience: Patience) -> Response:
+            if (closed := gate.closed) is not None:
+                why = closed.message, closed.hint
+                raise StreamError(closed.kind, *why, http_status=closed.http_status)
+            return peer.opener(http())(request, patience)
+
+        return open
+
+    def _race(self, task: Task) -> Asking:
+        from ..answer.race import Race
+
+        worker = cast(Worker, task.client)
+        turns: list[Turn] = []
+        cancels: list[Callable[[], None]] = []
+        for number, gate in enumerate(task.gates):
+            peer, chat = _pair(task, number)
+            http, over = worker.http(peer, number), Flag()
+            of = _stuck if worker.stuck(number) else partial(_itself, http)
+            open = self._opener(task, number, of)
+            pause = partial(self._pause_of_racer, gate)
+            turns.append(turn_of(peer, chat, open, sleep=over.wait, pause=pause))
+            cancels.append(partial(worker.lose, number, http, over))
+        worker.cancels = cancels
+        return Race(turns, cancels)
+
+    def _pause_of_racer(self, gate: Gate, failed: Failed, attempt: int) -> float | None:
+        """By the rules for one prompt: its wait holds nobody else."""
+        self.batch.queue.judge(gate, failed)
+        return None if gate.closed is not None else self._delay(failed, attempt)
+
+
+def _pair(task: Task, number: int) -> tuple[Peer, ChatRequest]:
+    asked = cast(Asked, task.what)
+    assert asked.lane is not None
+    return asked.lane.peers[number], asked.chats[number]
+
+
+def _itself(http: Http) -> Http:
+    return http
+
+
+def _stuck() -> Http:
+    raise StreamError("connect", "connections for earlier prompts are still being made")
+
+
+def _at_once(seconds: float) -> None:
+    """The task was put back for that long: nothing is left to wait for."""

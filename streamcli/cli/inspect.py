@@ -1,0 +1,269 @@
+"""The modes that look instead of asking: --list-providers, --list-models, --check, --dry-run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import StreamError, usage
+from ..input.prompt import gather
+from ..messages import ChatRequest, Message
+from ..providers import keys
+from ..providers import resolve as settings
+from ..providers.list_models import chosen, lists, models_of, models_url
+from ..providers.table import Row
+from ..request import HttpRequest, Target
+from ..settings.config_file import Typed
+from ..settings.options import INPUTS, MODES
+from ..terminal.fds import Signals, is_terminal, visible
+from ..terminal.messages import Voice
+
+CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
+LETTERS = tuple(zip("tarop", CAN, strict=True))
+
+
+def inspect(typed: Typed, signals: Signals, closed: set[int]) -> int:
+    """Runs the one mode that was asked for; its exit status."""
+    params, voice = typed.params, Voice(typed.params)
+    try:
+        modes = [mode for mode in MODES if params[mode] not in (None, False)]
+        if len(modes) > 1:
+            names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
+            raise usage(f"{names} exclude each other")
+        if inputs := [name for name in INPUTS if params[name]]:
+            mode = modes[0].replace("_", "-")
+            raise usage(f"--{mode} and --{inputs[0]} exclude each other")
+        if params["format"] == "jsonl" and modes != ["dry_run"]:
+            params["format"] = "json"  # one object a line either way
+        if modes == ["list_providers"]:
+            return list_providers(typed)
+        if modes == ["list_models"]:
+            return list_models(typed)
+        if modes == ["check"]:
+            return check(typed, signals, closed)
+        return dry_run(typed, closed, voice.note)
+    except StreamError as error:
+        voice.error(error.message, error.hint)
+        return error.exit_code
+
+
+def _print(text: str) -> None:
+    from ..output.descriptor import Out
+
+    Out(1, "stdout").write(f"{text}\n".encode())
+
+
+def _json(value: Any) -> str:
+    import orjson
+
+    from ..output.records import escape
+
+    return escape(orjson.dumps(value)).decode()
+
+
+# --list-providers
+
+
+def list_providers(typed: Typed) -> int:
+    rows = [_facts(row) for row in typed.config.rows.values()]
+    if typed.params["format"] == "json":
+        _print("\n".join(map(_json, rows)))
+        return 0
+    lines = [("PROVIDER", "CAN", "SET UP", "ADDRESS")]
+    for row in rows:
+        state = row["source"] or "yes" if row["configured"] else f"no: {row['source']}"
+        address = (row["base_url"] or "-").removeprefix("https://")
+        can = "s" + "".join(letter if row[what] else "-" for letter, what in LETTERS)
+        lines.append((row["provider"], can, state, address))
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    shown = []
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line[:3], widths, strict=True)]
+        shown.append("  ".join((*cells, line[3])).rstrip())
+    shown.append("\nCAN: streaming, tools, attachments, reasoning, output by schema, prefill")
+    _print("\n".join(shown))
+    return 0
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    """One provider as --list-providers --json tells it. `source`: where its key is from."""
+    base_url = row.base_from(os.environ)
+    variable = row.key_from(os.environ)[1]
+    needs_key = row.needs_key_at(base_url)
+    source = variable or keys.source(row, needs_key).removeprefix("$")
+    ready = bool(variable or row.key_cmd or not needs_key)
+    if row.name == "local":
+        from ..providers.local import weights
+
+        ready, source = weights.available(), "streamcli[local]"
+        source = "" if ready else source
+    elif not base_url:
+        ready, source = False, row.base_vars[0] if row.base_vars else "base_url"
+    return {
+        "provider": row.name,
+        "protocol": row.protocol,
+        "base_url": base_url or None,
+        "configured": ready,
+        "source": source or None,
+        "streaming": True,
+        **{what: what in row.can for what in CAN},
+    }
+
+
+# --list-models
+
+
+def list_models(typed: Typed) -> int:
+    choice = chosen(typed)
+    name, protocol = choice.row.name, choice.row.protocol
+    if (what := lists(protocol)) != "models":
+        card = choice.target.hide(models_url(protocol, choice.target.base_url))
+        hint = f"curl {card} shows the agent's {what}" if what else ""
+        raise usage(f"{name} has no list of models: {protocol} knows none", hint)
+    models = models_of(choice, typed.params)
+    if typed.params["format"] == "json":
+        _print("\n".join(_json({"id": name}) for name in models))
+    elif models:
+        _print("\n".join(map(visible, models) if is_terminal(1) else models))
+    return 0
+
+
+# --check
+
+
+def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
+    """Asks for one token; without a model, for the list of models; an agent for its card alone.
+
+    An agent may act on whatever it is asked.
+    """
+    params = typed.params
+    if not params["check"]:
+        raise usage("--check= names no provider", "--check=NAME, or --check -m PROVIDER:MODEL")
+    if params["check"] != "*":
+        params["provider"] = params["check"]
+        typed.given.add("provider")
+    no_model = not params["model"] or ("provider" in typed.given and "model" not in typed.given)
+    name = params["provider"] or "".join(params["model"][:1]).partition(":")[0]
+    row = typed.config.rows.get(name)
+    what = lists(row.protocol) if row else ""
+    enough = no_model and row and row.needs_model and not row.defaults
+    if row is not None and (what == "skills" or (what and enough)):
+        began = time.monotonic()
+        count = len(models_of(chosen(typed), params))
+        took = (time.monotonic() - began) * 1000
+        if params["format"] == "json":
+            _print(_json({"provider": row.name, what: count, "duration_ms": round(took, 1)}))
+        else:
+            works = "key and address work" if what == "models" else "its card is there"
+            _print(f"{row.name}: {works}, {count} {what} ({took:.0f} ms)")
+        return 0
+    from .single import Ask
+
+    probe = {"file": (), "replace": None, "no_stdin": True, "output": None, "events": None}
+    params.update(probe, max_tokens=_least(typed), accept=("length",), reasoning="only")
+    as_json = params["format"] == "json"
+    probe_of = Typed(params, ("Say yes.",), typed.given, typed.general, typed.config)
+    ask = Ask(probe_of, signals, closed)
+    if as_json:
+        return ask.run()
+    ask.silent = True
+    code = ask.run()
+    if code == 0:
+        timings = ask.outcome.timings()
+        model = ask.outcome.model or "its model"
+        ttft = timings["ttft_ms"] or timings["duration_ms"]
+        _print(f"{ask.provider}: {visible(model)} answers, first token after {ttft:.0f} ms")
+    return code
+
+
+def _least(typed: Typed) -> int | None:
+    """One token; None where the wire format has no words for a limit."""
+    from ..protocols._contract import get
+
+    try:
+        choice = settings.choose(typed, os.environ, with_key=False)
+    except StreamError:
+        return 1  # the probe itself will tell
+    chat = ChatRequest(choice.model, [Message("user", "hi")], max_tokens=1)
+    try:
+        get(choice.target.protocol).request(chat, choice.target)
+    except StreamError:
+        return None
+    return 1
+
+
+# --dry-run
+
+
+def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
+    """Prints the request, behind those that would be sent before it."""
+    params = typed.params
+    choice = settings.choose(typed, os.environ, with_key=False)
+    prompt = gather(
+        typed.words,
+        files=params["file"],
+        replace=params["replace"],
+        no_stdin=params["no_stdin"],
+        stdin_closed=0 in closed,
+        note=note,
+    )
+    if choice.row.name == "local":
+        choice.target.base_url = "http://127.0.0.1:PORT/v1"
+    from ..protocols._contract import get, keeper
+
+    chat = settings.chat_of(params, choice.model, prompt, choice.wishes)
+    protocol = get(choice.target.protocol)
+    requests = [protocol.request(chat, choice.target)]
+    if (kept := keeper(protocol)) is not None:
+        from ..providers.endpoint import added
+
+        requests[:0] = kept.before(chat, choice.target, added(kept, chat.options))
+    requests = [_hidden(request, choice.target) for request in requests]
+    if params["dry_run"] == "curl":
+        shown = "\n".join(curl(request, choice) for request in requests)
+    else:
+        shown = "\n\n".join(http(request) for request in requests)
+    _print(visible(shown) if is_terminal(1) else shown)
+    return 0
+
+
+def _hidden(request: HttpRequest, target: Target) -> HttpRequest:
+    """The same without the configuration's secrets; where the key would be stands its source.
+
+    Of the address's query what is no secret by its name stays: the command is to be pasted.
+    """
+    from ..protocols.shared.template import SECRET
+
+    fields = (field.partition("=") for field in target.base_url.partition("?")[2].split("&"))
+    plain = {value for name, _, value in fields if not SECRET.search(name)}
+    secrets = tuple(secret for secret in target.secrets if secret not in plain)
+    hide = Target(target.provider, target.protocol, target.base_url, secrets=secrets).hide
+    headers = [(name, hide(value)) for name, value in request.headers]
+    body = hide(request.body.decode()).encode()
+    return HttpRequest(request.method, hide(request.url), headers, body, request.unix_socket)
+
+
+def http(request: HttpRequest) -> str:
+    head = [f"{request.method} {request.url}"]
+    head += [f"{name}: {value}" for name, value in request.headers]
+    return "\n".join((*head, "", request.body.decode()))
+
+
+def curl(request: HttpRequest, choice: settings.Choice) -> str:
+    """The request as a command to paste: the key's own source stands where the key would."""
+    words = ["curl -sSN"]
+    if request.unix_socket:
+        words.append(f"--unix-socket {shlex.quote(request.unix_socket)}")
+    words.append(shlex.quote(request.url))
+    for name, value in request.headers:
+        source = choice.key_source
+        if source and value.endswith(source):
+            words.append(f'-H "{name}: {value}"')
+        else:
+            words.append(f"-H {shlex.quote(f'{name}: {value}')}")
+    if request.method != "GET":
+        words.append(f"--data-binary {shlex.quote(request.body.decode())}")
+    return " \\\n  ".join(words)

@@ -1,0 +1,188 @@
+"""The command: parses the table of options, prints help, hands over to the mode that is asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import __version__
+from ..errors import EXIT_OF_STATUS, StreamError
+from ..settings.options import SECTIONS, TABLE, Opt
+
+if TYPE_CHECKING:
+    from ..settings.config_file import Config, Typed
+
+EXAMPLES = """\
+  git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."
+  stream -m ollama:llama3.2 --jsonl "Why is the sky blue?" | jq -c .type"""
+
+
+class Command(click.Command):
+    """Grouped help, values for bare options, the configuration below what is typed.
+
+    A `-` behind `--` means the character, not stdin.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.config: Config | None = None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        options, words = args[:at], args[at:]
+        if "-" in words:
+            from ..input.prompt import LITERAL_DASH
+
+            words = [LITERAL_DASH if word == "-" else word for word in words]
+        bare = {option.long: option.bare for option in TABLE if option.bare}
+        options = [f"{arg}={bare[arg]}" if arg in bare else arg for arg in options]
+        if not {"--help", "-h", "--version", "--no-config"} & set(options):
+            self._configure(ctx)
+        return super().parse_args(ctx, options + words)
+
+    def _configure(self, ctx: click.Context) -> None:
+        path = config_path(os.environ)
+        if os.environ.get("STREAM_NO_CONFIG") or not os.path.exists(path):
+            return
+        from ..settings.config_file import load
+
+        self.config = load(path)
+        ctx.default_map = self.config.defaults
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("Usage: stream [OPTIONS] [PROMPT]...\n\n")
+        formatter.write("Asks a language model and writes its answer as it arrives.\n")
+        formatter.write(f"The exit status tells how it ended (man stream).\n\n{EXAMPLES}\n\n")
+        formatter.write(
+            "A '-' among the words is stdin; '--' ends the options, as data may begin\n"
+        )
+        formatter.write("with a dash: xargs -0 -n 1 stream --jsonl --\n")
+        for section in SECTIONS:
+            formatter.write(f"\n{section}:\n")
+            for option in TABLE:
+                if option.section == section:
+                    formatter.write(_help_row(synopsis(option), option.help or ""))
+
+
+def synopsis(option: Opt) -> str:
+    """How an option is written: `-m, --model NAME`, `--dry-run[=http|curl]`."""
+    flags = ", ".join(filter(None, (option.short, option.long)))
+    if option.is_flag:
+        return flags
+    choices = getattr(option.type, "choices", ())
+    value = option.metavar or "|".join(choices)
+    return f"{flags}[={value}]" if option.bare else f"{flags} {value}"
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
+    return os.path.join(base, "stream", "config.toml")
+
+
+def _help_row(flags: str, text: str, column: int = 27, width: int = 79) -> str:
+    first = f"  {flags}"
+    gap = " " * (column - len(first)) if len(first) < column else "\n" + " " * column
+    import textwrap
+
+    body = textwrap.wrap(text, width - column)
+    return first + gap + ("\n" + " " * column).join(body) + "\n"
+
+
+def build() -> Command:
+    """The click command made from the table; it returns the parameters."""
+    for option in TABLE:
+        if option.long in ("--help", "--version"):
+            option.is_eager = True
+            option.expose_value = False
+            option.callback = _help if option.long == "--help" else _version
+    return Command(
+        "stream",
+        params=[click.Argument(["prompt"], nargs=-1, metavar="[PROMPT]..."), *TABLE],
+        callback=lambda **params: params,
+        add_help_option=False,
+    )
+
+
+def _help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"stream {__version__}")
+        ctx.exit()
+
+
+def parse(args: list[str]) -> Typed | int:
+    """What was typed; or an exit status, when there is nothing more to do."""
+    from click.core import ParameterSource
+
+    command = build()
+    try:
+        with command.make_context("stream", list(args)) as context:
+            params = dict(context.params)
+            sources = {name: context.get_parameter_source(name) for name in params}
+            if not os.isatty(1):  # a configured look holds on a terminal only
+                for option in TABLE:
+                    name = option.name or ""
+                    if option.look and sources[name] is ParameterSource.DEFAULT_MAP:
+                        params[name] = option.default if isinstance(option.default, str) else None
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        _usage_error(error, args)
+        return EXIT_OF_STATUS["usage"]
+    except StreamError as error:  # from the configuration
+        _complain(f"{error.message}: {error.hint}" if error.hint else error.message)
+        return error.exit_code
+    from ..settings.config_file import Config, Typed
+
+    def from_any(*wanted: ParameterSource) -> set[str]:
+        return {name for name, source in sources.items() if source in wanted}
+
+    given = from_any(ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    general = from_any(ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+    return Typed(params, params.pop("prompt"), given, general, command.config or Config())
+
+
+def _usage_error(error: click.ClickException, args: list[str]) -> None:
+    message = error.format_message().rstrip(".")
+    if meant := _with_one_dash(args):
+        message = f"there is no option {meant[1:]}: did you mean {meant}?"
+    elif isinstance(error, click.NoSuchOption):
+        message = f"there is no option {error.option_name}"
+        if near := _nearest(error.option_name):
+            message += f": did you mean {near}?"
+    else:
+        message = message[:1].lower() + message[1:]
+        option = getattr(error, "param", None)
+        if isinstance(option, Opt) and not any(arg.startswith(tuple(option.opts)) for arg in args):
+            message += f" (from {option.envvar})"
+    _complain(f"{message} (stream --help)")
+
+
+def _with_one_dash(args: list[str]) -> str:
+    """The long option that was written with one dash, as in `-jsonl`, which reads as `-j sonl`."""
+    one_dash = [f"-{arg}".partition("=")[0] for arg in args if arg[:1] == "-" != arg[1:2]]
+    return next((option.long for option in TABLE if option.long in one_dash), "")
+
+
+def _nearest(typed: str) -> str:
+    """The option that was meant: begins like it, or looks like it."""
+    from difflib import get_close_matches
+
+    long = [option.long for option in TABLE]
+    begins = [option for option in long if len(typed) > 3 and option.startswith(typed)]
+    near = begins[:1] or get_close_matches(typed, long, n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
+def _complain(message: str) -> None:
+    from ..terminal.fds import one_line
+
+    os.write(2, f"stream: {one_line(message)}\n".encode("utf-8", "replace"))

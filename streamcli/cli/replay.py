@@ -1,0 +1,286 @@
+"""Where an answer comes from: a provider on the network, raw bytes on stdin, or a recording.
+
+All are given to the same Turn, so that verdicts, timings and formats are the same.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..answer.fallback import Relay
+from ..answer.turn import Asking, Turn
+from ..errors import StreamError, usage
+from ..events import Failed
+from ..messages import ChatRequest
+from ..outcome import Limits
+from ..protocols._contract import Decoder, DecoderFactory, decoder_for, get
+from ..providers.endpoint import asked_hash, turn_of
+from ..providers.resolve import limits_of
+from ..request import HttpRequest, Target
+from ..terminal.fds import Signals, is_terminal
+from ..terminal.messages import Voice
+from ..transport.seam import Open
+from ..wire.sse import MAX_EVENT_SIZE
+
+if TYPE_CHECKING:
+    from threading import Event as Flag
+
+    from ..answer.race import Race
+    from ..output.records import Facts
+    from ..protocols._detect import AutoDecoder
+    from ..providers.endpoint import Peer
+    from ..settings.config_file import Typed
+    from ..transport.client import Http
+    from ..transport.record import Recorder
+    from ..transport.replay import Player
+
+
+class Source:
+    """What is asked, of whom, and what belongs to it: an engine, a recording.
+
+    `facts` (of the records, or None) are filled in as soon as something is known, so that a
+    failure on the way is told with what is.
+    """
+
+    def __init__(
+        self,
+        typed: Typed,
+        voice: Voice,
+        signals: Signals,
+        closed_fds: set[int],
+        facts: Facts | None,
+    ) -> None:
+        self.peers: list[Peer] = []
+        self.schema: dict[str, Any] | None = None
+        self._typed = typed
+        self._params = typed.params
+        self._voice = voice
+        self._signals = signals
+        self._closed = closed_fds
+        self._facts = facts
+        self._given: Given | None = None
+        self._recorder: Recorder | None = None
+        self._player: Player | None = None
+
+    def prepare(self) -> Asking:
+        """What will give the answer; StreamError where something is missing or cannot be read."""
+        params = self._params
+        given = [mode for mode in ("decode", "replay") if params[mode]]
+        if params["speed"] is not None and given != ["replay"]:
+            raise usage("--speed is of a recording that is played", "--replay FILE --speed 2")
+        if not given:
+            return self._live()
+        others = [option for option in ("record", "attach", "file") if params[option]]
+        if len(given) > 1 or others or self._typed.words:
+            what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "prompt"
+            raise usage(f"--{given[0]} reads an answer that is there already: it takes no {what}")
+        return self._decode() if given == ["decode"] else self._replay()
+
+    def close(self, end: Any) -> StreamError | None:
+        """Ends what belongs to it; the trouble that a recording had, if it had any.
+
+        `end` is the turn's; what killed the engine is added to its message.
+        """
+        if self._facts is not None and self._given is not None:
+            self._facts.protocol = self._given.name or None
+        for peer in self.peers:
+            peer.explain(end)
+            peer.close()
+        if self._player is not None:
+            self._player.close()
+        if self._recorder is not None:
+            try:
+                self._recorder.close()
+            except StreamError as error:
+                return error
+        return None
+
+    # A provider on the network
+
+    def _live(self) -> Asking:
+        from ..input.prompt import anything, gather, no_prompt
+        from ..providers import endpoint as peers
+
+        typed, params, voice = self._typed, self._params, self._voice
+        if not anything(typed.words, params["file"], params["no_stdin"]):
+            raise no_prompt(params["no_stdin"])
+        if params["race"]:
+            self.peers = peers.compared(typed, voice)
+        else:
+            self.peers = peers.with_fallbacks(typed, voice)
+        peer = self.peers[0]
+        self._tell(peer.target.provider, peer.target.protocol, peer.model)
+        prompt = gather(
+            typed.words,
+            files=params["file"],
+            replace=params["replace"],
+            no_stdin=params["no_stdin"],
+            stdin_closed=0 in self._closed,
+            note=voice.note,
+        )
+        chats = [each.chat(prompt) for each in self.peers]
+        self.schema = chats[0].schema
+        for each in self.peers:
+            each.start()
+        if self._facts is not None:
+            self._facts.hash = asked_hash(peer, chats[0])
+        asked = list(zip(self.peers, chats, strict=True))
+        if params["race"] and len(asked) > 1:
+            return self._race(asked)
+        if len(asked) > 1:
+            return Relay([partial(self._turn, peer, chat) for peer, chat in asked])
+        return self._turn(peer, chats[0], None)
+
+    def _turn(self, peer: Peer, chat: ChatRequest, before: Turn | None) -> Turn:
+        peer.wait()
+        plain = peer.opener(peer.client())
+        return turn_of(peer, chat, self._recorded(peer, plain), before=before, plain=plain)
+
+    def _race(self, asked: list[tuple[Peer, ChatRequest]]) -> Race:
+        from threading import Event as Flag
+
+        from ..answer.race import Race
+
+        if self._params["record"] is not None:
+            raise usage("--record keeps one answer, and --race asks for several")
+        turns: list[Turn] = []
+        cancels: list[Callable[[], None]] = []
+        for peer, chat in asked:
+            peer.wait()
+            http, over = peer.client(), Flag()
+            turns.append(turn_of(peer, chat, peer.opener(http), sleep=over.wait))
+            cancels += [partial(_cancel, http, over)]
+        return Race(turns, cancels)
+
+    def _recorded(self, peer: Peer, open: Open) -> Open:
+        if self._params["record"] is None:
+            return open
+        if self._recorder is None:
+            from ..transport.record import Recorder
+
+            self._recorder = Recorder(
+                self._params["record"],
+                provider=peer.target.provider,
+                protocol=peer.target.protocol,
+                model=peer.model,
+                hide=peer.target.hide,
+                now=time.time,
+                clock=time.monotonic,
+                shield=self._signals.shield,
+            )
+        return self._recorder.wrap(open)
+
+    # What is there already
+
+    def _decode(self) -> Asking:
+        from ..transport.replay import raw
+
+        if 0 in self._closed or is_terminal(0):
+            raise usage("--decode reads a provider's bytes on stdin", "curl ... | stream --decode")
+        name = self._params["decode"]
+        name = "" if name == "auto" else name
+        self._given = given = Given(name)
+        self._tell(None, name, "")
+        limits = limits_of(self._params)
+        limits.max_retries = 0
+        target = self._read_by(name, "", self._params["provider"])
+        return self._given_turn(given, target, lambda request, patience: raw(0), limits)
+
+    def _replay(self) -> Asking:
+        from ..transport.replay import Player
+
+        speed = self._params["speed"]
+        self._player = player = Player(
+            self._params["replay"],
+            1.0 if speed is None else speed or None,
+            time.monotonic,
+            time.sleep,
+        )
+        if not player.protocol:
+            raise usage(f"{self._params['replay']} does not say which protocol it holds")
+        self._given = given = Given(player.protocol)
+        self._tell(player.provider, player.protocol, player.model)
+        limits = limits_of(self._params)
+        if (attempts := player.attempts()) is not None:
+            limits.max_retries = min(limits.max_retries, attempts - 1)
+        names = (player.provider, self._params["provider"])
+        target = self._read_by(player.protocol, player.provider, *names)
+        return self._given_turn(given, target, player.open, limits, player.pause)
+
+    def _given_turn(
+        self,
+        given: Given,
+        target: Target,
+        open: Open,
+        limits: Limits,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> Turn:
+        return Turn(
+            ChatRequest("", []),
+            target,
+            given,
+            open,
+            limits,
+            clock=time.monotonic,
+            sleep=sleep,
+            random=random.random,
+            split_think=self._params["reasoning"] != "raw",
+        )
+
+    def _read_by(self, protocol: str, provider: str, *names: str | None) -> Target:
+        """Whom bytes are from, with the habits of the first of these rows that speaks so.
+
+        Where the protocol is not known yet, that is the first.
+        """
+        rows = (self._typed.config.rows.get(name or "") for name in names)
+        fit = next((row for row in rows if row and protocol in (row.protocol, "")), None)
+        if fit is None and protocol == "json-events":
+            what = f"{protocol} are read by the paths of a provider in the configuration"
+            raise usage(what, "-p NAME, one with this protocol")
+        return Target(provider, protocol, "", quirks=dict(fit.quirks) if fit else None)
+
+    def _tell(self, provider: str | None, protocol: str, model: str) -> None:
+        if self._facts is not None:
+            self._facts.provider = provider or None
+            self._facts.protocol = protocol or None
+            self._facts.model = model or None
+
+
+def _cancel(http: Http, over: Flag) -> None:
+    over.set()
+    http.cancel()
+
+
+class Given:
+    """The protocol of bytes that were asked for elsewhere; "" is found out from them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._auto: AutoDecoder | None = None
+        self.Decoder: DecoderFactory = self._decoder
+
+    @property
+    def name(self) -> str:
+        """What it is, as far as it is known."""
+        return self._auto.name if self._auto is not None else self._name
+
+    def decoder(self, target: Target, limit: int) -> Decoder:
+        if self._name:
+            return decoder_for(get(self._name), target, limit)
+        from ..protocols._detect import AutoDecoder
+
+        self._auto = AutoDecoder(limit)
+        return self._auto
+
+    def _decoder(self, limit: int = MAX_EVENT_SIZE) -> Decoder:
+        return self.decoder(Target("", self._name, ""), limit)
+
+    def request(self, chat: ChatRequest, target: Target) -> HttpRequest:
+        return HttpRequest("", "", [], b"")
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+        return get(self.name or "openai-chat").refusal(status, headers, body)

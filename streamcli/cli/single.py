@@ -1,0 +1,152 @@
+"""One prompt from the command line to its exit status: puts the edges and the flow together."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..answer.fallback import Relay
+from ..answer.turn import Asking
+from ..errors import Interrupted, StreamError, bug
+from ..events import Event, Finished, Retry, Started
+from ..outcome import Outcome, Verdict
+from ..output.delivery import Delivery
+from ..output.formats import sinks
+from ..providers.endpoint import hint_of, price
+from ..terminal.fds import Signals
+from ..terminal.messages import Voice, stats_line, usage_line
+from .replay import Source
+
+if TYPE_CHECKING:
+    from ..providers.endpoint import Peer
+    from ..settings.config_file import Typed
+
+
+class Ask:
+    """One prompt: settings, turn, sinks, verdict. `run` returns the exit status.
+
+    Every failure after the options were parsed ends in one place, so that with records on there
+    is always an `end` record. Raises Interrupted once all is written, for the caller to die by.
+    """
+
+    def __init__(self, typed: Typed, signals: Signals, closed_fds: set[int]) -> None:
+        self._typed = typed
+        self._params = params = typed.params
+        self._signals = signals
+        self._closed = closed_fds
+        self._voice = Voice(params)
+        self._records = params["format"] != "text" or params["events"] is not None
+        self._delivery = Delivery(params, records=self._records)
+        self._facts: Any = None
+        self._asking: Asking | None = None
+        self._asked = 0  # the number of the one that is asked
+        self._nothing = Outcome()  # what came before anything was asked
+        self.silent = False  # the answer is for nobody: a probe
+        self._began = time.monotonic()
+        self._source: Source | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        return self._nothing if self._asking is None else self._asking.outcome
+
+    @property
+    def provider(self) -> str:
+        peer = self._peer()
+        return peer.target.provider if peer is not None else ""
+
+    def run(self) -> int:
+        try:
+            self._open_sinks()
+            self._stream()
+        except (StreamError, Interrupted) as error:
+            self._stop(error)
+        except Exception as error:  # a bug of ours: said once, as a verdict like any other
+            if self._voice.debugging:
+                sys.excepthook(type(error), error, error.__traceback__)
+            self._stop(bug(error))
+        verdict = self._close()
+        if self._delivery.signum:
+            raise Interrupted(self._delivery.signum)
+        self._report(verdict)
+        return verdict.exit_code
+
+    def _open_sinks(self) -> None:
+        if self._records:
+            from ..output.records import Facts
+
+            self._facts = Facts(time.time)
+        self._delivery.add(
+            sinks(self._params, self._facts, self._signals, self._closed, silent=self.silent)
+        )
+
+    def _stream(self) -> None:
+        self._source = source = Source(
+            self._typed, self._voice, self._signals, self._closed, self._facts
+        )
+        self._asking = asking = source.prepare()
+        if source.schema is not None:
+            from ..answer.schema_check import Matching
+
+            self._delivery.match(Matching(source.schema))
+        sinks = self._delivery.sinks
+        emit = sinks[0].emit if len(sinks) == 1 else self._delivery.emit
+        for t_ms, events in asking:
+            emit(t_ms, events)
+            if len(events) == 1 or self._voice.verbose:
+                for event in events:
+                    self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Retry):
+            before, self._asked = self._asked, self._asking.number if self._asking else 0
+            then = f"trying again in {event.delay:.1f} s"
+            peer = self._peer() if isinstance(self._asking, Relay) else None
+            if self._asked != before and peer is not None:
+                then = f"asking {peer.asked}"
+            self._voice.note(f"{event.error.message}: {then}")
+        elif isinstance(event, Started):
+            self._voice.detail(f"answered by {event.model} ({event.response_id or 'no id'})")
+
+    # How it ends
+
+    def _peer(self) -> Peer | None:
+        """Whose answer it is, or who would have been asked."""
+        if self._source is None or not self._source.peers:
+            return None
+        return self._source.peers[self._asking.number if self._asking is not None else 0]
+
+    def _stop(self, error: StreamError | Interrupted) -> None:
+        failed = self._delivery.failure(error)
+        if self._asking is not None:
+            self._asking.stop(failed)
+        else:
+            self._nothing.end = failed
+            self._nothing.t_ms = (time.monotonic() - self._began) * 1000
+
+    def _close(self) -> Verdict:
+        if self._source is not None:
+            trouble = self._source.close(self.outcome.end)
+            if trouble is not None and isinstance(self.outcome.end, Finished):
+                self._stop(trouble)
+            if (peer := self._peer()) is not None:
+                price(peer.row, peer.model, self.outcome)
+        return self._delivery.close(self.outcome)
+
+    def _report(self, verdict: Verdict) -> None:
+        voice, outcome = self._voice, self.outcome
+        if self._params["usage"]:
+            voice.error(usage_line(outcome))
+        if self._params["stats"]:
+            voice.error(stats_line(outcome))
+        if verdict.message:
+            kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""
+            if verdict.exit_code == 0:
+                if self.silent:
+                    return
+                voice.note(verdict.message)
+            elif verdict.status == "length":
+                voice.error(verdict.message, verdict.hint)
+            else:
+                peer = self._peer()
+                voice.error(verdict.message + kept, hint_of(verdict, peer))

@@ -1,0 +1,36 @@
+"""completions/stream.bash: needs no bash-completion, and works below it."""
+
+from __future__ import annotations
+
+from ..settings.options import FILE, MODEL_NAME, PROVIDER, TABLE, Opt
+from . import values
+
+ACTIONS = {
+    FILE: "_stream_files",
+    PROVIDER: "_stream_providers ''",
+    MODEL_NAME: "_stream_models",
+    values.CHOICE: "_stream_offer {choices}",
+    values.LIST: "_stream_list {choices}",
+    values.TEXT_OR_FILE: "_stream_text_or_file",
+}
+
+
+def completion() -> str:
+    takers = [flag for opt in values.with_values() if not opt.bare for flag in values.flags(opt)]
+    return values.fill(
+        "stream.bash.in",
+        providers=values.wrapped(values.providers(), 8),
+        values="\n".join(_arm(opt) for opt in values.with_values() if values.kind(opt) in ACTIONS),
+        takers=values.wrapped(takers, 8, " | "),
+        options=values.wrapped([flag for opt in TABLE for flag in _written(opt)], 16),
+    )
+
+
+def _written(option: Opt) -> list[str]:
+    """The flags; one whose value is optional also with the = it takes it with."""
+    return [*values.flags(option), *([f"{option.long}="] if option.bare else [])]
+
+
+def _arm(option: Opt) -> str:
+    action = ACTIONS[values.kind(option)].format(choices=" ".join(values.choices(option)))
+    return f"    {' | '.join(values.flags(option))}) {action} ;;"

@@ -1,0 +1,179 @@
+"""The parts of the manual that are made from tables, and the README's option list."""
+
+from __future__ import annotations
+
+import re
+
+from ..answer import retry
+from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
+from ..input import prompt
+from ..output import order
+from ..protocols.shared.template import NAMES
+from ..providers import keys
+from ..providers.table import ROWS, Row
+from ..settings.options import SECTIONS, TABLE, Opt
+from ..transport import seam
+from .examples import EXAMPLES
+from .records import records
+
+# What each verdict means; the numbers and the kinds of trouble are errors.py's.
+VERDICTS = {
+    "complete": "The answer is whole: the model stopped by itself, or called tools that the "
+    "records show. An unknown finish reason counts as complete, and is told on stderr.",
+    "bug": "A bug in `stream`; --debug shows the traceback.",
+    "usage": "A mistake in options, configuration or input: an unreadable file, a prompt that is "
+    "not UTF-8. Nothing was sent.",
+    "network": "The name, the connection, TLS or the proxy failed, or the connection was lost "
+    "before anything came.",
+    "malformed": "The reply is no such stream: HTML, nothing at all, the wrong framing, or "
+    "invalid JSON inside.",
+    "length": "The answer was cut at the token limit.",
+    "filtered": "The answer was filtered or blocked, or the model refused.",
+    "mismatch": "The answer does not match the schema that was asked for.",
+    "tool": "The model called a tool, and nobody was there to see it or run it.",
+    "provider": "The server failed (5xx), or reported an error inside the stream.",
+    "rate_limited": "Too many requests, or a quota is used up (429, 402).",
+    "truncated": "The stream broke, or ended without its end marker. What came was written.",
+    "batch": "Some prompts of a batch failed, or were not asked.",
+    "rejected": "The server refused the request: any other 4xx.",
+    "write": "The output could not be written.",
+    "timeout": "Connecting, the first event, the next event or the whole prompt took too long.",
+    "redirect": "The server sent us elsewhere, and no redirect is followed.",
+    "too_large": "An event beyond --max-event-size, or headers without end.",
+    "auth": "The key is missing, wrong, or not allowed this (401, 403).",
+    "interrupted": "Ended by signal *n*; the process dies by that signal itself (SIGINT 130, "
+    "SIGPIPE 141, SIGTERM 143, SIGHUP 129).",
+}
+CURLS = (7, 8, 18, 22, 23, 28, 47, 63, 67)  # numbers that mean the same in curl(1)
+
+
+def options() -> str:
+    return "\n\n".join(
+        f"## {section}\n\n" + "\n\n".join(_option(opt) for opt in TABLE if opt.section == section)
+        for section in SECTIONS
+    )
+
+
+def _option(option: Opt) -> str:
+    text = _marked(option, " ".join(filter(None, (option.help, option.details))))
+    return f"{term(option)}\n: {text}" + (f" [`{option.envvar}`]" if option.envvar else "")
+
+
+def _marked(option: Opt, text: str) -> str:
+    """The table's plain text with its quoted commands, its choices and its value's name marked."""
+    text = re.sub(r"(?<!\w)'([^']+)'(?!\w)", r"`\1`", text)
+    if choices := "|".join(getattr(option.type, "choices", ())):
+        text = re.sub(rf"(?<![\w`-])({choices})(?=:)", r"`\1`", text)
+    if names := "|".join(re.findall("[A-Z]+", option.metavar or "")):
+        parts = text.split("`")  # every second one is code
+        parts[::2] = [re.sub(rf"(?<!\w)({names})(?!\w)", r"*\1*", part) for part in parts[::2]]
+        text = "`".join(parts)
+    return text
+
+
+def term(option: Opt) -> str:
+    """An option as the manual writes it: flags and choices in bold, a value's name in italics."""
+    flags = ", ".join(f"`{flag}`" for flag in (option.short, option.long) if flag)
+    if option.is_flag:
+        return flags
+    choices = getattr(option.type, "choices", ())
+    value = f"*{option.metavar}*" if option.metavar else "|".join(f"`{name}`" for name in choices)
+    return f"{flags}[`=`{value}]" if option.bare else f"{flags} {value}"
+
+
+def exits() -> str:
+    rows = []
+    for status, code in EXIT_OF_STATUS.items():
+        kinds = [kind for kind, of in STATUS_OF_KIND.items() if of == status and kind != status]
+        number = "128+*n*" if status == "interrupted" else f"`{code}`"
+        more = f" Kinds: {', '.join(kinds)}." if kinds else ""
+        rows.append(f"{number} {status}\n: {VERDICTS[status]}{more}")
+    return "\n".join(rows)
+
+
+def curls() -> str:
+    *most, last = CURLS
+    return f"{', '.join(map(str, most))} and {last}"
+
+
+def providers() -> str:
+    return "\n".join(f"`{row.name}`\n: {_row(row)}" for row in ROWS)
+
+
+def _row(row: Row) -> str:
+    address = row.base_url or ("Your own address" if row.base_vars else "Started by the run itself")
+    key = (", key" if row.needs_key else ", key if needed") if row.key_vars else ""
+    return f"{address}{_bracketed(row.base_vars)}{key}{_bracketed(row.key_vars)}"
+
+
+def _bracketed(names: tuple[str, ...]) -> str:
+    return f" [{', '.join(f'`{name}`' for name in names)}]" if names else ""
+
+
+def variables() -> str:
+    return ", ".join(f"`{option.envvar}`" for option in TABLE if option.envvar)
+
+
+def defaults() -> str:
+    names = (option.long[2:].replace("-", "_") for option in TABLE if option.config)
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def looks() -> str:
+    return ", ".join(f"`{option.long}`" for option in TABLE if option.look)
+
+
+def placeholders() -> str:
+    return ", ".join(f"`{{{name}}}`" for name in NAMES)
+
+
+def examples() -> str:
+    return "\n\n".join(f"{example.what}:\n\n```\n{example.shown}```" for example in EXAMPLES)
+
+
+# Numbers that the prose speaks of, where the code has them.
+_NUMBERS = {
+    "silence": prompt.SILENCE,
+    "ending": seam.ENDING_WAIT,
+    "base": retry.BASE,
+    "cap": retry.CAP,
+    "key_cmd": keys.TIMEOUT,
+    "spool": order.LIMIT >> 20,
+}
+
+
+def part(name: str) -> str:
+    """What stands for {{name}} in the manual; KeyError for a name that nothing stands for."""
+    if name in _NUMBERS:
+        return f"{_NUMBERS[name]:g}"
+    return _PARTS[name]()
+
+
+_PARTS = {
+    made.__name__: made
+    for made in (options, exits, curls, records, providers, variables, defaults, looks)
+    + (placeholders, examples)
+}
+
+
+def readme() -> str:
+    """The option list of the README: a table for each section."""
+    parts = []
+    for section in SECTIONS:
+        rows = [
+            f"| {_code(option)} | {_cell(option.help or '')} |"
+            for option in TABLE
+            if option.section == section
+        ]
+        parts.append("\n".join([f"| {section} | |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts)
+
+
+def _code(option: Opt) -> str:
+    from ..cli.parse import synopsis
+
+    return f"`{_cell(synopsis(option))}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

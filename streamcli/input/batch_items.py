@@ -1,0 +1,197 @@
+"""A batch's input, read as it comes: lines, NUL-separated texts, or requests in JSON."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import StreamError, usage
+from ..settings.config_file import Typed
+from ..settings.options import INPUTS
+from ..terminal.fds import is_null, is_terminal
+from .prompt import around, decode, gather, unreadable
+
+if TYPE_CHECKING:
+    from .request_line import Request
+
+_BLOCK = 1 << 16
+_COUNTED = 1 << 30  # bytes of a file that are read, within a second, just to count its lines
+_BOM = b"\xef\xbb\xbf"
+
+
+class Item:
+    """One prompt of the input. `index` is its position from 0, skipped ones counted.
+
+    `prompt` is its text, or `request` the line of --requests it is; `trouble` is why it is none.
+    `id` is what the line calls itself, as far as it can be read.
+    """
+
+    __slots__ = ("id", "index", "prompt", "request", "trouble")
+
+    def __init__(
+        self,
+        index: int,
+        prompt: str = "",
+        request: Request | None = None,
+        trouble: StreamError | None = None,
+        id: str | int | None = None,
+    ) -> None:
+        self.index = index
+        self.id = request.id if request is not None else id
+        self.prompt = prompt
+        self.request = request
+        self.trouble = trouble
+
+    @property
+    def model(self) -> str | None:
+        """The one that its line names."""
+        return self.request.model if self.request is not None else None
+
+
+def of(
+    typed: Typed, stdin_closed: bool, note: Callable[[str], None], *, counted: bool
+) -> tuple[Iterable[Item], int | None]:
+    """What the options say is to be read, and how many items that is, about: if that can be known,
+    and is to be `counted`. Usage errors.
+    """
+    params = typed.params
+    if not any(params[name] for name in INPUTS):  # one prompt: several times, or for several
+        prompt = gather(
+            typed.words,
+            files=params["file"],
+            replace=params["replace"],
+            no_stdin=params["no_stdin"],
+            stdin_closed=stdin_closed,
+            note=note,
+        )
+        return [Item(0, prompt)], 1
+    fds = opened(
+        params["file"],
+        no_stdin=params["no_stdin"],
+        stdin_closed=stdin_closed,
+        asked="-" in typed.words,
+    )
+    separator = b"\0" if params["null"] else b"\n"
+    wrap = around(typed.words, params["replace"])
+    total = count(fds, separator) if counted else None
+    return requests(fds, wrap) if params["requests"] else lines(fds, separator, wrap), total
+
+
+def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:
+    """The descriptors to read one after the other: the files, or stdin.
+
+    `asked`: stdin is asked for by a `-`, so a terminal will do. Usage errors.
+    """
+    if not files or "-" in files:
+        if no_stdin:
+            raise usage("-n leaves stdin alone, and a batch reads it", "-f FILE")
+        if stdin_closed:
+            raise usage("a batch reads its prompts on stdin, and that is closed", "-f FILE")
+    if not files:
+        if is_terminal(0) and not asked:
+            raise usage("a batch reads its prompts on stdin, and that is a terminal", "-f FILE")
+        return [0]
+    if files.count("-") > 1:
+        raise usage("-f - can stand once only: stdin is read to its end")
+    fds = []
+    for file in files:
+        try:
+            fds.append(0 if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+            if stat.S_ISDIR(os.fstat(fds[-1]).st_mode):
+                raise usage(f"{file} is a directory")
+        except OSError as error:
+            raise unreadable(file, error) from error
+    return fds
+
+
+def count(fds: Sequence[int], separator: bytes) -> int | None:
+    """How many items there will be, about; None if it takes too long to know."""
+    total = 0
+    for fd in fds:
+        if is_null(fd):
+            continue
+        here = os.fstat(fd)
+        if not stat.S_ISREG(here.st_mode) or here.st_size > _COUNTED:
+            return None
+        at, last = os.lseek(fd, 0, os.SEEK_CUR), separator
+        while block := os.pread(fd, 1 << 20, at):
+            total += block.count(separator)
+            at += len(block)
+            last = block[-1:]
+        total += last != separator
+    return total
+
+
+def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) -> Iterator[Item]:
+    """Each text between separators is a prompt, after `around` has put the arguments to it.
+
+    Blank ones are skipped. A line loses the CR of files from elsewhere.
+    """
+    for index, data in enumerate(_separated(fds, separator)):
+        if separator == b"\n":
+            data = data.removesuffix(b"\r")
+        if not data.strip():
+            continue
+        try:
+            yield Item(index, around(decode(data, _named(index, separator))))
+        except StreamError as trouble:
+            yield Item(index, trouble=trouble)
+
+
+def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]:
+    """Each line is a request in JSON; `around` puts the arguments to its last prompt."""
+    from .request_line import id_of, parse
+
+    for index, data in enumerate(_separated(fds, b"\n")):
+        if not data.strip():
+            continue
+        try:
+            request = parse(data)
+        except StreamError as error:
+            trouble = usage(f"line {index + 1}: {error.message}", error.hint)
+            yield Item(index, trouble=trouble, id=id_of(data))
+            continue
+        if request.prompt is not None:
+            yield Item(index, around(request.prompt), request)
+        else:
+            request.messages[-1].text = around(request.messages[-1].text)
+            yield Item(index, request=request)
+
+
+def _named(index: int, separator: bytes) -> str:
+    return f"line {index + 1}" if separator == b"\n" else f"item {index + 1}"
+
+
+def _separated(fds: Sequence[int], separator: bytes) -> Iterator[bytes]:
+    """The pieces between separators, of one file after the other; without their BOMs."""
+    for fd in fds:
+        for number, piece in enumerate(_pieces(fd, separator)):
+            yield piece if number else piece.removeprefix(_BOM)
+
+
+def _pieces(fd: int, separator: bytes) -> Iterator[bytes]:
+    """Those of one file; the last one needs no separator behind it."""
+    begun: list[bytes] = []
+    while block := _read(fd):
+        first, *others = block.split(separator)
+        begun.append(first)
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun = [others[-1]] if others[-1] else []
+    if begun:
+        yield b"".join(begun)
+
+
+def _read(fd: int) -> bytes:
+    while True:
+        try:
+            return os.read(fd, _BLOCK)
+        except BlockingIOError:  # somebody made our stdin non-blocking
+            select.select([fd], [], [])
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise usage(f"the input cannot be read: {why}") from error

@@ -1,0 +1,110 @@
+"""What the stream formats of Vercel's AI SDK have in common: reasons, token counts, words. Pure.
+
+Sources: https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol, and the packages `ai` 4 to 7.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...events import Citation, Event, Failed, Usage
+from ...wire.lenient_json import count, natural, words
+from ...wire.provider_errors import stream_failure
+
+FINISH = {
+    "stop": "stop",
+    "length": "length",
+    "content-filter": "content_filter",
+    "tool-calls": "tool_calls",
+}
+ENDPOINT = "the endpoint (often http://HOST/api/chat)"
+_MASKED = "An error occurred."  # what the SDK says of any error unless the application tells more
+_NAMES = {
+    "input_tokens": ("inputTokens", "promptTokens", "input_tokens", "prompt_tokens"),
+    "output_tokens": ("outputTokens", "completionTokens", "output_tokens", "completion_tokens"),
+    "reasoning_tokens": ("reasoningTokens",),
+    "cache_read_tokens": ("cachedInputTokens",),
+    "cache_write_tokens": ("cacheWriteInputTokens",),
+    "total_tokens": ("totalTokens", "total_tokens"),
+}
+# Since version 6 the parts of a count stand in an object of their own.
+_DETAILS = {
+    "reasoning_tokens": ("outputTokenDetails", "reasoningTokens"),
+    "cache_read_tokens": ("inputTokenDetails", "cacheReadTokens"),
+    "cache_write_tokens": ("inputTokenDetails", "cacheWriteTokens"),
+}
+
+
+def reason_of(raw: str | None, calls: bool) -> str | None:
+    """A finish reason in our words. `calls`: some call was left for us to answer.
+
+    After the last call that the application answered by itself the reason may still be tool-calls:
+    nothing is left to be done, so it stopped.
+    """
+    reason = FINISH.get(raw.lower().replace("_", "-"), "other") if raw else None
+    if calls and reason in ("stop", "other", None):
+        return "tool_calls"
+    return "stop" if reason == "tool_calls" and not calls else reason
+
+
+def failure_of(raw: str) -> Failed | None:
+    """What a finish reason means that is no end of an answer; None if it is one."""
+    if raw == "error":
+        message = "the server ended the answer with finish reason error"
+        return Failed("stream_error", message, evidence=("finish_reason",))
+    if raw == "interrupted":
+        message = "the model's own stream to the server broke off"
+        return Failed("truncated", message, evidence=("finish_reason",))
+    return None
+
+
+def error_of(error: Any) -> Failed:
+    failed = stream_failure(error)
+    if failed.message == _MASKED:
+        failed.hint = "the server keeps its errors to itself: see its own log"
+    return failed
+
+
+def told_apart(events: list[Event]) -> list[Event]:
+    """What a decoder's `close` gave; names the protocol where it was the other version's."""
+    end = events[-1] if events else None
+    if isinstance(end, Failed) and end.kind == "not_a_stream":
+        if re.search(r': [0-9a-k]:["[{]', end.message):
+            end.hint = "it is of the AI SDK 4: the protocol is ai-data"
+        elif ': data: {"type":' in end.message:
+            end.hint = "it is of the AI SDK 5 or later: the protocol is ui-message"
+    return events
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Token counts of any version; None if these are none."""
+    if not isinstance(usage, dict):
+        return None
+    counts = {}
+    for field, names in _NAMES.items():
+        found = [count(usage[name]) for name in names if name in usage]
+        if found == [] and field in _DETAILS:
+            place, name = _DETAILS[field]
+            details = usage.get(place)
+            found = [count(details.get(name))] if isinstance(details, dict) else []
+        counts[field] = found[0] if found else None
+    return Usage(**counts) if any(number is not None for number in counts.values()) else None
+
+
+def total(usages: list[Usage]) -> Usage:
+    """The sum of several; what none of them tells stays unknown."""
+    counts: dict[str, int | None] = {}
+    for field in _NAMES:
+        told = [n for usage in usages if (n := getattr(usage, field)) is not None]
+        counts[field] = sum(told) if told else None
+    return Usage(**counts)
+
+
+def cite(source: Any, out: list[Event], start: Any = None, end: Any = None) -> None:
+    """A source that the answer cites; a document that has no address is known by its title."""
+    if not isinstance(source, dict):
+        return
+    url, title = words(source.get("url")), words(source.get("title") or source.get("filename"))
+    if url or title:
+        out.append(Citation(url, title, natural(start), natural(end)))

@@ -1,0 +1,274 @@
+"""What Gemini says, for both of its framings: the values of a stream to events. Pure.
+
+Source: https://ai.google.dev/api/generate-content; the deviations are those of recorded streams
+(see tests/test_gemini.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...events import Event, Failed, Finished, Progress, Reasoning, Started, Text, ToolCall, Usage
+from ...wire.fast_runs import Template
+from ...wire.json_body import JsonBody
+from ...wire.lenient_json import natural, whole, words
+from ...wire.provider_errors import error_of_body, http_refusal, stream_failure
+from ...wire.sse import MAX_EVENT_SIZE
+from .arguments import text_of
+from .gemini_sources import citations
+from .partialargs import PartialArgs
+
+FINISH = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "CONTINUATION": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "LANGUAGE": "content_filter",
+    "BLOCKLIST": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "SPII": "content_filter",
+    "MODEL_ARMOR": "content_filter",
+    "IMAGE_SAFETY": "content_filter",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
+}
+# No end of an answer: what the model wrote is of no use to the server.
+FAILURES = (
+    "MALFORMED_FUNCTION_CALL",
+    "MALFORMED_RESPONSE",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE",
+    "NO_IMAGE",
+    "IMAGE_OTHER",
+)
+SEVERITY = ("stop", "other", "length", "content_filter")
+# With enum-encoding=int. From 6 on Gemini and Vertex count differently; most there are filters.
+NUMBERS = ("", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER")
+BLOCK_NUMBERS = ("", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    failed = http_refusal(status, headers, body)
+    _explain(failed, error_of_body(body))
+    return failed
+
+
+def _explain(failed: Failed, error: Any) -> None:
+    """What the details of an error say about trying again.
+
+    Every 429 speaks of "quota" and "billing", if only the minute's share is used up.
+    """
+    details = error.get("details") if isinstance(error, dict) else None
+    delay, daily = None, False
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict):
+            delay = _seconds(detail.get("retryDelay")) if delay is None else delay
+            violations = detail.get("violations")
+            for each in violations if isinstance(violations, list) else ():
+                quota = each.get("quotaId") if isinstance(each, dict) else None
+                daily = daily or (isinstance(quota, str) and "PerDay" in quota)
+    if failed.retry_after is None:
+        failed.retry_after = delay
+    if failed.status == "rate_limited" and (delay is not None or daily):
+        failed.kind = "quota" if daily else "rate_limit"
+        failed.transient = not daily
+
+
+def _seconds(delay: Any) -> float | None:
+    """A duration as protobuf writes it: "34.4s"."""
+    try:
+        seconds = float(delay.removesuffix("s"))
+    except (ValueError, AttributeError):
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+class Values:
+    """The reader of a JsonBody."""
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self.ending = False
+        self.body = JsonBody(self, "answer of Gemini's", limit, Template("text", _place))
+        self._version = ""
+        self._id = ""
+        self._reasons: dict[int, str] = {}  # candidate: its raw finish reason
+        self._block = ""  # why the prompt was refused
+        self._counts: list[int | None] = []
+        self._calls: list[tuple[int, str, str, Any]] = []
+        self._growing = False  # the last call's arguments
+        self._cited: set[tuple[str, str, int | None, int | None]] = set()
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        if type(value) is list:
+            for item in value:
+                if not self.body.ended:
+                    self.value(item, event, out)
+            return
+        if type(value) is not dict:
+            return
+        if "error" in value and (error := value["error"]):
+            failed = stream_failure(error)
+            _explain(failed, error)
+            self.body.fail(failed, out)
+            return
+        before = len(out)
+        version, id = value.get("modelVersion"), value.get("responseId")
+        if version != self._version or id != self._id:
+            self._start(version, id, out)
+        candidates, usage = value.get("candidates"), value.get("usageMetadata")
+        for number, candidate in enumerate(candidates if type(candidates) is list else ()):
+            if type(candidate) is dict and not self.body.ended:
+                self._candidate(candidate, number, bool(version), out)
+        if self.body.ended:
+            return
+        if type(usage) is dict:
+            self._count(usage, out)
+        if isinstance(feedback := value.get("promptFeedback"), dict):
+            self._block = _word(feedback.get("blockReason"), BLOCK_NUMBERS) or self._block
+            self.ending = self.ending or bool(self._block)
+        if version or candidates or usage or self._block:
+            self.body.alive = True
+            if len(out) == before:
+                out.append(Progress())
+
+    def _start(self, version: Any, id: Any, out: list[Event]) -> None:
+        version = version if type(version) is str else ""
+        id = id if type(id) is str else ""
+        if (version or id) and (version, id) != (self._version, self._id):
+            self._version, self._id = version, id
+            out.append(Started(whole(version), whole(id)))
+
+    def _count(self, usage: dict[str, Any], out: list[Event]) -> None:
+        counts = [natural(usage.get(name)) for name in _COUNTS]
+        if counts != self._counts and counts != _UNKNOWN:
+            self._counts = counts
+            out.append(usage_of(*counts))
+
+    def _candidate(
+        self, candidate: dict[str, Any], number: int, current: bool, out: list[Event]
+    ) -> None:
+        index = natural(candidate.get("index"))
+        index = number if index is None else index
+        content = candidate.get("content")
+        parts = content.get("parts") if type(content) is dict else None
+        said = False
+        for part in parts if type(parts) is list else ():
+            if type(part) is not dict:
+                continue
+            text = part.get("text")
+            if text and type(text) is str:
+                said = True
+                channel = Reasoning if part.get("thought") is True else Text
+                self.body.say(channel, text, out, index)
+            # Code that the model runs itself, its results and images are nothing to us.
+            if "functionCall" in part:
+                self._call(part["functionCall"], index, out)
+        if "citationMetadata" in candidate or "groundingMetadata" in candidate:
+            for citation in citations(candidate):  # later chunks repeat them
+                facts = (citation.url, citation.title, citation.start, citation.end)
+                if facts not in self._cited:
+                    self._cited.add(facts)
+                    out.append(citation)
+        if reason := candidate.get("finishReason"):
+            self._ended(candidate, _word(reason, NUMBERS), index, out)
+            # The oldest models say STOP in every chunk: with more text to come, it is no end yet.
+            self.ending = self.finished() and (current or not said)
+
+    def _ended(self, candidate: dict[str, Any], reason: str, index: int, out: list[Event]) -> None:
+        if reason:
+            self._reasons[index] = reason
+        if reason in FAILURES:
+            message = f"the server ended the answer with finish reason {reason}"
+            if isinstance(explained := candidate.get("finishMessage"), str):
+                message += ": " + " ".join(whole(explained).split())
+            self.body.fail(Failed("stream_error", message, evidence=("finish_reason",)), out)
+
+    def _call(self, call: Any, index: int, out: list[Event]) -> None:
+        """A call comes whole; or begun by its name, in fragments, and ended by an empty one."""
+        if not isinstance(call, dict):
+            return
+        name, id, more = call.get("name"), call.get("id"), call.get("willContinue") is True
+        fragments = call.get("partialArgs")
+        if isinstance(name, str) and name:
+            number = len(self._calls)
+            id = words(id) or f"call_{number}"  # most have none
+            arguments = call.get("args")
+            if more or fragments:
+                arguments = PartialArgs(arguments)
+            self._calls.append((index, id, whole(name), arguments))
+            self._growing = True
+        if self._growing and isinstance(grown := self._calls[-1][3], PartialArgs):
+            grown.add(fragments)
+        self._growing = self._growing and more
+
+    # How it ends
+
+    def finished(self) -> bool:
+        return bool(self._reasons or self._block)
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        for index, id, name, arguments in self._calls:
+            try:
+                partial = isinstance(arguments, PartialArgs)
+                text = arguments.text() if partial else text_of(arguments)
+            except ValueError as error:
+                return Failed("bad_json", f"a tool call is {error}", evidence=evidence)
+            out.append(ToolCall(id, name, text, index))
+        if self._block:  # the prompt was refused, there is no candidate
+            return Finished("content_filter", self._block, evidence)
+        raw = max(self._reasons.values(), key=lambda word: SEVERITY.index(_reason(word)))
+        reason = _reason(raw)
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        return Finished(reason, raw, evidence)
+
+
+def _place(value: Any) -> Any:
+    """The object that holds the text of a plain chunk."""
+    (candidate,) = value["candidates"]
+    if candidate.get("finishReason"):
+        raise LookupError("it says more than its text")
+    (part,) = candidate["content"]["parts"]
+    return part
+
+
+def _word(reason: Any, numbers: tuple[str, ...]) -> str:
+    if type(reason) is int:
+        return numbers[reason] if 0 <= reason < len(numbers) else str(reason)
+    if not isinstance(reason, str) or reason.endswith("_UNSPECIFIED"):
+        return ""
+    return whole(reason)
+
+
+def _reason(raw: str) -> str:
+    return "content_filter" if raw.isdigit() else FINISH.get(raw.upper(), "other")
+
+
+_COUNTS = (
+    "promptTokenCount",
+    "toolUsePromptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "cachedContentTokenCount",
+    "totalTokenCount",
+)
+_UNKNOWN = [None] * len(_COUNTS)
+
+
+def usage_of(
+    asked: int | None,
+    results: int | None,
+    said: int | None,
+    thoughts: int | None,
+    cached: int | None,
+    total: int | None,
+) -> Usage:
+    """The _COUNTS in our terms: theirs are without thoughts, and the results of their own tools."""
+    if results is not None:
+        asked = results + (asked or 0)
+    if thoughts is not None:
+        said = thoughts + (said or 0)
+    return Usage(asked, said, thoughts, cached, None, total)

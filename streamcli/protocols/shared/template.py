@@ -1,0 +1,173 @@
+"""Requests by a template, for protocols that only say what comes back. Pure.
+
+The row's quirks are the template: `method`, `path` (which may hold a query), `query` and `body`,
+whose strings hold placeholders, "{prompt}" and others. A string that is nothing but a placeholder
+becomes its value, of whatever type, and is left out with its key if there is none; in other strings
+the placeholder becomes text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from ...events import Failed
+from ...messages import ChatRequest, Message
+from ...request import HttpRequest, Target, join_url, quoted
+from ...wire.provider_errors import http_refusal
+from .request import ASKED, cannot, insists_on, key_headers, merge
+
+KEYS = ("path", "method", "query", "body")
+
+# These are fields of Chat, which are either in the template or cannot be asked for.
+_COMMON = ("system", "temperature", "top_p", "max_tokens", "stop", "seed")
+_FIELDS = (*_COMMON, "frequency_penalty", "presence_penalty", "think", "schema", "prefill")
+NAMES = ("prompt", "messages", "model", "stream", *_FIELDS)
+
+# What a server most likely understands, where nothing is said of it.
+USUAL_BODY = {name: f"{{{name}}}" for name in ("model", "prompt", "stream", *_COMMON)}
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+SECRET = re.compile(r"auth|key|token|secret|passw|signature", re.IGNORECASE)
+
+
+def request(protocol: str, chat: ChatRequest, target: Target, accept: str = "") -> HttpRequest:
+    """What the template makes of the chat, for the address of the target.
+
+    What `-o` gives goes into the body, or into the query if there is none. A key is a bearer's.
+    """
+    quirks = target.quirks
+    body = body_of(quirks)
+    values = _values(protocol, chat, target, names_of({**quirks, "body": body}))
+    headers = [("Accept", accept)] if accept else []
+    route, fields = _address(quirks, values)
+    if body is None:
+        fields |= {quoted(key): quoted(_text(value)) for key, value in chat.options.items()}
+    else:
+        body = _filled(body, values)
+        merge(body, chat.options)
+        headers.append(("Content-Type", "application/json"))
+    base, _, own = target.base_url.partition("?")
+    query = "&".join(filter(None, (own, *(f"{name}={value}" for name, value in fields.items()))))
+    url = (join_url(base, route) if route else base) + ("?" + query if query else "")
+    sent = b"" if body is None else orjson.dumps(body)
+    method = quirks.get("method", "POST")
+    return HttpRequest(method, url, headers + key_headers(target), sent, target.unix_socket)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    failed = http_refusal(status, headers, body)
+    if status in (404, 405, 422):
+        failed.hint = "check the provider's path, method, query and body; --dry-run shows them"
+    return failed
+
+
+def needs_model(quirks: Mapping[str, Any]) -> bool:
+    return "model" in names_of(quirks)
+
+
+def secrets_of(quirks: Mapping[str, Any]) -> Iterator[str]:
+    """What a template itself gives to fields whose names tell that nobody may see it."""
+    fields = (field.partition("=") for field in quirks.get("path", "").partition("?")[2].split("&"))
+    tables = strings_of({key: quirks[key] for key in ("query", "body") if key in quirks})
+    named = [(name, value) for name, _, value in fields] + [(keys[-1], v) for keys, v in tables]
+    for name, value in named:
+        if SECRET.search(name) and not PLACEHOLDER.search(value):
+            yield value
+
+
+def body_of(quirks: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The body's template: the row's, or the usual one where the prompt is nowhere else."""
+    body: dict[str, Any] | None = quirks.get("body")
+    if body is not None or quirks.get("method") == "GET":
+        return body
+    return None if {"prompt", "messages"} & names_of(quirks) else USUAL_BODY
+
+
+def _address(quirks: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """(path, query), filled in and quoted; what the row has written itself is quoted already."""
+    route, _, query = quirks.get("path", "").partition("?")
+    fields = {}
+    for field in filter(None, query.split("&")):
+        name, _, value = field.partition("=")
+        if _filled(value, values) is not None:
+            fields[name] = _put(value, values, quoted)
+    for name, value in _filled(quirks.get("query", {}), values).items():
+        fields[quoted(name)] = quoted(_text(value))
+    return _put(route, values, quoted), fields
+
+
+def _values(protocol: str, chat: ChatRequest, target: Target, names: set[str]) -> dict[str, Any]:
+    """What the placeholders stand for, None if for nothing; raises if there is more to say."""
+    messages = chat.messages
+    first = {"system"} if "messages" in names else set()  # of the messages
+    for name in ("tools", "tool_choice", *_FIELDS):
+        if name not in names | first and insists_on(chat, name):
+            hint = f"{target.provider}'s template has no {{{name}}}" if name in _FIELDS else ""
+            raise cannot(protocol, ASKED[name], hint)
+    if chat.model and "model" not in names:
+        what = f"the name of a model: {target.provider} takes none"
+        raise cannot(protocol, what, f"-p {target.provider}")
+    if "messages" not in names and len(messages) != 1:
+        hint = f"{target.provider}'s template has no {{messages}}"
+        raise cannot(protocol, "a conversation", hint)
+    values = {name: getattr(chat, name) for name in _FIELDS}
+    values |= {"model": chat.model or None, "stop": list(chat.stop) or None}
+    values |= {"stream": chat.stream, "prompt": messages[-1].text}
+    values["messages"] = [_message(protocol, message) for message in messages]
+    if chat.system is not None and "system" not in names:
+        values["messages"].insert(0, {"role": "system", "content": chat.system})
+    return values
+
+
+def _message(protocol: str, message: Message) -> dict[str, str]:
+    if message.tool_calls or message.role == "tool":
+        raise cannot(protocol, "tools")
+    for attachment in message.attachments:
+        raise cannot(protocol, attachment.name, "-f puts the text of a file into the prompt")
+    return {"role": message.role, "content": message.text}
+
+
+def _filled(value: Any, values: Mapping[str, Any]) -> Any:
+    """A part of the template with its placeholders replaced; None if it stands for nothing."""
+    if isinstance(value, dict):
+        filled = {key: _filled(inner, values) for key, inner in value.items()}
+        return {key: inner for key, inner in filled.items() if inner is not None}
+    if isinstance(value, list):
+        return [inner for each in value if (inner := _filled(each, values)) is not None]
+    if isinstance(value, str):
+        alone = PLACEHOLDER.fullmatch(value)
+        return values[alone[1]] if alone else _put(value, values, str)
+    return value
+
+
+def _put(text: str, values: Mapping[str, Any], written: Callable[[str], str]) -> str:
+    return PLACEHOLDER.sub(lambda found: written(_text(values[found[1]])), text)
+
+
+def _text(value: Any) -> str:
+    """A value within a text: nothing, a string itself, or JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def names_of(quirks: Mapping[str, Any]) -> set[str]:
+    """The placeholders of a template."""
+    parts = {key: quirks[key] for key in KEYS if key in quirks}
+    return {name for _, text in strings_of(parts) for name in PLACEHOLDER.findall(text)}
+
+
+def strings_of(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each string of a template, and the keys that lead to it."""
+    if isinstance(value, str):
+        yield keys, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from strings_of(inner, (*keys, key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings_of(inner, keys)

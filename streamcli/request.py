@@ -1,0 +1,87 @@
+"""Where a request goes and what it is: the target, the HTTP request, and its URL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Target:
+    """Where it is asked: one provider's address, key and habits (`quirks`, see providers.Row)."""
+
+    __slots__ = (
+        "base_url",
+        "headers",
+        "key",
+        "protocol",
+        "provider",
+        "quirks",
+        "secrets",
+        "unix_socket",
+    )
+
+    def __init__(
+        self,
+        provider: str,
+        protocol: str,
+        base_url: str,
+        *,
+        key: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        quirks: dict[str, Any] | None = None,
+        unix_socket: str | None = None,
+        secrets: tuple[str, ...] = (),
+    ) -> None:
+        self.provider = provider
+        self.protocol = protocol
+        self.base_url = base_url
+        self.key = key
+        self.headers = headers
+        self.quirks = quirks or {}
+        self.unix_socket = unix_socket
+        self.secrets = secrets
+
+    def hide(self, text: str) -> str:
+        """`text` without the key and the `secrets`: servers like to repeat what they refuse."""
+        for secret in (self.key or "", *self.secrets):
+            if len(secret) > 3:
+                text = text.replace(secret, "[hidden]")
+        return text
+
+
+class HttpRequest:
+    """One HTTP request, ready to be sent; `headers` hold the key and are never shown."""
+
+    __slots__ = ("body", "headers", "method", "unix_socket", "url")
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        unix_socket: str | None = None,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.unix_socket = unix_socket
+
+
+def join_url(base: str, path: str) -> str:
+    """`base` + `path`, where users paste bases with a slash, or with the whole path already.
+
+    Whatever version segment the base has is kept and none is added: /v1, /openai/v1, /api/v1,
+    /v1beta/openai all occur.
+    """
+    base, query, tail = base.partition("?")
+    base = base.rstrip("/")
+    return (base if base.endswith(path) else base + path) + query + tail
+
+
+def quoted(text: str) -> str:
+    """`text` as a part of a URL: one segment of its path, which dots alone would lead out of."""
+    from urllib.parse import quote
+
+    part = quote(text, safe="")
+    return part.replace(".", "%2E") if part in (".", "..") else part

@@ -1,0 +1,829 @@
+"""The option table: every option once, with the help and the manual text made from it.
+
+An option's `help` is its line in `--help` (60 columns at most), `details` what the manual adds.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import click
+
+from ..errors import ACCEPTABLE
+from ..messages import EFFORTS
+
+PROMPT = "The prompt"
+MODEL = "Choosing the model"
+OUTPUT = "Output"
+BATCH = "Batch"
+NETWORK = "Network"
+INSPECT = "Recording and inspecting"
+OTHER = "Other"
+SECTIONS = (PROMPT, MODEL, OUTPUT, BATCH, NETWORK, INSPECT, OTHER)
+
+# What an option's value is, for completions; choices complete themselves.
+FILE = "file"
+PROVIDER = "provider"  # a row's name
+MODEL_NAME = "model"  # PROVIDER:..., or an alias
+
+
+class Opt(click.Option):
+    """A click option that also knows what the documents need.
+
+    `section` is its heading, `details` what the manual says beyond `help`, `value` what
+    completions offer (FILE, PROVIDER, MODEL_NAME or ""). `env`: STREAM_<OPTION> sets it too;
+    `config`: so does [defaults] in the configuration. A `look` set there holds on a terminal only:
+    a configuration never changes what a script's pipe carries. An option with `bare` may stand
+    without its value, which it takes only with `=`: then it never eats the prompt.
+    """
+
+    def __init__(
+        self,
+        *flags: str,
+        section: str,
+        details: str = "",
+        value: str = "",
+        env: bool = True,
+        config: bool = True,
+        look: bool = False,
+        bare: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(flags, **kwargs)
+        self.section = section
+        self.details = details
+        self.value = value
+        self.config = config
+        self.look = look
+        self.bare = bare
+        self.long = next(flag for flag in self.opts if flag.startswith("--"))
+        self.short = next((flag for flag in self.opts if not flag.startswith("--")), "")
+        if env:
+            self.envvar = "STREAM_" + self.long[2:].replace("-", "_").upper()
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """One variable is one value: click would split repeatable ones at blanks."""
+        value = self.resolve_envvar_value(ctx)
+        return (value,) if value is not None and self.multiple else value
+
+
+class Number(click.FloatRange):
+    """A finite number in a range: nan and inf pass a plain range check."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class Seconds(Number):
+    """A time in seconds; 0 means without end."""
+
+    name = "time in seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        return super().convert(value, param, ctx) or math.inf
+
+
+class Speed(click.ParamType):  # type: ignore[type-arg]
+    """A factor, or `instant`: 0, which waits for nothing."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        if value == "instant":
+            return 0.0
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = math.nan
+        if not 0 < speed < math.inf:
+            self.fail(f"{value!r} is not a factor like 2 or 0.5, nor 'instant'.", param, ctx)
+        return speed
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes, with K, M or G for powers of 1024."""
+
+    name = "size"
+    UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("ib").removesuffix("b")
+        digits = text.rstrip("kmg")
+        unit = text[len(digits) :]
+        if not digits.isascii() or not digits.isdigit() or unit not in self.UNITS:
+            self.fail(f"{value!r} is not a size like 16M or 1048576.", param, ctx)
+        size = int(digits) * self.UNITS[unit]
+        if size < 1024:
+            self.fail("less than 1K is too small for any event.", param, ctx)
+        return size
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """N/s, N/m or N/h; as requests a second."""
+
+    name = "rate"
+    UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        number, _, unit = str(value).partition("/")
+        try:
+            rate = float(number) / self.UNITS[unit or "s"]
+        except (ValueError, KeyError):
+            rate = math.nan
+        if not 0 < rate < math.inf:
+            self.fail(f"{value!r} is not a rate like 5/s, 90/m or 1000/h.", param, ctx)
+        return rate
+
+
+class Halt(click.ParamType):  # type: ignore[type-arg]
+    """never, soon,fail=N, now,fail=N or N% (also soon,fail=N%); as (how, count, share)."""
+
+    name = "halt"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int, float]:
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        if text == "never":
+            return "never", 0, 0.0
+        how, comma, fail = text.partition(",")
+        number = fail.removeprefix("fail=") if comma else text
+        if comma and (how not in ("soon", "now") or not fail.startswith("fail=")):
+            number = ""
+        how = how if comma else "soon"
+        try:
+            if number.endswith("%"):
+                share = float(number[:-1]) / 100
+                if 0 < share <= 1:
+                    return how, 0, share
+            elif comma and int(number) > 0:
+                return how, int(number), 0.0
+        except ValueError:
+            pass
+        self.fail(f"{text!r} is none of never, soon,fail=N, now,fail=N and N%.", param, ctx)
+
+
+class Names(click.ParamType):  # type: ignore[type-arg]
+    """A comma-separated list out of a fixed set."""
+
+    name = "list"
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(",") if name.strip())
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}.", param, ctx)
+        return names
+
+
+# One wire format a file: adding a file is all that adding one takes.
+PROTOCOLS = tuple(
+    sorted(
+        name[:-3].replace("_", "-")
+        for name in os.listdir(
+            os.path.join(os.path.dirname(os.path.dirname(__file__)), "protocols")
+        )
+        if name.endswith(".py") and not name.startswith("_")
+    )
+)
+MODES = ("list_providers", "list_models", "check", "dry_run")  # what looks instead of asking
+INPUTS = ("lines", "null", "requests")  # how stdin is a batch
+FORMATS = ("text", "jsonl", "json")
+REASONING = ("hide", "stderr", "stdout", "only", "raw")
+WHEN = ("auto", "always", "never")
+
+TABLE: tuple[Opt, ...] = (
+    # The prompt
+    Opt(
+        "-f",
+        "--file",
+        value=FILE,
+        env=False,
+        config=False,
+        section=PROMPT,
+        multiple=True,
+        metavar="FILE",
+        help="Read the prompt from FILE; repeatable.",
+        details="The file's text (one trailing newline dropped) comes first, then stdin, then the "
+        "arguments, with a blank line between. '-' is stdin.",
+    ),
+    Opt(
+        "-n",
+        "--no-stdin",
+        config=False,
+        section=PROMPT,
+        is_flag=True,
+        help="Never read stdin (for 'while read' loops).",
+        details="Without it stdin is read when it is a pipe, a regular file or a socket, and not "
+        "when it is a terminal, /dev/null or closed.",
+    ),
+    Opt(
+        "-I",
+        "--replace",
+        env=False,
+        config=False,
+        section=PROMPT,
+        metavar="REPL",
+        help="Put stdin where REPL stands in the arguments.",
+        details="As xargs does; one trailing newline of stdin is dropped.",
+    ),
+    Opt(
+        "-a",
+        "--attach",
+        section=PROMPT,
+        value=FILE,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="PATH|URL",
+        help="An image, PDF, audio or text file; repeatable.",
+        details="Told apart by content, sent in the provider's own form. What a provider cannot "
+        "carry is an error before anything is sent.",
+    ),
+    # Choosing the model
+    Opt(
+        "-m",
+        "--model",
+        value=MODEL_NAME,
+        section=MODEL,
+        multiple=True,
+        metavar="[PROVIDER:]MODEL",
+        help="Which model to ask; several are all asked.",
+        details="What stands before the first ':' is a provider only if it is the name of one and "
+        "--provider is not given: Ollama's tags contain colons. Several: every prompt goes to all "
+        "of them, the text is headed '==> MODEL <==', records have a 'target'.",
+    ),
+    Opt(
+        "--fallback",
+        value=MODEL_NAME,
+        section=MODEL,
+        multiple=True,
+        metavar="MODEL",
+        help="Ask this one if nothing came from the first.",
+        details="Repeatable: one after the other, each only while nothing was delivered. What was "
+        "typed for one provider (--base-url, --key-file, --header) is not given to another.",
+    ),
+    Opt(
+        "--race",
+        section=MODEL,
+        config=False,
+        is_flag=True,
+        help="Ask every --model at once; the first token wins.",
+        details="The first that has visible text is heard, the others are cancelled.",
+    ),
+    Opt(
+        "-p",
+        "--provider",
+        value=PROVIDER,
+        section=MODEL,
+        metavar="NAME",
+        help="The provider; --model is then all model.",
+    ),
+    Opt(
+        "-s",
+        "--system",
+        section=MODEL,
+        metavar="TEXT|@FILE",
+        help="The system prompt, or the file that holds it.",
+        details="A text that begins with '@' is written '@@...'.",
+    ),
+    Opt(
+        "--temperature",
+        section=MODEL,
+        type=Number(min=0),
+        metavar="N",
+        help="Sampling temperature, 0 and up.",
+    ),
+    Opt(
+        "--top-p",
+        section=MODEL,
+        type=Number(min=0, max=1),
+        metavar="N",
+        help="Nucleus sampling, 0 to 1.",
+    ),
+    Opt(
+        "--max-tokens",
+        section=MODEL,
+        type=click.IntRange(min=1, max=2**63 - 1),
+        metavar="N",
+        help="Cut the answer at N tokens (exit status 10).",
+    ),
+    Opt(
+        "--stop",
+        section=MODEL,
+        multiple=True,
+        metavar="TEXT",
+        help="End the answer where TEXT would come; repeatable.",
+    ),
+    Opt(
+        "--seed",
+        section=MODEL,
+        type=click.IntRange(min=-(2**63), max=2**63 - 1),
+        metavar="N",
+        help="Seed for repeatable sampling.",
+    ),
+    Opt(
+        "--frequency-penalty",
+        section=MODEL,
+        type=Number(min=-2, max=2),
+        metavar="N",
+        help="Against repeating, by count, -2 to 2.",
+    ),
+    Opt(
+        "--presence-penalty",
+        section=MODEL,
+        type=Number(min=-2, max=2),
+        metavar="N",
+        help="Against repeating at all, -2 to 2.",
+    ),
+    Opt(
+        "--think",
+        section=MODEL,
+        bare="medium",
+        type=click.Choice(EFFORTS),
+        help="How hard to think first (alone: medium).",
+        details="Becomes the provider's own knob: an effort, a budget of tokens, a switch.",
+    ),
+    Opt(
+        "--schema",
+        section=MODEL,
+        value=FILE,
+        env=False,
+        config=False,
+        metavar="FILE|JSON",
+        help="A JSON Schema the answer shall match.",
+        details="Sent to the provider in its own form, and checked: an answer that does not match "
+        "is exit status 12. JSON begins with '{', anything else is a file.",
+    ),
+    Opt(
+        "--session",
+        section=MODEL,
+        config=False,
+        metavar="NAME",
+        help="The conversation this belongs to (Honcho's).",
+        details="Honcho's own session of that name: the question is about what was said in it, and "
+        "'-o add=FILE' and '-o store=PEER' write into it. Other providers keep none.",
+    ),
+    Opt(
+        "--prefill",
+        section=MODEL,
+        metavar="TEXT",
+        help="How the answer begins; it goes on from there.",
+        details="For models that can continue a beginning. The answer does not repeat it.",
+    ),
+    Opt(
+        "-o",
+        "--option",
+        section=MODEL,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any field of the request's body; repeatable.",
+        details="VALUE is JSON if it parses as JSON, else a string. Dots in KEY nest: "
+        "'-o reasoning.effort=low'. It overrides what other options put there.",
+    ),
+    # Output
+    Opt(
+        "--format",
+        config=False,
+        section=OUTPUT,
+        type=click.Choice(FORMATS),
+        default="text",
+        help="How the answer is written (default: text).",
+        details="text: the raw deltas, nothing added. jsonl: a record for each delta as it comes, "
+        "and an end record. json: one end record with the whole text in it.",
+    ),
+    Opt(
+        "--jsonl",
+        "format",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        flag_value="jsonl",
+        help="Short for --format jsonl.",
+    ),
+    Opt(
+        "--json",
+        "format",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        flag_value="json",
+        help="Short for --format json.",
+    ),
+    Opt(
+        "--events",
+        value=FILE,
+        env=False,
+        config=False,
+        section=OUTPUT,
+        metavar="FILE|FD",
+        help="Records to FILE (appended) or FD, beside the text.",
+    ),
+    Opt(
+        "-O",
+        "--output",
+        value=FILE,
+        env=False,
+        config=False,
+        section=OUTPUT,
+        metavar="FILE",
+        help="The text into FILE, which appears only on exit 0.",
+        details="Written beside it and renamed, so a make target is never half an answer. With "
+        "--jsonl or --json the records still go to stdout.",
+    ),
+    Opt(
+        "--reasoning",
+        look=True,
+        section=OUTPUT,
+        type=click.Choice(REASONING),
+        help="Where the model's reasoning goes.",
+        details="Default: stderr, dimmed, if stdout and stderr are terminals, else hide. stdout: "
+        "before the text, a blank line between. only: reasoning instead of the text. raw: an "
+        "inline <think> block stays in the text; otherwise it is split out if it opens the answer. "
+        "Of helpingai every <think> and <ser> block is. A hide that was said, and did not come by "
+        "default, also asks the provider to leave it out, where it can: the records lack it then.",
+    ),
+    Opt(
+        "--sanitize",
+        look=True,
+        section=OUTPUT,
+        type=click.Choice(WHEN),
+        default="auto",
+        help="Show control characters instead of sending them.",
+        details="auto: when stdout is a terminal. C0 controls except newline and tab, DEL, C1, "
+        "escape sequences, bidi overrides, tag characters and U+200B are shown in visible form.",
+    ),
+    Opt(
+        "--accept",
+        section=OUTPUT,
+        type=Names(ACCEPTABLE),
+        metavar="VERDICT,...",
+        help="Exit 0 for these verdicts too, like length.",
+        details=f"Any of {', '.join(ACCEPTABLE)}. The record's status still tells the truth.",
+    ),
+    Opt(
+        "--progress",
+        look=True,
+        section=OUTPUT,
+        type=click.Choice(WHEN),
+        default="auto",
+        help="How far a batch is, on stderr.",
+        details="auto: if stderr is a terminal, and stdout none that text goes to. always: without "
+        "a terminal a plain line every ten seconds.",
+    ),
+    Opt("-u", "--usage", section=OUTPUT, is_flag=True, help="Token counts on stderr at the end."),
+    Opt("--stats", section=OUTPUT, is_flag=True, help="Timings on stderr at the end."),
+    Opt(
+        "--color",
+        look=True,
+        section=OUTPUT,
+        type=click.Choice(WHEN),
+        default="auto",
+        help="Dim the reasoning on stderr.",
+        details="auto: if stderr is a terminal and NO_COLOR is not set.",
+    ),
+    Opt("-q", "--quiet", section=OUTPUT, is_flag=True, help="Only errors on stderr, no notes."),
+    Opt("-v", "--verbose", section=OUTPUT, is_flag=True, help="More notes on stderr."),
+    Opt(
+        "--debug",
+        section=OUTPUT,
+        is_flag=True,
+        help="Requests, replies, tracebacks on stderr; no keys.",
+    ),
+    # Batch
+    Opt(
+        "-L",
+        "--lines",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Each line of stdin (or --file) is a prompt.",
+        details="Blank lines are skipped, but counted in a record's index. The arguments apply to "
+        "each prompt. stdin is read as it comes: 'tail -f prompts | stream -L' works.",
+    ),
+    Opt(
+        "-0",
+        "--null",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="The same with NUL instead of a newline.",
+    ),
+    Opt(
+        "--requests",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Each line of stdin is a request in JSON.",
+        details='{"prompt":...} or {"messages":[...]}, an id, and of the options model, system, '
+        "sampling, stop, schema and think; or a line of an OpenAI batch file (custom_id, body). "
+        "A line that is none of these fails alone, with its number.",
+    ),
+    Opt(
+        "-j",
+        "--jobs",
+        section=BATCH,
+        type=click.IntRange(min=1, max=10_000),
+        default=4,
+        metavar="N",
+        help="Prompts at the same time (default: 4).",
+    ),
+    Opt(
+        "-k",
+        "--keep-order",
+        section=BATCH,
+        is_flag=True,
+        help="Write in the order of the prompts (text always).",
+        details="The first that is not over streams live; answers behind it wait, on disk beyond "
+        "64 MiB.",
+    ),
+    Opt(
+        "--resume",
+        section=BATCH,
+        value=FILE,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="FILE",
+        help="Skip what these records say is complete; repeatable.",
+        details="The records are the journal: 'stream -L --json --resume out.jsonl < prompts >> "
+        "out.jsonl', started again after any death, finishes the job. Prompts are known by their "
+        "hash; of several equal ones each counts.",
+    ),
+    Opt(
+        "--halt",
+        section=BATCH,
+        type=Halt(),
+        default="never",
+        metavar="WHEN",
+        help="Stop a failing batch: soon,fail=3; now,fail=1; 10%.",
+        details="soon starts nothing more, now cancels what runs, N% is soon with that share of "
+        "failures (once ten prompts are over). Exit status 20 all the same.",
+    ),
+    Opt(
+        "--rate",
+        section=BATCH,
+        type=Rate(),
+        metavar="N/s|N/m|N/h",
+        help="Start so many requests a second, minute, hour.",
+    ),
+    Opt(
+        "--repeat",
+        section=BATCH,
+        env=False,
+        config=False,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Ask each prompt N times.",
+    ),
+    Opt(
+        "--print0",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="End each text with NUL instead of a newline.",
+        details="For 'xargs -0': the text is then exactly the model's.",
+    ),
+    # Network
+    Opt(
+        "--base-url",
+        config=False,
+        section=NETWORK,
+        metavar="URL",
+        help="Where the provider's API is.",
+        details="With or without a slash at its end, or the full path of the operation; no /v1 is "
+        "added. Without --provider any Chat Completions server is meant, and no key is sent to it "
+        "but that of --key-file.",
+    ),
+    Opt(
+        "-H",
+        "--header",
+        section=NETWORK,
+        multiple=True,
+        metavar="NAME:VALUE|@FILE",
+        help="A header more, or a file of them; repeatable.",
+        details="Arguments are public on most systems: put secrets into a file.",
+    ),
+    Opt(
+        "--key-file",
+        value=FILE,
+        env=False,
+        config=False,
+        section=NETWORK,
+        metavar="FILE",
+        help="Read the key from FILE, not from its variable.",
+        details="There is no --key: arguments are public. The file must be yours alone "
+        "(chmod 600).",
+    ),
+    Opt(
+        "--connect-timeout",
+        section=NETWORK,
+        type=Seconds(),
+        default=10.0,
+        metavar="SECONDS",
+        help="For the connection (default: 10; 0: no limit).",
+    ),
+    Opt(
+        "--first-timeout",
+        section=NETWORK,
+        type=Seconds(),
+        default=300.0,
+        metavar="SECONDS",
+        help="Until the first event (default: 300).",
+    ),
+    Opt(
+        "--idle-timeout",
+        section=NETWORK,
+        type=Seconds(),
+        default=60.0,
+        metavar="SECONDS",
+        help="Between events, pings not counted (default: 60).",
+        details="Time blocked on stdout or stopped by ^Z does not count either.",
+    ),
+    Opt(
+        "--timeout",
+        section=NETWORK,
+        type=Seconds(),
+        metavar="SECONDS",
+        help="For the whole prompt (default: no limit).",
+    ),
+    Opt(
+        "--max-retries",
+        section=NETWORK,
+        type=click.IntRange(min=0),
+        default=3,
+        metavar="N",
+        help="Retries before anything came (default: 3).",
+        details="After a lost or refused connection, 408, 425, 429, 5xx except 501 and 505, or an "
+        "overload reported in the stream. The server's x-should-retry decides where it is present.",
+    ),
+    Opt(
+        "--max-wait",
+        section=NETWORK,
+        type=Seconds(),
+        default=120.0,
+        metavar="SECONDS",
+        help="Longest wait a server may ask for (default: 120).",
+        details="A longer retry-after fails at once and names the wait.",
+    ),
+    Opt(
+        "--max-event-size",
+        section=NETWORK,
+        type=Size(),
+        default=16 << 20,
+        metavar="SIZE",
+        help="Largest event, with K, M or G (default: 16M).",
+    ),
+    Opt(
+        "--on-drop",
+        section=NETWORK,
+        type=click.Choice(("fail", "continue")),
+        default="fail",
+        help="When an answer breaks off: fail, or go on with it.",
+        details="continue asks for the rest with what was received (a background response is "
+        "attached to again; elsewhere the text is the answer's beginning) and splices it without "
+        "repeating or losing a character. Where the provider has no way to, it fails as usual.",
+    ),
+    Opt(
+        "--no-stream",
+        section=NETWORK,
+        is_flag=True,
+        help="Ask for the whole answer at once.",
+    ),
+    Opt(
+        "--unix-socket",
+        value=FILE,
+        section=NETWORK,
+        metavar="PATH",
+        help="Connect through this socket instead of TCP.",
+    ),
+    # Recording and inspecting
+    Opt(
+        "--record",
+        section=INSPECT,
+        value=FILE,
+        env=False,
+        config=False,
+        metavar="FILE",
+        help="Keep what came over the wire, with its times.",
+        details="A cassette, JSON Lines: the request without secrets, status, headers, and each "
+        "read with its time. --replay plays it.",
+    ),
+    Opt(
+        "--replay",
+        section=INSPECT,
+        value=FILE,
+        env=False,
+        config=False,
+        metavar="FILE",
+        help="Answer from a recording instead of the network.",
+        details="Through the same path: verdict, timings and formats are those of the recording.",
+    ),
+    Opt(
+        "--speed",
+        section=INSPECT,
+        env=False,
+        config=False,
+        type=Speed(),
+        metavar="X|instant",
+        help="How fast to play: 2 is twice as fast as it was.",
+    ),
+    Opt(
+        "--decode",
+        section=INSPECT,
+        env=False,
+        config=False,
+        bare="auto",
+        type=click.Choice(("auto", *PROTOCOLS)),
+        metavar="PROTOCOL",
+        help="Read a provider's raw bytes on stdin; no network.",
+        details=f"One of {', '.join(PROTOCOLS)}; alone or as auto it is found out.",
+    ),
+    Opt(
+        "--dry-run",
+        section=INSPECT,
+        env=False,
+        config=False,
+        bare="http",
+        type=click.Choice(("http", "curl")),
+        help="Print the request, or a curl command; send nothing.",
+        details="A key is shown as its variable, so the curl command works when pasted.",
+    ),
+    Opt(
+        "--check",
+        section=INSPECT,
+        env=False,
+        config=False,
+        bare="*",
+        value=PROVIDER,
+        metavar="PROVIDER",
+        help="Ask for one token: address, key, time to answer.",
+        details="The provider of --model, or the one named. The exit status is the probe's.",
+    ),
+    Opt(
+        "--list-models",
+        section=INSPECT,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="The provider's models, one a line (or --json).",
+    ),
+    Opt(
+        "--list-providers",
+        section=INSPECT,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Who can be asked, what is set up (or --json).",
+    ),
+    # Other
+    Opt(
+        "--no-config",
+        section=OTHER,
+        config=False,
+        is_flag=True,
+        help="Ignore the configuration file.",
+    ),
+    Opt(
+        "--version",
+        section=OTHER,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Print the version and exit.",
+    ),
+    Opt(
+        "-h",
+        "--help",
+        section=OTHER,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Print this help and exit.",
+    ),
+)

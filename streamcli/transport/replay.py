@@ -1,0 +1,248 @@
+"""Bytes that were there before: recordings (see recording.py), and raw ones on a descriptor.
+
+Both give answers as transport does, so that verdicts, timings and formats come out the same.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from ..errors import STATUS_OF_KIND, StreamError, usage
+from ..request import HttpRequest
+from .errors import out_of_time
+from .record import SCHEMA
+from .seam import Patience, Response
+
+BLOCK = 64 * 1024
+
+
+class Player:
+    """Plays the attempts of a recording in turn: `open` is one like transport's.
+
+    `speed` 2.0 plays twice as fast, None waits for nothing. `provider`, `protocol` and `model` are
+    what was recorded ("" where that is unknown).
+    """
+
+    def __init__(
+        self,
+        path: str,
+        speed: float | None,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._tape = _Tape(path)
+        self._speed = speed
+        self._clock = clock
+        self._sleep = sleep
+        self._began = 0.0
+        first = self._tape.peek() or {}
+        self.provider = _text(first, "provider")
+        self.protocol = _text(first, "protocol")
+        self.model = _text(first, "model")
+
+    def attempts(self) -> int | None:
+        """How many there are; None where that is not known beforehand (a pipe)."""
+        if not os.path.isfile(self._tape.path):
+            return None
+        with open(self._tape.path, "rb") as file:
+            lines = (_parsed(data) for data in file if b'"request"' in data)
+            return sum(1 for line in lines if line is not None and line["type"] == "request")
+
+    def open(self, request: HttpRequest, patience: Patience) -> Response:
+        """The answer to the next recorded attempt, whatever is asked."""
+        tape = self._tape
+        while (line := tape.peek()) is not None and line["type"] != "request":
+            tape.take()  # of an answer that was closed before its end
+        if line is None:
+            raise usage(f"{tape.path} holds no further answer")
+        tape.take()
+        self._began = self._clock()
+        response = self._line("response", patience)
+        status, headers = response.get("status"), response.get("headers")
+        if type(status) is not int or not isinstance(headers, dict):
+            raise usage(f"{tape.path} holds a response without status and headers")
+        headers = {name: value for name, value in headers.items() if isinstance(value, str)}
+        return _Given(status, headers, self._chunks(patience))
+
+    def _chunks(self, patience: Patience) -> Iterator[bytes]:
+        while (line := self._line("chunk", patience))["type"] == "chunk":
+            try:
+                yield _text(line, "data").encode() or b64decode(_text(line, "base64"))
+            except ValueError:
+                raise usage(f"{self._tape.path} holds a chunk that is no base64") from None
+
+    def _line(self, kind: str, patience: Patience) -> dict[str, Any]:
+        """The attempt's next line, at its time: of this kind, or the end of the body.
+
+        Any other end is raised: the trouble that was recorded, or that nothing more was.
+        """
+        line = self._tape.peek()
+        if line is None or line["type"] not in (kind, "end"):
+            raise _lost()
+        self._tape.take()
+        self._wait(line, patience)
+        if line["type"] == "end":
+            if isinstance(error := line.get("error"), dict):
+                raise _trouble(error)
+            if line.get("unread") or kind == "response":
+                raise _lost()
+        return line
+
+    def close(self) -> None:
+        self._tape.close()
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps at the speed of the recording: for the waits between attempts."""
+        if self._speed is not None:
+            self._sleep(seconds / self._speed)
+
+    def _wait(self, line: dict[str, Any], patience: Patience) -> None:
+        t_ms = line.get("t_ms")
+        if self._speed is None or not isinstance(t_ms, int | float):
+            return
+        now = self._clock()
+        wait = self._began + t_ms / 1000 / self._speed - now
+        if wait <= 0:
+            return
+        left, kind = patience.left(now)
+        if wait > left:
+            self._sleep(max(0.0, left))
+            raise out_of_time(kind, patience.limit)
+        self._sleep(wait)
+        patience.waited(wait)
+
+
+class _Given:
+    """An answer whose body is an iterator."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self._chunks = chunks
+
+    def chunks(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def read(self) -> bytes:
+        """All of the body, or what trouble spared of it."""
+        body = b""
+        try:
+            for chunk in self._chunks:
+                body += chunk
+        except StreamError:
+            pass
+        return body
+
+    def close(self, whole: bool = False) -> None:
+        pass
+
+
+def raw(fd: int) -> Response:
+    """Raw bytes of a provider as an answer with status 200: whatever each read brings."""
+    return _Given(200, {}, _reads(fd))
+
+
+def _reads(fd: int) -> Iterator[bytes]:
+    while True:
+        try:
+            data = os.read(fd, BLOCK)
+        except BlockingIOError:  # somebody made our stdin non-blocking
+            select.select([fd], [], [])
+            continue
+        except OSError as error:
+            raise _unreadable("stdin", error) from error
+        if not data:
+            return
+        yield data
+
+
+class _Tape:
+    """The lines of a recording, one at a time: it may be larger than memory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self._file = open(path, "rb")
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        self._number = 0
+        first = self._read()
+        self._next = line = _parsed(first)
+        if line is None or line.get("schema") != SCHEMA or line["type"] != "request":
+            self.close()
+            raise usage(*_what_else(path, first, line))
+
+    def peek(self) -> dict[str, Any] | None:
+        """The next line; None at the end, and for the torn last line of a killed recorder."""
+        if self._next is None:
+            data = self._read()
+            self._next = _parsed(data)
+            if self._next is None and data.endswith(b"\n"):
+                raise usage(f"{self.path}: line {self._number} is none of a recording")
+        return self._next
+
+    def take(self) -> None:
+        self._next = None
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self) -> bytes:
+        self._number += 1
+        try:
+            return self._file.readline()
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    try:
+        line = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("type"), str) else None
+
+
+def _what_else(path: str, first: bytes, line: dict[str, Any] | None) -> tuple[str, str]:
+    """(what the file is, what to do): it is no recording."""
+    schema = _text(line or {}, "schema")
+    hint = "stream --record FILE makes one"
+    if not first:
+        return f"{path} is empty, no recording", hint
+    if schema.startswith("stream.records/") or (line and "request_id" in line):
+        return f"{path} holds records (--jsonl), no recording of the wire", hint
+    if schema:
+        return f"{path} is a recording of another version: {schema}", f"this one reads {SCHEMA}"
+    if first.lstrip().startswith((b"{", b"[", b"data:", b"event:", b":", b"id:")):
+        what = f"{path} holds the raw bytes of an answer, no recording"
+        return what, f"stream --decode=auto < {path}"
+    return f"{path} is no recording of stream's", hint
+
+
+def _trouble(error: dict[str, Any]) -> StreamError:
+    kind = _text(error, "kind")
+    return StreamError(
+        kind if kind in STATUS_OF_KIND else "lost",
+        _text(error, "message") or "the connection was lost",
+        _text(error, "hint"),
+        transient=error.get("transient") is True,
+    )
+
+
+def _lost() -> StreamError:
+    return StreamError("lost", "the recording ends")
+
+
+def _unreadable(name: str, error: OSError) -> StreamError:
+    return usage(f"{name} cannot be read: {(error.strerror or str(error)).lower()}")
+
+
+def _text(line: dict[str, Any], name: str) -> str:
+    value = line.get(name)
+    return value if isinstance(value, str) else ""

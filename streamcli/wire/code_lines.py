@@ -1,0 +1,51 @@
+"""Lines `CODE:JSON` as payloads, the code being the event's name. No I/O, never raises, linear."""
+
+from __future__ import annotations
+
+from .sse import BOM, MAX_EVENT_SIZE, Message, Payloads, Stray
+
+
+class CodeLines(Payloads):
+    """Payloads of a body whose lines begin with one of `codes`, a character each.
+
+    Only LF ends a line. Lines with another code are left out, as is all else but an error that was
+    written between the lines as plain JSON, which is a Stray.
+    """
+
+    def __init__(self, codes: str, limit: int = MAX_EVENT_SIZE) -> None:
+        super().__init__(limit)
+        self._codes = codes.encode()
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if len(self.excerpt) < 200:
+            self.excerpt = (self.excerpt + data).removeprefix(BOM).lstrip()[:200]
+        end = data.rfind(b"\n") + 1
+        if end:
+            lines = b"".join((*self._fragments, data[:end]))
+            self._fragments = []
+            self._size = 0
+        if end < len(data):
+            self._fragments.append(data[end:])
+            self._size += len(data) - end
+            self._overflow = self._overflow or self._size > self._limit + len(b"0:")
+        return self._parse(lines) if end else []
+
+    def close(self) -> list[bytes]:
+        first = self.excerpt[:1]
+        self.looks_like = "html" if first == b"<" else "json" if first in (b"{", b"[") else ""
+        rest = b"".join(self._fragments)
+        self._fragments = []
+        return self._parse(rest)
+
+    def _parse(self, lines: bytes) -> list[bytes]:
+        out: list[bytes] = []
+        if not self._begun:
+            self._begun = True
+            lines = lines.removeprefix(BOM)
+        for line in lines.split(b"\n"):
+            if line[1:2] == b":" and line[0] in self._codes:
+                out.append(Message.of(line[2:], line[:1], b""))
+            elif line.startswith(b"{") and b'"error"' in line:
+                out.append(Stray(line))
+        return out

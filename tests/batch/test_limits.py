@@ -1,0 +1,277 @@
+"""When a batch sends its next request: gates, queue, budget, rate, halt, in a time of their own.
+
+The servers here are limits that providers have; hours of them pass in moments.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import pytest
+
+from streamcli.batch.limits import PATIENCE, Budget, Gate, Halt, Pace
+from streamcli.batch.queue import Queue
+from streamcli.batch.task import Task
+from streamcli.events import Failed
+
+
+class Limit(Protocol):
+    """Whether a request is taken now; `over` when its answer is."""
+
+    def takes(self, now: float) -> bool: ...
+    def over(self) -> None: ...
+
+
+class Bucket:
+    """`rate` requests a second, `burst` at once."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate, self.burst, self.left, self.at = rate, burst, float(burst), 0.0
+
+    def takes(self, now: float) -> bool:
+        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
+        self.at = now
+        taken = self.left >= 1
+        self.left -= taken
+        return taken
+
+    def over(self) -> None: ...
+
+
+class AtOnce:
+    """So many at the same time."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.running = most, 0
+
+    def takes(self, now: float) -> bool:
+        taken = self.running < self.most
+        self.running += taken
+        return taken
+
+    def over(self) -> None:
+        self.running -= 1
+
+
+class Down:
+    """Nothing between `first` and `last`."""
+
+    def __init__(self, first: float = 0.0, last: float = 0.0) -> None:
+        self.first, self.last = first, last
+
+    def takes(self, now: float) -> bool:
+        return not self.first <= now < self.last
+
+    def over(self) -> None: ...
+
+
+class World:
+    """A batch of `total` prompts in a time of its own; `bad` prompts are never taken."""
+
+    def __init__(
+        self,
+        limit: Limit,
+        *,
+        total: int = 500,
+        jobs: int = 32,
+        bad: int = 0,
+        max_wait: float = 120,
+        wanted: float | None = None,
+    ) -> None:
+        self.now, self.requests, self.answered = 0.0, 0, 0
+        self.lost: list[int] = []
+        self.unasked: list[Task] = []
+        self.bad = set(random.Random(7).sample(range(total), bad))
+        self._limit = limit
+        self._wanted = wanted
+        self._random = random.Random(1)
+        self.gate = Gate(jobs, max_wait, self._random.random)
+        self._queue = queue = Queue(jobs, Pace(None), lambda: self.now)
+        queue.unasked = self.unasked.append
+        self._coming: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        tasks = iter([Task(number, None, (self.gate,)) for number in range(total)])
+        while True:  # what `take` does, but for waiting
+            while not queue._full() and not self.gate.closed and (task := next(tasks, None)):
+                queue.offer(task)
+            with queue._work:
+                task, wait = queue._next(self.now)
+                if task is not None:
+                    queue._start(task, self.now)
+            if task is not None:
+                self._begin(task)
+            elif self._coming and self._coming[0][0] <= self.now + wait:
+                self.now, _, happen = heapq.heappop(self._coming)
+                happen()
+            elif wait < float("inf"):
+                self.now += wait + 1e-6
+            else:
+                break
+
+    @property
+    def lost_for_nothing(self) -> set[int]:
+        return set(self.lost) - self.bad
+
+    def _later(self, seconds: float, happen: Callable[[], None]) -> None:
+        heapq.heappush(self._coming, (self.now + seconds, next(self._order), happen))
+
+    def _begin(self, task: Task) -> None:
+        task.asking = task.asking or SimpleNamespace(number=0)  # type: ignore[assignment]
+        if self.gate.closed:
+            self._end(task, whole=False)
+            return
+        self.requests += 1
+        taken = task.sequence not in self.bad and self._limit.takes(self.now)
+        self._later(0.2 + 0.2 * self._random.random(), lambda: self._head(task, taken))
+
+    def _head(self, task: Task, taken: bool) -> None:
+        if taken:
+            self._queue.answered(task)
+            self._later(2, lambda: self._end(task, whole=True))
+            return
+        failed = Failed("rate_limit", "busy", transient=True, retry_after=self._wanted)
+        wait = None if self.gate.closed else self._queue.limited(task, failed)
+        if wait is None:
+            self._end(task, whole=False)
+        else:
+            assert self._queue.put_back(task, wait)
+
+    def _end(self, task: Task, *, whole: bool) -> None:
+        if whole:
+            self.answered += 1
+            self._limit.over()
+        else:
+            self.lost.append(task.sequence)
+        self._queue.ended(task)
+
+
+LIMITED = [
+    # limit, what else, requests at most that are refused, seconds that it may take
+    (Bucket(1, 60), {}, 900, 480),
+    (Bucket(1, 60), {"wanted": 1.0}, 600, 480),
+    (Bucket(20, 20), {}, 60, 60),
+    (Bucket(0.05, 3), {"total": 50}, 450, 1000),
+    (AtOnce(10), {}, 220, 180),
+    (Down(5, 10), {}, 32 + 8, 60),
+    (Down(0, 5), {}, 32 + 8, 60),
+    (Down(5, 305), {}, 32 + 30, 400),
+    (Down(0, 300), {"wanted": 60.0}, 32 + 8, 400),
+]
+
+
+@pytest.mark.parametrize(("limit", "options", "refused", "seconds"), LIMITED)
+def test_a_limit_loses_nothing(
+    limit: Limit, options: dict[str, Any], refused: int, seconds: float
+) -> None:
+    world = World(limit, **options)
+    assert not world.lost
+    assert world.gate.closed is None
+    assert world.answered == options.get("total", 500)
+    assert world.requests - world.answered <= refused
+    assert world.now <= seconds
+
+
+@pytest.mark.parametrize("bad", [1, 20, 60])
+@pytest.mark.parametrize("limited", [False, True])
+def test_prompts_that_are_always_refused_do_not_keep_others_back(limited: bool, bad: int) -> None:
+    world = World(Bucket(20, 20) if limited else Down(), bad=bad, max_wait=10)
+    assert not world.lost_for_nothing
+    assert set(world.lost) == world.bad
+    assert world.answered == 500 - bad
+    assert world.now <= 300 + 10 * PATIENCE
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_the_last_one_is_not_waited_for_beyond_its_time(limited: bool) -> None:
+    """When all others are done nobody else's answer can tell its refusals from everybody's."""
+    world = World(Bucket(20, 20) if limited else Down(), total=100, bad=1, max_wait=10)
+    assert set(world.lost) == world.bad
+    assert world.now <= 10 + PATIENCE * 10 + 10
+
+
+@pytest.mark.parametrize("first", [0, 20])
+def test_who_always_refuses_is_given_up(first: float) -> None:
+    world = World(Down(first, float("inf")), total=10_000, max_wait=60)
+    assert world.gate.closed is not None
+    assert 0.5 * PATIENCE * 60 <= world.now - first <= PATIENCE * 60 + 20
+    assert world.requests - world.answered <= 32 + 60
+    assert len(world.lost) <= 200
+
+
+def test_a_wait_beyond_max_wait_closes() -> None:
+    world = World(Down(0, 1e9), wanted=121.0)
+    assert world.gate.closed is not None
+    assert "beyond --max-wait" in world.gate.closed.message
+    assert world.requests <= 32
+
+
+def test_those_on_their_way_say_nothing_new() -> None:
+    gate = Gate(8, 120, lambda: 0.5)
+    tasks = [Task(number, None, (gate,)) for number in range(8)]
+    for task in tasks:
+        gate.started(task.entry, 0.0)
+    busy = Failed("rate_limit", "busy", transient=True)
+    gate.limited(tasks[0].entry, busy, 1.0)
+    until = gate.until
+    assert 1.25 <= until <= 1.5
+    for task in tasks[1:6]:
+        gate.limited(task.entry, busy, 1.9)  # after the hold is over: that changes nothing
+        gate.ended(task.entry)
+    gate.answered(tasks[6].entry)
+    assert gate.until == until
+    assert gate.wait(2.0) == 0
+    gate.started(tasks[1].entry, 2.0)
+    assert gate.wait(2.0) == float("inf")  # one at a time, whoever else still runs
+    gate.answered(tasks[1].entry)
+    assert gate.wait(2.0) == 0
+
+
+def test_a_budget_of_retries() -> None:
+    budget = Budget()
+    assert sum(budget.spend() for _ in range(100)) == 50
+    budget.prompts = 1000
+    assert sum(budget.spend() for _ in range(1000)) == 200
+
+
+def test_a_rate_is_kept_over_any_time() -> None:
+    rng, now, pace = random.Random(1), 1000.0, Pace(10)
+    starts = []
+    for _ in range(500):
+        now += pace.wait(now) + rng.choice((0, 0, 0.001, 0.015, 0.05, 0.5, 3))
+        while not pace.wait(now):
+            pace.started(now)
+            starts.append(now)
+    assert len(starts) >= 500
+    for first in range(len(starts)):
+        for late in range(first, min(first + 40, len(starts))):
+            assert late - first <= (starts[late] - starts[first]) * 10 + 1
+
+
+def test_who_is_woken_late_makes_up_for_it() -> None:
+    now, pace = 0.0, Pace(100)
+    for _ in range(1000):
+        now += pace.wait(now)
+        pace.started(now)
+        now += 0.002
+    assert 9.9 <= now <= 10.1
+
+
+@pytest.mark.parametrize(
+    ("halt", "done", "failed", "due"),
+    [
+        (("never", 0, 0.0), 100, 100, False),
+        (("soon", 3, 0.0), 100, 2, False),
+        (("now", 3, 0.0), 3, 3, True),
+        (("soon", 0, 0.1), 9, 9, False),
+        (("soon", 0, 0.1), 10, 1, True),
+        (("soon", 0, 0.1), 11, 1, False),
+        (("soon", 0, 0.1), 10, 0, False),
+    ],
+)
+def test_halt(halt: tuple[str, int, float], done: int, failed: int, due: bool) -> None:
+    assert Halt(*halt).due(done, failed) is due

@@ -1,0 +1,69 @@
+"""What a start may import: the ratchet that keeps it quick."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from faultserver import FaultServer
+
+HEAVY = {"rich", "pygments", "markdown_it", "asyncio"}
+NETWORK = {"httpx", "httpcore", "h11", "ssl", "socket", "http", "urllib", "certifi", "email"}
+
+
+def imported(*args: str) -> set[str]:
+    """Top-level names of all modules that a run of the real process imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "streamcli", *args]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
+    lines = done.stderr.decode().splitlines()
+    times = [line for line in lines if line.startswith("import time:")]
+    names = {line.rpartition("|")[2].strip().partition(".")[0] for line in times}
+    assert "streamcli" in names
+    return names
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["--bogus"]])
+def test_help_imports_click_and_little_else(args: list[str]) -> None:
+    names = imported(*args)
+    assert "click" in names
+    assert not names & (HEAVY | NETWORK | {"dataclasses", "orjson", "json"})
+
+
+def test_a_live_run_imports_neither_rich_nor_asyncio(server: FaultServer) -> None:
+    args = ["-m", "vllm:m", "--base-url", server.url("ok"), "hi"]
+    for more in ([], ["--jsonl"], ["--json"]):
+        names = imported(*args, *more)
+        assert "httpx" in names
+        assert not names & HEAVY
+
+
+def test_a_batch_imports_little_more(server: FaultServer) -> None:
+    args = ["-m", "vllm:m", "--base-url", server.url("ok"), "--repeat", "2", "--json", "hi"]
+    names = imported(*args)
+    assert "httpx" in names
+    assert not names & (HEAVY | {"jsonschema", "sqlite3"})
+
+
+def test_a_usage_error_does_not_load_the_network() -> None:
+    assert not imported("-m", "nobody:x", "hi") & {"httpx", "httpcore", "ssl"}
+
+
+def test_httpx_is_imported_without_its_command_line() -> None:
+    code = (
+        "import streamcli.transport.client, sys\n"
+        "assert 'click' not in sys.modules and 'rich' not in sys.modules\n"
+        "assert 'httpx._main' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_seam_below_httpx_is_where_we_think() -> None:
+    """httpx has no argument for the network backend: an upgrade that moves it fails here."""
+    import time
+
+    from streamcli.transport.client import Http, _Backend
+
+    http = Http(time.monotonic, connect_timeout=1, secure=False)
+    assert isinstance(http._client._transport._pool._network_backend, _Backend)  # type: ignore[attr-defined]
+    http.close()

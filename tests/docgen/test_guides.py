@@ -1,0 +1,223 @@
+"""Every example of the guides in tests/guides runs here, and stands in the README.
+
+`python tests/test_guides.py` prints what the README says of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import realservers
+from conftest import ROOT, WITH_SIGNALS, Configure
+from faultserver import FaultServer
+from guides import (
+    KEY,
+    Case,
+    Example,
+    Guide,
+    Play,
+    Ran,
+    agenticraft,
+    helpingai,
+    honcho,
+    machinefi,
+    tyler,
+)
+
+from streamcli.providers.table import ROWS
+
+GUIDES = {
+    "helpingai": helpingai.GUIDE,
+    "machinefi": machinefi.GUIDE,
+    "agenticraft": agenticraft.GUIDE,
+    "tyler": tyler.GUIDE,
+    "honcho": honcho.GUIDE,
+}
+
+HERE = "http://127.0.0.1:8000/v1"  # where a command has no name for the server
+
+# The README's endpoints of one's own.
+(OWN_ENDPOINTS,) = re.findall(
+    r"^```toml\n([^`]*\[provider\.mychat\][^`]*)^```$",
+    (ROOT / "README.md").read_text(),
+    re.MULTILINE,
+)
+
+# Files that commands read.
+FILES = {
+    "body.json": '{"model": "m", "messages": [], "stream": true}',
+    "prompts.txt": "one\ntwo\nthree\n",
+    "topics.txt": "quantum computing\nclimate change\n",
+    "tastes.txt": "".join(f"{taste}\n" for taste in honcho.TASTES),
+    "process_batch": '#!/bin/sh\nprintf "%s|" "$@"; echo\n',
+    "tools.json": '[{"type": "function", "function": {"name": "calculator", "parameters": {}}}]',
+}
+
+
+def readme_tables() -> str:
+    """Markdown: of each guide their calls and our commands."""
+    return "\n\n".join(_table(guide) for guide in GUIDES.values())
+
+
+def _table(guide: Guide) -> str:
+    rows = [
+        *((one.what, _code(one.ours)) for one in guide.examples),
+        *((note.what, note.why) for note in guide.notes if note.what),
+    ]
+    lines = [f"<details>\n<summary>{guide.title}</summary>\n", "| their call | our command |"]
+    lines += ["|---|---|", *(f"| {what} | {ours} |" for what, ours in rows)]
+    return "\n".join([*lines, *(["", guide.more] if guide.more else []), "", "</details>"])
+
+
+def _code(ours: str) -> str:
+    if "\n" in ours:
+        return "the script [above](#agents-memories-endpoints-of-your-own)"
+    return f"`{ours}`".replace("|", r"\|")  # in a table even code has to say it so
+
+
+# ---- the tests ----------------------------------------------------------------------------------
+
+
+def cases() -> list[Any]:
+    """Each example against each behaviour of its server."""
+    return [
+        pytest.param(one, case, id=f"{name}-{place}-{one.places[0][0]}-{number}")
+        for name, guide in GUIDES.items()
+        for place, one in enumerate(guide.examples, 1)
+        for number, case in enumerate(one.cases, 1)
+    ]
+
+
+@pytest.fixture
+def guide_env(
+    server: FaultServer, child_env: dict[str, str], configure: Configure, tmp_path: Path
+) -> dict[str, str]:
+    """The environment in which every provider is our server, and `stream` this checkout."""
+    shim = tmp_path / "bin" / "stream"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
+    shim.chmod(0o755)
+    env = {**child_env, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"}
+    for row in ROWS:
+        env |= {row.base_vars[0]: server.url("guide")} if row.base_vars else {}
+        env |= {row.key_vars[0]: KEY} if row.key_vars else {}
+    env["HONCHO_URL"] = server.origin  # it has a path of its own, /v3
+    configure(OWN_ENDPOINTS.replace(HERE.removesuffix("/v1"), server.url("guide")))
+    return env
+
+
+@pytest.mark.parametrize(("example", "case"), cases())
+def test_example(
+    example: Example,
+    case: Case,
+    server: FaultServer,
+    guide_env: Mapping[str, str],
+    tmp_path: Path,
+) -> None:
+    command = example.ours.replace(*case.hurry)
+    case.check(run(command, case.play, server, guide_env, tmp_path / "here"))
+
+
+def run(command: str, play: Play, server: FaultServer, env: Mapping[str, str], folder: Path) -> Ran:
+    """The command in a new folder, against a server that plays this."""
+    for tool in ("bash", "jq", "curl"):
+        if re.search(rf"\b{tool}\b", f"bash {command}") and not shutil.which(tool):
+            pytest.skip(f"needs {tool}")
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o700)
+    for name in ("guide", "v3"):
+        server.script(name, lambda conn: play(conn, folder))
+    bash = shutil.which("bash") or "bash"
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_SIGNALS, "", bash, "-c"]
+        + [command.replace(HERE, server.url("guide"))],
+        env=env,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
+    said = done.stderr.decode()
+    return Ran(done.returncode, done.stdout.decode(), said, list(server.requests), folder)
+
+
+@pytest.mark.parametrize("event", tyler.EVENTS, ids=lambda event: event.names)
+def test_an_execution_event_is_a_record(
+    event: tyler.Event, server: FaultServer, guide_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    if not event.option:
+        assert event.ours.startswith("later: ")
+        return
+    command = f"stream -m openai:gpt-4 {event.option} Hello | jq -c '{event.ours}'"
+    ran = run(command, event.play, server, guide_env, tmp_path / "here")
+    assert re.fullmatch(event.said, ran.text.removesuffix("\n")), ran.text
+
+
+@pytest.mark.real
+def test_every_execution_event_is_told() -> None:
+    (python,) = realservers.needed("Tyler", "venv-a2a03")
+    source = next(python.glob("lib/python*/site-packages/tyler/models/execution.py"), None)
+    if source is None:
+        pytest.skip("Tyler is not set up: no slide-tyler in STREAM_TEST_SERVERS")
+    kinds = re.findall(r'^    ([A-Z_]+) = "', source.read_text(), re.MULTILINE)
+    assert sorted(kinds) == sorted(", ".join(event.names for event in tyler.EVENTS).split(", "))
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_part_of_the_guide_has_its_command(name: str) -> None:
+    guide = GUIDES[name]
+    found = {heading for one in guide.examples for heading, _ in one.places}
+    found |= {note.heading for note in guide.notes}
+    assert found == set(guide.outline)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_what_is_quoted_stands_there(name: str, shared: Path) -> None:
+    path = shared / "guides" / f"{name}.txt"
+    if not path.exists():
+        pytest.skip(f"../shared/guides/{name}.txt is not there")
+    guide, text = GUIDES[name], path.read_text()
+    if marked := re.findall(r"^(.+)¶\n(?!.*¶)", text, re.MULTILINE):
+        assert tuple(marked) == guide.outline
+    parts = parts_of(text, guide.outline)
+    for example in guide.examples:
+        for heading, quote in example.places:
+            assert " ".join(quote.split()) in " ".join(parts[heading].split())
+
+
+def parts_of(text: str, headings: tuple[str, ...]) -> dict[str, str]:
+    """The text below each heading; a heading that is not there, in this order, fails."""
+    lines = [line.strip().removesuffix("¶") for line in text.splitlines()]
+    starts = []
+    at = -1
+    for heading in headings:
+        at = lines.index(heading, at + 1)
+        starts.append(at)
+    ends = [*starts[1:], len(lines)]
+    return {
+        heading: "\n".join(lines[start + 1 : end])
+        for heading, start, end in zip(headings, starts, ends, strict=True)
+    }
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_the_readme_has_what_its_guide_does(name: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert _table(GUIDES[name]) in readme
+    for example in GUIDES[name].examples:
+        if "\n" in example.ours:
+            assert f"```sh\n{example.ours}```" in readme
+
+
+if __name__ == "__main__":
+    print(readme_tables())

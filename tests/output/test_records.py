@@ -1,0 +1,161 @@
+"""Every record keeps its schema: no key unknown, none missing; whole lines; safe to `tail -f`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from conftest import Result, Stream, at_once
+from faultserver import FaultServer
+
+import streamcli
+from streamcli.output import records
+
+SCHEMA = json.loads((Path(streamcli.__file__).parent / "records.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+SCENARIOS = [
+    "ok",
+    "length",
+    "filtered",
+    "refusal",
+    "error_midstream",
+    "error_first",
+    "no_done",
+    "done_only",
+    "truncated_clean",
+    "cut_rst",
+    "html",
+    "empty",
+    "json_error_200",
+    "whole_json",
+    "bad_json_middle",
+    "redirect",
+    "status_401",
+    "status_404",
+    "status_429",
+    "status_503",
+    "crlf",
+    "think",
+    "reasoning",
+    "tool_calls",
+    "surrogates",
+    "flaky_1",
+    "unicode",
+    "gzip",
+]
+
+
+def check(lines: list[dict[str, Any]]) -> None:
+    for record in lines:
+        # By the type's own branch: errors of a oneOf name nothing.
+        validator = VALIDATOR.evolve(schema={**SCHEMA, "oneOf": [{"$ref": ref(record["type"])}]})
+        errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(record)]
+        assert not errors, (record, errors)
+
+
+def ref(kind: str) -> str:
+    return f"#/$defs/{kind}"
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert {branch["$ref"] for branch in SCHEMA["oneOf"]} == set(map(ref, SCHEMA["$defs"]))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_records_keep_the_schema(server: FaultServer, stream: Stream, scenario: str) -> None:
+    def ask(output: str) -> Result:
+        url = server.url(f"{scenario}~{output}")
+        args = ("-m", "vllm:m", "--base-url", url, "--max-retries", "1", "--max-wait", "1", "hi")
+        return stream(*args, f"--{output}")
+
+    run, in_one = at_once(lambda: ask("jsonl"), lambda: ask("json"))
+    lines = run.records
+    check(lines)
+    assert [r["type"] for r in lines].count("end") == 1
+    assert lines[-1]["type"] == "end"
+    assert lines[-1]["exit_code"] == run.returncode
+    assert len({r["request_id"] for r in lines}) == 1
+    times = [r["t_ms"] for r in lines]
+    assert times == sorted(times)
+    assert [r["seq"] for r in lines if r["type"] == "delta"] == list(
+        range(sum(r["type"] == "delta" for r in lines))
+    )
+    attempts = [r["attempt"] for r in lines if r["type"] == "start"]
+    assert attempts == list(range(1, lines[-1]["attempts"] + 1))
+
+    (end,) = in_one.records
+    check([end])
+    assert end["text"] == "".join(r["text"] for r in lines if r.get("channel") == "text")
+    assert end["chars"] == len(end["text"])
+    assert end["status"] == lines[-1]["status"]
+    assert end["prompt_hash"] == lines[-1]["prompt_hash"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["hi"],
+        ["-m", "nobody:m", "hi"],
+        ["-m", "openai:m", "hi"],
+        ["-m", "vllm:m", ""],
+        ["-m", "vllm:m", "-f", "/nowhere"],
+        ["-m", "vllm:m", "-o", "x", "hi"],
+    ],
+)
+def test_failures_before_the_request_have_their_record(stream: Stream, args: list[str]) -> None:
+    run = stream("--jsonl", *args)
+    check(run.records)
+    (end,) = run.records
+    assert end["exit_code"] == run.returncode != 0
+    assert end["attempts"] == 0
+    assert end["error"]["message"] in run.stderr.replace("\n", " ") or "\n" in run.stderr
+
+
+def test_controls_are_escaped_and_long_deltas_split(server: FaultServer, stream: Stream) -> None:
+    controls = "".join(map(chr, range(0xA0))) + "\u00a0\u00bf\u00c2\u0080"
+    text = controls + "\U0001f600é" * 5000
+
+    def answer(conn: Any) -> None:
+        conn.head()
+        conn.delta(text)
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    run = stream("-m", "vllm:m", "--base-url", server.script("controls", answer), "--jsonl", "hi")
+    for byte in run.stdout:
+        assert byte == 10 or byte >= 0x20
+        assert byte != 0x7F
+    for line in run.stdout.decode().splitlines():
+        assert not any(0x80 <= ord(char) < 0xA0 for char in line)
+    assert all(len(line) < 4096 for line in run.stdout.split(b"\n"))
+    assert "".join(r["text"] for r in run.records if r["type"] == "delta") == text
+
+
+def test_request_ids_are_unique_and_sort_by_time() -> None:
+    ids = [records.request_id(1_700_000_000 + n) for n in range(100)]
+    assert ids == sorted(set(ids))
+    assert {len(id) for id in ids} == {26}
+
+
+def test_timestamps_are_rfc_3339() -> None:
+    assert records.timestamp(0.0) == "1970-01-01T00:00:00.000Z"
+    assert records.timestamp(1795147331.4831) == "2026-11-20T04:02:11.483Z"
+
+
+def test_the_prompt_hash_is_of_what_decides_the_answer(server: FaultServer, stream: Stream) -> None:
+    base = ["-m", "vllm:m", "--base-url", server.url("ok"), "--json"]
+
+    def digest(*args: str) -> str:
+        return str(stream(*base, *args).records[0]["prompt_hash"])
+
+    same = digest("hi")
+    assert same == digest("hi", "--max-retries", "1", "--no-stream", "-u")
+    others = [digest("ho"), digest("hi", "--seed", "1"), digest("hi", "-s", "x")]
+    others += [digest("hi", "-o", "a=1")]
+    assert len({same, *others}) == len(others) + 1

@@ -1,0 +1,441 @@
+"""The configuration file and STREAM_* variables: what wins, and how a mistake is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Configure, Result, Stream
+from faultserver import FaultServer
+
+from streamcli.events import Usage
+from streamcli.providers.table import Row, cost, ollama_base
+from streamcli.settings.config_file import line_of
+
+
+def body(server: FaultServer) -> dict[str, Any]:
+    return dict(server.requests[-1].json)
+
+
+def refused(run: Result, path: Path, line: int | None) -> str:
+    """The one line it says; exit 2, naming the file and the line."""
+    assert run.returncode == 2, run.stderr
+    assert run.stdout == b""
+    (said,) = run.complaints
+    assert said.startswith("stream: ")
+    assert str(path) in said
+    if line is not None:
+        assert f"line {line}" in said
+    return said
+
+
+def test_option_environment_provider_default_builtin(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    configure(
+        f"""
+        [defaults]
+        model = "mine:a"
+        temperature = 0.1
+        top_p = 0.1
+        max-tokens = 1
+        seed = 1
+        [provider.mine]
+        base_url = "{server.url("ok")}"
+        defaults = {{ top-p = 0.2, max_tokens = 2, seed = 2 }}
+        """
+    )
+    env = {"STREAM_MAX_TOKENS": "3", "STREAM_SEED": "3"}
+    assert stream("--seed", "4", "hi", env=env).text == "Hello world"
+    sent = body(server)
+    assert (sent["model"], sent["temperature"]) == ("a", 0.1)
+    assert (sent["top_p"], sent["max_tokens"], sent["seed"]) == (0.2, 3, 4)
+    assert (
+        stream("--no-config", "-m", "vllm:b", "--base-url", server.url("ok"), "x").returncode == 0
+    )
+    assert set(body(server)) == {"model", "messages", "stream", "stream_options"}
+
+
+def test_a_general_preference_is_left_out_where_there_are_no_words_for_it(
+    stream: Stream, configure: Configure
+) -> None:
+    """One temperature for all providers must not make some of them unusable."""
+    configure(
+        """
+        [defaults]
+        temperature = 0.125
+        seed = 777777777
+        think = "low"
+        [provider.app]
+        protocol = "ui-message"
+        base_url = "http://127.0.0.1:9/api"
+        [provider.filled]
+        protocol = "text"
+        base_url = "http://127.0.0.1:9/api"
+        body = { prompt = "{prompt}", heat = "{temperature}" }
+        [provider.own]
+        protocol = "ui-message"
+        base_url = "http://127.0.0.1:9/api"
+        defaults = { seed = 5 }
+        """
+    )
+    preferences = ("0.125", "777777777", "think", "reasoning_level")
+    asked = {
+        "app": (),
+        "tyler": (),
+        "honcho": ("reasoning_level",),
+        "anthropic": ("0.125", "think"),
+        "filled": ("0.125",),
+    }
+    for provider, said in asked.items():
+        more = ("-m", "anthropic:claude-3-7-sonnet-latest") if provider == "anthropic" else ()
+        more = ("-o", "peer=me") if provider == "honcho" else more
+        env = {"STREAM_MAX_TOKENS": "432104321"}
+        run = stream("--dry-run", "-p", provider, *more, "-n", "hi", env=env)
+        assert run.returncode == 0, run.stderr
+        for preference in preferences:
+            assert (preference in run.text) == (preference in said), (provider, run.text)
+        assert ("432104321" in run.text) == (provider == "anthropic")
+    # What was meant for the provider is still refused.
+    for args in (("-p", "app", "--seed", "7"), ("-p", "filled", "--think=low"), ("-p", "own")):
+        run = stream("--dry-run", *args, "-n", "hi")
+        assert (run.returncode, run.text) == (2, "")
+        assert "cannot carry" in run.stderr
+
+
+def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Configure) -> None:
+    configure(
+        f"""
+        [defaults]
+        provider = "mine"
+        [alias]
+        quick = "mine:small"
+        "a:b" = "mine:colon"
+        [provider.mine]
+        base_url = "{server.url("ok")}"
+        defaults = {{ model = "usual" }}
+        [provider.vllm]
+        base_url = "{server.url("ok~other")}"
+        """
+    )
+    for model, sent in (("quick", "small"), ("a:b", "colon"), ("other", "other")):
+        assert stream("-m", model, "hi").returncode == 0
+        assert body(server)["model"] == sent
+    assert stream("hi").returncode == 0
+    assert body(server)["model"] == "usual"
+    assert stream("-m", "vllm:quick", "hi").returncode == 0
+    assert (body(server)["model"], server.requests[-1].name) == ("quick", "ok~other")
+    assert stream("-p", "mine", "-m", "vllm:x", "hi").returncode == 0
+    assert body(server)["model"] == "vllm:x", "with -p the whole of -m is the model"
+    run = stream("-p", "openai", "hi", env={"OPENAI_API_KEY": "k"})
+    assert run.returncode == 2
+    assert "no model for openai" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["-m", "openai"], "'openai' is a provider, no model: -m openai:MODEL"),
+        (["-m", "tyler"], "'tyler' is a provider, no model: -p tyler"),
+        (["-m", "gpt"], "no provider for the model 'gpt': -m PROVIDER:gpt"),
+        (["-p", "a2a"], "'a2a' is a protocol, no provider: [provider.NAME] in the configuration"),
+        (["-p", "sse-text"], 'with protocol = "sse-text" and base_url'),
+        (["-m", "tyler:gpt"], "the agent has its own: -p tyler"),
+        (["-m", "agenticraft:gpt"], "agenticraft takes none: -p agenticraft"),
+    ],
+)
+def test_names_in_the_wrong_place(stream: Stream, args: list[str], says: str) -> None:
+    run = stream(*args, "hi")
+    assert run.returncode == 2
+    assert says in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "answer"),
+    [
+        ("ui-message", b'data: {"type":"text-delta","id":"t","delta":"Hi"}\n\ndata: [DONE]\n\n'),
+        ("ai-data", b'0:"Hi"\nd:{"finishReason":"stop"}\n'),
+        (
+            "ag-ui",
+            b'data: {"type":"TEXT_MESSAGE_CHUNK","delta":"Hi"}\n\n'
+            b'data: {"type":"RUN_FINISHED"}\n\n',
+        ),
+    ],
+)
+def test_applications_and_agents_need_no_model(
+    server: FaultServer, stream: Stream, configure: Configure, protocol: str, answer: bytes
+) -> None:
+    url = server.script(protocol, lambda conn: conn.reply(200, answer, "text/plain"))
+    configure(f'[provider.app]\nprotocol = "{protocol}"\nbase_url = "{url}"')
+    run = stream("-p", "app", "hi")
+    assert (run.returncode, run.text, run.stderr) == (0, "Hi", "")
+    assert url.endswith(server.requests[-1].path), "the address is asked as it is"
+    assert stream("-m", "app:", "hi").text == "Hi"
+    run = stream("--check=app")
+    assert (run.returncode, run.stderr) == (0, "")
+    asked = len(server.requests)
+    run = stream("--list-models", "-p", "app")
+    assert run.returncode == 2
+    assert "no list of models" in run.stderr
+    assert stream("-p", "app", "--max-tokens", "5", "hi").returncode == 2
+    assert len(server.requests) == asked
+
+
+def test_variables_set_options(server: FaultServer, stream: Stream) -> None:
+    env = {
+        "STREAM_MODEL": "vllm:m",
+        "STREAM_BASE_URL": server.url("ok"),
+        "STREAM_STOP": "two words",
+        "STREAM_FORMAT": "json",
+        "STREAM_USAGE": "1",
+        "STREAM_OUTPUT": "never",
+    }
+    run = stream("hi", env=env)
+    assert run.returncode == 0
+    assert run.records[0]["text"] == "Hello world"
+    assert body(server)["stop"] == ["two words"]
+    assert "tokens" in run.stderr
+    run = stream("hi", env={**env, "STREAM_TOP_P": "9"})
+    assert run.returncode == 2
+    assert "STREAM_TOP_P" in run.stderr
+
+
+def test_key_from_its_variable_or_command(
+    server: FaultServer, stream: Stream, configure: Configure, tmp_path: Path
+) -> None:
+    address = f'base_url = "{server.url("ok")}"'
+    configure(f'[provider.mine]\n{address}\nkey_env = "MY_KEY"\nheaders = {{ X-Team = "blue" }}')
+    run = stream("-m", "mine:m", "hi")
+    assert run.returncode == 67
+    assert "MY_KEY" in run.stderr
+    assert stream("-m", "mine:m", "hi", env={"MY_KEY": "sk-mine"}).returncode == 0
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-mine"
+    assert server.requests[-1].headers["x-team"] == "blue"
+
+    configure(f'[provider.mine]\n{address}\nkey_env = "MY_KEY"\nkey_header = "X-Key"')
+    assert stream("-m", "mine:m", "hi", env={"MY_KEY": "sk-mine"}).returncode == 0
+    assert server.requests[-1].headers["x-key"] == "sk-mine"
+    assert "authorization" not in server.requests[-1].headers
+    shown = stream("--dry-run=curl", "-m", "mine:m", "hi", env={"MY_KEY": "sk-mine"}).text
+    assert '-H "X-Key: $MY_KEY"' in shown
+    assert stream("-m", "mine:m", "-H", "X-KEY: typed", "hi").returncode == 0
+    assert server.requests[-1].headers["x-key"] == "typed"
+
+    script = tmp_path / "key.sh"
+    script.write_text('#!/bin/sh\n[ "$1" = "a b" ] && echo sk-cmd && echo more\n')
+    script.chmod(0o700)
+    configure(f'[provider.mine]\n{address}\nkey_cmd = ["{script}", "a b"]')
+    assert stream("-m", "mine:m", "hi").returncode == 0
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-cmd"
+    for command, says in (
+        (f'["{script}", "no"]', "failed with 1"),
+        ('["/nowhere/key"]', "cannot be run"),
+        ('["true"]', "printed no key"),
+        ('["sh", "-c", "echo locked >&2; exit 3"]', "locked"),
+    ):
+        configure(f"[provider.mine]\n{address}\nkey_cmd = {command}")
+        run = stream("-m", "mine:m", "--jsonl", "hi")
+        assert run.returncode == 67
+        assert says in run.stderr
+        assert run.records[-1]["status"] == "auth"
+
+
+def test_prices_give_costs(server: FaultServer, stream: Stream, configure: Configure) -> None:
+    configure(
+        f"""
+        [provider.mine]
+        base_url = "{server.url("ok")}"
+        [provider.mine.prices]
+        m = {{ input = 1.5, output = 3 }}
+        """
+    )
+    end = stream("-m", "mine:m", "--json", "hi").records[0]
+    assert end["cost"] == pytest.approx((5 * 1.5 + 2 * 3) / 1e6)
+    assert stream("-m", "mine:other", "--json", "hi").records[0]["cost"] is None
+    assert "cost" in stream("-m", "mine:m", "-u", "hi").stderr
+
+
+def test_cost_of_cached_and_of_unknown_tokens() -> None:
+    row = Row("p", "openai-chat", "http://h")
+    row.prices = {"m": {"input": 10.0, "output": 20.0, "cache_read": 1.0}}
+    assert cost(row, "m", Usage(100, 10, cache_read_tokens=60)) == pytest.approx(660e-6)
+    assert cost(row, "m", Usage(100, None)) is None
+    other = Row("p", "anthropic", "http://h")
+    other.prices = row.prices
+    assert cost(other, "m", Usage(40, 10, cache_read_tokens=60)) == pytest.approx(660e-6)
+    row.prices = {"m": {"input": 10.0, "output": 20.0}}
+    assert cost(row, "m", Usage(100, 10, cache_read_tokens=60)) == pytest.approx(1200e-6)
+    other.prices = row.prices
+    assert cost(other, "m", Usage(40, 10, cache_read_tokens=60)) == pytest.approx(1200e-6)
+    row.prices = {"m": {"input": 10.0, "output": 20.0, "cache_read": 1.0, "cache_write": 12.5}}
+    cached = {"cache_read_tokens": 60, "cache_write_tokens": 20}
+    assert cost(row, "m", Usage(100, 10, **cached)) == pytest.approx(710e-6)
+    other.prices = row.prices
+    assert cost(other, "m", Usage(20, 10, **cached)) == pytest.approx(710e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("[defaults]\n\ntemprature = 1\n", 3, "temperature"),
+        ('[defaults]\ntemperature = "x"\n', 2, "number"),
+        ("[defaults]\ntop_p = 3\n", 2, "range"),
+        ('[defaults]\nquiet = "yes"\n', 2, "true or false"),
+        ('[defaults]\nformat = "jsonl"\n', 2, "no option"),
+        ('[defaults]\nreasoning = "loud"\n', 2, "hide"),
+        ('[default]\nmodel = "x"\n', 1, "defaults"),
+        ("[alias]\na = 1\n", 2, "PROVIDER"),
+        ("alias = 1\n", 1, "table"),
+        ("[provider.x]\n", 1, "base_url"),
+        ('[provider.x]\nbase_url = "http://h"\n\nprotocol = "anthropc"\n', 4, "protocol"),
+        ('[provider.x]\nbase_url = "http://h"\nkeyenv = "K"\n', 3, "key_env"),
+        ('[provider.x]\nbase_url = "http://h"\nkey_cmd = "pass show"\n', 3, "list"),
+        ('[provider.x]\nbase_url = "http://h"\nkey_header = "X Key"\n', 3, "X-API-Key"),
+        ("[provider.x]\nbase_url = 1\n", 2, "string"),
+        ('[provider.x]\nbase_url = "http://h"\n[provider.x.headers]\na = 1\n', 4, "string"),
+        ('[provider.x]\nbase_url = "http://h"\ndefaults = { topp = 1 }\n', 3, "top_p"),
+        ('[provider.x]\nbase_url = "http://h"\n[provider.x.prices]\nm = 1\n', 4, "input"),
+        (
+            '[provider.x]\nbase_url = "http://h"\n[provider.x.prices.m]\ninput = 1\nout = 2\n',
+            5,
+            "output",
+        ),
+        ("[defaults\n", 1, "line 1"),
+        ("a = 1\nb = [\n", None, "end of document"),
+    ],
+)
+def test_a_mistake_names_file_key_and_line(
+    stream: Stream, configure: Configure, text: str, line: int | None, says: str
+) -> None:
+    path = configure(text)
+    assert says in refused(stream("-m", "vllm:m", "hi"), path, line)
+    assert stream("--help").returncode == 0
+    assert stream("--version").returncode == 0
+    assert stream("--no-config", "hi").stderr.startswith("stream: no model chosen")
+
+
+def test_a_file_that_others_may_use_is_refused(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    path = configure(f'[provider.mine]\nbase_url = "{server.url("ok")}"\n')
+    for mode in (0o644, 0o620, 0o602, 0o604):
+        path.chmod(mode)
+        assert f"chmod 600 {path}" in refused(stream("-m", "mine:m", "hi"), path, None)
+    path.chmod(0o400)
+    assert stream("-m", "mine:m", "hi").returncode == 0
+
+
+def test_looks_never_change_what_a_pipe_carries(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    configure(
+        f"""
+        [defaults]
+        model = "mine:m"
+        reasoning = "stdout"
+        sanitize = "always"
+        color = "always"
+        [provider.mine]
+        base_url = "{server.url("unicode")}"
+        [provider.think]
+        base_url = "{server.url("think")}"
+        """
+    )
+    plain = stream("--no-config", "-m", "vllm:m", "--base-url", server.url("unicode"), "hi")
+    assert stream("hi").stdout == plain.stdout
+    assert stream("-m", "think:m", "hi").text == "Hello world"
+
+
+def test_no_configuration_is_fine(server: FaultServer, stream: Stream) -> None:
+    for home in ("/nowhere", "/dev/null", ""):
+        env = {"XDG_CONFIG_HOME": home, "HOME": home}
+        run = stream("-m", "vllm:m", "--base-url", server.url("ok"), "hi", env=env)
+        assert run.returncode == 0, run.stderr
+
+
+def test_line_of_finds_keys_in_every_form() -> None:
+    text = 'a = 1\n[t]\n"q k" = 1\nx.y = 2\nin = { k = 1 }\n[t.u]\nx = 3\n'
+    assert line_of(text, (), "a") == 1
+    assert line_of(text, ("t",), "q k") == 3
+    assert line_of(text, ("t", "x"), "y") == 4
+    assert line_of(text, ("t", "in"), "k") == 5
+    assert line_of(text, ("t", "u"), "x") == 7
+    assert line_of(text, ("t",), "u") == 6
+    assert line_of(text, ("t",), "nowhere") == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "base"),
+    [
+        ("127.0.0.1:11434", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        (":8080", "http://127.0.0.1:8080"),
+        ("box", "http://box:11434"),
+        ("http://box:1234/", "http://box:1234"),
+        ("https://box", "https://box:443"),
+        ("https://box/ollama", "https://box:443/ollama"),
+        ("http://box:1/v1", "http://box:1/v1"),
+        ("[::]:5", "http://127.0.0.1:5"),
+        ("[::1]:5", "http://[::1]:5"),
+    ],
+)
+def test_ollama_host_in_all_its_forms(host: str, base: str) -> None:
+    assert ollama_base(host) == base
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [
+        ("VLLM_BASE_URL", "http://127.0.0.1:9", "http://127.0.0.1:9/v1/chat/completions"),
+        ("VLLM_BASE_URL", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1/chat/completions"),
+        ("VLLM_BASE_URL", "http://h/api/v3", "http://h/api/v3/chat/completions"),
+        ("VLLM_BASE_URL", "http://h/v1/chat/completions", "http://h/v1/chat/completions"),
+        ("VLLM_BASE_URL", "http://h/v1/?v=1", "http://h/v1/chat/completions?v=1"),
+    ],
+)
+def test_base_urls_are_joined_as_they_are_pasted(
+    stream: Stream, variable: str, value: str, url: str
+) -> None:
+    run = stream("-m", "vllm:m", "--dry-run", "hi", env={variable: value})
+    assert run.text.splitlines()[0] == f"POST {url}"
+
+
+def test_quirks_of_the_rows(stream: Stream) -> None:
+    def sent(*args: str, **env: str) -> tuple[str, dict[str, Any]]:
+        run = stream("--dry-run", "--max-tokens", "5", "--seed", "1", *args, "hi", env=env)
+        assert run.returncode == 0, run.stderr
+        head, _, text = run.text.partition("\n\n")
+        return head, json.loads(text)
+
+    _, openai = sent("-m", "openai:m")
+    assert openai["max_completion_tokens"] == 5
+    assert openai["stream_options"]["include_obfuscation"] is False
+    _, mistral = sent("-m", "mistral:m")
+    assert (mistral["random_seed"], mistral["max_tokens"]) == (1, 5)
+    assert "stream_options" not in mistral
+    head, _ = sent("-m", "azure:dep", AZURE_OPENAI_ENDPOINT="https://r.openai.azure.com/")
+    assert "POST https://r.openai.azure.com/openai/v1/chat/completions" in head
+    assert "api-key: $AZURE_OPENAI_API_KEY" in head
+    classic = "https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21"
+    head, _ = sent("-m", "azure:d", "--base-url", classic)
+    assert "/openai/deployments/d/chat/completions?api-version=2024-10-21" in head
+    _, helping = sent("-m", "helpingai:m", "--reasoning", "hide")
+    assert helping["hideThink"] is True
+    _, helping = sent("-m", "helpingai:m")
+    assert "hideThink" not in helping
+
+
+def test_several_think_blocks_where_the_row_says_so(server: FaultServer, stream: Stream) -> None:
+    def play(conn: Any) -> None:
+        conn.open_with("<think>a</think>One. <thi", "nk>b</think>Two.")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    env = {"HAI_API_KEY": "k", "HAI_BASE_URL": server.script("several", play)}
+    assert stream("-m", "helpingai:m", "hi", env=env).text == "One. Two."
+    assert stream("-m", "helpingai:m", "--reasoning", "only", "hi", env=env).text == "ab"

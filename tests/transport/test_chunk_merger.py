@@ -1,0 +1,95 @@
+"""Merging HTTP chunks changes how they are cut and nothing else, judged by h11 itself."""
+
+from __future__ import annotations
+
+from random import Random
+
+import h11
+import pytest
+from splits import bytewise, every_two, whole
+
+from streamcli.transport.chunk_merger import Merger
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunked(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    return HEAD + b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in parts) + end
+
+
+def by_h11(pieces: list[bytes]) -> tuple[bytes, int, str]:
+    """(body, chunks, end) as an HTTP library sees these reads; end: done or broken."""
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+    connection.send(h11.EndOfMessage())
+    body, chunks = b"", 0
+    try:
+        for piece in [*pieces, b""]:
+            connection.receive_data(piece)
+            while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+                if isinstance(event, h11.Data):
+                    body += event.data
+                    chunks += 1
+                elif isinstance(event, h11.EndOfMessage):
+                    return body, chunks, "done"
+                elif isinstance(event, h11.ConnectionClosed):
+                    break
+    except h11.RemoteProtocolError:
+        pass
+    return body, chunks, "broken"
+
+
+def through(pieces: list[bytes]) -> list[bytes]:
+    merger = Merger()
+    return [merged for piece in pieces if piece and (merged := merger.feed(piece))]
+
+
+BODIES = {
+    "plain": chunked(b"data: 1\n\n", b"data: 22\n\n", b"x" * 40),
+    "extension": HEAD + b"5;a=b\r\nhello\r\n00A;c\r\n0123456789\r\n0\r\n\r\n",
+    "trailer": chunked(b"hi", end=b"0\r\nX-T: 1\r\n\r\n"),
+    "cut": chunked(b"hello", b"world")[:-9],
+    "cut header": chunked(b"hello", end=b"1"),
+    "no crlf": HEAD + b"5\r\nhelloworld\r\n0\r\n\r\n",
+    "no number": HEAD + b"zz\r\nhello\r\n0\r\n\r\n",
+    "negative": HEAD + b"-5\r\nhello\r\n0\r\n\r\n",
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "until close": b"HTTP/1.0 200 OK\r\n\r\nhello",
+    "1xx": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n"
+    + chunked(b"hi"),
+    "garbage": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "crlf inside": chunked(b"a\r\n0\r\n\r\nb", b"\r\n", b"0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_library_sees_the_same_body_and_end(name: str) -> None:
+    data = BODIES[name]
+    expected = by_h11(whole(data))
+    for pieces in (whole(data), bytewise(data), *every_two(data)):
+        body, _, end = by_h11(through(pieces))
+        assert (body, end) == (expected[0], expected[2])
+
+
+def test_one_read_becomes_one_chunk() -> None:
+    parts = [b"data: %d\n\n" % n for n in range(1000)]
+    body, chunks, end = by_h11(through(whole(chunked(*parts))))
+    assert (body, chunks, end) == (b"".join(parts), 1, "done")
+
+
+def test_random_bodies_and_reads() -> None:
+    random = Random(5)
+    for _ in range(300):
+        parts = [random.randbytes(random.choice((1, 3, 200))) for _ in range(random.randrange(9))]
+        data = chunked(*parts)
+        size = random.choice((1, 2, 7, 50, 5000))
+        reads = [data[i : i + size] for i in range(0, len(data), size)]
+        assert by_h11(through(reads))[::2] == (b"".join(parts), "done")
+
+
+def test_an_endless_head_goes_through() -> None:
+    merger = Merger()
+    line = b"X-Header: " + b"y" * 1000 + b"\r\n"
+    assert merger.feed(b"HTTP/1.1 200 OK\r\n") == b"HTTP/1.1 200 OK\r\n"
+    for _ in range(500):
+        assert merger.feed(line) == line
