@@ -37,14 +37,18 @@ class Event:
 class Attempt(Event):
     """A request goes out: the nth attempt (1, 2, ...) of this prompt.
 
-    `asked` is whom: (provider, protocol, model); None for what is no request (a recording).
+    `asked` is its (provider, protocol, model), None for a recording. `round` counts the requests
+    of a tool loop from 1: the second one sends the results of the first one's calls.
     """
 
-    __slots__ = ("asked", "attempt")
+    __slots__ = ("asked", "attempt", "round")
 
-    def __init__(self, attempt: int, asked: tuple[str, str, str] | None = None) -> None:
+    def __init__(
+        self, attempt: int, asked: tuple[str, str, str] | None = None, round: int = 1
+    ) -> None:
         self.attempt = attempt
         self.asked = asked
+        self.round = round
 
 
 class Retry(Event):
@@ -111,15 +115,71 @@ class Progress(Event):
 
 
 class ToolCall(Event):
-    """A whole tool call; `arguments` is its raw JSON text, as the model wrote it."""
+    """A whole tool call; `arguments` is its raw JSON text, as the model wrote it.
 
-    __slots__ = ("arguments", "choice", "id", "name")
+    `by` is "server" for a call that the server or agent runs itself, else "": the caller runs it.
+    """
 
-    def __init__(self, id: str, name: str, arguments: str, choice: int = 0) -> None:
+    __slots__ = ("arguments", "by", "choice", "id", "name")
+
+    def __init__(self, id: str, name: str, arguments: str, choice: int = 0, by: str = "") -> None:
         self.id = id
         self.name = name
         self.arguments = arguments
         self.choice = choice
+        self.by = by
+
+
+class ToolResult(Event):
+    """The output of the tool call `call_id`; `by` as in ToolCall.
+
+    `is_error`: the tool failed and `output` says how. `duration_ms` is None where nobody
+    measured it.
+    """
+
+    __slots__ = ("by", "call_id", "duration_ms", "is_error", "name", "output")
+
+    def __init__(
+        self,
+        call_id: str,
+        name: str,
+        output: str,
+        is_error: bool = False,
+        duration_ms: float | None = None,
+        by: str = "",
+    ) -> None:
+        self.call_id = call_id
+        self.name = name
+        self.output = output
+        self.is_error = is_error
+        self.duration_ms = duration_ms
+        self.by = by
+
+
+class Opaque(Event):
+    """State that the provider wants back unchanged with the next request of the conversation.
+
+    A decoder gives it at its place among the Text and ToolCall events of choice 0, the moment it
+    is whole; `messages.assistant_message` keeps that place. `protocol` is the NAME of the protocol
+    that wrote `value` and alone can send it back; the others drop it. `value` is JSON data as it
+    came: a whole part (a block, an item), or only the fields that a part has beside its own.
+
+    * Alone (`call_id` empty, `chars` 0) it is a part of its own: Anthropic's `thinking` and
+      `redacted_thinking` blocks, Responses' `reasoning` items, Bedrock's `reasoningContent`,
+      Gemini's empty text part that holds a `thoughtSignature`.
+    * With `call_id` it belongs to that tool call (Gemini's `thoughtSignature` on a
+      `functionCall`): give it directly before or after the ToolCall.
+    * With `chars` it belongs to the last `chars` characters of text given before it (Gemini's
+      `thoughtSignature` on a text part; an Anthropic text block with its citations).
+    """
+
+    __slots__ = ("call_id", "chars", "protocol", "value")
+
+    def __init__(self, protocol: str, value: Any, *, call_id: str = "", chars: int = 0) -> None:
+        self.protocol = protocol
+        self.value = value
+        self.call_id = call_id
+        self.chars = chars
 
 
 class Citation(Event):
@@ -181,6 +241,7 @@ class Finished(Event):
 
     `reason` is one of FINISH_REASONS, or None where a marker came without a reason; `raw` is
     the provider's own word; `evidence` lists what proved the end: finish_reason, marker, eof,
+    hold (the server held the connection open after its reason, and we stopped waiting),
     transport_error.
     """
 

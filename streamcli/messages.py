@@ -1,24 +1,35 @@
-"""A request in our own terms, before any protocol gives it a wire form."""
+"""A request in our own terms, before a protocol gives it a wire form; messages as plain data."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from .events import Opaque
+
+VERSION = 1  # of the serialisation; it grows when a field changes its meaning
+
+# A tool call as a message keeps it: (id, name, arguments as JSON text).
+Call = tuple[str, str, str]
 
 
 class Attachment:
     """Something that goes with a message: `data` (bytes) or a `url` that the provider fetches.
 
     `mime` is its sniffed type ("image/png", "application/pdf", "audio/wav", "text/plain"; ""
-    behind a URL that does not tell), `name` a file name without its folder.
+    behind a URL that does not tell), `name` a file name without its folder, `path` the absolute
+    path of the file that `data` was read from ("" if it is not from a file).
     """
 
-    __slots__ = ("data", "mime", "name", "url")
+    __slots__ = ("data", "mime", "name", "path", "url")
 
-    def __init__(self, name: str, mime: str, data: bytes = b"", url: str = "") -> None:
+    def __init__(
+        self, name: str, mime: str, data: bytes = b"", url: str = "", path: str = ""
+    ) -> None:
         self.name = name
         self.mime = mime
         self.data = data
         self.url = url
+        self.path = path
 
     @property
     def kind(self) -> str:
@@ -33,13 +44,63 @@ class Attachment:
 
         return b64encode(self.data).decode()
 
+    def sha256(self) -> str:
+        from hashlib import sha256
+
+        return sha256(self.data).hexdigest()
+
     def named_text(self) -> str:
-        """A text file's name and its text below it, for models that take no files."""
+        """Return a text file's name and its text below it, for models that take no files."""
         return f"{self.name}:\n{self.data.decode('utf-8', 'replace')}"
 
     def data_url(self) -> str:
-        """The URL, or the data as a data: URL (RFC 2397)."""
+        """Return the URL, or the data as a data: URL (RFC 2397)."""
         return self.url or f"data:{self.mime};base64,{self.base64()}"
+
+    def to_json(self, *, by_path: bool = False) -> dict[str, Any]:
+        """Return plain data. `by_path`: name the file and its hash, not its bytes."""
+        plain = {"name": self.name, "mime": self.mime}
+        if self.url:
+            return {**plain, "url": self.url}
+        if by_path and self.path:
+            return {**plain, "path": self.path, "sha256": self.sha256()}
+        return {**plain, "data": self.base64()}
+
+
+class Placed:
+    """An Opaque event and its place: behind `text_at` characters and `calls_at` tool calls."""
+
+    __slots__ = ("calls_at", "opaque", "text_at")
+
+    def __init__(self, opaque: Opaque, text_at: int, calls_at: int) -> None:
+        self.opaque = opaque
+        self.text_at = text_at
+        self.calls_at = calls_at
+
+    def to_json(self) -> dict[str, Any]:
+        opaque = self.opaque
+        plain = {"protocol": opaque.protocol, "value": opaque.value}
+        plain |= {"text_at": self.text_at, "calls_at": self.calls_at}
+        if opaque.call_id:
+            plain["call_id"] = opaque.call_id
+        if opaque.chars:
+            plain["chars"] = opaque.chars
+        return plain
+
+
+class Part:
+    """One part of a message, see `Message.parts`: text, a call, or opaque state alone.
+
+    `opaque` is the value of the Opaque event that belongs to the text or the call, None if there
+    is none.
+    """
+
+    __slots__ = ("call", "opaque", "text")
+
+    def __init__(self, text: str = "", call: Call | None = None, opaque: Any = None) -> None:
+        self.text = text
+        self.call = call
+        self.opaque = opaque
 
 
 class Message:
@@ -47,9 +108,24 @@ class Message:
 
     `role` is "user", "assistant" or "tool". An assistant's `tool_calls` are (id, name, arguments)
     with arguments as JSON text; a tool's result names its `call_id` and the tool's `name`.
+    `reasoning` is what the model thought, as text; few providers want it back. `opaque` is the
+    state that a provider wants back unchanged: `parts` puts it in its place.
+
+    `to_json` is the one serialisation of messages: sessions store it, and `canonical`, which is
+    hashed, is made of it. `message_json.from_json` reads it.
     """
 
-    __slots__ = ("attachments", "call_id", "is_error", "name", "role", "text", "tool_calls")
+    __slots__ = (
+        "attachments",
+        "call_id",
+        "is_error",
+        "name",
+        "opaque",
+        "reasoning",
+        "role",
+        "text",
+        "tool_calls",
+    )
 
     def __init__(
         self,
@@ -57,10 +133,12 @@ class Message:
         text: str,
         *,
         attachments: tuple[Attachment, ...] = (),
-        tool_calls: tuple[tuple[str, str, str], ...] = (),
+        tool_calls: tuple[Call, ...] = (),
         call_id: str = "",
         name: str = "",
         is_error: bool = False,
+        reasoning: str = "",
+        opaque: tuple[Placed, ...] = (),
     ) -> None:
         self.role = role
         self.text = text
@@ -69,17 +147,69 @@ class Message:
         self.call_id = call_id
         self.name = name
         self.is_error = is_error
+        self.reasoning = reasoning
+        self.opaque = opaque
+
+    def parts(self, protocol: str) -> list[Part]:
+        """Return text, calls and the opaque state of `protocol`, in the order they were given.
+
+        Between two opaque parts the text comes first, then the calls. State of other protocols
+        is left out.
+        """
+        placed = [each for each in self.opaque if each.opaque.protocol == protocol]
+        of_call = {each.opaque.call_id: each.opaque.value for each in placed}
+        parts: list[Part] = []
+        text_done = calls_done = 0
+
+        def up_to(text_at: int, calls_at: int) -> None:
+            nonlocal text_done, calls_done
+            if text := self.text[text_done:text_at]:
+                parts.append(Part(text))
+                text_done = text_at
+            for call in self.tool_calls[calls_done:calls_at]:
+                parts.append(Part(call=call, opaque=of_call.get(call[0])))
+            calls_done = max(calls_done, calls_at)
+
+        for each in placed:
+            opaque, text_at = each.opaque, each.text_at
+            if opaque.call_id:
+                continue
+            up_to(text_at - opaque.chars, each.calls_at)
+            parts.append(Part(self.text[text_done:text_at], opaque=opaque.value))
+            text_done = max(text_done, text_at)
+        up_to(len(self.text), len(self.tool_calls))
+        return parts
+
+    def to_json(self, *, by_path: bool = False) -> dict[str, Any]:
+        """Return plain data for `message_json.from_json`; empty fields are left out.
+
+        `v` is the version; `role` and `content` (the text) are always there. `by_path`:
+        attachments that were files are named by path and hash.
+        """
+        plain: dict[str, Any] = {"v": VERSION, **self._said()}
+        if self.attachments:
+            plain["attachments"] = [each.to_json(by_path=by_path) for each in self.attachments]
+        if self.reasoning:
+            plain["reasoning"] = self.reasoning
+        return plain
 
     def canonical(self) -> dict[str, Any]:
-        plain: dict[str, Any] = {"role": self.role, "content": self.text}
+        """Return what decides an answer, as plain data: what `prompt_hash` is taken of."""
+        plain = self._said()
         if self.attachments:
             plain["attachments"] = [
                 [each.mime, each.url or each.base64()] for each in self.attachments
             ]
+        return plain
+
+    def _said(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"role": self.role, "content": self.text}
         if self.tool_calls:
             plain["tool_calls"] = [list(call) for call in self.tool_calls]
         if self.role == "tool":
             plain |= {"call_id": self.call_id, "name": self.name, "is_error": self.is_error}
+        if self.opaque:
+            plain["opaque"] = [each.to_json() for each in self.opaque]
         return plain
 
 

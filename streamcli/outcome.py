@@ -40,6 +40,7 @@ class Outcome:
         self.response_id = ""
         self.usage = Usage()
         self.attempts = 0
+        self.rounds = 1
         self.chars = 0
         self.cost: float | None = None
         self.refusal = ""

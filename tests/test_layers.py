@@ -18,6 +18,7 @@ LAYERS = (
     ("errors",),
     ("events",),
     ("messages", "timings"),
+    ("message_json",),
     ("request",),
     ("wire",),
     ("protocols",),
@@ -44,7 +45,17 @@ OWED = {
     ("transport/record", "output/records"),
 }
 # The clock, the sleep, the random source and the way to send a request are arguments in here.
-PURE = ("errors", "events", "messages", "timings", "request", "wire", "protocols", "outcome")
+PURE = (
+    "errors",
+    "events",
+    "messages",
+    "message_json",
+    "timings",
+    "request",
+    "wire",
+    "protocols",
+    "outcome",
+)
 WORLD = {"time", "os", "socket", "select", "random", "subprocess", "threading", "signal"}
 DOORS = {
     "httpx": {"transport/client"},

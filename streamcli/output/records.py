@@ -24,6 +24,7 @@ from ..events import (
     Returned,
     Text,
     ToolCall,
+    ToolResult,
 )
 from ..outcome import Outcome, Verdict
 from ..wire.lenient_json import whole
@@ -148,6 +149,7 @@ class RecordSink:
         self._out = out
         self._facts = facts
         self._seq = 0
+        self._round = 1
         base = orjson.dumps({"type": "delta", "request_id": facts.request_id, **facts.tags})
         self._base = base[:-1] + b',"t_ms":'
 
@@ -179,10 +181,22 @@ class RecordSink:
         facts = self._facts
         if isinstance(event, Attempt):
             facts.asks(event.asked)
+            self._round = event.round
             start = facts.base("start", t_ms)
-            return {**start, **facts.source(), "attempt": event.attempt, "round": 1}
+            return {**start, **facts.source(), "attempt": event.attempt, "round": event.round}
         if isinstance(event, ToolCall):
-            return {**facts.base("tool_call", t_ms), **tool_call(event), "round": 1}
+            return {**facts.base("tool_call", t_ms), **tool_call(event), "round": self._round}
+        if isinstance(event, ToolResult):
+            result = {
+                **facts.base("tool_result", t_ms),
+                "call_id": event.call_id,
+                "name": event.name,
+                "output": event.output,
+                "is_error": event.is_error,
+                "duration_ms": None if event.duration_ms is None else round(event.duration_ms, 1),
+                "round": self._round,
+            }
+            return {**result, "by": event.by} if event.by else result
         if isinstance(event, Citation):
             return {
                 **facts.base("citation", t_ms),
@@ -236,7 +250,8 @@ class JsonSink:
 
 
 def tool_call(event: ToolCall) -> dict[str, str]:
-    return {"call_id": event.id, "name": event.name, "arguments": event.arguments}
+    call = {"call_id": event.id, "name": event.name, "arguments": event.arguments}
+    return {**call, "by": event.by} if event.by else call
 
 
 def error_of(failed: Failed) -> dict[str, Any]:
@@ -274,6 +289,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "usage": {name: getattr(outcome.usage, name) for name in USAGE_FIELDS},
         "timings": outcome.timings(),
         "attempts": outcome.attempts,
+        "rounds": outcome.rounds,
         "chars": outcome.chars,
         "cost": outcome.cost,
     }
