@@ -6,7 +6,6 @@ Nothing in here imports the package: what builds on it sees only arguments, byte
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -25,7 +24,9 @@ from typing import IO, Any, Protocol
 import hypothesis
 import pytest
 from faultserver import FaultServer
+from forking import Fork, Forks
 from hosts import Hosts
+from records import parse_records
 
 # Their asserts are tests too, and tell what they saw.
 pytest.register_assert_rewrite("guides")
@@ -59,12 +60,6 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"):
     signal.signal(getattr(signal, name), signal.SIG_IGN if ignored else signal.SIG_DFL)
 os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-def parse_records(data: bytes) -> list[dict[str, Any]]:
-    """One JSON object a line; a line that is not one, or is not ended, fails here."""
-    assert not data or data.endswith(b"\n"), f"torn last line: {data[-80:]!r}"
-    return [json.loads(line) for line in data.split(b"\n")[:-1]]
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ class Popen(Protocol):
         stdout: int | IO[bytes] = subprocess.PIPE,
         ignoring: str = "",
         env: Mapping[str, str] | None = None,
-    ) -> subprocess.Popen[bytes]: ...
+    ) -> Fork: ...
 
 
 Configure = Callable[[str], Path]
@@ -203,8 +198,17 @@ def configure() -> Configure:
     return write
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """The process whose forks run the command."""
+    clean = {name: value for name, value in os.environ.items() if not _is_scrubbed(name)}
+    forks = Forks(tmp_path_factory.mktemp("forks"), clean)
+    yield forks
+    forks.close()
+
+
 @pytest.fixture
-def stream(child_env: dict[str, str], tmp_path: Path) -> Stream:
+def stream(child_env: dict[str, str], tmp_path: Path, forks: Forks) -> Stream:
     """Runs the command to its end, in an empty directory; stdin is /dev/null unless given."""
 
     def run(
@@ -216,27 +220,57 @@ def stream(child_env: dict[str, str], tmp_path: Path) -> Stream:
     ) -> Result:
         fed = stdin if isinstance(stdin, bytes) else None
         began = time.monotonic()
-        with subprocess.Popen(
-            [*COMMAND, *args],
+        process = forks.start(
+            args,
             stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
             cwd=tmp_path,
             env={**child_env, **(env or {})},
-        ) as process:
-            try:
-                out, err = process.communicate(fed, timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-        return Result(process.returncode, out or b"", err.decode(), time.monotonic() - began)
+        )
+        try:
+            out, err = process.communicate(fed, timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return Result(process.wait(), out or b"", err.decode(), time.monotonic() - began)
 
     return run
 
 
 @pytest.fixture
-def popen(child_env: dict[str, str], tmp_path: Path) -> Iterator[Popen]:
+def popen(child_env: dict[str, str], tmp_path: Path, forks: Forks) -> Iterator[Popen]:
     """Starts the command with fresh signals in a session of its own; the test ends it or we do."""
+    started: list[Fork] = []
+
+    def start(
+        *args: str | bytes | Path,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.PIPE,
+        ignoring: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> Fork:
+        process = forks.start(
+            args,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**child_env, **(env or {})},
+            new_session=True,
+            ignoring=ignoring,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        _end(process)
+
+
+@pytest.fixture
+def popen_exec(child_env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Starts the command as `popen` does, by a real exec: for tests of start-up and signals."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(
@@ -261,14 +295,18 @@ def popen(child_env: dict[str, str], tmp_path: Path) -> Iterator[Popen]:
 
     yield start
     for process in started:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-        process.wait(60)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                with suppress(BrokenPipeError):
-                    pipe.close()
+        _end(process)
+
+
+def _end(process: Fork | subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+    process.wait(60)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 def needs(*tools: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from batchserver import Act, BatchServer, answer_to, by_word
 from conftest import COMMAND, WITH_SIGNALS, Popen, Result, Stream, eventually
-from test_records import check
+from records import check
 
 from streamcli.output.order import Turnstile
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, answer_to
-from conftest import Stream, eventually, needs, parse_records
+from conftest import Stream, eventually, needs
 from hosts import Hosts
 from readme import BLOCKS, block
+from records import parse_records
 
 from streamcli.output.descriptor import ends_torn
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, answer_to, by_word
-from conftest import Popen, Result, Stream, eventually, parse_records
+from conftest import Popen, Result, Stream, eventually
 from faultserver import Conn, FaultServer
-from test_records import check
+from records import check, parse_records
 
 CONFIG = """
 [provider.a]

@@ -26,7 +26,8 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, Plan, answer_to
-from conftest import COMMAND, Popen, Stream, eventually, parse_records
+from conftest import COMMAND, Popen, Stream, eventually
+from records import of_type, parse_records
 
 from streamcli.output.order import Turnstile
 
@@ -39,12 +40,8 @@ def model(server: BatchServer) -> tuple[str, ...]:
     return "-m", "vllm:tiny", "--base-url", server.base
 
 
-def of_type(kind: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [record for record in records if record["type"] == kind]
-
-
 def ends_by_index(records: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    ends = of_type("end", records)
+    ends = of_type(records, "end")
     by_index = {end["index"]: end for end in ends}
     assert len(by_index) == len(ends), "a prompt ended twice"
     return by_index
@@ -95,7 +92,7 @@ def test_every_prompt_is_accounted_for_whatever_fails(stream: Stream, tmp_path: 
     records = parse_records((tmp_path / "e.jsonl").read_bytes())
     ends = ends_by_index(records)
     assert [ends[index]["status"] for index in range(total)] == expected
-    (summary,) = of_type("summary", records)
+    (summary,) = of_type(records, "summary")
     assert summary["statuses"] == Counter(expected)
     assert summary["prompts"] == total
     assert summary["failed"] == total - expected.count("complete")
@@ -117,10 +114,10 @@ def test_every_prompt_is_accounted_for_whatever_fails(stream: Stream, tmp_path: 
 def answers(records: list[dict[str, Any]]) -> dict[tuple[str, int], list[str]]:
     """The whole answers of a journal, by what they answer: --json has the text, --jsonl deltas."""
     texts: dict[str, str] = defaultdict(str)
-    for delta in of_type("delta", records):
+    for delta in of_type(records, "delta"):
         texts[delta["request_id"]] += delta["text"]
     found = defaultdict(list)
-    for end in of_type("end", records):
+    for end in of_type(records, "end"):
         if end["complete"]:
             text = end["text"] if "text" in end else texts[end["request_id"]]
             found[end["prompt_hash"], end["occurrence"]].append(text)
@@ -178,7 +175,7 @@ def test_killed_at_any_moment_and_resumed(
     assert texts == Counter(map(answer_to, prompts))
     with BatchServer() as server, open(questions, "rb") as stdin:
         again = stream(*model(server), *options, stdin=stdin)
-    assert (again.returncode, of_type("end", again.records), server.asked) == (0, [], [])
+    assert (again.returncode, of_type(again.records, "end"), server.asked) == (0, [], [])
 
 
 # ---- in the order of the prompts ----------------------------------------------------------------
@@ -244,7 +241,7 @@ def test_answers_that_wait_on_the_disk(child_env: dict[str, str], form: tuple[st
     assert (run.returncode, run.stderr) == (0, b"")
     if form:
         records = parse_records(run.stdout)
-        assert [end["index"] for end in of_type("end", records)] == [*range(len(prompts))]
+        assert [end["index"] for end in of_type(records, "end")] == [*range(len(prompts))]
         texts = answers(records)
         assert Counter(text for each in texts.values() for text in each) == Counter(
             map(big, prompts)
@@ -572,7 +569,7 @@ def test_those_that_wait_for_another_try_end_too(popen: Popen, tmp_path: Path) -
         process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
     records = journal_of(tmp_path)
-    started = {record["index"] for record in of_type("start", records)}
+    started = {record["index"] for record in of_type(records, "start")}
     ends = ends_by_index(records)
     assert ends.keys() == started
     assert {end["status"] for end in ends.values()} == {"interrupted"}
@@ -637,7 +634,7 @@ def test_a_signal_while_nobody_reads(popen: Popen, tmp_path: Path, form: tuple[s
         assert process.wait(60) == -signal.SIGINT
         feeder.join()
     records = journal_of(tmp_path)
-    started = {record["index"] for record in of_type("start", records)}
+    started = {record["index"] for record in of_type(records, "start")}
     assert ends_by_index(records).keys() == started
     assert records[-1]["type"] == "summary"
 
@@ -665,7 +662,7 @@ def test_head_takes_three_lines(popen: Popen, tmp_path: Path, form: tuple[str, .
         assert process.stderr.read() == b""
     assert head.stdout.count(b"\n") == 3
     records = journal_of(tmp_path)
-    started = {record["index"] for record in of_type("start", records)}
+    started = {record["index"] for record in of_type(records, "start")}
     ends = ends_by_index(records)
     assert ends.keys() == started
     codes = Counter(end["exit_code"] for end in ends.values())
@@ -851,7 +848,7 @@ def test_repeat(stream: Stream) -> None:
         run = stream(*model(server), "--repeat", "30", "-j", "8", "--json", "-k", "Hello")
         lined = stream(*model(server), "-L", "--repeat", "3", "-j", "8", stdin=lines(["a", "b"]))
     assert (run.returncode, lined.returncode) == (0, 0)
-    ends = of_type("end", run.records)
+    ends = of_type(run.records, "end")
     assert [(end["index"], end["occurrence"]) for end in ends] == [(n, n) for n in range(30)]
     assert len({end["prompt_hash"] for end in ends}) == 1
     assert server.count("Hello") == 30

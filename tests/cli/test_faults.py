@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import Result, Stream, parse_records
+from conftest import Result, Stream
 from faultserver import (
     UNICODE_TEXT,
     Conn,
@@ -29,13 +29,12 @@ from faultserver import (
     part,
     sse,
 )
+from records import Records, of_type, parse_records, text_of
 
 KEY = "sk-test-5f3a9c1e7b2d4860"
 ONCE = ("--max-retries", "0")
 HELLO = "Hello world"
 SOON = 40.0  # seconds: on the busiest machine too, and far less than the server holds on
-
-Records = list[dict[str, Any]]
 
 
 class Run(NamedTuple):
@@ -78,16 +77,6 @@ def _asker(stream: Stream, tmp_path: Path, mode: str) -> Ask:
         return Run(result, records, result.text)
 
     return ask
-
-
-def text_of(records: Records) -> str:
-    deltas = [record for record in records if record["type"] == "delta"]
-    assert [record["seq"] for record in deltas] == list(range(len(deltas)))
-    return "".join(record["text"] for record in deltas if record["channel"] == "text")
-
-
-def of_type(records: Records, kind: str) -> Records:
-    return [record for record in records if record["type"] == kind]
 
 
 def assert_one_end(run: Run) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 from batchserver import BatchServer, answer_to
-from conftest import needs, parse_records
+from conftest import needs
 from faultserver import Conn, FaultServer, ok
 from guides import anyone_says
 from guides.honcho import TASTES
 from honchoserver import Honcho
 from readme import BLOCKS, README, Block
+from records import parse_records
 
 # These two are what .ci/run and a new user do.
 SET_UP = ("pip install",)

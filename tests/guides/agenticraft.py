@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import eventually, parse_records
+from conftest import eventually
 from faultserver import SCENARIOS, Conn, part
+from records import parse_records
 
 from . import (
     STORY,

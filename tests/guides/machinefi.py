@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import eventually, parse_records
+from conftest import eventually
 from faultserver import Conn
+from records import parse_records
 
 from . import (
     STORY,

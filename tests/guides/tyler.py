@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from conftest import eventually, parse_records
+from conftest import eventually
 from faultserver import Conn, json_bytes, part, sse
+from records import parse_records
 
 from . import (
     STORY,

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pytest
-from conftest import COMMAND, Popen, Result, Stream, eventually, parse_records, waiting_in
+from conftest import COMMAND, Popen, Result, Stream, eventually, waiting_in
 from faultserver import (
     UNICODE_TEXT,
     Conn,
@@ -38,6 +38,7 @@ from faultserver import (
     sse,
     usage,
 )
+from records import of_type, parse_records, text_of
 
 MODEL = ("-m", "vllm:tiny")
 HELLO = "Hello world"
@@ -48,8 +49,6 @@ UNSAFE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
     r"|\r(?!\n)"
 )
-
-Records = list[dict[str, Any]]
 
 
 @pytest.fixture
@@ -78,16 +77,6 @@ def answer(server: FaultServer, *deltas: str, name: str = "answer") -> str:
         conn.end()
 
     return server.script(name, play)
-
-
-def of_type(records: Records, kind: str) -> Records:
-    return [record for record in records if record["type"] == kind]
-
-
-def text_of(records: Records, channel: str = "text") -> str:
-    deltas = of_type(records, "delta")
-    assert [record["seq"] for record in deltas] == list(range(len(deltas)))
-    return "".join(record["text"] for record in deltas if record["channel"] == channel)
 
 
 def assert_one_line(stderr: str) -> None:

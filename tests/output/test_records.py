@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 from conftest import Result, Stream, at_once
 from faultserver import FaultServer
+from records import SCHEMA, check, ref
 
-import streamcli
 from streamcli.output import records
-
-SCHEMA = json.loads((Path(streamcli.__file__).parent / "records.schema.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 SCENARIOS = [
     "ok",
@@ -47,18 +42,6 @@ SCENARIOS = [
     "unicode",
     "gzip",
 ]
-
-
-def check(lines: list[dict[str, Any]]) -> None:
-    for record in lines:
-        # By the type's own branch: errors of a oneOf name nothing.
-        validator = VALIDATOR.evolve(schema={**SCHEMA, "oneOf": [{"$ref": ref(record["type"])}]})
-        errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(record)]
-        assert not errors, (record, errors)
-
-
-def ref(kind: str) -> str:
-    return f"#/$defs/{kind}"
 
 
 def test_the_schema_is_one() -> None:

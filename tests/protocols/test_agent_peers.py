@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 import realservers
-from conftest import Popen, Stream, parse_records
+from conftest import Popen, Stream
 from realservers import RealServer
+from records import parse_records
 
 pytestmark = pytest.mark.real
 

@@ -22,9 +22,10 @@ from awsframes import (
     metadata,
     stop,
 )
-from conftest import Stream, parse_records
+from conftest import Stream
 from faultserver import Conn, FaultServer
 from realservers import needed
+from records import parse_records
 from splits import bytewise, decode, every_two, sampled, whole
 from test_contract import check_ends, mutated
 

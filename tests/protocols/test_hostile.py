@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Stream, parse_records
+from conftest import Stream
 from faultserver import Conn, FaultServer
 from recordings import RECORDINGS
+from records import check, parse_records
 from splits import decode, whole
-from test_records import check
 
 from streamcli.batch.summary import Summary
 from streamcli.events import Event, Failed, Finished, Started, Usage

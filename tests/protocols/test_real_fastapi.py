@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Configure, Popen, Stream, parse_records
+from conftest import Configure, Popen, Stream
 from realservers import RealServer, free_port, needed
+from records import parse_records
 
 pytestmark = pytest.mark.real
 

@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 import realservers
-from conftest import COMMAND, Popen, Result, Stream, eventually, parse_records
+from conftest import COMMAND, Popen, Result, Stream, eventually
 from realservers import LITELLM_KEY, RealServer
+from records import parse_records, text_of
 
 pytestmark = pytest.mark.real
 
@@ -128,10 +129,6 @@ LITELLM = {"OPENAI_API_KEY": LITELLM_KEY}
 
 
 # ---- what the tests ask of records --------------------------------------------------------------
-
-
-def text_of(records: list[dict[str, Any]], channel: str = "text") -> str:
-    return "".join(r["text"] for r in records if r["type"] == "delta" and r["channel"] == channel)
 
 
 def the_end(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config_errors import refused
 from conftest import Configure, Stream
 from faultserver import Conn, FaultServer
-from test_config_file import refused
 
 from streamcli import docgen
 from streamcli.errors import StreamError

@@ -22,7 +22,8 @@ from typing import Any
 
 import pytest
 import realservers
-from conftest import ROOT, WITH_SIGNALS, Popen, Stream, eventually, parse_records
+from conftest import ROOT, WITH_SIGNALS, Popen, Stream, eventually
+from records import parse_records
 
 from streamcli.errors import StreamError
 from streamcli.providers.local import server as local

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Configure, Result, Stream
+from config_errors import refused
+from conftest import Configure, Stream
 from faultserver import FaultServer
 
 from streamcli.events import Usage
@@ -17,18 +18,6 @@ from streamcli.settings.config_file import line_of
 
 def body(server: FaultServer) -> dict[str, Any]:
     return dict(server.requests[-1].json)
-
-
-def refused(run: Result, path: Path, line: int | None) -> str:
-    """The one line it says; exit 2, naming the file and the line."""
-    assert run.returncode == 2, run.stderr
-    assert run.stdout == b""
-    (said,) = run.complaints
-    assert said.startswith("stream: ")
-    assert str(path) in said
-    if line is not None:
-        assert f"line {line}" in said
-    return said
 
 
 def test_option_environment_provider_default_builtin(

@@ -18,19 +18,18 @@ from queue import Queue
 from typing import Any
 
 import pytest
-from conftest import (
-    COMMAND,
-    WITH_SIGNALS,
-    Popen,
-    Stream,
-    eventually,
-    parse_records,
-    waiting_in,
-)
+from conftest import COMMAND, WITH_SIGNALS, Popen, Stream, eventually, waiting_in
 from faultserver import Conn, FaultServer, error_body
+from records import parse_records
 
 HELLO = b"Hello"
 MODEL = ("-m", "vllm:tiny")
+
+
+@pytest.fixture
+def popen(popen_exec: Popen) -> Popen:
+    """Signals meet a process that was started as a user starts it."""
+    return popen_exec
 
 
 class Held:

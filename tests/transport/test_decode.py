@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Popen, Stream, at_once, parse_records
+from conftest import Popen, Stream, at_once
 from faultserver import Conn, FaultServer, error_body, ok
 from recordings import RECORDINGS
+from records import parse_records
 
 from streamcli.protocols._contract import get
 from streamcli.protocols._detect import protocol_of
