@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import EXIT_OF_STATUS, Interrupted
 from .terminal.fds import Signals, die_by, hold_standard_fds
 
 if TYPE_CHECKING:
-    from .settings.config_file import Typed
+    from .settings.settings import Invocation, Settings
 
 
 def main() -> None:
@@ -47,40 +47,30 @@ def main() -> None:
 def _run(closed: set[int]) -> int:
     from .cli.parse import parse
 
-    typed = parse(sys.argv[1:])
-    if isinstance(typed, int):
+    invocation = parse(sys.argv[1:])
+    if isinstance(invocation, int):
         sys.stdout.flush()
-        return typed
+        return invocation
     gc.freeze()
     gc.enable()
-    run = _mode(typed.params)
+    run = _mode(invocation.settings)
     signals = Signals()
     signals.install()
-    return run(typed, signals, closed)
+    return run(invocation, signals, closed)
 
 
-def _mode(params: dict[str, Any]) -> Callable[[Typed, Signals, set[int]], int]:
-    from .settings.options import MODES
-
-    if any(params[mode] not in (None, False) for mode in MODES):
+def _mode(settings: Settings) -> Callable[[Invocation, Signals, set[int]], int]:
+    if settings.inspections:
         from .cli.inspect import inspect
 
         return inspect
-    if _is_batch(params):
+    if settings.is_batch:
         from .batch.run import Batching
 
         return lambda *given: Batching(*given).run()
     from .cli.single import Ask
 
     return lambda *given: Ask(*given).run()
-
-
-def _is_batch(params: dict[str, Any]) -> bool:
-    """Whether there is more than one prompt to ask, or one that may be done already."""
-    from .settings.options import INPUTS
-
-    several = len(params["model"]) > 1 and not params["race"]
-    return several or any(params[name] for name in (*INPUTS, "repeat", "resume"))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ..errors import StreamError
 from ..outcome import Verdict
 from ..providers.endpoint import Peer, hint_of
+from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Voice
 from .limits import Gate
@@ -33,16 +34,16 @@ class Commentary:
 
     def __init__(
         self,
-        params: Mapping[str, Any],
+        settings: Settings,
         voice: Voice,
         summary: Summary,
         gates: Mapping[tuple[str, str], Gate],
     ) -> None:
-        self._params = params
+        self._settings = settings
         self._voice = voice
         self._summary = summary
         self._gates = gates
-        self._records = params["format"] != "text" or params["events"] is not None
+        self._records = settings.records
         self._said: dict[str, int] = {}
         self._progress: Progress | None = None
 
@@ -67,7 +68,7 @@ class Commentary:
         """What became of it all. `fatal` is what broke the output or the input."""
         voice, summary = self._voice, self._summary
         again = "--resume FILE, with these records, asks only the rest" if self._records else ""
-        if self._params["resume"]:
+        if self._settings.resume:
             again = "the same command goes on from here"
         if fatal is not None:
             voice.error(fatal.message, fatal.hint or again)
@@ -86,18 +87,18 @@ class Commentary:
                 voice.error(failed + stopped, again)
             if summary.skipped and not summary.done:
                 voice.note(f"nothing is left to ask: {summary.skipped} done already")
-        if self._params["usage"]:
+        if self._settings.usage:
             voice.error(summary.usage_line())
-        if self._params["stats"]:
+        if self._settings.stats:
             voice.error(summary.stats_line(seconds * 1000))
 
     def show_progress(self, total: int | None, now: Callable[[], tuple[int, int]]) -> None:
         """`now` gives how many were skipped, and how many are in flight."""
-        if not shows_progress(self._params) or total == 1:
+        if not shows_progress(self._settings) or total == 1:
             return
         from ..terminal.progress import Progress
 
-        color = self._params["color"]
+        color = self._settings.color
         self._progress = Progress(
             total=total,
             clock=time.monotonic,
@@ -136,11 +137,11 @@ class Commentary:
         self._voice.through = None
 
 
-def shows_progress(params: Mapping[str, Any]) -> bool:
+def shows_progress(settings: Settings) -> bool:
     """Whether it is wanted, and nothing else is written where it would stand."""
-    if params["progress"] != "auto" or params["quiet"]:
-        return bool(params["progress"] == "always")
-    written = params["format"] != "text" or params["output"] is None
+    if settings.progress != "auto" or settings.quiet:
+        return bool(settings.progress == "always")
+    written = settings.format != "text" or settings.output is None
     return is_terminal(2) and not (written and is_terminal(1))
 
 

@@ -10,7 +10,7 @@ from ..errors import StreamError, usage
 from ..input.batch_items import Item
 from ..messages import ChatRequest, Message
 from ..providers.endpoint import Peer, compared, fallbacks_of, named, with_fallbacks
-from ..settings.config_file import Typed
+from ..settings.settings import Invocation, Settings
 from ..terminal.messages import Voice
 from .limits import Gate
 
@@ -51,27 +51,33 @@ class Lanes:
     may name its model.
     """
 
-    def __init__(self, typed: Typed, voice: Voice) -> None:
+    def __init__(self, invocation: Invocation, voice: Voice) -> None:
         self.gates: dict[tuple[str, str], Gate] = {}
-        self._typed = typed.but()  # without the defaults of a provider
-        self._params = params = typed.params
+        self._invocation = invocation
+        self._settings = settings = invocation.settings
         self._voice = voice
         self._named: dict[str, Lane | StreamError] = {}
         try:
-            self.all = _of_options(typed, voice)
+            self.all = _of_options(invocation, voice)
         except StreamError:
-            if not params["requests"] or params["model"] or params["fallback"]:
+            if not settings.requests or settings.model or settings.fallback:
                 raise
             self.all = []
+        self._one = len(self.all) == 1 and not settings.race
 
     def start(self) -> None:
         """Returns when there is somebody to ask; in the main thread."""
         for peer in self._peers():
-            peer.start(self._params["jobs"])
+            peer.start(self.settings.jobs)
         for peer in self._peers():
             peer.wait()
         for lane in self.all:
             self._open_gates(lane)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the whole batch: with the defaults of its provider, if there is one."""
+        return self.all[0].peers[0].settings if self._one else self._settings
 
     def refuse(self) -> bool:
         """Whether none of them is to be asked any more."""
@@ -101,12 +107,12 @@ class Lanes:
 
         A --provider stays: all of the line's name is then the model's.
         """
-        typed = self._typed
+        invocation = self._invocation
         ours = self.all[0].peers if self.all else []
-        if typed.params["provider"] is not None and "provider" in typed.given:
-            one = typed.but(model=(model,))
+        if invocation.settings.provider is not None and "provider" in invocation.given:
+            one = invocation.but(model=(model,))
         else:
-            one = named(typed, model, ours[0].row.name if ours else "")
+            one = named(invocation, model, ours[0].row.name if ours else "")
         peer = Peer(one, self._voice)
         if peer.row.name == "local":
             raise usage("a line cannot start the local engine", "-m local for the whole batch")
@@ -114,7 +120,7 @@ class Lanes:
         return Lane([peer, *(spare for spare in ours if spare.spare)], model)
 
     def _open_gates(self, lane: Lane) -> None:
-        jobs, max_wait = self._params["jobs"], self._params["max_wait"]
+        jobs, max_wait = self.settings.jobs, self.settings.max_wait
         for peer in lane.peers:
             key = peer.target.provider, peer.target.base_url
             if key not in self.gates:
@@ -126,17 +132,17 @@ class Lanes:
             yield from lane.peers
 
 
-def _of_options(typed: Typed, voice: Voice) -> list[Lane]:
-    models = typed.params["model"]
-    if typed.params["race"]:
-        racers = compared(typed, voice)
+def _of_options(invocation: Invocation, voice: Voice) -> list[Lane]:
+    models = invocation.settings.model
+    if invocation.settings.race:
+        racers = compared(invocation, voice)
         return [Lane(racers, racers[0].asked)]
     if len(models) < 2:
-        peers = with_fallbacks(typed, voice)
+        peers = with_fallbacks(invocation, voice)
         return [Lane(peers, peers[0].asked)]
     return [
-        Lane([peer, *fallbacks_of(typed, voice, peer.row.name)], peer.asked)
-        for peer in compared(typed, voice)
+        Lane([peer, *fallbacks_of(invocation, voice, peer.row.name)], peer.asked)
+        for peer in compared(invocation, voice)
     ]
 
 

@@ -16,9 +16,7 @@ from ..outcome import Outcome, Verdict, interrupted
 from ..output.delivery import Delivery
 from ..output.outlets import Outlets, check_template, file_of, raise_limit
 from ..providers.endpoint import Peer, price
-from ..providers.resolve import limits_of
-from ..settings.config_file import Typed
-from ..settings.options import INPUTS
+from ..settings.settings import Invocation
 from ..terminal.fds import Signals
 from ..terminal.messages import Voice
 from .limits import Halt, Pace
@@ -35,15 +33,15 @@ from .worker import Asker, Worker
 class Batching:
     """Many prompts: `run` returns the exit status, or raises Interrupted to die by."""
 
-    def __init__(self, typed: Typed, signals: Signals, closed_fds: set[int]) -> None:
-        self._typed = typed
-        self._params = params = typed.params
+    def __init__(self, invocation: Invocation, signals: Signals, closed_fds: set[int]) -> None:
+        self._invocation = invocation
+        self._settings = settings = invocation.settings
         self._signals = signals
         self._closed = closed_fds
-        self._voice = Voice(params)
-        self._records = params["format"] != "text" or params["events"] is not None
+        self._voice = Voice(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+        self._records = settings.records
         self._summary = Summary()
-        self._halt = Halt(*params["halt"])
+        self._halt = Halt(*settings.halt)
         self._halted = False
         self._began = time.monotonic()
         self._deliveries: dict[Task, Delivery] = {}
@@ -81,19 +79,20 @@ class Batching:
     # Before anything is asked
 
     def _prepare(self) -> None:
-        typed, params = self._typed, self._params
+        invocation, settings = self._invocation, self._settings
         self._check()
         texts, total = items.of(
-            typed, 0 in self._closed, self._voice.note, counted=shows_progress(params)
+            invocation, 0 in self._closed, self._voice.note, counted=shows_progress(settings)
         )
         done = self._journal()
-        self._lanes = lanes = Lanes(typed, self._voice)
-        self._commentary = Commentary(params, self._voice, self._summary, lanes.gates)
-        self._outlets = Outlets(params, self._signals, self._closed, headings=len(lanes.all) > 1)
-        raise_limit(params["jobs"] * (len(params["model"]) if params["race"] else 1))
+        self._lanes = lanes = Lanes(invocation, self._voice)
+        self._settings = settings = lanes.settings
+        self._commentary = Commentary(settings, self._voice, self._summary, lanes.gates)
+        self._outlets = Outlets(settings, self._signals, self._closed, headings=len(lanes.all) > 1)
+        raise_limit(settings.jobs * (len(settings.model) if settings.race else 1))
         lanes.start()
         hashed = self._records or done is not None
-        repeat = params["repeat"] or 1
+        repeat = settings.repeat or 1
         if total is not None:
             self._total = total * repeat * max(1, len(lanes.all))
         self._prompts = Prompts(
@@ -102,63 +101,63 @@ class Batching:
             repeat=repeat,
             done=done,
             occurrences=Occurrences() if hashed else None,
-            file_of=file_of(params["output"]),
+            file_of=file_of(settings.output),
         )
-        limits = limits_of(params)
+        limits = settings.limits
         by_the_rules = partial(
             delay,
             max_retries=limits.max_retries,
             max_wait=limits.max_wait,
             random=random.random,
         )
-        asker = Asker(params["race"], by_the_rules)
+        asker = Asker(settings.race, by_the_rules)
         self._batch = asker.batch = Batch(
             self._prompts,
             asker.ask,
             Worker,
-            jobs=params["jobs"],
-            pace=Pace(params["rate"]),
+            jobs=settings.jobs,
+            pace=Pace(settings.rate),
             delay=by_the_rules,
             clock=time.monotonic,
-            attempts=params["format"] not in ("text", "json")
-            or params["events"] is not None
+            attempts=settings.format not in ("text", "json")
+            or settings.events is not None
             or self._voice.verbose,
         )
 
     def _check(self) -> None:
-        params = self._params
-        inputs = [name for name in INPUTS if params[name]]
+        settings = self._settings
+        inputs = settings.batch_inputs
         if len(inputs) > 1:
             raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other")
         for option in ("decode", "replay", "speed"):
-            if params[option] is not None:
+            if getattr(settings, option) is not None:
                 raise usage(f"--{option} is for one answer that is there already, not for a batch")
-        if params["record"]:
+        if settings.record:
             raise usage("--record keeps one answer, not a batch's", "--events keeps records")
-        if params["resume"] and params["format"] == "text" and params["events"] is None:
+        if settings.resume and not settings.records:
             self._voice.note("--resume reads records, and this run writes none: --json or --events")
-        several = bool(inputs) or (params["repeat"] or 1) > 1
-        check_template(params["output"], several, len(params["model"]) > 1 and not params["race"])
+        several = bool(inputs) or (settings.repeat or 1) > 1
+        check_template(settings.output, several, settings.compares)
 
     def _journal(self) -> Done | None:
-        params = self._params
-        if not params["resume"]:
+        settings = self._settings
+        if not settings.resume:
             return None
         from .resume import read
 
-        return read(params["resume"], events=params["events"], note=self._voice.note)
+        return read(settings.resume, events=settings.events, note=self._voice.note)
 
     def _refuse(self, error: StreamError) -> int:
         """Nothing was asked; with records on that is told as the end of one."""
         from ..output.formats import sinks
         from ..output.records import Facts
 
-        delivery = Delivery(self._params, records=self._records)
+        delivery = Delivery(self._settings, records=self._records)
         outcome = Outcome()
         outcome.end = Failed.of(error)
         if self._records and error.kind != "write":
             try:
-                delivery.add(sinks(self._params, Facts(time.time), self._signals, self._closed))
+                delivery.add(sinks(self._settings, Facts(time.time), self._signals, self._closed))
             except StreamError:
                 pass  # one trouble is enough
         verdict = delivery.close(outcome)
@@ -207,7 +206,10 @@ class Batching:
         if (delivery := self._deliveries.get(task)) is not None:
             return delivery
         asked = cast(Asked, task.what)
-        delivery = self._deliveries[task] = Delivery(self._params, records=self._records)
+        settings = self._settings
+        if asked.lane is not None and not settings.race:  # with the defaults of its provider
+            settings = asked.lane.peers[0].settings
+        delivery = self._deliveries[task] = Delivery(settings, records=self._records)
         facts = None
         if self._records:
             from ..output.records import Facts
@@ -217,7 +219,7 @@ class Batching:
             if asked.lane is not None:
                 facts.asks(asked.lane.peers[0].called)
         name = asked.lane.name if asked.lane is not None else ""
-        if self._params["race"] and (winner := _peer(task)) is not None:
+        if self._settings.race and (winner := _peer(task)) is not None:
             name = winner.asked
         delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
         if asked.matching is not None:
@@ -265,7 +267,7 @@ class Batching:
                 self._batch.cancel(Failed("interrupted", "stopped by --halt"))
             else:
                 self._batch.stop()
-        elif not self._params["requests"] and self._lanes.refuse():
+        elif not self._settings.requests and self._lanes.refuse():
             self._batch.stop()  # nobody is left to ask: the rest of the input stays where it is
 
     def _skip_dropped(self) -> None:

@@ -11,13 +11,11 @@ from typing import Any
 from ..errors import StreamError, usage
 from ..input.prompt import gather
 from ..messages import ChatRequest, Message
-from ..providers import keys
-from ..providers import resolve as settings
+from ..providers import keys, resolve
 from ..providers.list_models import chosen, lists, models_of, models_url
 from ..providers.table import Row
 from ..request import HttpRequest, Target
-from ..settings.config_file import Typed
-from ..settings.options import INPUTS, MODES
+from ..settings.settings import Invocation
 from ..terminal.fds import Signals, is_terminal, visible
 from ..terminal.messages import Voice
 
@@ -25,26 +23,27 @@ CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 LETTERS = tuple(zip("tarop", CAN, strict=True))
 
 
-def inspect(typed: Typed, signals: Signals, closed: set[int]) -> int:
+def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     """Runs the one mode that was asked for; its exit status."""
-    params, voice = typed.params, Voice(typed.params)
+    settings = invocation.settings
+    voice = Voice(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     try:
-        modes = [mode for mode in MODES if params[mode] not in (None, False)]
+        modes = settings.inspections
         if len(modes) > 1:
             names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
             raise usage(f"{names} exclude each other")
-        if inputs := [name for name in INPUTS if params[name]]:
+        if inputs := settings.batch_inputs:
             mode = modes[0].replace("_", "-")
             raise usage(f"--{mode} and --{inputs[0]} exclude each other")
-        if params["format"] == "jsonl" and modes != ["dry_run"]:
-            params["format"] = "json"  # one object a line either way
+        if settings.format == "jsonl" and modes != ["dry_run"]:
+            invocation = invocation.but(format="json")  # one object a line either way
         if modes == ["list_providers"]:
-            return list_providers(typed)
+            return list_providers(invocation)
         if modes == ["list_models"]:
-            return list_models(typed)
+            return list_models(invocation)
         if modes == ["check"]:
-            return check(typed, signals, closed)
-        return dry_run(typed, closed, voice.note)
+            return check(invocation, signals, closed)
+        return dry_run(invocation, closed, voice.note)
     except StreamError as error:
         voice.error(error.message, error.hint)
         return error.exit_code
@@ -67,9 +66,9 @@ def _json(value: Any) -> str:
 # --list-providers
 
 
-def list_providers(typed: Typed) -> int:
-    rows = [_facts(row) for row in typed.config.rows.values()]
-    if typed.params["format"] == "json":
+def list_providers(invocation: Invocation) -> int:
+    rows = [_facts(row) for row in invocation.config.rows.values()]
+    if invocation.settings.format == "json":
         _print("\n".join(map(_json, rows)))
         return 0
     lines = [("PROVIDER", "CAN", "SET UP", "ADDRESS")]
@@ -116,15 +115,15 @@ def _facts(row: Row) -> dict[str, Any]:
 # --list-models
 
 
-def list_models(typed: Typed) -> int:
-    choice = chosen(typed)
+def list_models(invocation: Invocation) -> int:
+    choice = chosen(invocation)
     name, protocol = choice.row.name, choice.row.protocol
     if (what := lists(protocol)) != "models":
         card = choice.target.hide(models_url(protocol, choice.target.base_url))
         hint = f"curl {card} shows the agent's {what}" if what else ""
         raise usage(f"{name} has no list of models: {protocol} knows none", hint)
-    models = models_of(choice, typed.params)
-    if typed.params["format"] == "json":
+    models = models_of(choice)
+    if invocation.settings.format == "json":
         _print("\n".join(_json({"id": name}) for name in models))
     elif models:
         _print("\n".join(map(visible, models) if is_terminal(1) else models))
@@ -134,27 +133,28 @@ def list_models(typed: Typed) -> int:
 # --check
 
 
-def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
+def check(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     """Asks for one token; without a model, for the list of models; an agent for its card alone.
 
     An agent may act on whatever it is asked.
     """
-    params = typed.params
-    if not params["check"]:
+    settings = invocation.settings
+    if not settings.check:
         raise usage("--check= names no provider", "--check=NAME, or --check -m PROVIDER:MODEL")
-    if params["check"] != "*":
-        params["provider"] = params["check"]
-        typed.given.add("provider")
-    no_model = not params["model"] or ("provider" in typed.given and "model" not in typed.given)
-    name = params["provider"] or "".join(params["model"][:1]).partition(":")[0]
-    row = typed.config.rows.get(name)
+    if settings.check != "*":
+        invocation = invocation.but(provider=settings.check)
+        settings = invocation.settings
+    given = invocation.given
+    no_model = not settings.model or ("provider" in given and "model" not in given)
+    name = settings.provider or "".join(settings.model[:1]).partition(":")[0]
+    row = invocation.config.rows.get(name)
     what = lists(row.protocol) if row else ""
     enough = no_model and row and row.needs_model and not row.defaults
     if row is not None and (what == "skills" or (what and enough)):
         began = time.monotonic()
-        count = len(models_of(chosen(typed), params))
+        count = len(models_of(chosen(invocation)))
         took = (time.monotonic() - began) * 1000
-        if params["format"] == "json":
+        if settings.format == "json":
             _print(_json({"provider": row.name, what: count, "duration_ms": round(took, 1)}))
         else:
             works = "key and address work" if what == "models" else "its card is there"
@@ -162,12 +162,18 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
         return 0
     from .single import Ask
 
-    probe = {"file": (), "replace": None, "no_stdin": True, "output": None, "events": None}
-    params.update(probe, max_tokens=_least(typed), accept=("length",), reasoning="only")
-    as_json = params["format"] == "json"
-    probe_of = Typed(params, ("Say yes.",), typed.given, typed.general, typed.config)
-    ask = Ask(probe_of, signals, closed)
-    if as_json:
+    probe = invocation.but(
+        file=(),
+        replace=None,
+        no_stdin=True,
+        output=None,
+        events=None,
+        max_tokens=_least(invocation),
+        accept=("length",),
+        reasoning="only",
+    )
+    ask = Ask(probe.asking("Say yes."), signals, closed)
+    if settings.format == "json":
         return ask.run()
     ask.silent = True
     code = ask.run()
@@ -179,12 +185,12 @@ def check(typed: Typed, signals: Signals, closed: set[int]) -> int:
     return code
 
 
-def _least(typed: Typed) -> int | None:
+def _least(invocation: Invocation) -> int | None:
     """One token; None where the wire format has no words for a limit."""
     from ..protocols._contract import get
 
     try:
-        choice = settings.choose(typed, os.environ, with_key=False)
+        choice = resolve.choose(invocation, os.environ, with_key=False)
     except StreamError:
         return 1  # the probe itself will tell
     chat = ChatRequest(choice.model, [Message("user", "hi")], max_tokens=1)
@@ -198,15 +204,15 @@ def _least(typed: Typed) -> int | None:
 # --dry-run
 
 
-def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
+def dry_run(invocation: Invocation, closed: set[int], note: Callable[[str], None]) -> int:
     """Prints the request, behind those that would be sent before it."""
-    params = typed.params
-    choice = settings.choose(typed, os.environ, with_key=False)
+    settings = invocation.settings
+    choice = resolve.choose(invocation, os.environ, with_key=False)
     prompt = gather(
-        typed.words,
-        files=params["file"],
-        replace=params["replace"],
-        no_stdin=params["no_stdin"],
+        invocation.words,
+        files=settings.file,
+        replace=settings.replace,
+        no_stdin=settings.no_stdin,
         stdin_closed=0 in closed,
         note=note,
     )
@@ -214,7 +220,7 @@ def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
     from ..protocols._contract import get, keeper
 
-    chat = settings.chat_of(params, choice.model, prompt, choice.wishes)
+    chat = resolve.chat_of(choice.settings, choice.model, prompt, choice.wishes)
     protocol = get(choice.target.protocol)
     requests = [protocol.request(chat, choice.target)]
     if (kept := keeper(protocol)) is not None:
@@ -222,7 +228,7 @@ def dry_run(typed: Typed, closed: set[int], note: Callable[[str], None]) -> int:
 
         requests[:0] = kept.before(chat, choice.target, added(kept, chat.options))
     requests = [_hidden(request, choice.target) for request in requests]
-    if params["dry_run"] == "curl":
+    if settings.dry_run == "curl":
         shown = "\n".join(curl(request, choice) for request in requests)
     else:
         shown = "\n\n".join(http(request) for request in requests)
@@ -252,7 +258,7 @@ def http(request: HttpRequest) -> str:
     return "\n".join((*head, "", request.body.decode()))
 
 
-def curl(request: HttpRequest, choice: settings.Choice) -> str:
+def curl(request: HttpRequest, choice: resolve.Choice) -> str:
     """The request as a command to paste: the key's own source stands where the key would."""
     words = ["curl -sSN"]
     if request.unix_socket:

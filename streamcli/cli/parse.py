@@ -10,10 +10,12 @@ import click
 
 from .. import __version__
 from ..errors import EXIT_OF_STATUS, StreamError
-from ..settings.options import SECTIONS, TABLE, Opt
+from ..settings.option_types import Opt
+from ..settings.options import SECTIONS, TABLE
 
 if TYPE_CHECKING:
-    from ..settings.config_file import Config, Typed
+    from ..settings.config_file import Config
+    from ..settings.settings import Invocation
 
 EXAMPLES = """\
   git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."
@@ -118,7 +120,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-def parse(args: list[str]) -> Typed | int:
+def parse(args: list[str]) -> Invocation | int:
     """What was typed; or an exit status, when there is nothing more to do."""
     from click.core import ParameterSource
 
@@ -140,14 +142,17 @@ def parse(args: list[str]) -> Typed | int:
     except StreamError as error:  # from the configuration
         _complain(f"{error.message}: {error.hint}" if error.hint else error.message)
         return error.exit_code
-    from ..settings.config_file import Config, Typed
+    from ..settings.config_file import Config
+    from ..settings.settings import Invocation, Settings
 
-    def from_any(*wanted: ParameterSource) -> set[str]:
-        return {name for name, source in sources.items() if source in wanted}
+    def from_any(*wanted: ParameterSource) -> frozenset[str]:
+        return frozenset(name for name, source in sources.items() if source in wanted)
 
     given = from_any(ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     general = from_any(ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
-    return Typed(params, params.pop("prompt"), given, general, command.config or Config())
+    words = params.pop("prompt")
+    settings = Settings(**{name: value for name, value in params.items() if value is not None})
+    return Invocation(settings, words, given, general, command.config or Config())
 
 
 def _usage_error(error: click.ClickException, args: list[str]) -> None:

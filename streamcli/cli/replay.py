@@ -19,7 +19,6 @@ from ..messages import ChatRequest
 from ..outcome import Limits
 from ..protocols._contract import Decoder, DecoderFactory, decoder_for, get
 from ..providers.endpoint import asked_hash, turn_of
-from ..providers.resolve import limits_of
 from ..request import HttpRequest, Target
 from ..terminal.fds import Signals, is_terminal
 from ..terminal.messages import Voice
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from ..output.records import Facts
     from ..protocols._detect import AutoDecoder
     from ..providers.endpoint import Peer
-    from ..settings.config_file import Typed
+    from ..settings.settings import Invocation
     from ..transport.client import Http
     from ..transport.record import Recorder
     from ..transport.replay import Player
@@ -48,7 +47,7 @@ class Source:
 
     def __init__(
         self,
-        typed: Typed,
+        invocation: Invocation,
         voice: Voice,
         signals: Signals,
         closed_fds: set[int],
@@ -56,8 +55,8 @@ class Source:
     ) -> None:
         self.peers: list[Peer] = []
         self.schema: dict[str, Any] | None = None
-        self._typed = typed
-        self._params = typed.params
+        self._invocation = invocation
+        self._settings = invocation.settings
         self._voice = voice
         self._signals = signals
         self._closed = closed_fds
@@ -68,17 +67,20 @@ class Source:
 
     def prepare(self) -> Asking:
         """What will give the answer; StreamError where something is missing or cannot be read."""
-        params = self._params
-        given = [mode for mode in ("decode", "replay") if params[mode]]
-        if params["speed"] is not None and given != ["replay"]:
+        settings = self._settings
+        given = [mode for mode in ("decode", "replay") if getattr(settings, mode)]
+        if settings.speed is not None and given != ["replay"]:
             raise usage("--speed is of a recording that is played", "--replay FILE --speed 2")
         if not given:
             return self._live()
-        others = [option for option in ("record", "attach", "file") if params[option]]
-        if len(given) > 1 or others or self._typed.words:
+        others = [option for option in ("record", "attach", "file") if getattr(settings, option)]
+        if len(given) > 1 or others or self._invocation.words:
             what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "prompt"
             raise usage(f"--{given[0]} reads an answer that is there already: it takes no {what}")
-        return self._decode() if given == ["decode"] else self._replay()
+        if settings.decode:
+            return self._decode(settings.decode)
+        assert settings.replay
+        return self._replay(settings.replay)
 
     def close(self, end: Any) -> StreamError | None:
         """Ends what belongs to it; the trouble that a recording had, if it had any.
@@ -105,20 +107,20 @@ class Source:
         from ..input.prompt import anything, gather, no_prompt
         from ..providers import endpoint as peers
 
-        typed, params, voice = self._typed, self._params, self._voice
-        if not anything(typed.words, params["file"], params["no_stdin"]):
-            raise no_prompt(params["no_stdin"])
-        if params["race"]:
-            self.peers = peers.compared(typed, voice)
+        invocation, settings, voice = self._invocation, self._settings, self._voice
+        if not anything(invocation.words, settings.file, settings.no_stdin):
+            raise no_prompt(settings.no_stdin)
+        if settings.race:
+            self.peers = peers.compared(invocation, voice)
         else:
-            self.peers = peers.with_fallbacks(typed, voice)
+            self.peers = peers.with_fallbacks(invocation, voice)
         peer = self.peers[0]
         self._tell(peer.target.provider, peer.target.protocol, peer.model)
         prompt = gather(
-            typed.words,
-            files=params["file"],
-            replace=params["replace"],
-            no_stdin=params["no_stdin"],
+            invocation.words,
+            files=settings.file,
+            replace=settings.replace,
+            no_stdin=settings.no_stdin,
             stdin_closed=0 in self._closed,
             note=voice.note,
         )
@@ -129,7 +131,7 @@ class Source:
         if self._facts is not None:
             self._facts.hash = asked_hash(peer, chats[0])
         asked = list(zip(self.peers, chats, strict=True))
-        if params["race"] and len(asked) > 1:
+        if settings.race and len(asked) > 1:
             return self._race(asked)
         if len(asked) > 1:
             return Relay([partial(self._turn, peer, chat) for peer, chat in asked])
@@ -145,7 +147,7 @@ class Source:
 
         from ..answer.race import Race
 
-        if self._params["record"] is not None:
+        if self._settings.record is not None:
             raise usage("--record keeps one answer, and --race asks for several")
         turns: list[Turn] = []
         cancels: list[Callable[[], None]] = []
@@ -157,13 +159,13 @@ class Source:
         return Race(turns, cancels)
 
     def _recorded(self, peer: Peer, open: Open) -> Open:
-        if self._params["record"] is None:
+        if self._settings.record is None:
             return open
         if self._recorder is None:
             from ..transport.record import Recorder
 
             self._recorder = Recorder(
-                self._params["record"],
+                self._settings.record,
                 provider=peer.target.provider,
                 protocol=peer.target.protocol,
                 model=peer.model,
@@ -176,38 +178,37 @@ class Source:
 
     # What is there already
 
-    def _decode(self) -> Asking:
+    def _decode(self, name: str) -> Asking:
         from ..transport.replay import raw
 
         if 0 in self._closed or is_terminal(0):
             raise usage("--decode reads a provider's bytes on stdin", "curl ... | stream --decode")
-        name = self._params["decode"]
         name = "" if name == "auto" else name
         self._given = given = Given(name)
         self._tell(None, name, "")
-        limits = limits_of(self._params)
-        limits.max_retries = 0
-        target = self._read_by(name, "", self._params["provider"])
+        limits = self._settings.but(max_retries=0).limits
+        target = self._read_by(name, "", self._settings.provider)
         return self._given_turn(given, target, lambda request, patience: raw(0), limits)
 
-    def _replay(self) -> Asking:
+    def _replay(self, path: str) -> Asking:
         from ..transport.replay import Player
 
-        speed = self._params["speed"]
+        speed = self._settings.speed
         self._player = player = Player(
-            self._params["replay"],
+            path,
             1.0 if speed is None else speed or None,
             time.monotonic,
             time.sleep,
         )
         if not player.protocol:
-            raise usage(f"{self._params['replay']} does not say which protocol it holds")
+            raise usage(f"{path} does not say which protocol it holds")
         self._given = given = Given(player.protocol)
         self._tell(player.provider, player.protocol, player.model)
-        limits = limits_of(self._params)
+        settings = self._settings
         if (attempts := player.attempts()) is not None:
-            limits.max_retries = min(limits.max_retries, attempts - 1)
-        names = (player.provider, self._params["provider"])
+            settings = settings.but(max_retries=min(settings.max_retries, attempts - 1))
+        limits = settings.limits
+        names = (player.provider, self._settings.provider)
         target = self._read_by(player.protocol, player.provider, *names)
         return self._given_turn(given, target, player.open, limits, player.pause)
 
@@ -228,7 +229,7 @@ class Source:
             clock=time.monotonic,
             sleep=sleep,
             random=random.random,
-            split_think=self._params["reasoning"] != "raw",
+            split_think=self._settings.reasoning != "raw",
         )
 
     def _read_by(self, protocol: str, provider: str, *names: str | None) -> Target:
@@ -236,7 +237,7 @@ class Source:
 
         Where the protocol is not known yet, that is the first.
         """
-        rows = (self._typed.config.rows.get(name or "") for name in names)
+        rows = (self._invocation.config.rows.get(name or "") for name in names)
         fit = next((row for row in rows if row and protocol in (row.protocol, "")), None)
         if fit is None and protocol == "json-events":
             what = f"{protocol} are read by the paths of a provider in the configuration"

@@ -20,7 +20,7 @@ from .replay import Source
 
 if TYPE_CHECKING:
     from ..providers.endpoint import Peer
-    from ..settings.config_file import Typed
+    from ..settings.settings import Invocation
 
 
 class Ask:
@@ -30,14 +30,14 @@ class Ask:
     is always an `end` record. Raises Interrupted once all is written, for the caller to die by.
     """
 
-    def __init__(self, typed: Typed, signals: Signals, closed_fds: set[int]) -> None:
-        self._typed = typed
-        self._params = params = typed.params
+    def __init__(self, invocation: Invocation, signals: Signals, closed_fds: set[int]) -> None:
+        self._invocation = invocation
+        self._settings = settings = invocation.settings
         self._signals = signals
         self._closed = closed_fds
-        self._voice = Voice(params)
-        self._records = params["format"] != "text" or params["events"] is not None
-        self._delivery = Delivery(params, records=self._records)
+        self._voice = Voice(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+        self._records = settings.records
+        self._delivery = Delivery(settings, records=self._records)
         self._facts: Any = None
         self._asking: Asking | None = None
         self._asked = 0  # the number of the one that is asked
@@ -77,14 +77,16 @@ class Ask:
 
             self._facts = Facts(time.time)
         self._delivery.add(
-            sinks(self._params, self._facts, self._signals, self._closed, silent=self.silent)
+            sinks(self._settings, self._facts, self._signals, self._closed, silent=self.silent)
         )
 
     def _stream(self) -> None:
         self._source = source = Source(
-            self._typed, self._voice, self._signals, self._closed, self._facts
+            self._invocation, self._voice, self._signals, self._closed, self._facts
         )
         self._asking = asking = source.prepare()
+        if source.peers and not self._settings.race:  # with the defaults of its provider
+            self._settings = self._delivery.settings = source.peers[0].settings
         if source.schema is not None:
             from ..answer.schema_check import Matching
 
@@ -135,9 +137,9 @@ class Ask:
 
     def _report(self, verdict: Verdict) -> None:
         voice, outcome = self._voice, self.outcome
-        if self._params["usage"]:
+        if self._settings.usage:
             voice.error(usage_line(outcome))
-        if self._params["stats"]:
+        if self._settings.stats:
             voice.error(stats_line(outcome))
         if verdict.message:
             kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""

@@ -11,7 +11,8 @@ from ..output import order
 from ..protocols.shared.template import NAMES
 from ..providers import keys
 from ..providers.table import ROWS, Row
-from ..settings.options import SECTIONS, TABLE, Opt
+from ..settings.option_types import Opt
+from ..settings.options import SECTIONS, TABLE
 from ..transport import seam
 from .examples import EXAMPLES
 from .records import records

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..settings.options import FILE, MODEL_NAME, PROVIDER, TABLE, Opt
+from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, Opt
+from ..settings.options import TABLE
 from . import values
 
 ACTIONS = {

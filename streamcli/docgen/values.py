@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 
 from ..providers.table import ROWS
-from ..settings.options import FILE, MODEL_NAME, PROVIDER, TABLE, Names, Opt
+from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, Names, Opt
+from ..settings.options import TABLE
 
 # Beyond the kinds of options.py:
 CHOICE = "choice"

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import StreamError, usage
-from ..settings.config_file import Typed
-from ..settings.options import INPUTS
+from ..settings.settings import Invocation
 from ..terminal.fds import is_null, is_terminal
 from .prompt import around, decode, gather, unreadable
 
@@ -52,32 +51,32 @@ class Item:
 
 
 def of(
-    typed: Typed, stdin_closed: bool, note: Callable[[str], None], *, counted: bool
+    invocation: Invocation, stdin_closed: bool, note: Callable[[str], None], *, counted: bool
 ) -> tuple[Iterable[Item], int | None]:
     """What the options say is to be read, and how many items that is, about: if that can be known,
     and is to be `counted`. Usage errors.
     """
-    params = typed.params
-    if not any(params[name] for name in INPUTS):  # one prompt: several times, or for several
+    settings = invocation.settings
+    if not settings.batch_inputs:  # one prompt: several times, or for several
         prompt = gather(
-            typed.words,
-            files=params["file"],
-            replace=params["replace"],
-            no_stdin=params["no_stdin"],
+            invocation.words,
+            files=settings.file,
+            replace=settings.replace,
+            no_stdin=settings.no_stdin,
             stdin_closed=stdin_closed,
             note=note,
         )
         return [Item(0, prompt)], 1
     fds = opened(
-        params["file"],
-        no_stdin=params["no_stdin"],
+        settings.file,
+        no_stdin=settings.no_stdin,
         stdin_closed=stdin_closed,
-        asked="-" in typed.words,
+        asked="-" in invocation.words,
     )
-    separator = b"\0" if params["null"] else b"\n"
-    wrap = around(typed.words, params["replace"])
+    separator = b"\0" if settings.null else b"\n"
+    wrap = around(invocation.words, settings.replace)
     total = count(fds, separator) if counted else None
-    return requests(fds, wrap) if params["requests"] else lines(fds, separator, wrap), total
+    return requests(fds, wrap) if settings.requests else lines(fds, separator, wrap), total
 
 
 def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ..errors import Interrupted, StreamError
 from ..events import Event, Failed
 from ..outcome import Outcome, Verdict, interrupted, judge
+from ..settings.settings import Settings
 from .sink import Sink
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ class Delivery:
     `signum` is the signal that ends the process.
     """
 
-    def __init__(self, params: Mapping[str, Any], *, records: bool) -> None:
-        self._params = params
+    def __init__(self, settings: Settings, *, records: bool) -> None:
+        self.settings = settings
         self._records = records
         self.sinks: list[Sink] = []
         self.matching: Matching | None = None
@@ -77,11 +78,11 @@ class Delivery:
 
     def _judge(self, outcome: Outcome) -> Verdict:
         assert outcome.end is not None
-        accepted = self._params["accept"] or ()
+        accepted = self.settings.accept
         verdict = judge(
             outcome.end,
             refusal=outcome.refusal,
-            max_tokens=self._params["max_tokens"],
+            max_tokens=self.settings.max_tokens,
             shows_tools=self._records,
             accept=frozenset(accepted),
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
+from ..settings.settings import Settings
 from ..terminal.fds import Signals, is_terminal
 from .descriptor import LineOut, Out, ends_torn
 from .sink import Sink
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def sinks(
-    params: Mapping[str, Any],
+    settings: Settings,
     facts: Facts | None,
     signals: Signals,
     closed_fds: set[int],
@@ -32,38 +33,38 @@ def sinks(
     if facts is not None:
         from .records import JsonSink, RecordSink
 
-        if params["events"] is not None:
-            fd = events_fd(params["events"])
-            yield RecordSink(LineOut(fd, params["events"], signals.shield), facts)
-        if params["format"] == "jsonl":
+        if settings.events is not None:
+            fd = events_fd(settings.events)
+            yield RecordSink(LineOut(fd, settings.events, signals.shield), facts)
+        if settings.format == "jsonl":
             yield RecordSink(LineOut(1, "stdout", signals.shield), facts)
-        elif params["format"] == "json":
+        elif settings.format == "json":
             yield JsonSink(LineOut(1, "stdout", signals.shield, long=True), facts)
-    path = params["output"]
-    if 1 in closed_fds and not (params["format"] == "text" and path):
+    path = settings.output
+    if 1 in closed_fds and not (settings.format == "text" and path):
         raise StreamError("write", "stdout is closed", "give it a place to write to")
-    look = looks(params)
+    look = looks(settings)
     if path is not None:
         yield FileSink(path, **look)
-    elif params["format"] == "text" and not silent:
+    elif settings.format == "text" and not silent:
         yield TextSink(Out(1, "stdout"), end_newline=is_terminal(1), **look)
 
 
-def looks(params: Mapping[str, Any], *, batch: bool = False) -> dict[str, Any]:
+def looks(settings: Settings, *, batch: bool = False) -> dict[str, Any]:
     """How a text sink shows reasoning and control characters.
 
     In a `batch` nobody can tell whose reasoning it is: it is shown only if that is asked for.
     """
     on_terminal, watched = is_terminal(1), is_terminal(2)
-    always, auto = params["sanitize"] == "always", params["sanitize"] == "auto"
+    always, auto = settings.sanitize == "always", settings.sanitize == "auto"
     shown = on_terminal and watched and not batch
-    reasoning = params["reasoning"] or ("stderr" if shown else "hide")
+    reasoning = settings.reasoning or ("stderr" if shown else "hide")
     look = {
         "reasoning": reasoning,
-        "sanitize": always or (auto and on_terminal and params["output"] is None),
+        "sanitize": always or (auto and on_terminal and settings.output is None),
     }
     if reasoning == "stderr":
-        color = params["color"]
+        color = settings.color
         colorful = color == "auto" and watched and not os.environ.get("NO_COLOR")
         look["aside"] = Out(2, "stderr")
         look["dim"] = color == "always" or colorful

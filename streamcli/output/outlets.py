@@ -10,6 +10,7 @@ from shlex import quote
 from typing import Any
 
 from ..errors import StreamError, usage
+from ..settings.settings import Settings
 from ..terminal.fds import Signals, one_line
 from .descriptor import LineOut, Out
 from .formats import events_fd, looks
@@ -34,30 +35,30 @@ class Outlets:
     """
 
     def __init__(
-        self, params: Mapping[str, Any], signals: Signals, closed_fds: set[int], headings: bool
+        self, settings: Settings, signals: Signals, closed_fds: set[int], headings: bool
     ) -> None:
-        self._params = params
-        self._headings = headings and not params["print0"]
-        self._end = b"\0" if params["print0"] else b"\n"
+        self._settings = settings
+        self._headings = headings and not settings.print0
+        self._end = b"\0" if settings.print0 else b"\n"
         self._events: LineOut | None = None
         self._records: LineOut | None = None
         self._line: Turnstile | None = None
         self._asides: Turnstile | None = None
-        self._template: str | None = params["output"]
-        self._looks = looks(params, batch=True)
+        self._template: str | None = settings.output
+        self._looks = looks(settings, batch=True)
         shield = signals.shield
 
         def stopped() -> int:
             return signals.told
 
-        if params["events"] is not None:
-            self._events = LineOut(events_fd(params["events"]), params["events"], shield, stopped)
-        to_file = params["format"] == "text" and self._template is not None
+        if settings.events is not None:
+            self._events = LineOut(events_fd(settings.events), settings.events, shield, stopped)
+        to_file = settings.format == "text" and self._template is not None
         if 1 in closed_fds and not to_file:
             raise StreamError("write", "stdout is closed", "give it a place to write to")
-        if params["format"] != "text":
-            self._records = LineOut(1, "stdout", shield, stopped, long=params["format"] == "json")
-            if params["keep_order"]:
+        if settings.format != "text":
+            self._records = LineOut(1, "stdout", shield, stopped, long=settings.format == "json")
+            if settings.keep_order:
                 self._line = Turnstile(self._records.lines)
         elif self._template is None:
             self._line = Turnstile(Out(1, "stdout", stopped).write)
@@ -77,7 +78,7 @@ class Outlets:
                 yield RecordSink(self._events, facts)
             if self._records is not None:
                 out = self._line.place(number) if self._line is not None else self._records
-                kind = JsonSink if self._params["format"] == "json" else RecordSink
+                kind = JsonSink if self._settings.format == "json" else RecordSink
                 yield kind(out, facts)
         looks = dict(self._looks)
         if self._asides is not None:
@@ -87,7 +88,7 @@ class Outlets:
             if _PLACE.search(os.path.dirname(self._template)):
                 _make_folder(os.path.dirname(path))
             yield FileSink(path, **looks)
-        elif self._params["format"] == "text" and self._line is not None:
+        elif self._settings.format == "text" and self._line is not None:
             heading = self._heading(number, name)
             yield ItemSink(self._line.place(number), end=self._end, heading=heading, **looks)
 
@@ -105,7 +106,7 @@ class Outlets:
 
     def skip(self, number: int, name: str) -> None:
         """The task of that number was not asked: a text that follows it still lines up."""
-        text = self._params["format"] == "text"
+        text = self._settings.format == "text"
         self.done(number, self._heading(number, name).encode() + self._end if text else b"")
 
     def finish(self) -> None:
@@ -116,7 +117,7 @@ class Outlets:
 
     def summary(self, record: dict[str, Any]) -> None:
         """To --events and --jsonl; --json is one record a prompt and no more."""
-        for out in (self._events, self._records if self._params["format"] == "jsonl" else None):
+        for out in (self._events, self._records if self._settings.format == "jsonl" else None):
             if out is not None:
                 out.lines(as_line(record))
 

@@ -18,11 +18,11 @@ from ..outcome import Limits, Outcome, Verdict
 from ..protocols._contract import Keeper, WireFormat, get
 from ..protocols._contract import keeper as keeper_of
 from ..request import HttpRequest, Target
-from ..settings.config_file import Typed
+from ..settings.settings import Invocation
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Voice
 from ..transport.seam import Open, Patience, Response
-from . import resolve as settings
+from . import resolve
 
 if TYPE_CHECKING:
     from ..transport.client import Http
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 
 class Peer:
-    """A provider and its model; `params` are the options with its defaults, `asked` its -m."""
+    """A provider and its model; `settings` are the options with its defaults, `asked` its -m."""
 
-    def __init__(self, typed: Typed, voice: Voice) -> None:
+    def __init__(self, invocation: Invocation, voice: Voice) -> None:
         """StreamError where something is missing: an address, a key, weights."""
-        params = typed.params
-        choice = settings.choose(typed, os.environ)
-        if params["on_drop"] == "continue":
+        choice = resolve.choose(invocation, os.environ)
+        settings = choice.settings
+        if settings.on_drop == "continue":
             choice.target.quirks["background"] = True  # what can be attached to again
-        self.params = params
+        self.settings = settings
         self.spare = False  # one of --fallback
-        self.asked: str = params["model"][0] if params["model"] else choice.row.name
+        self.asked: str = settings.model[0] if settings.model else choice.row.name
         self.row: Row = choice.row
         self.target: Target = choice.target
         self.model: str = choice.model
         self._wishes = choice.wishes
-        self._options = settings.options_of(params["option"])
-        self.limits: Limits = settings.limits_of(params)
+        self._options = resolve.options_of(settings.option)
+        self.limits: Limits = settings.limits
         self.protocol: WireFormat
         self._voice = voice
         self.added: list[dict[str, Any]] = []  # messages that are stored before the question
@@ -73,7 +73,7 @@ class Peer:
         return self.target.provider, self.target.protocol, self.model
 
     def chat(self, prompt: str) -> ChatRequest:
-        return settings.chat_of(self.params, self.model, prompt, self._wishes)
+        return resolve.chat_of(self.settings, self.model, prompt, self._wishes)
 
     def start(self, jobs: int = 1) -> None:
         """Gets ready for requests, `jobs` at a time; in the main thread."""
@@ -98,7 +98,7 @@ class Peer:
 
         return Http(
             time.monotonic,
-            connect_timeout=self.params["connect_timeout"],
+            connect_timeout=self.settings.connect_timeout,
             unix_socket=self.target.unix_socket,
             secure=self.target.base_url.startswith("https:"),
             direct=self._engine is not None,
@@ -194,63 +194,62 @@ def added(keeper: Keeper, options: dict[str, Any]) -> list[dict[str, Any]]:
 OF_ONE = ("base_url", "key_file", "header", "unix_socket", "session")
 
 
-def named(typed: Typed, model: str, primary: str) -> Typed:
-    """`typed` as if `model` were its one --model, beside one that is of the provider `primary`.
+def named(invocation: Invocation, model: str, primary: str) -> Invocation:
+    """Return `invocation` as if `model` were its one --model.
 
-    A model that names no provider is of that one. What was typed for one provider stays behind if
-    another is named: keys above all.
+    A model that names no provider belongs to `primary`, the provider asked first. If it names
+    another one, what was typed for one provider stays behind: keys above all.
     """
-    rows = typed.config.rows
-    asked = typed.config.aliases.get(model, model)
+    rows = invocation.config.rows
+    asked = invocation.config.aliases.get(model, model)
     prefix, colon, _ = asked.partition(":")
     values: dict[str, Any] = {"model": (model,)}
     if (colon and prefix in rows) or asked == "local":
         values["provider"] = None
         if prefix != primary:
-            typed_for_one = typed.given.intersection(OF_ONE)
+            typed_for_one = invocation.given.intersection(OF_ONE)
             values |= {name: () if name == "header" else None for name in typed_for_one}
-    elif primary in rows and (not colon or typed.params["base_url"] is not None):
+    elif primary in rows and (not colon or invocation.settings.base_url is not None):
         values |= {"model": (asked,), "provider": primary}
-    return typed.but(**values)
+    return invocation.but(**values)
 
 
-def first(typed: Typed, voice: Voice) -> Peer:
+def first(invocation: Invocation, voice: Voice) -> Peer:
     """The one that --model, or the configuration, names; or the embedded default.
 
     Nothing is configured, somebody watches, and engine and weights are there: they are used.
     """
-    if settings.nothing_chosen(typed, os.environ) and is_terminal(2):
+    if resolve.nothing_chosen(invocation, os.environ) and is_terminal(2):
         from .local import weights
 
         if weights.available():
-            typed.params["model"] = ("local",)
-    return Peer(typed, voice)
+            invocation = invocation.but(model=("local",))
+    return Peer(invocation, voice)
 
 
-def with_fallbacks(typed: Typed, voice: Voice) -> list[Peer]:
+def with_fallbacks(invocation: Invocation, voice: Voice) -> list[Peer]:
     """The one to ask first, and those for when it gives nothing.
 
     Who has no key is left out, and said, if there is another one.
     """
-    as_typed = typed.but()  # without the defaults of the first one's provider
     try:
-        peer = first(typed, voice)
+        peer = first(invocation, voice)
     except StreamError as error:
-        if error.kind != "no_key" or not typed.params["fallback"]:
+        if error.kind != "no_key" or not invocation.settings.fallback:
             raise
         voice.note(f"{error.message}: the fallback is asked")
-        if not (found := fallbacks_of(as_typed, voice, "")):
+        if not (found := fallbacks_of(invocation, voice, "")):
             raise
         return found
-    return [peer, *fallbacks_of(as_typed, voice, peer.row.name)]
+    return [peer, *fallbacks_of(invocation, voice, peer.row.name)]
 
 
-def fallbacks_of(typed: Typed, voice: Voice, primary: str) -> list[Peer]:
+def fallbacks_of(invocation: Invocation, voice: Voice, primary: str) -> list[Peer]:
     """Those of --fallback, beside one of the provider `primary`; who has no key is left out."""
     found = []
-    for model in typed.params["fallback"]:
+    for model in invocation.settings.fallback:
         try:
-            peer = Peer(named(typed, model, primary), voice)
+            peer = Peer(named(invocation, model, primary), voice)
         except StreamError as error:
             if error.kind != "no_key":
                 raise
@@ -261,17 +260,21 @@ def fallbacks_of(typed: Typed, voice: Voice, primary: str) -> list[Peer]:
     return found
 
 
-def compared(typed: Typed, voice: Voice) -> list[Peer]:
+def compared(invocation: Invocation, voice: Voice) -> list[Peer]:
     """All of --model, each to be asked."""
-    models: tuple[str, ...] = typed.params["model"]
-    if typed.params["race"] and typed.params["fallback"]:
+    models: tuple[str, ...] = invocation.settings.model
+    if invocation.settings.race and invocation.settings.fallback:
         raise usage("--race and --fallback exclude each other", "name all of them with -m")
     if len(models) < 2:
-        return [first(typed, voice)]
+        return [first(invocation, voice)]
     if len(set(models)) < len(models):
         raise usage("--model names the same model twice", "--repeat N asks again")
-    peers = [Peer(typed.but(model=(model,)), voice) for model in models]
-    ours = [option for option in OF_ONE if option in typed.given and typed.params[option]]
+    peers = [Peer(invocation.but(model=(model,)), voice) for model in models]
+    ours = [
+        option
+        for option in OF_ONE
+        if option in invocation.given and getattr(invocation.settings, option)
+    ]
     if ours and len({peer.row.name for peer in peers}) > 1:
         name = ours[0].replace("_", "-")
         raise usage(f"--{name} is of one provider", "[provider.NAME] in the configuration keeps it")
@@ -299,8 +302,8 @@ def turn_of(
         clock=time.monotonic,
         sleep=sleep,
         random=random.random,
-        split_think=peer.params["reasoning"] != "raw",
-        go_on=peer.params["on_drop"] == "continue",
+        split_think=peer.settings.reasoning != "raw",
+        go_on=peer.settings.on_drop == "continue",
         pause=pause,
         before=before,
         store=peer.store(chat, plain),

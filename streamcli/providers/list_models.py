@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from ..errors import StreamError, usage
 from ..messages import ChatRequest, Message
 from ..request import HttpRequest, join_url
-from ..settings.config_file import Typed
-from . import resolve as settings
+from ..settings.settings import Invocation
+from . import resolve
 from .table import MODELLESS, TEMPLATED
 
 _OPERATIONS = re.compile(
@@ -24,20 +22,20 @@ _BEDROCK = re.compile(r"/model/.*$|/openai/v1$")
 _VERSION = {"anthropic": "/v1", "gemini": "/v1beta", "gemini-array": "/v1beta", "ollama": "/v1"}
 
 
-def chosen(typed: Typed) -> settings.Choice:
+def chosen(invocation: Invocation) -> resolve.Choice:
     """The target of a mode that needs no model: any will do to find the provider."""
-    params = typed.params
-    name = params["provider"]
-    if params["model"] and not name:
-        prefix = typed.config.aliases.get(params["model"][0], params["model"][0])
+    settings = invocation.settings
+    name = settings.provider
+    if settings.model and not name:
+        prefix = invocation.config.aliases.get(settings.model[0], settings.model[0])
         if not prefix.partition(":")[2]:
-            params["model"] = (prefix + ":" + "any",) if prefix in typed.config.rows else (prefix,)
-    elif not params["model"]:
-        if not name and not params["base_url"]:
+            known = prefix in invocation.config.rows
+            invocation = invocation.but(model=(f"{prefix}:any" if known else prefix,))
+    elif not settings.model:
+        if not name and not settings.base_url:
             raise usage("no provider chosen", "-p NAME (stream --list-providers)")
-        params["model"] = ("any",)
-        typed.given.add("model")
-    choice = settings.choose(typed, os.environ)
+        invocation = invocation.but(model=("any",))
+    choice = resolve.choose(invocation, os.environ)
     if choice.row.name == "local":
         raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
     return choice
@@ -50,7 +48,7 @@ def lists(protocol: str) -> str:
     return "" if protocol in MODELLESS + TEMPLATED else "models"
 
 
-def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
+def models_of(choice: resolve.Choice) -> list[str]:
     """The ids of what it `lists`: by any name of the list, or in a bare array, names or objects."""
     import orjson
 
@@ -58,11 +56,11 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
     from ..transport.client import Http
     from ..transport.seam import Patience
 
-    target = choice.target
+    target, settings = choice.target, choice.settings
     protocol = get(target.protocol)
     http = Http(
         time.monotonic,
-        connect_timeout=params["connect_timeout"],
+        connect_timeout=settings.connect_timeout,
         unix_socket=target.unix_socket,
         secure=target.base_url.startswith("https:"),
     )
@@ -71,9 +69,9 @@ def models_of(choice: settings.Choice, params: Mapping[str, Any]) -> list[str]:
     headers = [each for each in asked.headers if each[0].lower() != "content-type"]
     url = models_url(target.protocol, target.base_url)
     request = HttpRequest("GET", url, headers, b"", target.unix_socket)
-    total = params["timeout"]
+    total = settings.limits.timeout
     until = None if total is None else time.monotonic() + total
-    answer = http.open(request, Patience(params["first_timeout"], params["idle_timeout"], until))
+    answer = http.open(request, Patience(settings.first_timeout, settings.idle_timeout, until))
     try:
         body = answer.read(16 << 20)
         if not 200 <= answer.status < 300:

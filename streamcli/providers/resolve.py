@@ -12,9 +12,8 @@ import orjson
 from ..errors import usage
 from ..input.prompt import arguments_text, decode, file_bytes
 from ..messages import ChatRequest, Message
-from ..outcome import Limits
 from ..request import Target
-from ..settings.config_file import Typed
+from ..settings.settings import Invocation, Settings
 from . import keys
 from .table import Row, row_of
 
@@ -33,14 +32,21 @@ class Choice:
     """Who is asked for what: the row, the model, and the target with its key.
 
     `key_source` is shell syntax that gives the key, for people to read. `wishes` are the parameters
-    that were not meant for this provider, but for any.
+    that were not meant for this provider, but for any. `settings` have the provider's defaults.
     """
 
-    __slots__ = ("key_source", "model", "row", "target", "wishes")
+    __slots__ = ("key_source", "model", "row", "settings", "target", "wishes")
 
     def __init__(
-        self, row: Row, model: str, target: Target, key_source: str, wishes: frozenset[str]
+        self,
+        row: Row,
+        model: str,
+        target: Target,
+        key_source: str,
+        wishes: frozenset[str],
+        settings: Settings,
     ) -> None:
+        self.settings = settings
         self.row = row
         self.model = model
         self.target = target
@@ -48,19 +54,17 @@ class Choice:
         self.wishes = wishes
 
 
-def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -> Choice:
+def choose(invocation: Invocation, environ: Mapping[str, str], *, with_key: bool = True) -> Choice:
     """Resolves provider, model, address, headers and key; the provider's defaults take effect.
 
     Without `with_key` the key is its own source ($VARIABLE), for showing a request.
     """
-    params = typed.params
-    row, model = _row_and_model(typed, environ)
-    wishes = set(typed.general)
-    for name, value in row.defaults.items():
-        if name not in typed.given and name not in ("model", "provider"):
-            params[name] = value
-            wishes.discard(name)
-    base_url = params["base_url"]
+    row, model = _row_and_model(invocation, environ)
+    never = invocation.given | {"model", "provider"}
+    defaults = {name: value for name, value in row.defaults.items() if name not in never}
+    settings = invocation.settings.but(**defaults)
+    wishes = invocation.general - defaults.keys()
+    base_url = settings.base_url
     if base_url is None:
         base_url = row.base_from(environ)
         if not base_url and row.base_vars:
@@ -69,26 +73,26 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
     arguments_text(base_url)
     if row.name != "local" and not _ADDRESS.match(base_url):
         raise usage(f"'{base_url}' is no address", "write it whole: http(s)://HOST[:PORT]/PATH")
-    headers = (*row.headers, *_headers(params["header"]))
-    secrets = (*_secrets_of_headers(headers, params["header"]), *_secrets_of_url(base_url))
+    headers = (*row.headers, *_headers(settings.header))
+    secrets = (*_secrets_of_headers(headers, settings.header), *_secrets_of_url(base_url))
     if any(key in row.quirks for key in ("path", "query", "body")):
         from ..protocols.shared.template import secrets_of
 
         secrets += tuple(secrets_of(row.quirks))
     needs_key = row.needs_key_at(base_url)
     if with_key:
-        key, key_source = keys.find(row, params["key_file"], environ)
+        key, key_source = keys.find(row, settings.key_file, environ)
     else:
-        key = key_source = _key_source(row, params["key_file"], environ, needs_key)
+        key = key_source = _key_source(row, settings.key_file, environ, needs_key)
     carriers = {"authorization", "api-key", "x-api-key", row.quirks.get("key_header", "").lower()}
     given = any(name.lower() in carriers for name, _ in headers)
     if with_key and needs_key and key is None and not given:
         raise keys.missing(row)
     quirks = dict(row.quirks)
-    if params["session"] is not None:
+    if settings.session is not None:
         if row.protocol != "honcho":
             raise usage(f"{row.name} keeps no sessions", "--session is for -p honcho")
-        quirks["session"] = arguments_text(params["session"])
+        quirks["session"] = arguments_text(settings.session)
     if row.protocol == "honcho" and (workspace := environ.get("HONCHO_WORKSPACE_ID")):
         quirks["workspace"] = workspace
     target = Target(
@@ -98,10 +102,10 @@ def choose(typed: Typed, environ: Mapping[str, str], *, with_key: bool = True) -
         key=None if given else key or None,
         headers=headers,
         quirks=quirks,
-        unix_socket=params["unix_socket"],
+        unix_socket=settings.unix_socket,
         secrets=secrets,
     )
-    return Choice(row, model, target, key_source, frozenset(wishes))
+    return Choice(row, model, target, key_source, wishes, settings)
 
 
 def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str], needs_key: bool) -> str:
@@ -111,22 +115,22 @@ def _key_source(row: Row, key_file: str | None, environ: Mapping[str, str], need
     return keys.find(row, key_file, environ)[1]
 
 
-def _row_and_model(typed: Typed, environ: Mapping[str, str]) -> tuple[Row, str]:
-    params, rows, aliases = typed.params, typed.config.rows, typed.config.aliases
-    models, name = params["model"], params["provider"]
+def _row_and_model(invocation: Invocation, environ: Mapping[str, str]) -> tuple[Row, str]:
+    settings, rows, aliases = invocation.settings, invocation.config.rows, invocation.config.aliases
+    models, name = settings.model, settings.provider
     if len(models) > 1:
         raise usage("--model is given twice", "one model a run")
-    if name is not None and "provider" in typed.given and "model" not in typed.given:
+    if name is not None and "provider" in invocation.given and "model" not in invocation.given:
         models = ()  # the configuration's model is another provider's
     model = arguments_text(models[0]) if models else ""
-    if "provider" not in typed.given or name is None:
+    if "provider" not in invocation.given or name is None:
         model = aliases.get(model, model)
         prefix, colon, rest = model.partition(":")
         if colon and prefix in rows:
             return _with_model(rows[prefix], rest)
         if model == "local":
             return rows["local"], ""
-        if name is None and params["base_url"] is not None:
+        if name is None and settings.base_url is not None:
             # The plainest Chat Completions server; no key of anybody else's is sent to it.
             quirks = rows["vllm"].quirks
             return Row("custom", "openai-chat", "", needs_key=False, **quirks), model
@@ -170,14 +174,14 @@ def _ways_to_go_on(rows: Mapping[str, Row], environ: Mapping[str, str]) -> str:
     return _NO_MODEL.format(provider=provider, gap=gap, why=why)
 
 
-def nothing_chosen(typed: Typed, environ: Mapping[str, str]) -> bool:
+def nothing_chosen(invocation: Invocation, environ: Mapping[str, str]) -> bool:
     """No model, provider, address or key anywhere: the embedded default may step in."""
-    params = typed.params
+    settings = invocation.settings
     return not (
-        params["model"]
-        or params["provider"] is not None
-        or params["base_url"] is not None
-        or any(row.key_from(environ)[0] for row in typed.config.rows.values())
+        settings.model
+        or settings.provider is not None
+        or settings.base_url is not None
+        or any(row.key_from(environ)[0] for row in invocation.config.rows.values())
     )
 
 
@@ -244,9 +248,9 @@ def schema_of(given: str | None) -> dict[str, Any] | None:
 
 
 def chat_of(
-    params: Mapping[str, Any], model: str, prompt: str, wishes: frozenset[str] = frozenset()
+    settings: Settings, model: str, prompt: str, wishes: frozenset[str] = frozenset()
 ) -> ChatRequest:
-    system = params["system"]
+    system = settings.system
     if system is not None:
         if system.startswith("@@"):
             system = arguments_text(system[1:])
@@ -254,32 +258,32 @@ def chat_of(
             system = decode(_once(system[1:]), system[1:]).removesuffix("\n")
         else:
             arguments_text(system)
-    attached = params["attach"]
+    attached = settings.attach
     if attached:
         from ..input.attachments import load
 
         attachments = tuple(load(arguments_text(where)) for where in attached)
     else:
         attachments = ()
-    prefill = params["prefill"]
+    prefill = settings.prefill
     return ChatRequest(
         model,
         [Message("user", prompt, attachments=attachments)],
         system=system,
-        temperature=params["temperature"],
-        top_p=params["top_p"],
-        max_tokens=params["max_tokens"],
-        stop=tuple(arguments_text(stop) for stop in params["stop"]),
-        seed=params["seed"],
-        frequency_penalty=params["frequency_penalty"],
-        presence_penalty=params["presence_penalty"],
-        think=params["think"],
-        schema=schema_of(params["schema"]),
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        stop=tuple(arguments_text(stop) for stop in settings.stop),
+        seed=settings.seed,
+        frequency_penalty=settings.frequency_penalty,
+        presence_penalty=settings.presence_penalty,
+        think=settings.think,
+        schema=schema_of(settings.schema),
         prefill=None if prefill is None else arguments_text(prefill),
-        options=options_of(params["option"]),
-        stream=not params["no_stream"],
+        options=options_of(settings.option),
+        stream=not settings.no_stream,
         # Hidden by default is not asked to be left out: records still hold it.
-        hide_reasoning=None if params["reasoning"] is None else params["reasoning"] == "hide",
+        hide_reasoning=None if settings.reasoning is None else settings.reasoning == "hide",
         wishes=wishes,
     )
 
@@ -304,15 +308,3 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
             place = inner
         place[names[-1]] = value
     return options
-
-
-def limits_of(params: Mapping[str, Any]) -> Limits:
-    timeout = params["timeout"]
-    return Limits(
-        first_timeout=params["first_timeout"],
-        idle_timeout=params["idle_timeout"],
-        timeout=None if timeout in (None, float("inf")) else timeout,
-        max_retries=params["max_retries"],
-        max_wait=params["max_wait"],
-        max_event_size=params["max_event_size"],
-    )

@@ -16,7 +16,8 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..providers.table import APPLICATIONS, BY_NAME, TEMPLATED, Row
-from .options import PROTOCOLS, TABLE, Opt
+from .option_types import Opt
+from .options import PROTOCOLS, TABLE
 
 _PROVIDER_KEYS = (
     *("protocol", "base_url", "key_env", "key_cmd", "key_header"),
@@ -39,37 +40,6 @@ class Config:
         self.defaults: dict[str, Any] = {}  # by click's parameter names
         self.aliases: dict[str, str] = {}
         self.rows: dict[str, Row] = dict(BY_NAME)
-
-
-class Typed:
-    """One parsed command line: option values, the prompt's words, and where values are from.
-
-    `given` names the parameters that the command line or the environment set: they are stronger
-    than what the configuration says of the provider. `general` names those that the environment
-    or the configuration set: meant for whoever is asked.
-    """
-
-    __slots__ = ("config", "general", "given", "params", "words")
-
-    def __init__(
-        self,
-        params: dict[str, Any],
-        words: tuple[str, ...],
-        given: set[str],
-        general: set[str],
-        config: Config,
-    ) -> None:
-        self.params = params
-        self.words = words
-        self.given = given
-        self.general = general
-        self.config = config
-
-    def but(self, **values: Any) -> Typed:
-        """A copy, with these values as if they had been typed."""
-        params = {**self.params, **values}
-        given, general = self.given | values.keys(), self.general - values.keys()
-        return Typed(params, self.words, given, general, self.config)
 
 
 def load(path: str) -> Config:

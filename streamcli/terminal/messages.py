@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ..outcome import Outcome
 from .fds import one_line, visible
@@ -13,11 +12,11 @@ from .fds import one_line, visible
 class Voice:
     """Says errors always, notes unless --quiet, details with --verbose, debug with --debug."""
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
         self.through: Callable[[str], None] | None = None  # what shows progress on stderr
-        self._quiet: bool = params["quiet"]
-        self.verbose: bool = params["verbose"] or params["debug"]
-        self.debugging: bool = params["debug"]
+        self._quiet = quiet
+        self.verbose = verbose or debug
+        self.debugging = debug
 
     def error(self, message: str, hint: str = "") -> None:
         """What happened, and what to do: our own words, so a hint may have several lines."""

@@ -1,0 +1,181 @@
+"""The kinds of options: click options that also know what help, manual and completions need."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+# What an option's value is, for completions; choices complete themselves.
+FILE = "file"
+PROVIDER = "provider"  # a row's name
+MODEL_NAME = "model"  # PROVIDER:..., or an alias
+
+
+class Opt(click.Option):
+    """A click option that also knows what the documents need.
+
+    `section` is its heading, `details` what the manual says beyond `help`, `value` what
+    completions offer (FILE, PROVIDER, MODEL_NAME or ""). `env`: STREAM_<OPTION> sets it too;
+    `config`: so does [defaults] in the configuration. A `look` set there holds on a terminal only:
+    a configuration never changes what a script's pipe carries. An option with `bare` may stand
+    without its value, which it takes only with `=`: then it never eats the prompt.
+    """
+
+    def __init__(
+        self,
+        *flags: str,
+        section: str,
+        details: str = "",
+        value: str = "",
+        env: bool = True,
+        config: bool = True,
+        look: bool = False,
+        bare: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(flags, **kwargs)
+        self.section = section
+        self.details = details
+        self.value = value
+        self.config = config
+        self.look = look
+        self.bare = bare
+        self.long = next(flag for flag in self.opts if flag.startswith("--"))
+        self.short = next((flag for flag in self.opts if not flag.startswith("--")), "")
+        if env:
+            self.envvar = "STREAM_" + self.long[2:].replace("-", "_").upper()
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """One variable is one value: click would split repeatable ones at blanks."""
+        value = self.resolve_envvar_value(ctx)
+        return (value,) if value is not None and self.multiple else value
+
+
+class Number(click.FloatRange):
+    """A finite number in a range: nan and inf pass a plain range check."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class Seconds(Number):
+    """A time in seconds; 0 means without end."""
+
+    name = "time in seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        return super().convert(value, param, ctx) or math.inf
+
+
+class Speed(click.ParamType):  # type: ignore[type-arg]
+    """A factor, or `instant`: 0, which waits for nothing."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        if value == "instant":
+            return 0.0
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = math.nan
+        if not 0 < speed < math.inf:
+            self.fail(f"{value!r} is not a factor like 2 or 0.5, nor 'instant'.", param, ctx)
+        return speed
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes, with K, M or G for powers of 1024."""
+
+    name = "size"
+    UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("ib").removesuffix("b")
+        digits = text.rstrip("kmg")
+        unit = text[len(digits) :]
+        if not digits.isascii() or not digits.isdigit() or unit not in self.UNITS:
+            self.fail(f"{value!r} is not a size like 16M or 1048576.", param, ctx)
+        size = int(digits) * self.UNITS[unit]
+        if size < 1024:
+            self.fail("less than 1K is too small for any event.", param, ctx)
+        return size
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """N/s, N/m or N/h; as requests a second."""
+
+    name = "rate"
+    UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        number, _, unit = str(value).partition("/")
+        try:
+            rate = float(number) / self.UNITS[unit or "s"]
+        except (ValueError, KeyError):
+            rate = math.nan
+        if not 0 < rate < math.inf:
+            self.fail(f"{value!r} is not a rate like 5/s, 90/m or 1000/h.", param, ctx)
+        return rate
+
+
+class Halt(click.ParamType):  # type: ignore[type-arg]
+    """never, soon,fail=N, now,fail=N or N% (also soon,fail=N%); as (how, count, share)."""
+
+    name = "halt"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int, float]:
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        if text == "never":
+            return "never", 0, 0.0
+        how, comma, fail = text.partition(",")
+        number = fail.removeprefix("fail=") if comma else text
+        if comma and (how not in ("soon", "now") or not fail.startswith("fail=")):
+            number = ""
+        how = how if comma else "soon"
+        try:
+            if number.endswith("%"):
+                share = float(number[:-1]) / 100
+                if 0 < share <= 1:
+                    return how, 0, share
+            elif comma and int(number) > 0:
+                return how, int(number), 0.0
+        except ValueError:
+            pass
+        self.fail(f"{text!r} is none of never, soon,fail=N, now,fail=N and N%.", param, ctx)
+
+
+class Names(click.ParamType):  # type: ignore[type-arg]
+    """A comma-separated list out of a fixed set."""
+
+    name = "list"
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(",") if name.strip())
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}.", param, ctx)
+        return names

@@ -1,0 +1,195 @@
+"""Settings: what the user chose, as one frozen and typed value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Self, dataclass_transform
+
+from ..outcome import Limits
+
+if TYPE_CHECKING:
+    from .config_file import Config
+
+INSPECTIONS = ("list_providers", "list_models", "check", "dry_run")  # modes that ask nothing
+BATCH_INPUTS = ("lines", "null", "requests")  # options that make stdin a batch
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class _Frozen:
+    """A value whose fields are its class's annotations, with defaults, and never change.
+
+    A dataclass would do the same, but its import costs every start 5 ms.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        if unknown := values.keys() - type(self).__annotations__.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen: use but({name}=...)")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def but(self, **values: Any) -> Self:
+        """Return a copy with other values for these fields."""
+        return type(self)(**{**self.__dict__, **values})
+
+
+class Settings(_Frozen):
+    """The value of every option: one field for each, with the option's own default.
+
+    The command line makes one from options, environment and configuration; a provider's defaults
+    make another one (`but`). The option table says what each field means.
+    """
+
+    # The prompt
+    file: tuple[str, ...] = ()
+    no_stdin: bool = False
+    replace: str | None = None
+    attach: tuple[str, ...] = ()
+    # The model
+    model: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
+    race: bool = False
+    provider: str | None = None
+    system: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    think: str | None = None
+    schema: str | None = None
+    session: str | None = None
+    prefill: str | None = None
+    option: tuple[str, ...] = ()
+    # Output
+    format: str = "text"
+    events: str | None = None
+    output: str | None = None
+    reasoning: str | None = None
+    sanitize: str = "auto"
+    accept: tuple[str, ...] = ()
+    progress: str = "auto"
+    usage: bool = False
+    stats: bool = False
+    color: str = "auto"
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+    # Batch
+    lines: bool = False
+    null: bool = False
+    requests: bool = False
+    jobs: int = 4
+    keep_order: bool = False
+    resume: tuple[str, ...] = ()
+    halt: tuple[str, int, float] = ("never", 0, 0.0)  # how, failures, share of failures
+    rate: float | None = None  # requests a second
+    repeat: int | None = None
+    print0: bool = False
+    # Network; times in seconds, infinity for no limit
+    base_url: str | None = None
+    header: tuple[str, ...] = ()
+    key_file: str | None = None
+    connect_timeout: float = 10.0
+    first_timeout: float = 300.0
+    idle_timeout: float = 60.0
+    timeout: float | None = None
+    max_retries: int = 3
+    max_wait: float = 120.0
+    max_event_size: int = 16 << 20
+    on_drop: str = "fail"
+    no_stream: bool = False
+    unix_socket: str | None = None
+    # Recording and inspecting
+    record: str | None = None
+    replay: str | None = None
+    speed: float | None = None  # 0 for instant
+    decode: str | None = None
+    dry_run: str | None = None
+    check: str | None = None
+    list_models: bool = False
+    list_providers: bool = False
+    # Other
+    no_config: bool = False
+
+    @property
+    def records(self) -> bool:
+        """Whether the run writes records anywhere."""
+        return self.format != "text" or self.events is not None
+
+    @property
+    def compares(self) -> bool:
+        """Whether each prompt has one answer from each of several models."""
+        return len(self.model) > 1 and not self.race
+
+    @property
+    def batch_inputs(self) -> list[str]:
+        """The options given that make stdin a batch."""
+        return [name for name in BATCH_INPUTS if getattr(self, name)]
+
+    @property
+    def inspections(self) -> list[str]:
+        """The options given that inspect instead of asking; `check` may be an empty text."""
+        return [name for name in INSPECTIONS if getattr(self, name) not in (None, False)]
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether there is more than one answer to get, or one that may be there already."""
+        several = self.compares or self.repeat is not None
+        return several or bool(self.batch_inputs or self.resume)
+
+    @property
+    def limits(self) -> Limits:
+        """The waits, retries and sizes of one prompt."""
+        return Limits(
+            first_timeout=self.first_timeout,
+            idle_timeout=self.idle_timeout,
+            timeout=None if self.timeout == float("inf") else self.timeout,
+            max_retries=self.max_retries,
+            max_wait=self.max_wait,
+            max_event_size=self.max_event_size,
+        )
+
+
+class Invocation:
+    """One run as it was asked for: settings, prompt words, configuration, and who set what.
+
+    `given` names the fields that the command line or the environment set: they are stronger than
+    what the configuration says of the provider. `general` names those that the environment or the
+    configuration set: preferences for any provider, not a wish for this one.
+    """
+
+    __slots__ = ("config", "general", "given", "settings", "words")
+
+    def __init__(
+        self,
+        settings: Settings,
+        words: tuple[str, ...],
+        given: frozenset[str],
+        general: frozenset[str],
+        config: Config,
+    ) -> None:
+        self.settings = settings
+        self.words = words
+        self.given = given
+        self.general = general
+        self.config = config
+
+    def but(self, **values: Any) -> Invocation:
+        """Return a copy with these values, as if they had been typed."""
+        return Invocation(
+            self.settings.but(**values),
+            self.words,
+            self.given | values.keys(),
+            self.general - values.keys(),
+            self.config,
+        )
+
+    def asking(self, *words: str) -> Invocation:
+        """Return a copy with another prompt."""
+        return Invocation(self.settings, words, self.given, self.general, self.config)
