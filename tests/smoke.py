@@ -1,7 +1,8 @@
-"""Check the installed command in two seconds: `python tests/smoke.py`, with the standard library only.
+"""Check the installed command in two seconds, with the standard library only.
 
-For a Python that has the package and nothing of the tests: text, records, a batch, a verdict and a
-signal, against a server in this process. Prints what is wrong and exits 1.
+`python tests/smoke.py` is for a Python that has the package and nothing of the tests. It
+tries text, records, a batch, a verdict and a signal against a server of its own, prints what is
+wrong, and exits 1 then.
 """
 
 from __future__ import annotations
