@@ -8,12 +8,10 @@ that is held back until it is clear, and dropped if it is.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import StreamError
 from ..events import Event, Failed, Finished, Text
 from ..messages import ChatRequest
-from ..protocols._contract import WireFormat
+from ..protocols._contract import Decoder, ResumableDecoder, Resumes, WireFormat
 from ..request import HttpRequest, Target
 
 _TELLING = 16  # so many characters are not said twice by chance
@@ -37,7 +35,7 @@ class Splice:
         self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]
 
     def request(
-        self, protocol: WireFormat, chat: ChatRequest, target: Target, decoder: Any
+        self, protocol: WireFormat, chat: ChatRequest, target: Target, decoder: Decoder | None
     ) -> HttpRequest | None:
         """What asks for the rest; None if there is no way to.
 
@@ -45,15 +43,17 @@ class Splice:
         `resume`, and its decoder knows `response_id` and `sequence_number`); elsewhere the text so
         far is the answer's beginning.
         """
-        resume = getattr(protocol, "resume", None)
-        number = getattr(decoder, "sequence_number", None)
-        if resume and number is not None and target.quirks.get("background"):
+        if (
+            isinstance(protocol, Resumes)
+            and isinstance(decoder, ResumableDecoder)
+            and (number := decoder.sequence_number) is not None
+            and target.quirks.get("background")
+        ):
             # A stream that was attached to again does not tell its id once more.
             self._response_id = decoder.response_id or self._response_id
             if self._response_id:
                 self.seen = number
-                again: HttpRequest = resume(chat, target, self._response_id, number)
-                return again
+                return protocol.resume(chat, target, self._response_id, number)
         continued = self.going_on(chat)
         if continued is None:
             return None

@@ -28,7 +28,7 @@ from ..events import (
 )
 from ..messages import ChatRequest
 from ..outcome import Limits, Outcome
-from ..protocols._contract import Decoder, WireFormat, decoder_for
+from ..protocols._contract import Decoder, ResumableDecoder, WireFormat, decoder_for
 from ..request import HttpRequest, Target
 from ..transport.seam import Open, Patience, Response
 from .continuation import DROPS, Splice
@@ -276,8 +276,9 @@ class Turn:
         yield from self._rest(decoder.close(broken), splitter)
 
     def _skip_seen(self, decoder: Decoder) -> None:
-        if self._splice is not None and self._splice.seen is not None:
-            decoder.skip_until = self._splice.seen  # type: ignore[attr-defined]
+        seen = self._splice.seen if self._splice is not None else None
+        if seen is not None and isinstance(decoder, ResumableDecoder):
+            decoder.skip_until = seen
 
     def _rest(self, events: list[Event], splitter: Splitter | None) -> Iterator[Moment]:
         if splitter is not None:

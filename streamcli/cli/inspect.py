@@ -218,15 +218,15 @@ def dry_run(invocation: Invocation, closed: set[int], note: Callable[[str], None
     )
     if choice.row.name == "local":
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
-    from ..protocols._contract import get, keeper
+    from ..protocols._contract import Keeper, get
 
     chat = resolve.chat_of(choice.settings, choice.model, prompt, choice.wishes)
     protocol = get(choice.target.protocol)
     requests = [protocol.request(chat, choice.target)]
-    if (kept := keeper(protocol)) is not None:
+    if isinstance(protocol, Keeper):
         from ..providers.endpoint import added
 
-        requests[:0] = kept.before(chat, choice.target, added(kept, chat.options))
+        requests[:0] = protocol.before(chat, choice.target, added(protocol, chat.options))
     requests = [_hidden(request, choice.target) for request in requests]
     if settings.dry_run == "curl":
         shown = "\n".join(curl(request, choice) for request in requests)

@@ -1,30 +1,42 @@
-"""Wire formats, one a file. A protocol module holds:
+"""What a protocol file has to offer: one wire format a file, everything about it in that file.
 
-* `request(chat, target) -> HttpRequest`: pure. What the format cannot say raises errors.usage
-  before anything is sent.
+A protocol module holds these; nothing else has to be touched when one is added:
+
+* `NAME`: its name, as `protocol =` in the configuration writes it.
+* `CAN`: what its servers can do beyond streaming text, where a provider's row does not say.
+* `NEEDS_MODEL`: False where the other side has a model of its own.
+* `LISTING`: where a server lists its models, and how that list is read; None if it does not.
+* `request(chat, target) -> HttpRequest`: pure. It raises errors.usage, before anything is sent,
+  for what the format cannot carry.
 * `refusal(status, headers, body) -> Failed`: pure, for every answer that is not 2xx.
+* `recognises(glimpse) -> bool`: whether a body that begins like this is in this format. At most
+  one protocol recognises a body: --decode=auto asks each.
 * `Decoder(limit)`, sans-IO, whose contract is:
   - `feed(data) -> list[Event]`: the events that these bytes completed, or none yet; never an
     exception, whatever the bytes.
-  - `close(broken=None) -> list[Event]`: the bytes have ended, by `broken` (a Failed) if the
-    transport broke; ends with one Finished or Failed if `feed` has not given it yet.
-  - `ended`: Finished or Failed was given, what follows is ignored.
-  - `ending`: the finish reason was seen; only a marker and usage may follow.
-* `decoder(target, limit) -> Decoder`, only where the row says what the bytes mean.
+  - `close(broken=None) -> list[Event]`: the bytes ended, by `broken` (a Failed) if the transport
+    broke or we stopped waiting; ends with one Finished or Failed if `feed` has not given it yet.
+  - `ended`: Finished or Failed was given; `feed` ignores later bytes.
+  - `ending`: a finish reason that ends an answer was seen; only a marker and usage may follow.
+
+The classes below declare what only some protocols have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from ..events import Event, Failed
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
+from .shared.listing import Listing
 
 
 class Decoder(Protocol):
+    """Turns one answer's bytes into events."""
+
     @property
     def ended(self) -> bool: ...
     @property
@@ -37,37 +49,148 @@ class DecoderFactory(Protocol):
     def __call__(self, limit: int = ...) -> Decoder: ...
 
 
-class WireFormat(Protocol):
+class Glimpse:
+    """The beginning of a body, as far as it is known.
+
+    `head` holds its first bytes, at most 200. Then either `value` is a JSON event (`in_array`: the
+    body is one JSON array), or `text` is the data of a server-sent event that is not JSON.
+    """
+
+    __slots__ = ("head", "in_array", "text", "value")
+
+    def __init__(
+        self,
+        head: bytes = b"",
+        value: Any = None,
+        *,
+        in_array: bool = False,
+        text: bytes | None = None,
+    ) -> None:
+        self.head = head
+        self.value = value
+        self.in_array = in_array
+        self.text = text
+
+
+class Replies(Protocol):
+    """How a protocol reads what comes back."""
+
     Decoder: DecoderFactory
 
-    def request(self, chat: ChatRequest, target: Target) -> HttpRequest: ...
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Failed: ...
 
 
+class WireFormat(Replies, Protocol):
+    """A protocol module, as far as one question and its answer need it."""
+
+    def request(self, chat: ChatRequest, target: Target) -> HttpRequest: ...
+
+
+class ProtocolFile(WireFormat, Protocol):
+    """A protocol module: all that every one has."""
+
+    NAME: str
+    CAN: tuple[str, ...]
+    NEEDS_MODEL: bool
+    LISTING: Listing | None
+
+    def recognises(self, glimpse: Glimpse) -> bool: ...
+
+
+@runtime_checkable
+class DecodesByRow(Protocol):
+    """A protocol whose bytes mean what the provider's row says."""
+
+    def decoder(self, target: Target, limit: int) -> Decoder: ...
+
+
+@runtime_checkable
 class Keeper(Protocol):
-    """What a protocol module also has if its servers keep conversations themselves.
+    """A protocol whose servers keep conversations themselves.
 
     `messages_of(data, where)` reads the file of `-o add=`; a usage error names its line.
-    `before(chat, target, messages)` is sent, one after the other, before the first question, and
-    `after(chat, target, text)` when an answer is whole. All are pure.
+    `before(chat, target, messages)` is sent, one request after the other, before the first
+    question, and `after(chat, target, text)` when an answer is whole. All are pure.
     """
 
-    messages_of: Callable[[bytes, str], list[dict[str, Any]]]
-    before: Callable[[ChatRequest, Target, list[dict[str, Any]]], list[HttpRequest]]
-    after: Callable[[ChatRequest, Target, str], list[HttpRequest]]
+    def messages_of(self, data: bytes, where: str) -> list[dict[str, Any]]: ...
+    def before(
+        self, chat: ChatRequest, target: Target, messages: list[dict[str, Any]]
+    ) -> list[HttpRequest]: ...
+    def after(self, chat: ChatRequest, target: Target, text: str) -> list[HttpRequest]: ...
 
 
-def keeper(protocol: WireFormat) -> Keeper | None:
-    """The same module, if it is a Keeper."""
-    return cast(Keeper, protocol) if hasattr(protocol, "before") else None
+@runtime_checkable
+class ReadsRow(Protocol):
+    """A protocol with keys of its own in a provider's row, and in [provider.NAME].
+
+    `row_fault(own, quirks)` gives (the keys that lead to the mistake, what it is) for the row's
+    `own` keys, where `quirks` are all that the row has; None if there is no mistake.
+    """
+
+    ROW_KEYS: tuple[str, ...]
+
+    def row_fault(
+        self, own: Mapping[str, Any], quirks: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...], str] | None: ...
 
 
-def decoder_for(protocol: WireFormat, target: Target, limit: int) -> Decoder:
-    """What decodes the target's answers; an event may have `limit` bytes."""
-    make = getattr(protocol, "decoder", None)
-    return cast(Decoder, make(target, limit)) if make else protocol.Decoder(limit)
+@runtime_checkable
+class Templated(ReadsRow, Protocol):
+    """A protocol that only reads answers: the row's template makes the request, and decides."""
+
+    def needs_model(self, quirks: Mapping[str, Any]) -> bool: ...
+    def can(self, quirks: Mapping[str, Any]) -> tuple[str, ...]: ...
 
 
-def get(name: str) -> WireFormat:
-    """The protocol of that name; ModuleNotFoundError if there is none."""
-    return cast(WireFormat, import_module(f".{name.replace('-', '_')}", __package__))
+@runtime_checkable
+class ReadsEnvironment(Protocol):
+    """A protocol that takes a quirk of the target from an environment variable."""
+
+    ENVIRONMENT: dict[str, str]  # variable: quirk
+
+
+@runtime_checkable
+class CountsCacheApart(Protocol):
+    """A protocol whose input tokens do not contain the cached ones."""
+
+    CACHE_IS_APART: bool
+
+
+@runtime_checkable
+class Resumes(Protocol):
+    """A protocol whose servers go on with a broken answer by themselves."""
+
+    def resume(
+        self, chat: ChatRequest, target: Target, response_id: str, after: int
+    ) -> HttpRequest: ...
+
+
+@runtime_checkable
+class ResumableDecoder(Decoder, Protocol):
+    """The decoder of a protocol that `Resumes`; it skips events up to number `skip_until`."""
+
+    response_id: str
+    sequence_number: int | None
+    skip_until: int | None
+
+
+def decoder_for(protocol: Replies, target: Target, limit: int) -> Decoder:
+    """Return what decodes the target's answers; an event may have `limit` bytes."""
+    if isinstance(protocol, DecodesByRow):
+        return protocol.decoder(target, limit)
+    return protocol.Decoder(limit)
+
+
+def get(name: str) -> ProtocolFile:
+    """Return the protocol of that name; ModuleNotFoundError if there is none."""
+    return cast(ProtocolFile, import_module(f".{name.replace('-', '_')}", __package__))
+
+
+def names() -> list[str]:
+    """Return the names of all protocols: adding a file is all that adding one takes."""
+    from pkgutil import iter_modules
+
+    package = import_module(__package__)
+    found = (each.name for each in iter_modules(package.__path__) if not each.ispkg)
+    return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))

@@ -13,20 +13,62 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..events import Event, Failed, Finished, Progress, Reasoning, Returned, Started, Text
-from ..messages import ChatRequest
+import orjson
+
+from ..events import (
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Reasoning,
+    Returned,
+    Started,
+    Text,
+    Usage,
+)
+from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
 from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared import agents as application
-from .shared.agui_request import request as agui_request
-from .shared.agui_values import answer_of, asked_by, run_usage, shown
+from .shared.agents import (
+    conversation,
+    id_of,
+    only_what_it_takes,
+    path_fault,
+    post,
+    text_and_files,
+)
+from .shared.aisdk import total, usage_of
+from .shared.arguments import text_of
 from .shared.opencalls import OpenCalls
+from .shared.request import calls_of, cannot, merge
 
 NAME = "ag-ui"
+CAN = ("tools", "attachments", "reasoning")
+NEEDS_MODEL = False
+LISTING = None
+ROW_KEYS = ("path",)
+row_fault = path_fault
+
+# Where -o goes: fields of the protocol's own; all else is for the agent, in forwardedProps.
+FIELDS = (
+    "threadId",
+    "runId",
+    "parentRunId",
+    "protocolVersion",
+    "state",
+    "messages",
+    "tools",
+    "context",
+    "forwardedProps",
+    "resume",
+)
+PARTS = ("image", "audio", "video")  # by the first half of the MIME type; all else is a document
 
 THOUGHTS = (
     "REASONING_MESSAGE_CONTENT",
@@ -37,15 +79,68 @@ KNOWN = re.compile(
     "(RUN|TEXT_MESSAGE|TOOL_CALL|STEP|STATE|MESSAGES|ACTIVITY|SUBAGENT|REASONING|THINKING)_[A-Z_]+|"
     "RAW|CUSTOM"
 )
+_BEGINNINGS = re.compile(
+    "(RUN|TEXT_MESSAGE|TOOL_CALL|REASONING|THINKING|STEP|STATE|MESSAGES)_[A-Z_]+"
+)
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}, which is the agent's own address."""
-    return agui_request(NAME, chat, target)
+    """POST {base}, the agent's own address. Servers before 1.0 insist on every field."""
+    only_what_it_takes(NAME, chat)
+    if chat.tool_choice not in (None, "auto", "none"):
+        raise cannot(NAME, f"a tool choice ({chat.tool_choice})", "auto and none are possible")
+    told = conversation(chat)
+    ids = [id for id, _ in told]
+    body: dict[str, Any] = {
+        "threadId": id_of("thread", *ids[:1]),
+        "runId": id_of("run", *ids, orjson.dumps(chat.options).decode()),
+        "state": {},
+        "messages": [_message(id, message) for id, message in told],
+        "tools": [] if chat.tool_choice == "none" else [_tool(tool) for tool in chat.tools],
+        "context": [],
+        "forwardedProps": {"model": chat.model} if chat.model else {},
+    }
+    own = {field: value for field, value in chat.options.items() if field in FIELDS}
+    merge(body["forwardedProps"], {k: v for k, v in chat.options.items() if k not in own})
+    merge(body, own)
+    return post(target, body, "text/event-stream")
+
+
+def _message(id: str, message: Message) -> dict[str, Any]:
+    text, files = text_and_files(message)
+    plain: dict[str, Any] = {"id": id, "role": message.role, "content": text}
+    if files:
+        plain["content"] = [{"type": "text", "text": text}, *map(_part, files)]
+    if message.tool_calls:
+        plain["toolCalls"] = calls_of(message)
+    if message.role == "tool":
+        plain["toolCallId"] = message.call_id
+        if message.is_error:
+            plain["error"] = message.text
+    return plain
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    major = attachment.mime.partition("/")[0] or "image"  # a URL that does not tell
+    source = {"type": "data", "value": attachment.base64()}
+    if attachment.url:
+        source = {"type": "url", "value": attachment.url}
+    if attachment.mime:
+        source["mimeType"] = attachment.mime
+    return {"type": major if major in PARTS else "document", "source": source}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return application.refusal(status, headers, body, "the agent")
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    value = glimpse.value
+    return isinstance(value, dict) and bool(_BEGINNINGS.fullmatch(words(value.get("type"))))
 
 
 class Decoder:
@@ -186,3 +281,47 @@ class Decoder:
             self._body.say(Text, text, out)
         if len(out) == before and self._heard[1]:
             out.append(Returned("".join(self._heard[1])))
+
+
+# What values say of a run's end
+
+
+def run_usage(usage: Any) -> Usage | None:
+    """The sum of a run's list, which has an entry for each of its models."""
+    known = [u for each in usage if (u := usage_of(each))] if isinstance(usage, list) else []
+    return total(known) if known else None
+
+
+def answer_of(messages: Any) -> tuple[list[str], list[str]]:
+    """Of a whole conversation: the agent's answer to its last question, and the calls answered."""
+    answer: list[str] = []
+    answered: list[str] = []
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, dict):
+            continue
+        role = message.get("role")
+        if role == "user":
+            answer = []
+        elif role == "assistant" and not message.get("subagentRunId"):
+            answer.append(words(message.get("content")))
+        elif role == "tool":
+            answered.append(words(message.get("toolCallId")))
+    return answer, answered
+
+
+def asked_by(interrupts: Any) -> str:
+    """What each interrupt asks for, and the id to answer it by."""
+    told = []
+    for each in interrupts if isinstance(interrupts, list) else ():
+        if isinstance(each, dict):
+            what = words(each.get("message")) or words(each.get("reason"))
+            told.append(f"{what} (interruptId {words(each.get('id'))})")
+    return "; ".join(told)
+
+
+def shown(value: Any) -> str:
+    """What an agent of old asks: how its text or its JSON begins, "" if it asks nothing."""
+    try:
+        return " ".join(text_of(value).split())[:200] if value else ""
+    except ValueError:
+        return "something nested beyond reason"

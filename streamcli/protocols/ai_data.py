@@ -6,6 +6,7 @@ ui_message.py. The header X-Vercel-AI-Data-Stream: v1 tells it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,10 @@ from ..wire.code_lines import CodeLines
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared import agents as application
+from .shared import aisdk
+from .shared.agents import path_fault
 from .shared.aisdk import (
     ENDPOINT,
     cite,
@@ -27,23 +31,31 @@ from .shared.aisdk import (
     total,
     usage_of,
 )
-from .shared.aisdk_request import message_of_4
-from .shared.aisdk_request import request as aisdk_request
 from .shared.opencalls import OpenCalls
 
 NAME = "ai-data"
+CAN = ("attachments", "reasoning")
+NEEDS_MODEL = False
+LISTING = None
+ROW_KEYS = ("path",)
+row_fault = path_fault
 
 CODES = "0123456789abcdefghijk"
+_BEGINNING = re.compile(rb'[0-9a-k]:["\[{]')  # no field of an event stream is one character long
 ANSWER = "04bc9fg"  # the next step of an answer has begun
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}, which is the application's own address."""
-    return aisdk_request(NAME, chat, target, message_of_4, "text/plain")
+    return aisdk.request(NAME, chat, target, aisdk.message_of_4, "text/plain")
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return application.refusal(status, headers, body, ENDPOINT)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return bool(_BEGINNING.match(glimpse.head))
 
 
 class Decoder:

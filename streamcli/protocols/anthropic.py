@@ -29,10 +29,16 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared.anthropic_request import request as anthropic_request
 from .shared.arguments import text_of
+from .shared.listing import Listing, models_below
 
 NAME = "anthropic"
+CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
+NEEDS_MODEL = True
+LISTING = Listing("models", models_below("/v1"))
+CACHE_IS_APART = True  # `input_tokens` does not contain the cached ones
 
 FINISH = {
     "end_turn": "stop",
@@ -70,6 +76,16 @@ class _Call:
     def event(self) -> ToolCall:
         """ValueError if the input is nested too deeply."""
         return ToolCall(self.id, self.name, whole("".join(self.pieces)) or text_of(self.input))
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    value = glimpse.value
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("type")
+    if kind == "message":  # a whole answer
+        return "content" in value and "role" in value
+    return kind in ("message_start", "content_block_start", "message_delta")
 
 
 class Decoder:

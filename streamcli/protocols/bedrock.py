@@ -6,6 +6,7 @@ the deviations are those of recorded streams (see tests/test_bedrock.py).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Text, Usage
@@ -17,13 +18,29 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, whole, words
 from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE, Message
+from ._contract import Glimpse
 from .shared.aws_errors import exception, refusal
 from .shared.bedrock_request import request as bedrock_request
+from .shared.listing import Listing, with_field
 from .shared.toolcalls import ToolCalls
 
-__all__ = ["NAME", "Decoder", "refusal", "request"]
+__all__ = ["CAN", "LISTING", "NAME", "NEEDS_MODEL", "Decoder", "recognises", "refusal", "request"]
+
+_OWN_PATH = re.compile(r"/model/.*$|/openai/v1$")
+
+
+def _models(base: str) -> str:
+    """{base}/foundation-models, on the other host of AWS's that knows them."""
+    base, _, query = base.partition("?")
+    base = _OWN_PATH.sub("", base.rstrip("/")).replace("//bedrock-runtime.", "//bedrock.", 1)
+    return f"{base}/foundation-models?{with_field(query, 'byOutputModality=TEXT')}"
+
 
 NAME = "bedrock"
+CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
+NEEDS_MODEL = True
+LISTING = Listing("models", _models, place="modelSummaries", ids=("modelId", "id", "name"))
+CACHE_IS_APART = True  # `inputTokens` does not contain the cached ones
 
 FINISH = {
     "end_turn": "stop",
@@ -50,6 +67,14 @@ EVENTS = (
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/model/{model}/converse-stream, or /converse for all at once."""
     return bedrock_request(NAME, chat, target)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    """A binary stream, or a whole answer, which is JSON."""
+    value = glimpse.value
+    if isinstance(value, dict):
+        return "stopReason" in value and isinstance(value.get("output"), dict)
+    return EventStream.begins(glimpse.head)
 
 
 class Decoder:

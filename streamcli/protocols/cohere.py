@@ -6,6 +6,7 @@ Source: https://docs.cohere.com/reference/chat-stream; the deviations are those 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +19,25 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared.cohere_request import request as cohere_request
+from .shared.listing import Listing, with_field
 from .shared.toolcalls import ToolCalls
 
+_OWN_PATH = re.compile(r"/v[12](/chat)?$|/models$")
+
+
+def _models(base: str) -> str:
+    """{base}/v1/models, all of them: it gives twenty where nothing is said."""
+    base, _, query = base.partition("?")
+    query = with_field(query, "endpoint=chat&page_size=1000")
+    return f"{_OWN_PATH.sub('', base.rstrip('/'))}/v1/models?{query}"
+
+
 NAME = "cohere"
+CAN = ("tools", "attachments", "reasoning", "schema")
+NEEDS_MODEL = True
+LISTING = Listing("models", _models, place="models", ids=("name", "id"))
 
 FINISH = {
     "COMPLETE": "stop",
@@ -48,6 +64,9 @@ EVENTS = (
     "message-end",
 )
 
+# Other protocols have events of the other names too.
+BEGINNINGS = ("message-start", "content-start", "content-delta", "tool-plan-delta", "message-end")
+
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/v2/chat."""
@@ -62,6 +81,15 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     elif status == 404 and "model" not in failed.message:
         failed.hint = "check --base-url (https://api.cohere.com)"
     return failed
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    value = glimpse.value
+    if not isinstance(value, dict):
+        return False
+    if value.get("type") in BEGINNINGS or ("event_type" in value and "is_finished" in value):
+        return True
+    return "finish_reason" in value and isinstance(value.get("message"), dict)  # a whole answer
 
 
 class Decoder:

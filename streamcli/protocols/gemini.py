@@ -9,17 +9,25 @@ from ..events import Event, Failed
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared.gemini_request import request as gemini_request
-from .shared.gemini_values import Values, refusal
+from .shared.gemini_values import MODELS, Values, recognised, refusal
 
-__all__ = ["NAME", "Decoder", "refusal", "request"]
+__all__ = ["CAN", "LISTING", "NAME", "NEEDS_MODEL", "Decoder", "recognises", "refusal", "request"]
 
 NAME = "gemini"
+CAN = ("tools", "attachments", "reasoning", "schema")
+NEEDS_MODEL = True
+LISTING = MODELS
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/models/{model}:streamGenerateContent?alt=sse."""
     return gemini_request(NAME, chat, target, "alt=sse")
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return recognised(glimpse.value) and not glimpse.in_array
 
 
 class Decoder:

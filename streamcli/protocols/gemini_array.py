@@ -10,17 +10,25 @@ from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.json_array import ArrayEvents
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared.gemini_request import request as gemini_request
-from .shared.gemini_values import Values, refusal
+from .shared.gemini_values import MODELS, Values, recognised, refusal
 
-__all__ = ["NAME", "Decoder", "refusal", "request"]
+__all__ = ["CAN", "LISTING", "NAME", "NEEDS_MODEL", "Decoder", "recognises", "refusal", "request"]
 
 NAME = "gemini-array"
+CAN = ("tools", "attachments", "reasoning", "schema")
+NEEDS_MODEL = True
+LISTING = MODELS
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/models/{model}:streamGenerateContent."""
     return gemini_request(NAME, chat, target, "")
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return recognised(glimpse.value) and glimpse.in_array
 
 
 class Decoder:

@@ -17,10 +17,42 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import whole
 from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared import template
 from .shared.openai_values import failure_of, reason_of
 
 NAME = "json-events"
+CAN: tuple[str, ...] = ()
+NEEDS_MODEL = False  # unless its template has a place for one
+LISTING = None
+PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
+ROW_KEYS = (*template.KEYS, *PATHS)
+needs_model = template.needs_model
+
+
+def can(quirks: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a row can do beyond streaming text."""
+    return ("reasoning",) if "reasoning_path" in quirks else ()
+
+
+def row_fault(
+    own: Mapping[str, Any], quirks: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str] | None:
+    """Return what is wrong with the paths of a row, or with its template."""
+    for key in PATHS:
+        if key in own and not _is_steps(own[key]):
+            return (key,), 'is a path in an event: "choices.0.delta.content"'
+    if "text_path" not in quirks:
+        return ("text_path",), 'is missing: where in an event the text is, "" if it is all of it'
+    return template.row_fault(own, quirks)
+
+
+def _is_steps(value: Any) -> bool:
+    """Names and numbers with dots between them; JSONPath has the same with other signs."""
+    if not isinstance(value, str):
+        return False
+    steps = value.partition("=")[0].split(".")
+    return not value or (all(steps) and steps[0] != "$" and not any("[" in each for each in steps))
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -34,6 +66,10 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
 
 def decoder(target: Target, limit: int) -> Decoder:
     return Decoder(limit, target.quirks)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return False  # any JSON could be: the row's paths alone tell
 
 
 class Decoder:

@@ -17,10 +17,15 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared.arguments import object_of, text_of
+from .shared.listing import Listing, models_below
 from .shared.request import cannot, function_of, merge, post
 
 NAME = "ollama"
+CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
+NEEDS_MODEL = True
+LISTING = Listing("models", models_below("/v1"))
 
 # Most models know thinking as on or off only; "on" is the middle of those that have levels.
 THINK = {"none": False, "medium": True}
@@ -144,6 +149,13 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     elif "think value" in failed.message or "ChatRequest.think" in failed.message:
         failed.hint = "it can think or not, without levels: --think=medium or --think=none"
     return failed
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    value = glimpse.value
+    return (
+        isinstance(value, dict) and "done" in value and ("message" in value or "response" in value)
+    )
 
 
 class Decoder:

@@ -17,11 +17,16 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared.chat_request import request as chat_request
-from .shared.openai_values import failure_of, reason_of, usage_of, worst
+from .shared.listing import Listing, models_below
+from .shared.openai_values import choices_of, failure_of, reason_of, usage_of, worst
 from .shared.toolcalls import ToolCalls
 
 NAME = "openai-chat"
+CAN = ("tools", "reasoning", "schema")
+NEEDS_MODEL = True
+LISTING = Listing("models", models_below())
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -31,6 +36,10 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return http_refusal(status, headers, body)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return choices_of(glimpse.value) == "chat"
 
 
 class Decoder:

@@ -18,10 +18,15 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
-from .shared.openai_values import failure_of, reason_of, usage_of, worst
+from ._contract import Glimpse
+from .shared.listing import Listing, models_below
+from .shared.openai_values import choices_of, failure_of, reason_of, usage_of, worst
 from .shared.request import cannot, merge, no_words_for, post
 
 NAME = "openai-completions"
+CAN = ("prefill",)
+NEEDS_MODEL = True
+LISTING = Listing("models", models_below())
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -65,6 +70,10 @@ def _prompt(chat: ChatRequest) -> str:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return http_refusal(status, headers, body)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return choices_of(glimpse.value) == "text"
 
 
 class Decoder:

@@ -17,11 +17,16 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
+from .shared.listing import Listing, models_below
 from .shared.openai_values import think_fields, usage_of
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post
 from .shared.responseitems import DELTAS, GIVEN, Items, place
 
 NAME = "openai-responses"
+CAN = ("tools", "attachments", "reasoning", "schema")
+NEEDS_MODEL = True
+LISTING = Listing("models", models_below())
 
 # A summary is given only to who asks for it.
 THINK = {
@@ -150,6 +155,13 @@ def _tool_choice(choice: str | None) -> Any:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return http_refusal(status, headers, body)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    value = glimpse.value
+    if not isinstance(value, dict):
+        return False
+    return words(value.get("type")).startswith("response.") or value.get("object") == "response"
 
 
 class Decoder:

@@ -16,9 +16,15 @@ from ..wire.endings import cut, held_no, no_stream, not_utf8, too_large
 from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE, Message, Payloads
 from ..wire.sse_text import TextEvents
+from ._contract import Glimpse
 from .shared import template
 
 NAME = "sse-text"
+CAN: tuple[str, ...] = ()
+NEEDS_MODEL = False  # unless its template has a place for one
+LISTING = None
+ROW_KEYS = template.KEYS
+needs_model, can, row_fault = template.needs_model, template.can, template.row_fault
 MARKER = b"[DONE]"
 
 
@@ -29,6 +35,10 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return template.refusal(status, headers, body)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return glimpse.text is not None
 
 
 class Decoder:

@@ -15,9 +15,15 @@ from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.endings import cut, not_utf8
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared import template
 
 NAME = "text"
+CAN: tuple[str, ...] = ()
+NEEDS_MODEL = False  # unless its template has a place for one
+LISTING = None
+ROW_KEYS = template.KEYS
+needs_model, can, row_fault = template.needs_model, template.can, template.row_fault
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -27,6 +33,10 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return template.refusal(status, headers, body)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    return False  # any bytes could be text
 
 
 class Decoder:

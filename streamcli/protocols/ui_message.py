@@ -19,13 +19,19 @@ from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
 from ..wire.sse import MAX_EVENT_SIZE
+from ._contract import Glimpse
 from .shared import agents as application
+from .shared import aisdk
+from .shared.agents import path_fault
 from .shared.aisdk import ENDPOINT, cite, error_of, failure_of, reason_of, told_apart, usage_of
-from .shared.aisdk_request import request as aisdk_request
-from .shared.aisdk_request import ui_message
 from .shared.opencalls import OpenCalls
 
 NAME = "ui-message"
+CAN = ("attachments", "reasoning")
+NEEDS_MODEL = False
+LISTING = None
+ROW_KEYS = ("path",)
+row_fault = path_fault
 
 # The betas of version 5 had types and a field of their own: {"type":"text","text":"Hi"}.
 DELTAS: dict[str, type[Text] | type[Reasoning]] = {
@@ -39,17 +45,28 @@ KNOWN = re.compile(
     "source|file|custom|message-metadata",
     re.DOTALL,
 )
+_BEGINNINGS = re.compile(
+    "start|finish|abort|(start|finish)-step|message-metadata|(text|reasoning)-(start|delta)|"
+    "tool-input-[a-z]+|data-.+"
+)
 ANSWERS = ("tool-output-available", "tool-output-error", "tool-output-denied", "tool-input-error")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}, which is the application's own address."""
     more = {"trigger": "submit-message"}
-    return aisdk_request(NAME, chat, target, ui_message, "text/event-stream", **more)
+    return aisdk.request(NAME, chat, target, aisdk.ui_message, "text/event-stream", **more)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return application.refusal(status, headers, body, ENDPOINT)
+
+
+def recognises(glimpse: Glimpse) -> bool:
+    value = glimpse.value
+    if not isinstance(value, dict):
+        return False
+    return "errorText" in value or bool(_BEGINNINGS.fullmatch(words(value.get("type"))))
 
 
 class Decoder:

@@ -16,7 +16,6 @@ from ..input.prompt import file_bytes
 from ..messages import ChatRequest
 from ..outcome import Limits, Outcome, Verdict
 from ..protocols._contract import Keeper, WireFormat, get
-from ..protocols._contract import keeper as keeper_of
 from ..request import HttpRequest, Target
 from ..settings.settings import Invocation
 from ..terminal.fds import is_terminal
@@ -83,8 +82,8 @@ class Peer:
             # It loads while we import.
             self._engine = Engine(self._weights, jobs=jobs, verbose=self._voice.verbose)
         self.protocol = get(self.target.protocol)
-        if (keeper := keeper_of(self.protocol)) is not None:
-            self.added = added(keeper, self._options)
+        if isinstance(self.protocol, Keeper):
+            self.added = added(self.protocol, self._options)
 
     def wait(self) -> None:
         """Returns when there is somebody to ask: an engine takes a while to load."""
@@ -128,10 +127,9 @@ class Peer:
 
         Once in a run, whoever comes first; the others wait. What is refused is the answer then.
         """
-        keeper = keeper_of(self.protocol)
-        if keeper is None:
+        if not isinstance(self.protocol, Keeper):
             return open
-        before = keeper.before
+        before = self.protocol.before
 
         def prepared(request: HttpRequest, patience: Patience) -> Response:
             with self._stepping:
@@ -150,10 +148,10 @@ class Peer:
 
     def store(self, chat: ChatRequest, plain: Open) -> Store | None:
         """What keeps a whole answer where the question was asked, if that is wanted."""
-        keeper = keeper_of(self.protocol)
-        if keeper is None or not keeper.after(chat, self.target, "x"):
+        protocol, limits = self.protocol, self.limits
+        if not isinstance(protocol, Keeper) or not protocol.after(chat, self.target, "x"):
             return None
-        after, limits = keeper.after, self.limits
+        after = protocol.after
 
         def store(text: str) -> Failed | None:
             try:

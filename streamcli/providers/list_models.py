@@ -1,25 +1,16 @@
-"""Which models a provider has: what GET {base}/models tells, in any of its shapes."""
+"""Ask a provider for its list of models, or an agent for its skills."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from ..errors import StreamError, usage
 from ..messages import ChatRequest, Message
-from ..request import HttpRequest, join_url
+from ..protocols._contract import get
+from ..request import HttpRequest
 from ..settings.settings import Invocation
 from . import resolve
-from .table import MODELLESS, TEMPLATED
-
-_OPERATIONS = re.compile(
-    r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
-)
-AGENT_CARD = "/.well-known/agent-card.json"
-_COHERE = re.compile(r"/v[12](/chat)?$|/models$")
-_BEDROCK = re.compile(r"/model/.*$|/openai/v1$")
-_VERSION = {"anthropic": "/v1", "gemini": "/v1beta", "gemini-array": "/v1beta", "ollama": "/v1"}
 
 
 def chosen(invocation: Invocation) -> resolve.Choice:
@@ -42,33 +33,32 @@ def chosen(invocation: Invocation) -> resolve.Choice:
 
 
 def lists(protocol: str) -> str:
-    """What a server lists of itself, for models_of: its "models", an agent's "skills", or ""."""
-    if protocol == "a2a":
-        return "skills"
-    return "" if protocol in MODELLESS + TEMPLATED else "models"
+    """Return what a server lists of itself: its "models", an agent's "skills", or ""."""
+    listing = get(protocol).LISTING
+    return listing.what if listing is not None else ""
 
 
 def models_of(choice: resolve.Choice) -> list[str]:
-    """The ids of what it `lists`: by any name of the list, or in a bare array, names or objects."""
+    """Return the ids of what the server lists."""
     import orjson
 
-    from ..protocols._contract import get
     from ..transport.client import Http
     from ..transport.seam import Patience
 
     target, settings = choice.target, choice.settings
     protocol = get(target.protocol)
+    listing = protocol.LISTING
+    assert listing is not None
     http = Http(
         time.monotonic,
         connect_timeout=settings.connect_timeout,
         unix_socket=target.unix_socket,
         secure=target.base_url.startswith("https:"),
     )
-    chat = ChatRequest("any" if choice.row.needs_model else "", [Message("user", "hi")])
+    chat = ChatRequest(listing.model, [Message("user", "hi")])
     asked = protocol.request(chat, target)
     headers = [each for each in asked.headers if each[0].lower() != "content-type"]
-    url = models_url(target.protocol, target.base_url)
-    request = HttpRequest("GET", url, headers, b"", target.unix_socket)
+    request = HttpRequest("GET", listing.url(target.base_url), headers, b"", target.unix_socket)
     total = settings.limits.timeout
     until = None if total is None else time.monotonic() + total
     answer = http.open(request, Patience(settings.first_timeout, settings.idle_timeout, until))
@@ -87,33 +77,10 @@ def models_of(choice: resolve.Choice) -> list[str]:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise StreamError("not_a_stream", "the list of models is not JSON") from None
-    if isinstance(found, dict):
-        places = ("data", "models", "modelSummaries", "skills")
-        found = next((found[name] for name in places if found.get(name)), [])
-    names: list[str] = []
-    for model in found if isinstance(found, list) else []:
-        if isinstance(model, dict):
-            model = model.get("id") or model.get("name") or model.get("modelId")
-        if isinstance(model, str):
-            names.append(" ".join(model.removeprefix("models/").split()))
-    return names
+    return listing.names(found)
 
 
 def models_url(protocol: str, base: str) -> str:
-    """Where the list is, whatever of the address of another operation `base` holds."""
-    if protocol == "a2a":
-        return join_url(base, AGENT_CARD)
-    base, query, tail = base.partition("?")
-    base = base.rstrip("/")
-    if protocol == "cohere":  # gives twenty where nothing is said
-        tail = "&".join(filter(None, (tail, "endpoint=chat&page_size=1000")))
-        return f"{_COHERE.sub('', base)}/v1/models?{tail}"
-    if protocol == "bedrock":  # another host of AWS's knows them
-        base = _BEDROCK.sub("", base).replace("//bedrock-runtime.", "//bedrock.", 1)
-        tail = "&".join(filter(None, (tail, "byOutputModality=TEXT")))
-        return f"{base}/foundation-models?{tail}"
-    base = _OPERATIONS.sub(lambda found: found[1] or "", base)
-    version = _VERSION.get(protocol, "")
-    if version and not re.search(r"/v\d\w*$", base):
-        base += version
-    return join_url(base + query + tail, "/models")
+    """Return where the list is, whatever of the address of another operation `base` holds."""
+    listing = get(protocol).LISTING
+    return listing.url(base) if listing is not None else ""

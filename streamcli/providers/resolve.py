@@ -12,6 +12,7 @@ import orjson
 from ..errors import usage
 from ..input.prompt import arguments_text, decode, file_bytes
 from ..messages import ChatRequest, Message
+from ..protocols._contract import Keeper, ReadsEnvironment, get
 from ..request import Target
 from ..settings.settings import Invocation, Settings
 from . import keys
@@ -88,13 +89,13 @@ def choose(invocation: Invocation, environ: Mapping[str, str], *, with_key: bool
     given = any(name.lower() in carriers for name, _ in headers)
     if with_key and needs_key and key is None and not given:
         raise keys.missing(row)
-    quirks = dict(row.quirks)
+    quirks, protocol = dict(row.quirks), get(row.protocol)
     if settings.session is not None:
-        if row.protocol != "honcho":
+        if not isinstance(protocol, Keeper):
             raise usage(f"{row.name} keeps no sessions", "--session is for -p honcho")
         quirks["session"] = arguments_text(settings.session)
-    if row.protocol == "honcho" and (workspace := environ.get("HONCHO_WORKSPACE_ID")):
-        quirks["workspace"] = workspace
+    if isinstance(protocol, ReadsEnvironment):
+        quirks |= {q: environ[name] for name, q in protocol.ENVIRONMENT.items() if environ.get(name)}
     target = Target(
         row.name,
         row.protocol,

@@ -7,33 +7,11 @@ from typing import Any
 
 from ..errors import usage
 from ..events import Usage
-
-# Protocols of applications and agents, which have their model by themselves.
-APPLICATIONS = ("a2a", "ag-ui", "ai-data", "ui-message")
-MODELLESS = (*APPLICATIONS, "honcho")
-# Protocols that only say what comes back; what is asked, the row's own template says.
-TEMPLATED = ("json-events", "sse-text", "text")
+from ..protocols._contract import CountsCacheApart, Templated, get, names
 
 _TEXT = ("tools", "reasoning", "schema")
 _ALL = ("tools", "attachments", "reasoning", "schema")
 _GOES_ON = (*_ALL, "prefill")
-# What servers of a protocol are able to do beyond streaming text, where their row says nothing.
-_CAN = {
-    "a2a": ("attachments",),
-    "ag-ui": ("tools", "attachments", "reasoning"),
-    "ai-data": ("attachments", "reasoning"),
-    "anthropic": _GOES_ON,
-    "bedrock": _GOES_ON,
-    "cohere": _ALL,
-    "gemini": _ALL,
-    "gemini-array": _ALL,
-    "honcho": ("schema",),
-    "ollama": _GOES_ON,
-    "openai-chat": _TEXT,
-    "openai-completions": ("prefill",),
-    "openai-responses": _ALL,
-    "ui-message": ("attachments", "reasoning"),
-}
 
 
 class Row:
@@ -52,8 +30,8 @@ class Row:
     `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
     in its message and in the body, `prefill_base` the address that takes one instead of `own_base`,
     `key_at` the address that needs a key where the same server elsewhere may need none.
-    The template of a TEMPLATED row is `path`, `method`, `query` and `body` (parts/template.py); of
-    applications and agents `path` stands behind their address (parts/application.py).
+    A protocol may read more of them: its ROW_KEYS, such as `path`, `method`, `query` and `body`
+    where the row's template makes the request (protocols/shared/template.py).
     `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
 
     `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
@@ -62,13 +40,13 @@ class Row:
     __slots__ = (
         "base_url",
         "base_vars",
-        "can",
         "defaults",
         "headers",
         "key_cmd",
         "key_vars",
         "name",
         "needs_key",
+        "own_can",
         "prices",
         "protocol",
         "quirks",
@@ -95,7 +73,7 @@ class Row:
         self.base_vars = base_vars
         self.needs_key = needs_key
         self.root = root
-        self.can = _CAN.get(protocol, ()) if can is None else can
+        self.own_can = can
         self.quirks = quirks
         self.key_cmd: tuple[str, ...] = ()
         self.headers: tuple[tuple[str, str], ...] = ()
@@ -103,13 +81,20 @@ class Row:
         self.prices: dict[str, dict[str, float]] = {}
 
     @property
+    def can(self) -> tuple[str, ...]:
+        """What its models and server are able to do beyond streaming text."""
+        if self.own_can is not None:
+            return self.own_can
+        protocol = get(self.protocol)
+        return protocol.can(self.quirks) if isinstance(protocol, Templated) else protocol.CAN
+
+    @property
     def needs_model(self) -> bool:
         """Whether a model has to be named: not where the other side has its own."""
-        if self.protocol in TEMPLATED:
-            from ..protocols.shared.template import needs_model
-
-            return needs_model(self.quirks)
-        return not (self.protocol in MODELLESS or self.quirks.get("any_model"))
+        protocol = get(self.protocol)
+        if isinstance(protocol, Templated):
+            return protocol.needs_model(self.quirks)
+        return protocol.NEEDS_MODEL and not self.quirks.get("any_model")
 
     def base_from(self, environ: Mapping[str, str]) -> str:
         for name in sorted(self.base_vars, key=lambda name: name.endswith("_REGION")):
@@ -143,8 +128,7 @@ def cost(row: Row, model: str, usage: Usage) -> float | None:
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None
     each = price.get("input", 0.0)
-    # Here input tokens are those beside the cached ones, everybody else's contain them.
-    beside = row.protocol in ("anthropic", "bedrock")
+    beside = isinstance(get(row.protocol), CountsCacheApart)
     total = usage.input_tokens * each + usage.output_tokens * price.get("output", 0.0)
     for kind in ("cache_read", "cache_write"):
         cached = getattr(usage, f"{kind}_tokens") or 0
@@ -387,7 +371,7 @@ def row_of(name: str, rows: Mapping[str, Row]) -> Row:
     """The row of that name; a usage error with the nearest names if there is none."""
     if row := rows.get(name):
         return row
-    if name in (*_CAN, *TEMPLATED):
+    if name in names():
         hint = f'[provider.NAME] in the configuration, with protocol = "{name}" and base_url'
         raise usage(f"'{name}' is a protocol, no provider", hint)
     from difflib import get_close_matches

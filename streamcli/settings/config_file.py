@@ -4,7 +4,7 @@
 [alias]               names for models: fast = "groq:llama-3.3-70b-versatile"
 [provider.NAME]       a row of the user's, or changes to one of ours: protocol, base_url,
                       key_env, key_cmd, key_header, headers, defaults, prices; path, method, query,
-                      body and the paths of protocols that ask by a template (parts/template.py)
+                      body and other keys that a protocol reads (protocols/shared/template.py)
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import stat
 from typing import Any
 
 from ..errors import StreamError, usage
-from ..providers.table import APPLICATIONS, BY_NAME, TEMPLATED, Row
+from ..protocols._contract import ReadsRow, get
+from ..providers.table import BY_NAME, Row
 from .option_types import Opt
 from .options import PROTOCOLS, TABLE
 
@@ -23,9 +24,9 @@ _PROVIDER_KEYS = (
     *("protocol", "base_url", "key_env", "key_cmd", "key_header"),
     *("headers", "defaults", "prices"),
 )
-# How it is asked, and where its events have what: for protocols that leave that open.
-_PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
-_TEMPLATE_KEYS = ("path", "method", "query", "body", *_PATHS)
+# A row of these without keys of the protocol's own has no mistake (see test_contract.py). Others
+# are asked, which takes importing them.
+_COMPLETE = frozenset(row.protocol for row in BY_NAME.values())
 # A server of the user's own: what its protocol makes likely.
 _CHAT = {"stream_options": {"include_usage": True}}
 _PRICES = ("input", "output", "cache_read", "cache_write")
@@ -129,10 +130,6 @@ class _Reader:
 
     def _row(self, name: str, facts: dict[str, Any]) -> Row:
         where = ("provider", name)
-        for key in facts:
-            if key not in _PROVIDER_KEYS + _TEMPLATE_KEYS:
-                known = _PROVIDER_KEYS + _TEMPLATE_KEYS
-                raise self._mistake(where, key, self._unknown("key", key, known))
         ours = BY_NAME.get(name)
         usual = ours.protocol if ours else "openai-chat"
         protocol = self._string(where, facts, "protocol", usual)
@@ -146,14 +143,14 @@ class _Reader:
             base_vars=() if "base_url" in facts else base.base_vars,
             needs_key=base.needs_key,
             root=base.root,
-            can=base.can if protocol == base.protocol else None,
+            can=ours.own_can if ours and protocol == ours.protocol else None,
             **base.quirks,
         )
         if not row.base_url and not row.base_vars and name not in BY_NAME:
             raise self._mistake(where, "base_url", "is missing")
         if row.protocol not in PROTOCOLS:
             raise self._mistake(where, "protocol", self._unknown("name", row.protocol, PROTOCOLS))
-        self._template(where, facts, row)
+        self._own_keys(where, facts, row)
         if "key_env" in facts:
             row.key_vars = (self._string(where, facts, "key_env", ""),)
             row.needs_key = True
@@ -179,30 +176,28 @@ class _Reader:
             row.prices[model] = self._price((*where, "prices"), model, prices)
         return row
 
-    def _template(self, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
-        """The keys of a template become quirks of the row."""
-        own = {key: facts[key] for key in _TEMPLATE_KEYS if key in facts}
-        for key in own:
-            protocols: tuple[str, ...] = ("json-events",) if key in _PATHS else TEMPLATED
-            if key == "path":
-                protocols += APPLICATIONS
-            if row.protocol not in protocols:
-                goes = f"goes with protocol {', '.join(protocols)}"
-                raise self._mistake(where, key, f"{goes}; this one is {row.protocol}")
-        if not own and row.protocol not in TEMPLATED:
+    def _own_keys(self, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
+        """Put the keys that the row's protocol reads by itself into the row's quirks."""
+        own = {key: value for key, value in facts.items() if key not in _PROVIDER_KEYS}
+        if not own and row.protocol in _COMPLETE:
             return
-        from ..protocols.shared import template_faults as faults
-
+        protocol = get(row.protocol)
+        keys = protocol.ROW_KEYS if isinstance(protocol, ReadsRow) else ()
+        for key in own:
+            if key not in keys:
+                raise self._mistake(where, key, self._not_here(key, row.protocol))
         row.quirks |= own
-        if row.protocol in APPLICATIONS:
-            found = faults.of_path(own)
-        else:
-            found = faults.of_template(row.protocol, own, row.quirks)
-        if found:
+        if isinstance(protocol, ReadsRow) and (found := protocol.row_fault(own, row.quirks)):
             (*inside, key), what = found
             raise self._mistake((*where, *inside), key, what)
-        if "reasoning_path" in own:
-            row.can = ("reasoning",)
+
+    def _not_here(self, key: str, protocol: str) -> str:
+        """Return what is wrong with a key that `protocol` does not read."""
+        readers = {name: each for name in PROTOCOLS if isinstance(each := get(name), ReadsRow)}
+        if goes := [name for name, each in readers.items() if key in each.ROW_KEYS]:
+            return f"goes with protocol {', '.join(goes)}; this one is {protocol}"
+        keys = dict.fromkeys(key for each in readers.values() for key in each.ROW_KEYS)
+        return self._unknown("key", key, (*_PROVIDER_KEYS, *keys))
 
     def _price(self, where: tuple[str, ...], model: str, prices: Any) -> dict[str, float]:
         if not isinstance(prices, dict):

@@ -80,3 +80,14 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, whose: str) ->
     if status in (404, 405):
         failed.hint = f"check --base-url: it is the whole address of {whose}"
     return failed
+
+
+def path_fault(
+    own: Mapping[str, Any], quirks: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str] | None:
+    """Return what is wrong with the `path` of a row, which nothing is filled into."""
+    from .template import PLACEHOLDER, wrong_type
+
+    if PLACEHOLDER.search(str(own.get("path"))):
+        return ("path",), "has a placeholder, which this protocol does not fill in"
+    return wrong_type(own)

@@ -17,7 +17,10 @@ from ...wire.provider_errors import error_of_body, http_refusal, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
 from .gemini_sources import citations
+from .listing import Listing, models_below
 from .partialargs import PartialArgs
+
+MODELS = Listing("models", models_below("/v1beta"), place="models", ids=("name", "id"))
 
 FINISH = {
     "STOP": "stop",
@@ -272,3 +275,9 @@ def usage_of(
     if thoughts is not None:
         said = thoughts + (said or 0)
     return Usage(asked, said, thoughts, cached, None, total)
+
+
+def recognised(value: Any) -> bool:
+    """Return whether an event is Gemini's, in either framing."""
+    ours = ("candidates", "usageMetadata", "promptFeedback")
+    return isinstance(value, dict) and any(name in value for name in ours)

@@ -88,3 +88,15 @@ def think_fields(effort: str, quirks: dict[str, Any], knob: dict[str, Any]) -> d
         return word if value == "$effort" else value
 
     return dict(filled(knob.get(effort, knob["*"])))
+
+
+def choices_of(value: Any) -> str:
+    """What the choices of an event hold: "chat", "text" (legacy Completions), or "" without any."""
+    choices = value.get("choices") if isinstance(value, dict) else None
+    if not isinstance(choices, list):
+        return ""
+    choice = choices[0] if choices and isinstance(choices[0], dict) else {}
+    # Together's chat has the text beside the delta; TGI's calls itself a text completion.
+    if choice.keys() & {"delta", "message"}:
+        return "chat"
+    return "text" if "text" in choice or value.get("object") == "text_completion" else "chat"

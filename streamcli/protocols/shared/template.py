@@ -31,6 +31,7 @@ NAMES = ("prompt", "messages", "model", "stream", *_FIELDS)
 USUAL_BODY = {name: f"{{{name}}}" for name in ("model", "prompt", "stream", *_COMMON)}
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+_DOUBLED = re.compile(r"\{\{\w+\}\}")  # as in Jinja, whose braces would stay
 SECRET = re.compile(r"auth|key|token|secret|passw|signature", re.IGNORECASE)
 
 
@@ -66,7 +67,13 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
 
 
 def needs_model(quirks: Mapping[str, Any]) -> bool:
+    """Return whether the row's template has a place for a model."""
     return "model" in names_of(quirks)
+
+
+def can(quirks: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a templated row can do beyond streaming text: nothing that is known."""
+    return ()
 
 
 def secrets_of(quirks: Mapping[str, Any]) -> Iterator[str]:
@@ -171,3 +178,55 @@ def strings_of(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
     elif isinstance(value, list):
         for inner in value:
             yield from strings_of(inner, keys)
+
+
+# What can be wrong with a template that somebody wrote
+
+
+def row_fault(
+    own: Mapping[str, Any], quirks: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str] | None:
+    """Return (the keys that lead to it, what is wrong) of `own`, a part of the row's quirks."""
+    return wrong_type(own) or _wrong_placeholder(own) or _missing(quirks)
+
+
+def wrong_type(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    """Return the first key whose value is of a type that it cannot have."""
+    for key, good, what in (
+        ("path", _is_path, 'is a path: "/stream", or "/stream?prompt={prompt}"'),
+        ("method", ("POST", "GET").__contains__, "is POST or GET"),
+        ("query", _is_query, 'is a table of plain values: { prompt = "{prompt}" }'),
+        ("body", lambda value: isinstance(value, dict), 'is a table: { prompt = "{prompt}" }'),
+    ):
+        if key in own and not good(own[key]):
+            return (key,), what
+    return None
+
+
+def _wrong_placeholder(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    for keys, text in strings_of({key: own[key] for key in KEYS if key in own}):
+        if doubled := _DOUBLED.search(text):
+            return keys, f"has {doubled[0]}: a placeholder has one brace on each side"
+        for name in PLACEHOLDER.findall(text):
+            if name not in NAMES:
+                known = ", ".join(f"{{{each}}}" for each in NAMES)
+                return keys, f"has an unknown placeholder, {{{name}}}: there are {known}"
+    return None
+
+
+def _missing(quirks: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    if quirks.get("method") == "GET" and "body" in quirks:
+        return ("body",), "goes with POST only"
+    if not {"prompt", "messages"} & names_of({**quirks, "body": body_of(quirks)}):
+        key = "body" if "body" in quirks else "path"
+        return (key,), "has no place for {prompt} or {messages}, and nothing else has"
+    return None
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in ("", "/", "?") and "#" not in value
+
+
+def _is_query(value: Any) -> bool:
+    plain = (str, int, float, bool)
+    return isinstance(value, dict) and all(isinstance(each, plain) for each in value.values())

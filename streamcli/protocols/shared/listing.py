@@ -1,0 +1,74 @@
+"""Where servers list what they have, and how such a list is read. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ...request import join_url
+
+_OPERATIONS = re.compile(
+    r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
+)
+_VERSION = re.compile(r"/v\d\w*$")
+
+
+class Listing:
+    """What a server lists of itself.
+
+    `what` names it ("models", an agent's "skills"). `url` makes the list's address from any base
+    address. `place` is where the list is in the answer (a bare array is one too), `ids` are the
+    names under which its objects have theirs. `model` stands in the request whose headers are
+    sent along: "" where a request takes none.
+    """
+
+    __slots__ = ("ids", "model", "place", "url", "what")
+
+    def __init__(
+        self,
+        what: str,
+        url: Callable[[str], str],
+        place: str = "data",
+        ids: tuple[str, ...] = ("id", "name"),
+        model: str = "any",
+    ) -> None:
+        self.what = what
+        self.url = url
+        self.place = place
+        self.ids = ids
+        self.model = model
+
+    def names(self, value: Any) -> list[str]:
+        """Return the ids in the answer: of strings or objects."""
+        if isinstance(value, dict):
+            # Gateways answer for other vendors with a list of OpenAI's form.
+            value = value.get(self.place) or value.get("data") or value.get("models")
+        names = []
+        for each in value if isinstance(value, list) else ():
+            if isinstance(each, dict):
+                each = next((each[name] for name in self.ids if each.get(name)), None)
+            if isinstance(each, str):
+                names.append(" ".join(each.removeprefix("models/").split()))
+        return names
+
+
+def models_below(version: str = "") -> Callable[[str], str]:
+    """Return the function that makes {base}/models, whatever operation's address `base` is.
+
+    `version` is put between them where the base has no version of its own.
+    """
+
+    def url(base: str) -> str:
+        base, query, tail = base.partition("?")
+        base = _OPERATIONS.sub(lambda found: found[1] or "", base.rstrip("/"))
+        if version and not _VERSION.search(base):
+            base += version
+        return join_url(base + query + tail, "/models")
+
+    return url
+
+
+def with_field(query: str, field: str) -> str:
+    """Return `query` with one more `name=value` in it."""
+    return "&".join(filter(None, (query, field)))
