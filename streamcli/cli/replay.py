@@ -17,7 +17,7 @@ from ..errors import StreamError, usage
 from ..events import Failed
 from ..messages import ChatRequest
 from ..outcome import Limits
-from ..protocols._contract import Decoder, DecoderFactory, decoder_for, get
+from ..protocols._contract import Decoder, DecoderFactory, ReadsRow, decoder_for, get
 from ..providers.endpoint import asked_hash, turn_of
 from ..request import HttpRequest, Target
 from ..terminal.fds import Signals, is_terminal
@@ -239,7 +239,8 @@ class Source:
         """
         rows = (self._invocation.config.rows.get(name or "") for name in names)
         fit = next((row for row in rows if row and protocol in (row.protocol, "")), None)
-        if fit is None and protocol == "json-events":
+        reads = get(protocol) if fit is None and protocol else None
+        if isinstance(reads, ReadsRow) and reads.row_fault({}, {}) is not None:
             what = f"{protocol} are read by the paths of a provider in the configuration"
             raise usage(what, "-p NAME, one with this protocol")
         return Target(provider, protocol, "", quirks=dict(fit.quirks) if fit else None)

@@ -1,4 +1,4 @@
-"""Every protocol file keeps the contract of streamcli.protocols, found by itself.
+"""Every protocol file keeps the contract of protocols/_contract.py; the files are found.
 
 The invariant of the junk tests: any bytes give events that end in exactly one Finished or
 Failed, and nothing is ever raised.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from awsframes import RECORDED_TOOLS, answer, exception
+from faultserver import Conn, FaultServer
 from splits import bytewise, decode, merged, sampled, whole
 
 from streamcli.errors import STATUS_OF_KIND
@@ -21,7 +25,9 @@ from streamcli.events import Event, Failed, Finished, Text
 from streamcli.messages import ChatRequest, Message
 from streamcli.protocols import _contract as protocols
 from streamcli.protocols._detect import AutoDecoder
+from streamcli.providers.table import BY_NAME
 from streamcli.request import HttpRequest, Target
+from streamcli.wire.sse import Payloads
 
 NAMES = sorted(
     path.stem.replace("_", "-")
@@ -105,6 +111,127 @@ def test_module_has_what_the_contract_says(name: str) -> None:
     decoder = module.Decoder()
     assert (decoder.ended, decoder.ending) == (False, False)
     assert decoder.feed(b"") == []
+    assert set(module.CAN) <= {"tools", "attachments", "reasoning", "schema", "prefill"}
+    assert isinstance(module.NEEDS_MODEL, bool)
+    if module.LISTING is not None:
+        assert module.LISTING.url("http://h:1").startswith("http://h:1/")
+    assert module.recognises(protocols.Glimpse()) is False
+
+
+def test_names_are_those_of_the_files() -> None:
+    assert protocols.names() == NAMES
+
+
+@pytest.mark.parametrize("name", sorted({row.protocol for row in BY_NAME.values()}))
+def test_a_row_without_keys_of_its_protocol_has_no_mistake(name: str) -> None:
+    """The configuration does not import the protocols of such rows."""
+    module = protocols.get(name)
+    assert not isinstance(module, protocols.ReadsRow) or module.row_fault({}, {}) is None
+
+
+def test_at_most_one_protocol_recognises_a_body() -> None:
+    """So the order in which they are asked does not matter."""
+    modules = [protocols.get(name) for name in NAMES]
+    for body in bodies():
+        decoder = AutoDecoder()
+        decode(decoder, whole(body))
+        for payload in Payloads().feed(body) or [body]:
+            try:
+                value = json.loads(payload)
+            except ValueError:
+                continue
+            array = isinstance(value, list)
+            first = value[0] if array and value else value
+            glimpse = protocols.Glimpse(body[:200], first, in_array=array)
+            assert len([each.NAME for each in modules if each.recognises(glimpse)]) <= 1, payload
+
+
+TOY = '''"""A protocol of one word a line, and its end."""
+from ..events import Finished, Text
+from ..request import HttpRequest
+from ..wire.provider_errors import http_refusal
+from .shared.listing import Listing
+
+NAME = "toy"
+CAN = ("prefill",)
+NEEDS_MODEL = False
+LISTING = Listing("models", lambda base: base + "/toys", place="toys")
+ROW_KEYS = ("shout",)
+
+
+def row_fault(own, quirks):
+    return None if isinstance(quirks.get("shout", True), bool) else (("shout",), "is true or false")
+
+
+def request(chat, target):
+    text = chat.messages[0].text
+    text = text.upper() if target.quirks.get("shout") else text
+    return HttpRequest("POST", target.base_url + "/toy", [], text.encode(), target.unix_socket)
+
+
+def refusal(status, headers, body):
+    return http_refusal(status, headers, body)
+
+
+def recognises(glimpse):
+    return glimpse.head.startswith(b"TOY1 ")
+
+
+class Decoder:
+    def __init__(self, limit=1 << 24):
+        self.ended = self.ending = False
+        self._held = b""
+
+    def feed(self, data):
+        *lines, self._held = (self._held + data).split(b"\\n")
+        return [Text(line.removeprefix(b"TOY1 ").decode()) for line in lines if line]
+
+    def close(self, broken=None):
+        self.ended = True
+        return [Finished("stop", None, ("eof",))]
+'''
+
+
+def test_adding_a_protocol_is_adding_a_file(tmp_path: Path, server: FaultServer) -> None:
+    """A file and a row give --decode, --decode=auto, the lists and a request."""
+    package = Path(protocols.__file__).parents[1]
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(package, tmp_path / "streamcli", ignore=ignored)
+    (tmp_path / "streamcli" / "protocols" / "toy.py").write_text(TOY)
+    config = tmp_path / "config" / "stream" / "config.toml"
+    config.parent.mkdir(parents=True)
+
+    def play(conn: Conn) -> None:
+        if conn.request.method == "GET":
+            conn.reply(200, {"toys": [{"id": "ball"}]})
+        else:
+            conn.head(ctype="text/plain")
+            conn.chunk(b"TOY1 " + conn.request.body + b"\n")
+            conn.end()
+
+    def run(*args: str, stdin: bytes = b"") -> str:
+        command = [sys.executable, "-m", "streamcli", *args]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}
+        env["XDG_CONFIG_HOME"] = str(tmp_path / "config")
+        done = subprocess.run(command, input=stdin, env=env, cwd=tmp_path, capture_output=True)
+        return done.stdout.decode() + done.stderr.decode()
+
+    def write(shout: str) -> None:
+        row = f'[provider.box]\nprotocol = "toy"\nbase_url = "{server.script("t", play)}"\n'
+        config.write_text(f"{row}shout = {shout}\n")
+        config.chmod(0o600)
+
+    write("true")
+    for option in ("--decode=toy", "--decode"):
+        assert run(option, stdin=b"TOY1 a\nb\n") == "ab"
+    assert run("-p", "box", "-n", "hi") == "HI"
+    assert server.requests[-1].path.endswith("/toy")
+    assert run("--list-models", "-p", "box") == "ball\n"
+    rows = [json.loads(line) for line in run("--list-providers", "--json").splitlines()]
+    (row,) = [row for row in rows if row["provider"] == "box"]
+    assert (row["protocol"], row["prefill"], row["tools"]) == ("toy", True, False)
+    write('"loud"')
+    assert "'provider.box.shout' is true or false" in run("-p", "box", "-n", "hi")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,12 +15,11 @@ from faultserver import Conn, FaultServer
 from streamcli import docgen
 from streamcli.errors import StreamError
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
-from streamcli.protocols._contract import get
-from streamcli.protocols.shared import template, template_faults
-from streamcli.providers.table import TEMPLATED
+from streamcli.protocols._contract import Templated, get, names
+from streamcli.protocols.shared import template
 from streamcli.request import HttpRequest, Target
-from streamcli.settings import config_file as config
 
+TEMPLATED = [name for name in names() if isinstance(get(name), Templated)]
 HI = Message("user", 'say "hi" & {system}\n')
 ALL = {name: f"{{{name}}}" for name in template.NAMES}
 
@@ -215,10 +214,6 @@ MINE = """\
 protocol = "{protocol}"
 base_url = "{url}"
 """
-
-
-def test_the_keys_are_the_same_everywhere() -> None:
-    assert set(config._TEMPLATE_KEYS) == {*template.KEYS, *template_faults.PATHS}
 
 
 def echo(conn: Conn) -> None:
@@ -416,7 +411,7 @@ def test_the_example_of_the_manual(stream: Stream, configure: Configure) -> None
             "openai-chat",
             'path = "/x"',
             4,
-            "'provider.mine.path' goes with protocol json-events, sse-text, text, a2a, ag-ui,",
+            "'provider.mine.path' goes with protocol a2a, ag-ui, ai-data, json-events,",
         ),
         ("text", 'text_path = "a"', 4, "goes with protocol json-events; this one is text"),
         ("anthropic", "body = { a = 1 }", 4, "goes with protocol json-events, sse-text, text;"),
