@@ -95,7 +95,9 @@ def choose(invocation: Invocation, environ: Mapping[str, str], *, with_key: bool
             raise usage(f"{row.name} keeps no sessions", "--session is for -p honcho")
         quirks["session"] = arguments_text(settings.session)
     if isinstance(protocol, ReadsEnvironment):
-        quirks |= {q: environ[name] for name, q in protocol.ENVIRONMENT.items() if environ.get(name)}
+        for variable, quirk in protocol.ENVIRONMENT.items():
+            if value := environ.get(variable):
+                quirks[quirk] = value
     target = Target(
         row.name,
         row.protocol,
