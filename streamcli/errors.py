@@ -8,7 +8,7 @@ A *kind* says what happened (`error.kind` of the `end` record); it belongs to on
     bug              1  bug
     usage            2  usage
     network          7  dns connect tls proxy lost
-    malformed        8  not_a_stream bad_json bad_http
+    malformed        8  not_a_stream bad_json bad_http no_tool_call
     length          10  (a finish reason)
     filtered        11  filtered (or a finish reason)
     mismatch        12  mismatch
@@ -39,6 +39,7 @@ STATUS_OF_KIND = {
     "not_a_stream": "malformed",
     "bad_json": "malformed",
     "bad_http": "malformed",
+    "no_tool_call": "malformed",
     "filtered": "filtered",
     "mismatch": "mismatch",
     "tool": "tool",

@@ -256,8 +256,8 @@ class Finished(Event):
 class Failed(Event):
     """The answer did not come, or not whole: the same facts as errors.StreamError, as a value.
 
-    `evidence` as in Finished. `without` names a request field the server rejected and that may
-    be left out in another attempt.
+    `evidence` and `raw` as in Finished, as far as they were known. `without` names a request field
+    that the server rejected and another attempt may leave out.
     """
 
     __slots__ = (
@@ -266,6 +266,7 @@ class Failed(Event):
         "http_status",
         "kind",
         "message",
+        "raw",
         "retry_after",
         "should_retry",
         "transient",
@@ -284,6 +285,7 @@ class Failed(Event):
         transient: bool = False,
         evidence: tuple[str, ...] = (),
         without: str | None = None,
+        raw: str | None = None,
     ) -> None:
         self.kind = kind
         self.message = message
@@ -294,6 +296,7 @@ class Failed(Event):
         self.transient = transient
         self.evidence = evidence
         self.without = without
+        self.raw = raw
 
     @property
     def status(self) -> str:

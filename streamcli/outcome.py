@@ -1,4 +1,4 @@
-"""How a prompt ended: its limits, its outcome, and the verdict that the exit status tells."""
+"""How a prompt ended: its limits, its outcome, and the verdict behind the exit status."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Limits:
 
 
 class Outcome:
-    """How a prompt ended, with all that its `end` record and its message say."""
+    """How a prompt ended, with the facts of its `end` record and its message."""
 
     def __init__(self) -> None:
         self.end: Finished | Failed | None = None
@@ -42,6 +42,8 @@ class Outcome:
         self.attempts = 0
         self.rounds = 1
         self.chars = 0
+        self.calls = 0  # tool calls, those that the server runs too
+        self.open_call = False  # a call waits for the caller: neither a result nor text followed
         self.cost: float | None = None
         self.refusal = ""
         self.t_ms = 0.0
@@ -73,14 +75,19 @@ class Verdict:
 
 
 def judge(
-    end: Finished | Failed,
+    outcome: Outcome,
     *,
-    refusal: str = "",
     max_tokens: int | None = None,
     shows_tools: bool = True,
     accept: frozenset[str] = frozenset(),
 ) -> Verdict:
-    """`shows_tools`: somebody gets to see tool calls (records are on)."""
+    """Return the verdict on a prompt that ended.
+
+    `max_tokens` is the --max-tokens that was asked for. `shows_tools`: the caller can see tool
+    calls (records are on). `accept` holds the statuses that become exit 0.
+    """
+    end = outcome.end
+    assert end is not None
     if isinstance(end, Failed):
         verdict = Verdict(end.status, end.message, end.hint)
         verdict.error = {
@@ -89,19 +96,22 @@ def judge(
             "http_status": end.http_status,
         }
     else:
-        verdict = _finished(end, refusal, max_tokens, shows_tools)
+        verdict = _finished(end, outcome, max_tokens, shows_tools)
     if verdict.status in accept:
         verdict.exit_code = 0
     return verdict
 
 
 def interrupted(signum: int) -> Failed:
+    """Return the end of a prompt that a signal stopped."""
     name = signal.Signals(signum).name
     what = "the reader of the output went away" if name == "SIGPIPE" else f"stopped by {name}"
     return Failed("interrupted", what)
 
 
-def _finished(end: Finished, refusal: str, max_tokens: int | None, shows_tools: bool) -> Verdict:
+def _finished(
+    end: Finished, outcome: Outcome, max_tokens: int | None, shows_tools: bool
+) -> Verdict:
     if end.reason == "length":
         cut = f"at {max_tokens} tokens" if max_tokens else "at the token limit"
         return Verdict(
@@ -116,12 +126,19 @@ def _finished(end: Finished, refusal: str, max_tokens: int | None, shows_tools: 
             "rephrase the prompt, or allow it with --accept filtered",
         )
     if end.reason == "refusal":
-        said = f": {refusal}" if refusal else ""
-        return Verdict("filtered", f"the model refused{said}", "")
-    if end.reason == "tool_calls" and not shows_tools:
+        why = f": {outcome.refusal}" if outcome.refusal else ""
+        return Verdict("filtered", f"the model refused{why}")
+    if end.reason == "tool_calls" and not outcome.calls:
+        message = f"the answer ended with '{end.raw}', and no tool call came"
+        verdict = Verdict("malformed", message, "try again")
+        verdict.error = {"kind": "no_tool_call", "message": message, "http_status": None}
+        return verdict
+    if (end.reason == "tool_calls" or outcome.open_call) and not shows_tools:
         return Verdict(
             "tool", "the model called a tool, which text cannot show", "use --jsonl or --json"
         )
     if end.reason == "other":
         return Verdict("complete", f"unknown finish reason '{end.raw}', taken as complete")
+    if not (outcome.chars or outcome.calls):
+        return Verdict("complete", "the answer is complete and empty")
     return Verdict("complete")

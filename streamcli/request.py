@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Target:
-    """Where it is asked: one provider's address, key and habits (`quirks`, see providers.Row)."""
+    """Where a request goes: a provider's address, key and habits (`quirks`, see providers.Row)."""
 
     __slots__ = (
         "base_url",
@@ -40,8 +40,12 @@ class Target:
         self.unix_socket = unix_socket
         self.secrets = secrets
 
+    def leave_out(self, field: str) -> None:
+        """Send this field no more: the server rejected it, for the later prompts of a run too."""
+        self.quirks = {name: value for name, value in self.quirks.items() if name != field}
+
     def hide(self, text: str) -> str:
-        """`text` without the key and the `secrets`: servers like to repeat what they refuse."""
+        """Return `text` without the key and the `secrets`: servers repeat what they refuse."""
         for secret in (self.key or "", *self.secrets):
             if len(secret) > 3:
                 text = text.replace(secret, "[hidden]")
@@ -69,9 +73,9 @@ class HttpRequest:
 
 
 def join_url(base: str, path: str) -> str:
-    """`base` + `path`, where users paste bases with a slash, or with the whole path already.
+    """Return `base` + `path`; users paste bases with a slash, or with the whole path already.
 
-    Whatever version segment the base has is kept and none is added: /v1, /openai/v1, /api/v1,
+    The version segment of the base is kept, and none is added: /v1, /openai/v1, /api/v1,
     /v1beta/openai all occur.
     """
     base, query, tail = base.partition("?")
@@ -80,7 +84,7 @@ def join_url(base: str, path: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """`text` as a part of a URL: one segment of its path, which dots alone would lead out of."""
+    """Return `text` as one segment of a URL's path; dots alone would lead out of it."""
     from urllib.parse import quote
 
     part = quote(text, safe="")

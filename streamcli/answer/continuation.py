@@ -1,9 +1,9 @@
-"""Goes on where a broken answer ended, without repeating or losing a character. Pure.
+"""Continue a broken answer (--on-drop continue) without repeating or losing a character. Pure.
 
-With a protocol that can begin an answer (`prefill`) what was received is the beginning of the next
-request. Some servers refuse a beginning that ends in white space: it is left out there, and what
-the continuation repeats of it is dropped. Some models do not go on but say the beginning once more:
-that is held back until it is clear, and dropped if it is.
+Where a protocol can begin an answer (`prefill`), the text received so far is the beginning of the
+next request. Some servers refuse a beginning that ends in white space: it is left out there, and
+dropped from the continuation if that repeats it. Some models do not continue but write the
+beginning again: text that equals it is held until that is clear, and dropped if they do.
 """
 
 from __future__ import annotations
@@ -14,56 +14,54 @@ from ..messages import ChatRequest
 from ..protocols._contract import Decoder, ResumableDecoder, Resumes, WireFormat
 from ..request import HttpRequest, Target
 
-_TELLING = 16  # so many characters are not said twice by chance
-# What an answer may break off with and still be gone on with.
+_TELLING = 16  # so many characters do not come twice by chance
+# The kinds of failure after which an answer may be continued.
 DROPS = ("truncated", "idle_timeout", "overloaded", "lost")
 
 
 class Splice:
-    """What one prompt received so far, over all its attempts."""
+    """The text that one prompt received so far, over all its attempts."""
 
     def __init__(self) -> None:
-        self.seen: int | None = None  # the sequence number after which a response goes on
+        self.seen: int | None = None  # the number of the last event before a response goes on
         self.pieced = False  # put together of several answers
         self._response_id = ""
         self._text: list[str] = []
         self._owed = ""  # white space that was delivered, and may come again
-        self._echo = ""  # what the continuation would begin with if it said all of it once more
-        self._held = ""
+        self._echo = ""  # the text so far, as long as the continuation may repeat all of it
+        self._held = ""  # the part of it that came again
 
-    def received(self, events: list[Event]) -> None:
-        self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]
+    def attach(self, decoder: Decoder) -> None:
+        """Have the decoder of a response that goes on skip the events already seen."""
+        if self.seen is not None and isinstance(decoder, ResumableDecoder):
+            decoder.skip_until = self.seen
 
     def request(
         self, protocol: WireFormat, chat: ChatRequest, target: Target, decoder: Decoder | None
     ) -> HttpRequest | None:
-        """What asks for the rest; None if there is no way to.
+        """Return the request for the rest; None if there is no way to ask for it.
 
-        A response that the server goes on with by itself is attached to again (the protocol has
-        `resume`, and its decoder knows `response_id` and `sequence_number`); elsewhere the text so
-        far is the answer's beginning.
+        A response that the server continues by itself is attached to again; elsewhere the text so
+        far becomes the answer's beginning. `decoder` is that of the broken answer.
         """
-        if (
-            isinstance(protocol, Resumes)
-            and isinstance(decoder, ResumableDecoder)
-            and (number := decoder.sequence_number) is not None
-            and target.quirks.get("background")
-        ):
-            # A stream that was attached to again does not tell its id once more.
-            self._response_id = decoder.response_id or self._response_id
-            if self._response_id:
-                self.seen = number
-                return protocol.resume(chat, target, self._response_id, number)
+        if isinstance(protocol, Resumes) and isinstance(decoder, ResumableDecoder):
+            number = decoder.sequence_number
+            if number is not None and target.quirks.get("background"):
+                # A stream that was attached to again does not repeat its id.
+                self._response_id = decoder.response_id or self._response_id
+                if self._response_id:
+                    self.seen = number
+                    return protocol.resume(chat, target, self._response_id, number)
         continued = self.going_on(chat)
         if continued is None:
             return None
         try:
             return protocol.request(continued, target)
-        except StreamError:  # it has no words for a beginning
+        except StreamError:  # the protocol cannot begin an answer
             return None
 
     def going_on(self, chat: ChatRequest) -> ChatRequest | None:
-        """The request for the rest; None while there is no text to go on from."""
+        """Return the request for the rest; None while there is no text to continue."""
         text = (chat.prefill or "") + "".join(self._text)
         beginning = text.rstrip()
         if not beginning:
@@ -75,9 +73,13 @@ class Splice:
         return chat.but(prefill=beginning)
 
     def join(self, events: list[Event]) -> list[Event]:
-        """The events of the continuation without what was delivered before."""
-        if not self._owed and not self._echo:
-            return events
+        """Return the events without text that was delivered before, and keep the new text."""
+        if self._owed or self._echo:
+            events = self._without_repetition(events)
+        self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]
+        return events
+
+    def _without_repetition(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
         for event in events:
             if isinstance(event, Text) and not event.choice:
@@ -85,7 +87,7 @@ class Splice:
                     out.append(Text(text))
                 continue
             if isinstance(event, Finished | Failed) and self._held:
-                out.append(Text(self._held))  # it ended before it was clear: then it is new
+                out.append(Text(self._held))  # the answer ended in between: the text is new
                 self._held = self._echo = ""
             out.append(event)
         return out
@@ -112,7 +114,7 @@ class Splice:
 
 
 def _common(one: str, other: str) -> int:
-    """How many characters both begin with."""
+    """Return the number of characters that both begin with."""
     length = 0
     while length < min(len(one), len(other)) and one[length] == other[length]:
         length += 1

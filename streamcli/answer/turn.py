@@ -1,7 +1,8 @@
 """One turn: ask, decode, stamp with time, and ask again only while nothing was delivered.
 
-`Turn` is an iterator of (t_ms, events), one item a network read; afterwards `outcome` tells how
-it ended. The clock, the sleep, the random source and the way to open a request are arguments.
+A turn sends an attempt's request, hands each read to the decoder, and its events through the
+stages: think, continue, redact, meter. Then it decides whether the end stands, or another attempt
+follows. The clock, the sleep, the random source and the way to open a request are arguments.
 """
 
 from __future__ import annotations
@@ -11,46 +12,37 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from ..errors import StreamError
-from ..events import (
-    Attempt,
-    Citation,
-    Event,
-    Failed,
-    Finished,
-    Reasoning,
-    Refusal,
-    Retry,
-    Returned,
-    Started,
-    Text,
-    ToolCall,
-    Usage,
-)
+from ..events import Attempt, Event, Failed, Finished, Retry, Usage
 from ..messages import ChatRequest
 from ..outcome import Limits, Outcome
-from ..protocols._contract import Decoder, ResumableDecoder, WireFormat, decoder_for
+from ..protocols._contract import Decoder, WireFormat, decoder_for
 from ..request import HttpRequest, Target
 from ..transport.seam import Open, Patience, Response
+from ..wire.endings import WAITED
 from .continuation import DROPS, Splice
 from .retry import delay, explain
+from .stages import Redact, Tally
 from .think_tags import Splitter
 
+# Milliseconds since the prompt began, and the events of one network read.
 Moment = tuple[float, list[Event]]
-_DELTAS = (Text, Reasoning, Refusal, ToolCall)
-# Some servers take long answers, thinking or tools (HelpingAI) only of who asks for a stream.
-_WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
-
-
+# Maps the events of one read; it may hold some back until a later one.
+Stage = Callable[[list[Event]], list[Event]]
+# From the text of a whole answer: the trouble of storing it, None if there is none.
 Store = Callable[[str], Failed | None]
 # From a failure and the number of the attempt: seconds until the next, None if there is none.
 Pause = Callable[[Failed, int], float | None]
 
+# Some servers take long answers, thinking or tools (HelpingAI) only in requests for a stream.
+_WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
+_BROKE = ("lost", "bad_http")  # the transport broke
+
 
 class Asking(Protocol):
-    """A prompt that is asked: a Turn, or several as one. Iterate, then read `outcome`.
+    """A prompt in progress: one Turn, or several as one. Iterate, then read `outcome`.
 
-    `number` counts those who were asked, from 0: whose answer it is. `resumable`: after a Retry it
-    may be left alone, and gone on with in any thread.
+    `number` is the index of the target whose answer it is. `resumable`: after a Retry the
+    iteration may be left, and resumed in any thread.
     """
 
     resumable: bool
@@ -86,15 +78,15 @@ class Turn:
         pause: Pause | None = None,
         before: Turn | None = None,
         store: Store | None = None,
+        round: int = 1,
     ) -> None:
-        """`go_on`: an answer that breaks off is gone on with, where there is a way to.
+        """`go_on`: ask for the rest of an answer that breaks off, where the protocol can.
 
         `pause` decides instead of `limits` whether and when to ask again. `before` is a turn of
-        the same prompt that gave nothing: its attempts and its time count. `store` is given the
-        text of a whole answer, and gives the trouble that it has with it, if it has any.
+        the same prompt that delivered nothing: its attempts and its time count. `store` is called
+        with a whole answer. `round` is the round of a tool loop.
         """
         self.outcome = Outcome()
-        self.delivered = False
         self._chat = chat
         self._target = target
         self._protocol = protocol
@@ -107,13 +99,20 @@ class Turn:
         self._pause_of = pause
         self._began: float = clock() if before is None else before._began
         self._earlier = 0 if before is None else before.outcome.attempts
+        self._round = round
         self._answer: Response | None = None
         self._splice = Splice() if go_on else None
-        self._next: HttpRequest | None = None  # what asks for the rest of a broken answer
+        self._next: HttpRequest | None = None  # the request for the rest of a broken answer
         self._decoder: Decoder | None = None
-        self._dropped: Failed | None = None
+        self._stages: list[Stage] = []
+        self._tally = Tally(self.outcome, keeps_text=store is not None)
+        self._dropped: Failed | None = None  # the first break of an answer that was continued
         self._store = store
-        self._text: list[str] = []  # for `store`
+
+    @property
+    def delivered(self) -> bool:
+        """Whether some delta of the answer was given out."""
+        return self._tally.delivered
 
     def t_ms(self) -> float:
         return (self._clock() - self._began) * 1000.0
@@ -124,29 +123,29 @@ class Turn:
         while True:
             attempt += 1
             self.outcome.attempts = self._earlier + attempt
-            yield self.t_ms(), [Attempt(self.outcome.attempts, asked)]
+            yield self.t_ms(), [Attempt(self.outcome.attempts, asked, self._round)]
             try:
                 yield from self._attempt()
             except StreamError as error:
                 self.stop(Failed.of(error))
             end = self.outcome.end
             assert end is not None
-            wait = self._wait(end, attempt)
+            wait = self._wait_to_retry(end, attempt)
             if wait is None:
-                wait = self._wait_to_go_on(end, attempt)
+                wait = self._wait_to_continue(end, attempt)
             if wait is None:
-                end = self._stored(self._told(end))
+                end = self.outcome.end = self._stored(self._reported(end))
                 yield self.outcome.t_ms, [end]
                 return
             assert isinstance(end, Failed)
             if end.without:
-                target.quirks = {k: v for k, v in target.quirks.items() if k != end.without}
+                target.leave_out(end.without)
             yield self.t_ms(), [Retry(self.outcome.attempts, end, wait)]
             self._sleep(wait)
             self.outcome.end = None
 
     def stop(self, failed: Failed) -> None:
-        """Ends the turn from outside the stream: trouble with I/O, or a signal."""
+        """End the turn from outside the stream: I/O trouble, or a signal."""
         self.close()
         self._end(failed)
 
@@ -155,47 +154,123 @@ class Turn:
             answer, self._answer = self._answer, None
             answer.close(whole=isinstance(self.outcome.end, Finished))
 
-    def _wait(self, end: Finished | Failed, attempt: int) -> float | None:
-        """Seconds until another attempt; None if this end stands."""
+    # One attempt
+
+    def _attempt(self) -> Iterator[Moment]:
+        limits = self._limits
+        total = None if limits.timeout is None else self._began + limits.timeout
+        patience = Patience(limits.first_timeout, limits.idle_timeout, total)
+        request = self._next or self._protocol.request(self._chat, self._target)
+        answer = self._answer = self._open(request, patience)
+        try:
+            self.outcome.meter.headers_ms = self.t_ms()
+            if 200 <= answer.status < 300:
+                yield from self._stream(answer, patience)
+            else:
+                self._end(self._refusal(answer))
+        finally:
+            self.close()
+
+    def _refusal(self, answer: Response) -> Failed:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        failed = self._protocol.refusal(answer.status, headers, answer.read())
+        if not self._chat.stream and _WANTS_A_STREAM.match(failed.message):
+            failed.hint = failed.hint or "try it without --no-stream"
+        return failed
+
+    def _stream(self, answer: Response, patience: Patience) -> Iterator[Moment]:
+        decoder = self._decoder = decoder_for(
+            self._protocol, self._target, self._limits.max_event_size
+        )
+        self._stages = self._make_stages(decoder)
+        deliver = self._deliver
+        ending = False
+        broken: Failed | None = None
+        try:
+            for data in answer.chunks():
+                events = decoder.feed(data)
+                if events or decoder.ending is not ending:
+                    ending = decoder.ending
+                    patience.progress(ending)
+                    if events and (moment := deliver(events)):
+                        yield moment
+                    if decoder.ended:
+                        return
+        except StreamError as error:
+            broken = Failed.of(error)
+        if moment := deliver(_last_events(decoder, broken)):
+            yield moment
+
+    def _make_stages(self, decoder: Decoder) -> list[Stage]:
+        """The stages of an attempt but the meter, in their order."""
+        stages: list[Stage] = []
+        if self._next is None and self._split_think:
+            tags = self._target.quirks.get("think_tags", ())
+            stages.append(Splitter(anywhere=tags).split)
+        if self._splice is not None:
+            self._splice.attach(decoder)
+            stages.append(self._splice.join)
+        stages.append(Redact(self._target, self._chat.model))
+        return stages
+
+    def _deliver(self, events: list[Event]) -> Moment | None:
+        """Send the events of one read through the stages; keep the end for `__iter__`."""
+        for stage in self._stages:
+            events = stage(events)
+        t_ms = self.t_ms()
+        self._tally.add(t_ms, events)
+        if events and isinstance(events[-1], Finished | Failed):
+            self._end(events.pop())  # type: ignore[arg-type]
+        return (t_ms, events) if events else None
+
+    def _end(self, end: Finished | Failed) -> None:
+        if isinstance(end, Failed):
+            end.message = self._target.hide(end.message)
+        self.outcome.end = end
+        self.outcome.t_ms = self.t_ms()
+
+    # After an attempt
+
+    def _wait_to_retry(self, end: Finished | Failed, attempt: int) -> float | None:
+        """Return the seconds until another attempt; None if this end stands."""
         if isinstance(end, Finished) or self.delivered:
             return None
         if end.without and self._target.quirks.get(end.without):
             return 0.0
         return self._pause(end, attempt)
 
-    def _wait_to_go_on(self, end: Finished | Failed, attempt: int) -> float | None:
-        """Seconds until the rest of a broken answer is asked for; None if it is not."""
+    def _wait_to_continue(self, end: Finished | Failed, attempt: int) -> float | None:
+        """Return the seconds until the rest of a broken answer is asked for; None if it is not."""
         splice = self._splice
         if splice is None or isinstance(end, Finished) or end.kind not in DROPS:
             return None
         self._next = splice.request(self._protocol, self._chat, self._target, self._decoder)
         if self._next is None:
             return None
-        if splice.pieced:  # nobody counted the tokens of what broke off: all are unknown
+        if splice.pieced:  # the tokens of the part that broke off are unknown
+            self._tally.counts_usage = False
             self.outcome.usage = Usage()
         self._dropped = self._dropped or end
         end.transient = True
         return self._pause(end, attempt)
 
-    def _told(self, end: Finished | Failed) -> Finished | Failed:
-        """The end that is told: a refused continuation leaves the answer broken, as it was."""
+    def _reported(self, end: Finished | Failed) -> Finished | Failed:
+        """Return the end to report: if continuing is refused, the original break."""
         dropped = self._dropped
         if dropped is None or isinstance(end, Finished) or end.http_status is None:
             return end
         dropped.message += f"; going on with it failed: {end.message}"
-        self.outcome.end = dropped
         return dropped
 
     def _stored(self, end: Finished | Failed) -> Finished | Failed:
-        """The end that is told once a whole answer is where it belongs, or is not."""
+        """Return `end`, or the trouble of storing a whole answer where it belongs."""
         if self._store is None or isinstance(end, Failed) or end.reason not in (None, "stop"):
             return end
-        trouble = self._store("".join(self._text))
+        trouble = self._store("".join(self._tally.text))
         if trouble is None:
             return end
         trouble.message = self._target.hide(f"the answer was not stored: {trouble.message}")
         trouble.evidence = end.evidence
-        self.outcome.end = trouble
         return trouble
 
     def _pause(self, end: Failed, attempt: int) -> float | None:
@@ -212,125 +287,22 @@ class Turn:
             )
         if wait is not None and limits.timeout is not None:
             over = self._began + limits.timeout
-            wait = wait if self._clock() + wait < over else None  # not in time: not worth waiting
+            wait = wait if self._clock() + wait < over else None  # --timeout ends before the wait
         if wait is None:
             explain(end, attempt, limits.max_wait)
         return wait
 
-    def _attempt(self) -> Iterator[Moment]:
-        limits = self._limits
-        total = None if limits.timeout is None else self._began + limits.timeout
-        patience = Patience(limits.first_timeout, limits.idle_timeout, total)
-        request = self._next or self._protocol.request(self._chat, self._target)
-        answer = self._answer = self._open(request, patience)
-        try:
-            self.outcome.meter.headers_ms = self.t_ms()
-            if not 200 <= answer.status < 300:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                failed = self._protocol.refusal(answer.status, headers, answer.read())
-                if not self._chat.stream and _WANTS_A_STREAM.match(failed.message):
-                    failed.hint = failed.hint or "try it without --no-stream"
-                self._end(failed)
-                return
-            yield from self._decode(answer, patience)
-        finally:
-            self.close()
 
-    def _decode(self, answer: Response, patience: Patience) -> Iterator[Moment]:
-        limit = self._limits.max_event_size
-        decoder = self._decoder = decoder_for(self._protocol, self._target, limit)
-        splitter = None
-        if self._next is not None:
-            self._skip_seen(decoder)
-        elif self._split_think:
-            splitter = Splitter(anywhere=self._target.quirks.get("think_tags", ()))
-        note, splice = self._note, self._splice
-        broken: Failed | None = None
-        try:
-            for data in answer.chunks():
-                events = decoder.feed(data)
-                if not events:
-                    continue
-                patience.progress(decoder.ending)
-                if splitter is not None:
-                    events = splitter.split(events)
-                    if splitter.done:
-                        splitter = None
-                if splice is not None:
-                    events = splice.join(events)
-                    splice.received(events)
-                t_ms = self.t_ms()
-                if note(t_ms, events):
-                    yield t_ms, events
-                if decoder.ended:
-                    return
-        except StreamError as error:
-            if error.kind in ("lost", "bad_http"):
-                broken = Failed.of(error)
-            elif not decoder.ending:
-                # Waited in vain, or too large: what was held back still goes out.
-                yield from self._rest(decoder.close(), splitter)
-                self._end(Failed.of(error))
-                return
-            # else a server that holds on after its finish reason: that broke nothing
-        yield from self._rest(decoder.close(broken), splitter)
+def _last_events(decoder: Decoder, broken: Failed | None) -> list[Event]:
+    """Return what the decoder held back, and the end.
 
-    def _skip_seen(self, decoder: Decoder) -> None:
-        seen = self._splice.seen if self._splice is not None else None
-        if seen is not None and isinstance(decoder, ResumableDecoder):
-            decoder.skip_until = seen
-
-    def _rest(self, events: list[Event], splitter: Splitter | None) -> Iterator[Moment]:
-        if splitter is not None:
-            events = splitter.split(events)
-        if self._splice is not None:
-            events = self._splice.join(events)
-            self._splice.received(events)
-        t_ms = self.t_ms()
-        if self._note(t_ms, events):
-            yield t_ms, events
-
-    def _note(self, t_ms: float, events: list[Event]) -> bool:
-        """Counts what came, and takes the end out of `events`: __iter__ gives it, once, last."""
-        outcome = self.outcome
-        deltas = 0
-        text = False
-        for event in events:
-            kind = type(event)
-            if kind is Text or kind is Returned:
-                deltas += 1
-                text = True
-                if not event.choice:  # type: ignore[attr-defined]
-                    outcome.chars += len(event.text)  # type: ignore[attr-defined]
-                    if self._store is not None:
-                        self._text.append(event.text)  # type: ignore[attr-defined]
-            elif kind in _DELTAS:
-                deltas += 1
-                if type(event) is Refusal and len(outcome.refusal) < 1000:
-                    outcome.refusal += event.text
-            elif type(event) is Usage:
-                if self._splice is None or not self._splice.pieced:
-                    outcome.usage = event
-            elif type(event) is Started:
-                if event.model != self._chat.model:
-                    event.model = self._target.hide(event.model)
-                event.response_id = self._target.hide(event.response_id)
-                outcome.model, outcome.response_id = event.model, event.response_id
-            elif type(event) is Citation:
-                event.url, event.title = map(self._target.hide, (event.url, event.title))
-            elif isinstance(event, Finished | Failed):
-                self._end(event)
-        if deltas:
-            self.delivered = True
-            outcome.meter.deltas(t_ms, deltas, text)
-        if outcome.end is not None and events:
-            events.pop()
-        return bool(events)
-
-    def _end(self, end: Finished | Failed) -> None:
-        if isinstance(end, Failed):
-            end.message = self._target.hide(end.message)
-        elif end.raw:
-            end.raw = self._target.hide(end.raw)
-        self.outcome.end = end
-        self.outcome.t_ms = self.t_ms()
+    `broken` is why the bytes stopped, None if they ended. A decoder judges what a broken
+    transport means, and whether an answer was complete when we stopped waiting; any other trouble
+    is the end itself, whatever the decoder makes of the cut.
+    """
+    if broken is None or broken.kind in _BROKE:
+        return decoder.close(broken)
+    events = decoder.close(broken if broken.kind in WAITED else None)
+    if broken.kind not in WAITED or isinstance(events[-1], Failed):
+        events[-1] = broken
+    return events

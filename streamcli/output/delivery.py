@@ -77,11 +77,9 @@ class Delivery:
         return Failed.of(error)
 
     def _judge(self, outcome: Outcome) -> Verdict:
-        assert outcome.end is not None
         accepted = self.settings.accept
         verdict = judge(
-            outcome.end,
-            refusal=outcome.refusal,
+            outcome,
             max_tokens=self.settings.max_tokens,
             shows_tools=self._records,
             accept=frozenset(accepted),

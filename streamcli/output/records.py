@@ -283,7 +283,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "complete": verdict.complete,
         "evidence": list(end.evidence) if end is not None else [],
         "finish_reason": finished.reason if finished else None,
-        "provider_finish_reason": finished.raw if finished else None,
+        "provider_finish_reason": end.raw if end is not None else None,
         "exit_code": verdict.exit_code,
         "error": error,
         "usage": {name: getattr(outcome.usage, name) for name in USAGE_FIELDS},

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..request import HttpRequest
 
-ENDING_WAIT = 2.0  # after a finish reason, for the marker and usage
+ENDING_WAIT = 10.0  # after a finish reason that ends an answer, for the marker and usage
 
 
 class Patience:

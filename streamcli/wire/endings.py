@@ -6,6 +6,16 @@ from ..events import Failed
 from .provider_errors import excerpt
 from .sse import Payloads
 
+# The failures with which we stop waiting for more of an answer.
+WAITED = ("idle_timeout", "total_timeout")
+
+
+def proof_of(broken: Failed | None) -> str:
+    """Return the evidence for the end of the bytes: eof, hold or transport_error."""
+    if broken is None:
+        return "eof"
+    return "hold" if broken.kind in WAITED else "transport_error"
+
 
 def too_large(limit: int) -> Failed:
     """One event outgrew `limit` bytes."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from ..events import Event, Failed, Finished, Reasoning, Refusal, Text
-from .endings import cut, held_no, no_stream, too_large
+from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Template
 from .lenient_json import Halves, json_values
 from .provider_errors import describe, stream_failure
@@ -31,8 +31,8 @@ class Reader(Protocol):
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         """The end as an event, after what was held back for it (tool calls) went into `out`.
 
-        `evidence` says what proves it: marker, eof or transport_error, and finish_reason before it
-        if `finished`.
+        `evidence` says what proves it: marker, eof, hold or transport_error, and finish_reason
+        before it if `finished`.
         """
 
 
@@ -94,7 +94,9 @@ class JsonBody:
                 return out
         whole = self._eof_ends_it and self.alive and not (broken or self._torn)
         if whole or self._reader.finished():
-            self.finish("transport_error" if broken else "eof", out)
+            self.finish(proof_of(broken), out)
+        elif broken is not None and broken.kind in WAITED:
+            self.fail(broken, out)
         else:
             self.fail(self._unfinished(broken), out)
         return out
@@ -116,7 +118,7 @@ class JsonBody:
             out.append(channel(text, choice))
 
     def finish(self, proof: str, out: list[Event]) -> None:
-        """The end by the provider's word, proved by "marker", "eof" or "transport_error"."""
+        """The end by the provider's word; `proof` is marker, eof, hold or transport_error."""
         self._say_rest(out)
         evidence = ("finish_reason", proof) if self._reader.finished() else (proof,)
         out.append(self._reader.finish(evidence, out))

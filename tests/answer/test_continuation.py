@@ -23,7 +23,7 @@ def chat(prefill: str | None = None) -> ChatRequest:
 def test_the_text_so_far_is_the_beginning() -> None:
     splice = Splice()
     assert splice.going_on(chat()) is None
-    splice.received([Reasoning("hm"), Text("Once"), Text("other", 1), Text(" upon \n")])
+    splice.join([Reasoning("hm"), Text("Once"), Text("other", 1), Text(" upon \n")])
     again = splice.going_on(chat("So: "))
     assert again is not None
     assert (again.prefill, again.seed) == ("So: Once upon", 7)
@@ -34,7 +34,7 @@ def test_the_text_so_far_is_the_beginning() -> None:
 @pytest.mark.parametrize("again", [" \nb", "b", " b", "\nb", " ", ""])
 def test_white_space_that_comes_again_is_dropped_once(again: str) -> None:
     splice = Splice()
-    splice.received([Text("a \n")])
+    splice.join([Text("a \n")])
     splice.going_on(chat())
     events = splice.join([Text(char) for char in again])
     text = "".join(e.text for e in events if isinstance(e, Text))
@@ -221,7 +221,7 @@ def test_a_model_that_says_it_once_more_is_not_heard_twice(
 def test_a_beginning_like_the_old_one_is_not_lost() -> None:
     splice = Splice()
     said = "0123456789abcdef and more"
-    splice.received([Text(said)])
+    splice.join([Text(said)])
     splice.going_on(chat())
     events = splice.join([Text("0123456789"), Text("abcdef and"), Text(" less")])
     assert "".join(e.text for e in events if isinstance(e, Text)) == "0123456789abcdef and less"

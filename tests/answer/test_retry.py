@@ -123,4 +123,7 @@ def test_patience_counts_waiting_only() -> None:
     patience.waited(1)
     assert patience.left(50) == (4, "idle_timeout")
     patience.progress(ending=True)
-    assert patience.left(50) == (2, "idle_timeout")
+    assert patience.left(50) == (5, "idle_timeout"), "never longer than the idle timeout"
+    patience = Patience(first=10, idle=60)
+    patience.progress(ending=True)
+    assert patience.left(50) == (10, "idle_timeout")

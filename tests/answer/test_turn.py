@@ -141,11 +141,6 @@ def test_a_broken_transport_after_the_reason_is_complete() -> None:
     assert run.end == Finished("stop", "stop", ("finish_reason", "transport_error"))
 
 
-def test_holding_on_after_the_reason_is_complete() -> None:
-    run = Run(Fake(delta("Hi"), FINISH, StreamError("idle_timeout", "nothing more came")))
-    assert run.end == Finished("stop", "stop", ("finish_reason", "eof"))
-
-
 def test_a_stall_keeps_what_was_held_back() -> None:
     run = Run(Fake(delta("<think>hm"), StreamError("idle_timeout", "nothing more came")))
     assert isinstance(run.end, Failed)

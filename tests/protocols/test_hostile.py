@@ -70,7 +70,7 @@ def told(events: list[Event]) -> list[dict[str, Any]]:
             for sink in sinks:
                 sink.emit(1.0, [event])
     assert outcome.end is not None
-    verdict = judge(outcome.end)
+    verdict = judge(outcome)
     for sink in sinks:
         sink.close(outcome, verdict)
     summary = Summary()

@@ -17,7 +17,7 @@ from recordings import RECORDINGS, name_of, summary
 from splits import decode, sampled, whole
 
 from streamcli.events import Failed, Finished
-from streamcli.outcome import judge
+from streamcli.outcome import Outcome, judge
 from streamcli.protocols._contract import get
 
 # Folders whose protocol has another name.
@@ -84,7 +84,9 @@ def told(protocol: str, data: bytes) -> dict[str, Any]:
             assert summary(decode(get(protocol).Decoder(), pieces)) == found
     end = found.pop("end")
     finished = end if isinstance(end, Finished) else None
-    found["status"] = judge(end).status
+    outcome = Outcome()
+    outcome.end, outcome.calls = end, len(found["tool_calls"])
+    found["status"] = judge(outcome).status
     found["reason"], found["raw"] = (finished.reason, finished.raw) if finished else (None, None)
     found["kind"] = end.kind if isinstance(end, Failed) else None
     return found
