@@ -169,7 +169,7 @@ _stream() {
                 --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
                 --max-retries --max-wait --max-event-size --on-drop --no-stream \
                 --unix-socket --record --replay --speed --decode --decode= --dry-run \
-                --dry-run= --check --check= --list-models --list-providers --no-config \
+                --dry-run= --check --check= --list-models --list-providers --no-config -V \
                 --version -h --help
         fi
         ;;

@@ -135,5 +135,5 @@ complete -c stream -l check -a '(__stream_providers)' -d 'Ask for one token: add
 complete -c stream -l list-models -d 'The provider\'s models, one a line (or --json).'
 complete -c stream -l list-providers -d 'Who can be asked, what is set up (or --json).'
 complete -c stream -l no-config -d 'Ignore the configuration file.'
-complete -c stream -l version -d 'Print the version and exit.'
+complete -c stream -s V -l version -d 'Print the version and exit.'
 complete -c stream -s h -l help -d 'Print this help and exit.'

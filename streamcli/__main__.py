@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
+    """Run the command and end the process, with its exit status or by the signal that ended it."""
+    _use_utf8()
     # Nothing of what the imports make is garbage: collecting it costs a start 5 ms.
     gc.disable()
     # Until there is something to end, a signal ends us as it ends others: an exception in the
@@ -42,6 +44,16 @@ def main() -> None:
         code = 1
     # Everything is written already: tearing the interpreter down would cost 5 ms more.
     os._exit(code)
+
+
+def _use_utf8() -> None:
+    """Start again in UTF-8 mode where the locale has another encoding.
+
+    Arguments, the environment and file names are bytes to the system and UTF-8 to us. Python has
+    decoded them by the locale already, and only an interpreter that starts so does it otherwise.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _run(closed: set[int]) -> int:

@@ -172,4 +172,6 @@ def _with(chat: ChatRequest, item: Item) -> ChatRequest:
     changes = dict(request.changes)
     if request.system is not None:
         changes["system"] = request.system
+    if request.options:
+        changes["options"] = {**chat.options, **request.options}
     return chat.but(messages=messages, wishes=chat.wishes - changes.keys(), **changes)

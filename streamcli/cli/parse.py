@@ -21,6 +21,11 @@ EXAMPLES = """\
   git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."
   stream -m ollama:llama3.2 --jsonl "Why is the sky blue?" | jq -c .type"""
 
+_KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--api-token")
+_WAYS_FOR_A_KEY = (
+    "set its variable (OPENAI_API_KEY=...), or --key-file FILE, or key_cmd in the configuration"
+)
+
 
 class Command(click.Command):
     """Grouped help, values for bare options, the configuration below what is typed.
@@ -161,14 +166,25 @@ def _usage_error(error: click.ClickException, args: list[str]) -> None:
         message = f"there is no option {meant[1:]}: did you mean {meant}?"
     elif isinstance(error, click.NoSuchOption):
         message = f"there is no option {error.option_name}"
-        if near := _nearest(error.option_name):
+        if error.option_name in _KEY_OPTIONS:
+            message += f", as every user of the machine can read arguments: {_WAYS_FOR_A_KEY}"
+        elif near := _nearest(error.option_name):
             message += f": did you mean {near}?"
+        elif word := next((arg for arg in args if arg.startswith(error.option_name)), ""):
+            message += f": a prompt that begins with '-' stands behind '--': -- {_beginning(word)}"
     else:
         message = message[:1].lower() + message[1:]
         option = getattr(error, "param", None)
         if isinstance(option, Opt) and not any(arg.startswith(tuple(option.opts)) for arg in args):
             message += f" (from {option.envvar})"
     _complain(f"{message} (stream --help)")
+
+
+def _beginning(word: str) -> str:
+    """Return the word, quoted and cut, as it would be typed."""
+    from shlex import quote
+
+    return quote(word if len(word) <= 40 else word[:37] + "...")
 
 
 def _with_one_dash(args: list[str]) -> str:

@@ -156,7 +156,9 @@ def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]
         if request.prompt is not None:
             yield Item(index, around(request.prompt), request)
         else:
-            request.messages[-1].text = around(request.messages[-1].text)
+            last = request.messages[-1]
+            if last.role == "user":
+                last.text = around(last.text)
             yield Item(index, request=request)
 
 

@@ -5,9 +5,9 @@
     {"custom_id": "...", "method": "POST", "url": "/v1/chat/completions", "body": {...}}
 
 The last one is a line of OpenAI's batch files, whose body is a request of Chat Completions
-(https://platform.openai.com/docs/api-reference/batch/request-input). Lines may come from anybody:
-they say what is asked, never where, with whose key, files or tools, nor where the answer goes. A
-null is a field left out.
+(https://platform.openai.com/docs/api-reference/batch/request-input): what we have no name for goes
+into the request's body as -o would put it there. Lines may come from anybody: they say what is
+asked, never where, with whose key or files, nor where the answer goes. A null is a field left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BODY = {name: name for name in ("model", "messages", *_NUMBERS, "stop")} | {
     "response_format": "schema",
     "reasoning_effort": "think",
 }
-_IGNORED = ("stream", "stream_options", "store", "metadata", "user")  # no part of the answer
+_IGNORED = ("stream", "stream_options")  # ours to decide, and no part of the answer
 _THINK = {"minimal": "low", "xhigh": "max"}  # efforts with no name of ours
 _NESTED = 64  # levels of a schema: what checks it recurses, and no provider takes so many
 
@@ -44,14 +44,24 @@ _NEVER = {option.name for option in TABLE} - set(_FIELDS) | {
     *("tools", "tool_choice", "functions", "function_call", "mcp", "command", "template"),
 }
 
+# Of those, what a body may not hold either. Others are fields that some provider knows: `provider`
+# and `reasoning` of OpenRouter, `tools`.
+_NEVER_IN_BODY = {
+    *("url", "base_url", "api_base", "endpoint", "host", "proxy", "unix_socket"),
+    *("header", "headers", "extra_headers", "extra_body", "key", "key_file", "api_key"),
+    *("authorization", "file", "files", "path", "attach", "attachments", "option", "options"),
+    *("output", "events", "record", "mcp", "command", "template"),
+}
+
 
 class Request:
     """What one line asks. Either `prompt` is given, or `messages` that end with a user's.
 
-    `id` is as it was given, `changes` are fields of Chat by name, each in its own type.
+    `id` is as it was given, `changes` are fields of ChatRequest by name, each in its own type,
+    `options` are fields of the body.
     """
 
-    __slots__ = ("changes", "id", "messages", "model", "prompt", "system")
+    __slots__ = ("changes", "id", "messages", "model", "options", "prompt", "system")
 
     def __init__(self) -> None:
         self.id: str | int | None = None
@@ -60,6 +70,7 @@ class Request:
         self.system: str | None = None
         self.model: str | None = None
         self.changes: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
 
 
 def parse(line: bytes) -> Request:
@@ -103,6 +114,7 @@ def _batch_line(line: dict[str, Any]) -> Request:
     if type(body) is not dict:
         raise _wrong("body", "an object", body)
     fields: dict[str, Any] = {"id": line.get("custom_id")}
+    options: dict[str, Any] = {}
     for name, value in body.items():
         if value is None or name in _IGNORED:
             continue
@@ -110,31 +122,39 @@ def _batch_line(line: dict[str, Any]) -> Request:
             if value != 1:
                 raise _wrong("n", "1: an answer a line", value)
             continue
-        if name not in _BODY:
-            raise _no_field(name, tuple(_BODY), "of the body")
+        if name not in _BODY or (name == "response_format" and not _is_schema(value)):
+            options[name] = _option(name, value)
+            continue
         if name == "response_format":
-            value = _schema_of(value)
+            value = _schema("response_format", value["json_schema"]["schema"])
         elif name == "reasoning_effort" and type(value) is str:
             value = _THINK.get(value, value)
         if fields.setdefault(_BODY[name], value) != value:
             raise usage("'max_tokens' and 'max_completion_tokens' contradict each other")
-    return _request(fields)
+    request = _request(fields, with_tools=True)
+    request.options = options
+    return request
 
 
-def _schema_of(form: Any) -> dict[str, Any] | None:
-    if type(form) is dict:
-        schema = form.get("json_schema")
-        if form.get("type") == "text":
-            return None
-        if form.get("type") == "json_schema" and type(schema) is dict and "schema" in schema:
-            return _schema("response_format", schema["schema"])
-    raise usage(
-        "'response_format' has to be of type text, or json_schema with a schema",
-        "there is no json_object: a schema says what the JSON is, and the answer is checked",
-    )
+def _option(name: str, value: Any) -> Any:
+    """A field that goes through as it is; a usage error for what a line may not choose."""
+    if name.lower().replace("-", "_") in _NEVER_IN_BODY:
+        raise _no_field(name, tuple(_BODY), "of the body")
+    if _deeper(value, _NESTED):
+        raise usage(f"'{name}' is nested more than {_NESTED} levels deep")
+    return value
 
 
-def _request(fields: dict[str, Any]) -> Request:
+def _is_schema(form: Any) -> bool:
+    """Whether a response_format holds a JSON Schema: then the answer is checked against it."""
+    if type(form) is not dict or form.get("type") != "json_schema":
+        return False
+    schema = form.get("json_schema")
+    return type(schema) is dict and "schema" in schema
+
+
+def _request(fields: dict[str, Any], *, with_tools: bool = False) -> Request:
+    """`with_tools`: the messages may hold calls of tools, and their results."""
     request = Request()
     for name, value in fields.items():
         if value is None:
@@ -157,7 +177,7 @@ def _request(fields: dict[str, Any]) -> Request:
     if messages is not None:
         if request.prompt is not None:
             raise usage("it has both 'prompt' and 'messages'", "one of them says what is asked")
-        system, request.messages = _conversation(messages)
+        system, request.messages = _conversation(messages, with_tools)
         if system is not None and request.system is not None:
             raise usage("'system' and a system message contradict each other")
         request.system = request.system if system is None else system
@@ -168,7 +188,7 @@ def _request(fields: dict[str, Any]) -> Request:
     return request
 
 
-def _conversation(value: Any) -> tuple[str | None, list[Message]]:
+def _conversation(value: Any, with_tools: bool) -> tuple[str | None, list[Message]]:
     """(system, messages): the leading system messages, a blank line between, and the others."""
     if type(value) is not list or not value:
         raise _wrong("messages", "a list with messages in it", value)
@@ -179,6 +199,9 @@ def _conversation(value: Any) -> tuple[str | None, list[Message]]:
         if type(message) is not dict:
             raise _wrong(where, "an object", message)
         role = message.get("role")
+        if with_tools and (role == "tool" or (role == "assistant" and message.get("tool_calls"))):
+            messages.append(_of_tools(message, where))
+            continue
         if role in ("tool", "function") or message.get("tool_calls"):
             raise usage(f"{where}: a request line cannot choose tools")
         if role not in ("system", "developer", "user", "assistant"):
@@ -193,11 +216,40 @@ def _conversation(value: Any) -> tuple[str | None, list[Message]]:
             raise usage(f"{where}: a {role} message stands before all others")
         else:
             system.append(text)
+    if with_tools and messages and messages[-1].role == "tool":
+        return "\n\n".join(system) if system else None, messages
     if not messages or messages[-1].role != "user":
         raise usage("the last of the messages is not the user's", "it is the one that is answered")
     if not messages[-1].text.strip() and not messages[-1].attachments:
         raise usage("the prompt is empty")
     return "\n\n".join(system) if system else None, messages
+
+
+def _of_tools(message: dict[str, Any], where: str) -> Message:
+    """A call of tools, or the result of one, as Chat Completions write them."""
+    text = message.get("content")
+    text = "" if text is None else _content(text, f"{where}.content", "tool")[0]
+    if message["role"] == "tool":
+        call_id = _text(f"{where}.tool_call_id", message.get("tool_call_id"))
+        name = message.get("name")
+        return Message("tool", text, call_id=call_id, name=name if type(name) is str else "")
+    calls = message["tool_calls"]
+    if type(calls) is not list:
+        raise _wrong(f"{where}.tool_calls", "a list of calls", calls)
+    found = []
+    for number, call in enumerate(calls):
+        at = f"{where}.tool_calls[{number}]"
+        function = call.get("function") if type(call) is dict else None
+        if type(function) is not dict:
+            raise _wrong(f"{at}.function", "an object", function)
+        found.append(
+            (
+                _text(f"{at}.id", call.get("id")),
+                _text(f"{at}.function.name", function.get("name")),
+                _text(f"{at}.function.arguments", function.get("arguments")),
+            )
+        )
+    return Message("assistant", text, tool_calls=tuple(found))
 
 
 def _content(value: Any, where: str, role: str) -> tuple[str, tuple[Attachment, ...]]:

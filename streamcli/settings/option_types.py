@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -66,15 +67,42 @@ class Number(click.FloatRange):
 
 
 class Seconds(Number):
-    """A time in seconds; 0 means without end."""
+    """A time: 90, 500ms, 90s, 2m or 1h; as seconds, and infinity for 0, which means no limit."""
 
     name = "time in seconds"
+    UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
     def __init__(self) -> None:
         super().__init__(min=0)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        return super().convert(value, param, ctx) or math.inf
+        number, unit = value, "s"
+        if isinstance(value, str):
+            number, unit = _with_unit(value, self.UNITS)
+        try:
+            seconds = super().convert(number, param, ctx)
+        except click.BadParameter as error:
+            if isinstance(value, str) and not _is_number(number):
+                self.fail(f"{value!r} is not a time like 90, 500ms, 2m or 1h.", param, ctx)
+            raise error
+        return seconds * self.UNITS[unit or "s"] or math.inf
+
+
+class Count(click.IntRange):
+    """A whole number, with k for thousands and M for millions."""
+
+    UNITS = {"k": 10**3, "K": 10**3, "M": 10**6}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, str):
+            number, unit = _with_unit(value, self.UNITS)
+            if unit and _is_number(number):
+                value = float(number) * self.UNITS[unit]
+                if not value.is_integer():
+                    self.fail(f"{number}{unit} is not a whole number.", param, ctx)
+                value = int(value)
+        count: int = super().convert(value, param, ctx)
+        return count
 
 
 class Speed(click.ParamType):  # type: ignore[type-arg]
@@ -117,10 +145,14 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg]
-    """N/s, N/m or N/h; as requests a second."""
+    """N/s, N/m or N/h, the units also written out; as requests a second."""
 
     name = "rate"
-    UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    UNITS = {
+        **dict.fromkeys(("s", "sec", "second"), 1.0),
+        **dict.fromkeys(("m", "min", "minute"), 60.0),
+        **dict.fromkeys(("h", "hr", "hour"), 3600.0),
+    }
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         if isinstance(value, float):
@@ -179,3 +211,18 @@ class Names(click.ParamType):  # type: ignore[type-arg]
             if name not in self.choices:
                 self.fail(f"{name!r} is not one of {', '.join(self.choices)}.", param, ctx)
         return names
+
+
+def _with_unit(text: str, units: Iterable[str]) -> tuple[str, str]:
+    """Return the number and its unit; the longest unit that fits, "" if there is none."""
+    text = text.strip()
+    unit = max((unit for unit in units if text.endswith(unit)), key=len, default="")
+    return text[: len(text) - len(unit)].rstrip(), unit
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""The command line: what is taken, in which encoding, and the message when it is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, Stream
+from faultserver import FaultServer
+
+# A locale whose encoding is ASCII, without what Python does against it by itself.
+ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+def test_the_version(stream: Stream) -> None:
+    assert stream("-V").text == stream("--version").text != ""
+
+
+@pytest.mark.parametrize("option", ["--api-key=sk-secret", "--api-key", "--key", "--token=x"])
+def test_a_key_is_never_an_argument(stream: Stream, option: str) -> None:
+    run = stream(option, "hi")
+    assert run.returncode == 2
+    (line,) = run.complaints
+    assert "OPENAI_API_KEY" in line
+    assert "--key-file" in line
+    assert "key_cmd" in line
+    assert "secret" not in line
+
+
+def test_a_prompt_that_begins_with_a_dash(stream: Stream, server: FaultServer) -> None:
+    run = stream("-m", "vllm:m", "--base-url", server.url("ok"), "-5 degrees?")
+    assert run.returncode == 2
+    assert "-- '-5 degrees?'" in run.stderr
+    run = stream("-m", "vllm:m", "--base-url", server.url("ok"), "--", "-5 degrees?")
+    assert run.returncode == 0
+    assert server.requests[-1].json["messages"][-1]["content"] == "-5 degrees?"
+
+
+def test_arguments_are_utf8_whatever_the_locale_is(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "naïve.txt").write_text("œuf")
+    args = ["-m", "vllm:m", "--base-url", server.url("ok"), "-f", "naïve.txt", "café"]
+    done = subprocess.run(
+        [*COMMAND, *args],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=tmp_path,
+        env={**child_env, **ASCII, "STREAM_SYSTEM": "Señor"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    messages = server.requests[-1].json["messages"]
+    assert [each["content"] for each in messages] == ["Señor", "œuf\n\ncafé"]
+
+
+def test_bytes_that_are_not_utf8_are_an_error_in_every_locale(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    args = [b"-m", b"vllm:m", b"--base-url", server.url("ok").encode(), b"caf\xe9"]
+    for locale in ({}, ASCII):
+        done = subprocess.run(
+            [*(word.encode() for word in COMMAND), *args],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=tmp_path,
+            env={**child_env, **locale},
+        )
+        assert done.returncode == 2
+        assert b"not UTF-8: byte 0xe9 at offset 3" in done.stderr
