@@ -139,7 +139,14 @@ def test_every_choice_is_in_every_document(stream: Stream) -> None:
 def test_no_option_is_named_that_does_not_exist(path: str, stream: Stream) -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", plain((ROOT / path).read_text())))
     others = {"--key", "--staged", "--unbuffered", "--group", "--no-deps", "--array", "--requeue"}
-    others |= {"--pipe", "--line-buffer", "--basefile", "--cleanup", "--env"}  # none is ours
+    others |= {
+        "--dist",
+        "--pipe",
+        "--line-buffer",
+        "--basefile",
+        "--cleanup",
+        "--env",
+    }  # none is ours
     assert named - others <= of_help(stream("--help").text)
 
 
