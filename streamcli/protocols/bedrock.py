@@ -7,24 +7,27 @@ the deviations are those of recorded streams (see tests/test_bedrock.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Text, Usage
-from ..messages import ChatRequest
-from ..request import HttpRequest, Target
+from ..messages import Attachment, ChatRequest, Message, Tool
+from ..request import HttpRequest, Target, quoted
 from ..wire.aws_eventstream import EventStream, Frame
 from ..wire.endings import too_large
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, whole, words
-from ..wire.provider_errors import stream_failure
-from ..wire.sse import MAX_EVENT_SIZE, Message
+from ..wire.provider_errors import error_of_body, excerpt, http_refusal, stream_failure
+from ..wire.sse import MAX_EVENT_SIZE
+from ..wire.sse import Message as Payload
 from ._contract import Glimpse
-from .shared.aws_errors import exception, refusal
-from .shared.bedrock_request import request as bedrock_request
+from .shared.arguments import object_of
+from .shared.claude import max_tokens, thinking, version
 from .shared.listing import Listing, with_field
+from .shared.request import PENALTIES, cannot, merge, no_words_for, post
 from .shared.toolcalls import ToolCalls
-
-__all__ = ["CAN", "LISTING", "NAME", "NEEDS_MODEL", "Decoder", "recognises", "refusal", "request"]
 
 _OWN_PATH = re.compile(r"/model/.*$|/openai/v1$")
 
@@ -41,6 +44,33 @@ CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 NEEDS_MODEL = True
 LISTING = Listing("models", _models, place="modelSummaries", ids=("modelId", "id", "name"))
 CACHE_IS_APART = True  # `inputTokens` does not contain the cached ones
+
+# (kind of block, format) of a type.
+FORMATS = {
+    **{f"image/{kind}": ("image", kind) for kind in ("png", "jpeg", "gif", "webp")},
+    **{f"audio/{kind}": ("audio", kind) for kind in ("wav", "flac", "ogg", "mp4")},
+    **{f"video/{kind}": ("video", kind) for kind in ("mp4", "webm")},
+    "audio/mpeg": ("audio", "mp3"),
+    "application/pdf": ("document", "pdf"),
+}
+_TYPE = "application/vnd.amazon.eventstream, application/json"
+# Addresses are pasted whole, or as the one of its OpenAI-compatible API.
+_OTHER_PATHS = re.compile(r"(/model/[^/]+/converse(-stream)?|/openai/v1)$")
+_UNNAMEABLE = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
+# (kind, whether to try again may help) by name, without "Exception".
+ERRORS = {
+    "internalServer": ("server_error", True),
+    "serviceUnavailable": ("overloaded", True),
+    "throttling": ("rate_limit", True),
+    "modelNotReady": ("overloaded", True),
+    "modelTimeout": ("server_error", True),
+    "modelStreamError": ("stream_error", True),  # AWS says of it: retry your request
+    "modelError": ("server_error", False),
+    "serviceQuotaExceeded": ("quota", False),
+    "accessDenied": ("auth", False),
+    "validation": ("rejected", False),
+    "resourceNotFound": ("rejected", False),
+}
 
 FINISH = {
     "end_turn": "stop",
@@ -66,7 +96,162 @@ EVENTS = (
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/model/{model}/converse-stream, or /converse for all at once."""
-    return bedrock_request(NAME, chat, target)
+    no_words_for(NAME, chat, "seed", *PENALTIES)
+    body: dict[str, Any] = {"messages": _messages(chat)}
+    if chat.system:
+        body["system"] = [{"text": chat.system}]
+    sampling: tuple[tuple[str, Any], ...] = (
+        ("maxTokens", chat.max_tokens),
+        ("temperature", chat.temperature),
+        ("topP", chat.top_p),
+        ("stopSequences", list(chat.stop) or None),
+    )
+    if config := {field: value for field, value in sampling if value is not None}:
+        body["inferenceConfig"] = config
+    if chat.tools and chat.tool_choice != "none":
+        body["toolConfig"] = _tool_config(chat)
+    elif any(message.role == "tool" for message in chat.messages):
+        # It refuses calls and results of tools that are not offered too.
+        raise cannot(NAME, "results of tools without the tools")
+    if chat.think is not None:
+        merge(body, _thinking(chat, chat.think))
+    if chat.schema is not None:
+        shape = {"name": "answer", "schema": orjson.dumps(chat.schema).decode()}
+        form = {"type": "json_schema", "structure": {"jsonSchema": shape}}
+        merge(body, {"outputConfig": {"textFormat": form}})
+    merge(body, chat.options)
+    return post(target, _url(chat, target.base_url), body, _TYPE)
+
+
+def _url(chat: ChatRequest, base: str) -> str:
+    base, query, tail = base.partition("?")
+    base = _OTHER_PATHS.sub("", base.rstrip("/"))
+    # A model may be an ARN, with slashes and colons: all of it is one quoted of the path.
+    operation = "converse-stream" if chat.stream else "converse"
+    return f"{base}/model/{quoted(chat.model)}/{operation}{query}{tail}"
+
+
+def _messages(chat: ChatRequest) -> list[dict[str, Any]]:
+    """User and assistant must take turns: results of tools belong to what the user says."""
+    messages: list[dict[str, Any]] = []
+    documents: list[str] = []
+    for message in chat.messages:
+        role = "assistant" if message.role == "assistant" else "user"
+        content = _content(message, documents)
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] += content
+        else:
+            messages.append({"role": role, "content": content})
+    if chat.prefill:
+        messages.append({"role": "assistant", "content": [{"text": chat.prefill}]})
+    return messages
+
+
+def _content(message: Message, documents: list[str]) -> list[dict[str, Any]]:
+    blocks = [_attachment(attachment, documents) for attachment in message.attachments]
+    if message.text:  # an empty block is refused
+        blocks.append({"text": message.text})
+    if message.role == "tool":
+        result: dict[str, Any] = {"toolUseId": message.call_id, "content": blocks}
+        if message.is_error:  # only some models know that a call can fail
+            result["status"] = "error"
+        return [{"toolResult": result}]
+    for id, tool, arguments in message.tool_calls:
+        use = {"toolUseId": id, "name": tool, "input": object_of(arguments)}
+        blocks.append({"toolUse": use})
+    return blocks
+
+
+def _attachment(attachment: Attachment, documents: list[str]) -> dict[str, Any]:
+    """Text goes as text: not every model takes documents. `documents` are the names so far."""
+    if attachment.url:
+        raise cannot(NAME, f"an attachment by its address ({attachment.url})", "fetch it first")
+    if attachment.kind == "text":
+        return {"text": attachment.named_text()}
+    if attachment.mime not in FORMATS:
+        raise cannot(NAME, f"{attachment.name} ({attachment.mime or 'unknown type'})")
+    kind, format = FORMATS[attachment.mime]
+    block: dict[str, Any] = {"format": format, "source": {"bytes": attachment.base64()}}
+    if kind == "document":
+        block["name"] = _document_name(attachment.name, documents)
+    return {kind: block}
+
+
+def _document_name(file: str, taken: list[str]) -> str:
+    """Letters, digits and few signs, at most 200; and no two documents of one name."""
+    name = _UNNAMEABLE.sub(" ", file.rpartition(".")[0]).strip()[:190] or "document"
+    if name in taken:
+        name += f" {len(taken) + 1}"
+    taken.append(name)
+    return name
+
+
+def _tool_config(chat: ChatRequest) -> dict[str, Any]:
+    config: dict[str, Any] = {"tools": [{"toolSpec": _tool(tool)} for tool in chat.tools]}
+    if chat.tool_choice is not None:
+        words = {"auto": "auto", "required": "any"}
+        word = words.get(chat.tool_choice)
+        config["toolChoice"] = {word: {}} if word else {"tool": {"name": chat.tool_choice}}
+    return config
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    schema = {"json": tool.parameters or {"type": "object"}}
+    described = {"description": tool.description} if tool.description else {}  # never empty
+    return {"name": tool.name, **described, "inputSchema": schema}
+
+
+def _thinking(chat: ChatRequest, effort: str) -> dict[str, Any]:
+    """Every vendor's models have a knob of their own; Claude's is the one of Anthropic's API."""
+    if version(chat.model) is None:
+        raise cannot(
+            f"{NAME} with {chat.model}",
+            "how hard to think (--think)",
+            "-o additionalModelRequestFields.NAME=VALUE sets a model's own field",
+        )
+    asked = thinking(chat, effort, max_tokens(chat.model))
+    fields: dict[str, Any] = {"additionalModelRequestFields": {"thinking": asked["thinking"]}}
+    if "max_tokens" in asked:
+        fields["inferenceConfig"] = {"maxTokens": asked["max_tokens"]}
+    if "output_config" in asked:
+        fields["outputConfig"] = asked["output_config"]
+    return fields
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    failed = http_refusal(status, headers, body)
+    error = error_of_body(body)
+    name = headers.get("x-amzn-errortype", "").partition(":")[0]
+    if not name and isinstance(error, dict):
+        name = str(error.get("__type", "")).rpartition("#")[2]
+    if not name and status == 424:
+        name = "modelError"
+    if name and failed.message == f"HTTP {status}":
+        failed.message += f": {name}"
+    if failed.kind in ("rejected", "rate_limit"):  # which is what a status alone says
+        _classify(failed, name)
+    if "on-demand throughput" in failed.message:
+        failed.hint = "ask for its inference profile: -m bedrock:us.MODEL (or eu., apac., global.)"
+    elif status == 404 or "model identifier" in failed.message:
+        failed.hint = "-m bedrock:VENDOR.MODEL, with a model that the region has"
+    return failed
+
+
+def exception(name: str, body: bytes) -> Failed:
+    """An exception in a stream, whose body should be {"message": ...}."""
+    error = error_of_body(body)
+    failed = stream_failure(excerpt(body) if error is None else error, name)
+    _classify(failed, name)
+    return failed
+
+
+def _classify(failed: Failed, name: str) -> None:
+    """Its kind and whether it may pass, if the name tells."""
+    name = name[:1].lower() + name[1:].removesuffix("Exception")
+    failed.kind, failed.transient = ERRORS.get(name, (failed.kind, failed.transient))
+    if failed.kind == "rate_limit" and "per day" in failed.message:
+        failed.kind, failed.transient = "quota", False
+        failed.hint = "wait until tomorrow, or ask AWS for a higher quota"
 
 
 def recognises(glimpse: Glimpse) -> bool:
@@ -125,7 +310,7 @@ class Decoder:
         if kind == "event":
             name = headers.get(":event-type", "")
             if name in EVENTS:  # others are yet to come
-                self._body.payload(Message.of(frame.payload, name.encode(), b""), out)
+                self._body.payload(Payload.of(frame.payload, name.encode(), b""), out)
         elif kind == "exception":
             name = headers.get(":exception-type", "")
             self._body.fail(exception(name, frame.payload), out)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Started, Text, Usage
-from ..messages import ChatRequest
+from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.fast_runs_plain import PlainEvents
@@ -20,8 +20,8 @@ from ..wire.lenient_json import count, natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.cohere_request import request as cohere_request
 from .shared.listing import Listing, with_field
+from .shared.request import calls_of, cannot, function_of, merge, no_words_for, post
 from .shared.toolcalls import ToolCalls
 
 _OWN_PATH = re.compile(r"/v[12](/chat)?$|/models$")
@@ -38,6 +38,12 @@ NAME = "cohere"
 CAN = ("tools", "attachments", "reasoning", "schema")
 NEEDS_MODEL = True
 LISTING = Listing("models", _models, place="models", ids=("name", "id"))
+
+# Tokens to think with. Harder than that is without a limit, which is what Cohere recommends:
+# https://docs.cohere.com/docs/reasoning
+BUDGETS = {"low": 2048, "medium": 8192}
+# An address is given with its version or without, or with the whole path.
+_VERSION = re.compile(r"/v[12](/chat)?$")
 
 FINISH = {
     "COMPLETE": "stop",
@@ -70,7 +76,75 @@ BEGINNINGS = ("message-start", "content-start", "content-delta", "tool-plan-delt
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/v2/chat."""
-    return cohere_request(NAME, chat, target)
+    no_words_for(NAME, chat, "prefill")
+    messages = [{"role": "system", "content": chat.system}] if chat.system is not None else []
+    messages += [_message(message) for message in chat.messages]
+    body: dict[str, Any] = {"model": chat.model, "messages": messages, "stream": chat.stream}
+    for field, value in (
+        ("temperature", chat.temperature),
+        ("p", chat.top_p),
+        ("max_tokens", chat.max_tokens),
+        ("stop_sequences", list(chat.stop) or None),
+        ("seed", chat.seed),
+        ("frequency_penalty", chat.frequency_penalty),
+        ("presence_penalty", chat.presence_penalty),
+        ("tools", [function_of(tool) for tool in chat.tools] or None),
+        ("tool_choice", _tool_choice(chat.tool_choice)),
+        ("thinking", _thinking(chat)),
+    ):
+        if value is not None:
+            body[field] = value
+    if chat.schema is not None:
+        body["response_format"] = {"type": "json_object", "json_schema": chat.schema}
+    merge(body, chat.options)
+    base, query, tail = target.base_url.partition("?")
+    base = _VERSION.sub("", base.rstrip("/"))
+    return post(target, f"{base}/v2/chat{query}{tail}", body)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    parts = [_part(attachment) for attachment in message.attachments]
+    content = [*parts, {"type": "text", "text": message.text}] if parts else message.text
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": content}
+    plain: dict[str, Any] = {"role": message.role, "content": content}
+    if message.tool_calls:
+        if not content:
+            del plain["content"]
+        plain["tool_calls"] = calls_of(message)
+    return plain
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    kind, url = attachment.kind, attachment.url
+    # A URL that does not tell its type is most likely an image's.
+    if kind == "image" or (url and not attachment.mime):
+        return {"type": "image_url", "image_url": {"url": attachment.data_url()}}
+    if kind == "text" and not url:
+        return {"type": "text", "text": attachment.named_text()}
+    mime = attachment.mime or "unknown type"
+    raise cannot(NAME, f"the URL of {mime}" if url else f"{attachment.name} ({mime})")
+
+
+def _tool_choice(choice: str | None) -> str | None:
+    if choice in (None, "auto"):
+        return None
+    if choice not in ("required", "none"):
+        raise cannot(NAME, f"a tool choice ({choice})", "auto, none and required are possible")
+    return choice.upper()
+
+
+def _thinking(chat: ChatRequest) -> dict[str, Any] | None:
+    if chat.think is None:
+        return None
+    if chat.think == "none":
+        return {"type": "disabled"}
+    budget = BUDGETS.get(chat.think)
+    if budget is None:
+        return {"type": "enabled"}
+    if chat.max_tokens is not None:  # it counts as part of the answer
+        budget = max(1, min(budget, chat.max_tokens // 2))
+    return {"type": "enabled", "token_budget": budget}
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:

@@ -1,6 +1,6 @@
 """Google's Gemini as server-sent events, which Vertex AI and LiteLLM stream too.
 
-What is asked and what is said is in gemini_request.py and gemini_values.py.
+What is asked and what is said is in shared/gemini.py and shared/gemini_events.py.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.gemini_request import request as gemini_request
-from .shared.gemini_values import MODELS, Values, recognised, refusal
+from .shared.gemini import request as gemini_request
+from .shared.gemini_events import MODELS, Values, recognised, refusal
 
 __all__ = ["CAN", "LISTING", "NAME", "NEEDS_MODEL", "Decoder", "recognises", "refusal", "request"]
 

@@ -6,19 +6,29 @@ Source: https://ai.google.dev/api/generate-content; the deviations are those of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...events import Event, Failed, Finished, Progress, Reasoning, Started, Text, ToolCall, Usage
+from ...events import (
+    Citation,
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Reasoning,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+)
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
 from ...wire.provider_errors import error_of_body, http_refusal, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
-from .gemini_sources import citations
 from .listing import Listing, models_below
-from .partialargs import PartialArgs
 
 MODELS = Listing("models", models_below("/v1beta"), place="models", ids=("name", "id"))
 
@@ -281,3 +291,137 @@ def recognised(value: Any) -> bool:
     """Return whether an event is Gemini's, in either framing."""
     ours = ("candidates", "usageMetadata", "promptFeedback")
     return isinstance(value, dict) and any(name in value for name in ours)
+
+
+# What an answer rests on: quotations and search results, as citations.
+
+
+def citations(candidate: dict[str, Any]) -> Iterator[Citation]:
+    yield from _quotes(candidate)
+    yield from _grounds(candidate)
+
+
+def _quotes(candidate: dict[str, Any]) -> Iterator[Citation]:
+    """Passages that stand elsewhere. A start of 0 is left out on the wire."""
+    metadata = candidate.get("citationMetadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    sources = metadata.get("citations") or metadata.get("citationSources")
+    for source in sources if isinstance(sources, list) else ():
+        if isinstance(source, dict):
+            yield from _citation(source, source)
+
+
+def _grounds(candidate: dict[str, Any]) -> Iterator[Citation]:
+    """What a search found, once for each passage that rests on it."""
+    metadata = candidate.get("groundingMetadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    chunks, supports = metadata.get("groundingChunks"), metadata.get("groundingSupports")
+    sources = [
+        next((each for each in chunk.values() if isinstance(each, dict) and "uri" in each), {})
+        for chunk in (chunks if isinstance(chunks, list) else ())
+        if isinstance(chunk, dict)
+    ]
+    used = set()
+    for support in supports if isinstance(supports, list) else ():
+        if not isinstance(support, dict):
+            continue
+        segment, numbers = support.get("segment"), support.get("groundingChunkIndices")
+        for number in numbers if isinstance(numbers, list) else ():
+            if type(number) is int and 0 <= number < len(sources):
+                used.add(number)
+                yield from _citation(sources[number], segment)
+    for number, source in enumerate(sources):
+        if number not in used:
+            yield from _citation(source, None)
+
+
+def _citation(source: dict[str, Any], passage: Any) -> Iterator[Citation]:
+    url, title = words(source.get("uri")), words(source.get("title"))
+    start = end = None
+    if isinstance(passage, dict) and natural(passage.get("endIndex")) is not None:
+        start, end = passage.get("startIndex", 0), passage["endIndex"]
+    if url or title:
+        yield Citation(url, title, natural(start), end)
+
+
+_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\[(?:'([^']*)'|"([^"]*)")\]""")
+_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
+# Further than this no model nests or leaves out; more could be asked of our memory.
+_DEEPEST = 100
+_WIDEST_GAP = 100
+
+
+class PartialArgs:
+    """Puts one tool call's arguments together from Gemini's fragments, in linear time.
+
+    A fragment is a value and its place: {"jsonPath": "$.a[0].b", "stringValue": "x",
+    "willContinue": true}; a string may come in several.
+    """
+
+    def __init__(self, arguments: Any = None) -> None:
+        self._root: dict[str, Any] = dict(arguments) if isinstance(arguments, dict) else {}
+        self._place = ""  # of the string that is not over yet
+        self._pieces: list[str] = []
+
+    def add(self, fragments: Any) -> None:
+        for fragment in fragments if isinstance(fragments, list) else ():
+            place = fragment.get("jsonPath") if isinstance(fragment, dict) else None
+            name = next((name for name in _VALUES if name in fragment), "") if place else ""
+            if not name or not isinstance(place, str):
+                continue
+            value = None if name == "nullValue" else fragment[name]
+            if place != self._place:
+                self._settle()
+            if not isinstance(value, str):
+                self._put(place, value)
+                continue
+            self._place = place
+            self._pieces.append(value)
+            if fragment.get("willContinue") is not True:
+                self._settle()
+
+    def text(self) -> str:
+        """The arguments as JSON; ValueError if they are nested too deeply."""
+        self._settle()
+        return text_of(self._root)
+
+    def _settle(self) -> None:
+        if self._place:
+            self._put(self._place, "".join(self._pieces))
+            self._place = ""
+            self._pieces = []
+
+    def _put(self, place: str, value: Any) -> None:
+        steps = _steps(place)
+        if not steps or isinstance(steps[0], int):
+            return
+        node: Any = self._root
+        for step, following in zip(steps, (*steps[1:], None), strict=True):
+            if isinstance(step, int) and isinstance(node, list):
+                if step - len(node) > _WIDEST_GAP:
+                    return
+                node += [None] * (step + 1 - len(node))
+                below = node[step]
+            elif isinstance(step, str) and isinstance(node, dict):
+                below = node.get(step)
+            else:  # what is there already is of another kind
+                return
+            if following is None:
+                node[step] = value
+            elif below is None:
+                below = node[step] = [] if isinstance(following, int) else {}
+            node = below
+
+
+def _steps(place: str) -> list[str | int]:
+    """`$.a[0]['b']` as ["a", 0, "b"]; [] for what is no such path."""
+    steps: list[str | int] = []
+    at = 1
+    while at < len(place) and len(steps) < _DEEPEST:
+        step = _STEP.match(place, at)
+        if not step:
+            return []
+        name, number, quoted, double = step.groups()
+        steps.append(int(number) if number else name or quoted or double or "")
+        at = step.end()
+    return steps if place.startswith("$") and at == len(place) else []
