@@ -275,7 +275,7 @@ class Given:
             return decoder_for(get(self._name), target, limit)
         from ..protocols._detect import AutoDecoder
 
-        self._auto = AutoDecoder(limit)
+        self._auto = AutoDecoder(limit, target)
         return self._auto
 
     def _decoder(self, limit: int = MAX_EVENT_SIZE) -> Decoder:

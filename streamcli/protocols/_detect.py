@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..events import Event, Failed
+from ..request import Target
 from ..wire.lenient_json import json_values
 from ..wire.sse import MAX_EVENT_SIZE, Message, Payloads, Stray
-from ._contract import Decoder, Glimpse, ProtocolFile, get, names
+from ._contract import Decoder, Glimpse, ProtocolFile, decoder_for, get, names
 
 PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be
 USUAL = "openai-chat"  # its verdicts on junk are as good as any
@@ -36,11 +37,15 @@ def _is_text(payload: bytes) -> bool:
 
 
 class AutoDecoder:
-    """Holds the bytes until a protocol recognises them, then is that protocol's decoder."""
+    """Holds the bytes until a protocol recognises them, then is that protocol's decoder.
 
-    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+    `target` is the one that the bytes come from, with the habits of its row, if it is known.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE, target: Target | None = None) -> None:
         self.name = ""
         self._limit = limit
+        self._target = target or Target("", "", "")
         self._held: list[bytes] = []
         self._size = 0
         self._payloads = Payloads(limit)
@@ -100,7 +105,7 @@ class AutoDecoder:
     def _become(self, name: str) -> None:
         if self._inner is None and name:
             self.name = name
-            self._inner = get(name).Decoder(self._limit)
+            self._inner = decoder_for(get(name), self._target, self._limit)
 
     def _replay(self) -> list[Event]:
         """Decode what was held, once its protocol is known."""

@@ -1,8 +1,8 @@
 """Plain text as server-sent events: the data of each is a piece of the answer, and nothing else.
 
-What FastAPI's `StreamingResponse(..., media_type="text/event-stream")` makes of a generator of
-text, as AgentiCraft's guide shows it. The format has no end, no errors and no names for anything:
-that the HTTP body ended as it should is all there is to prove that the answer is whole.
+That is what FastAPI's `StreamingResponse(..., media_type="text/event-stream")` makes of a
+generator of text, as AgentiCraft's guide shows it. The format has no end marker, no errors and no
+names for anything: a clean end of the HTTP body alone proves that the answer is whole.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..request import HttpRequest, Target
 from ..wire.endings import cut, held_no, no_stream, not_utf8, too_large
 from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE, Message, Payloads
-from ..wire.sse_text import TextEvents
+from ..wire.sse_text import TextEvents, UnescapedEvents
 from ._contract import Glimpse
 from .shared import template
 
@@ -41,13 +41,22 @@ def recognises(glimpse: Glimpse) -> bool:
     return glimpse.text is not None
 
 
-class Decoder:
-    """`ending` while the last event is `[DONE]`: an end marker if nothing follows, else text."""
+def decoder(target: Target, limit: int) -> Decoder:
+    """Return the decoder for the row; the quirk `unescaped` says that chunks come as they are."""
+    return Decoder(limit, bool(target.quirks.get("unescaped")))
 
-    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+
+class Decoder:
+    """`ending` while the last event is `[DONE]`: an end marker if nothing follows, else text.
+
+    `unescaped`: the server is known to write line breaks as they are (wire/sse_text.py).
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE, unescaped: bool = False) -> None:
         self.ended = False
         self._limit = limit
-        self._payloads = Payloads(limit, TextEvents(limit))
+        framing = UnescapedEvents(limit) if unescaped else TextEvents(limit)
+        self._payloads = Payloads(limit, framing)
         self._alive = False  # some event came
         self._torn = False  # the bytes ended inside a character
         self._held: list[bytes] = []  # a marker and blanks, as long as they may be the end

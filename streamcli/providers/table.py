@@ -341,6 +341,7 @@ ROWS = (
         base_vars=("AGENTICRAFT_BASE_URL",),
         needs_key=False,
         path="/stream?prompt={prompt}",  # a bare `str` argument is a field of the query
+        unescaped=True,  # `data: ` and a chunk, whatever is in it
     ),
     # The engine that the run itself starts (local.py) gives address and key.
     Row(

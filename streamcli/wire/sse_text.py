@@ -1,23 +1,26 @@
-"""Server-sent events with plain text in them, of servers that do not know what a line break does.
+"""Read server-sent events of plain text, from servers that write line breaks into the data. Pure.
 
 `yield f"data: {chunk}\\n\\n"` is in every tutorial, and a chunk may hold line breaks: all but its
-first line then has no `data:` before it, and the rules drop it. What such a server sends is undone
-here: a line of no known field goes on with the text of the last event, and blank lines between
-text belong to it. Servers that write each line as `data:` are read the same. Pure.
+first line then has no `data:` before it, and the rules of SSE drop it. There are two ways to undo
+that: TextEvents for any server, UnescapedEvents for one that is known to write nothing else.
 """
 
 from __future__ import annotations
 
-from .sse import SSE
+import re
+
+from .sse import BOM, SSE
 
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 
 
 class TextEvents(SSE):
-    """As SSE; `feed` may also give what belongs to the text of the event before it.
+    """Reads both kinds of servers: those that write `data:` before each line, and the others.
 
-    That is, to be appended as it is: a line break, or two of them and the text behind them. What
-    nothing can tell from the format is taken as that: a line of the text that begins as a field.
+    A line of no known field goes on with the text of the last event, and blank lines between text
+    belong to it; a line of the text that begins like a field is taken for that field. As SSE, but
+    `feed` may also give what belongs to the event before, to be appended as it is: a line break,
+    or two of them and the text behind them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -68,3 +71,61 @@ class TextEvents(SSE):
             self._data_size += len(line) + 1
             if self._data_size > self._limit:
                 self.overflow = True
+
+
+_BEGIN = b"\n\ndata:"
+_BOUNDARY = re.compile(rb"\n\ndata: ?")
+
+
+class UnescapedEvents(SSE):
+    """Reads the servers that write `data: `, a chunk as it is and a blank line, and nothing else.
+
+    So an event begins only with `data:` behind a blank line (or at the beginning of the body), and
+    every other line is text, also one that looks like a field (`id: 7`) or a comment. As
+    TextEvents, `feed` may also give what belongs to the event before.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._rest = b"\n\n"  # how the next event begins, or goes on; always with a blank line
+        self._last = b""  # the last byte of the fragments
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if self._start is not None:
+            data = self._start + data
+            if BOM.startswith(data):
+                self._start = data
+                return []
+            self._start = None
+            data = data.removeprefix(BOM).lstrip(b"\r\n")
+        self._fragments.append(data)
+        if b"\n\n" not in self._last + data:
+            self._last = data[-1:] or self._last
+            self._grow(len(data))
+            return []
+        text = b"".join((self._rest, *self._fragments))
+        # What ends the last event may as well be two line breaks of its text: it waits.
+        end = text.rindex(b"\n\n")
+        self._rest, self._last = text[end:], text[-1:]
+        self._fragments.clear()
+        self._size = len(self._rest)
+        return self._events(text[:end])
+
+    def close(self) -> list[bytes]:
+        text = b"".join((self._rest, self._start or b"", *self._fragments))
+        self._fragments.clear()
+        self._rest = self._start = b""
+        end = text.rfind(b"\n\n")
+        if _BEGIN.startswith(text[end:]):  # nothing, or the beginning of another event
+            text = text[:end]
+        return self._events(text.removesuffix(b"\n"))
+
+    def _events(self, text: bytes) -> list[bytes]:
+        """Return the chunks in `text`; the first one goes on with the last event."""
+        before, *events = _BOUNDARY.split(text)
+        if self.recognised and before:
+            events.insert(0, before)
+        self.recognised = self.recognised or bool(events)
+        if any(len(each) > self._limit for each in events):
+            self.overflow = True
+        return events

@@ -12,8 +12,9 @@ from splits import bytewise, decode, every_two, merged, sampled, whole
 
 from streamcli.events import Event, Failed, Finished, Progress, Text
 from streamcli.outcome import Limits
-from streamcli.protocols._contract import get
+from streamcli.protocols._contract import decoder_for, get
 from streamcli.protocols._detect import AutoDecoder
+from streamcli.request import Target
 from streamcli.transport.seam import Patience
 
 SSE = "sse-text"
@@ -90,6 +91,65 @@ def test_line_breaks_in_chunks_are_recovered() -> None:
         assert text_of(decode(get(SSE).Decoder(), bytewise(data))) == "".join(chunks) + "z"
     story = ("def f():\n", "    return {\n", "}\n", "\n\n", "# data\n", "error: none\n", "{}")
     assert text_of(events(yielded(*story))) == "".join(story)
+
+
+RAW = Target("agenticraft", SSE, "http://h:1", quirks={"unescaped": True})
+FIELDS = (
+    "id: 7\n",
+    ": a note\n",
+    "event: error\n",
+    "data: x\n",
+    "retry: 5",
+    "\nid",
+    "{}",
+    "",
+    "\n\n",
+)
+
+
+def raw_events(data: bytes) -> list[Event]:
+    """Return the events of a server that writes chunks as they are, at every split."""
+    found = decode(decoder_for(get(SSE), RAW, 1 << 20), whole(data))
+    for pieces in (bytewise(data), *every_two(data), *sampled(data, 5)):
+        again = decode(decoder_for(get(SSE), RAW, 1 << 20), pieces)
+        assert (text_of(again), again[-1]) == (text_of(found), found[-1])
+    return found
+
+
+def test_lines_that_look_like_fields_are_text_of_a_server_that_writes_chunks_as_they_are() -> None:
+    for chunks in itertools.product(PIECES + FIELDS, repeat=2):
+        data = yielded("I say:\n", *chunks, "z")
+        for pieces in (whole(data), bytewise(data)):
+            got = decode(decoder_for(get(SSE), RAW, 1 << 20), pieces)
+            assert text_of(got) == "".join(("I say:\n", *chunks, "z")), chunks
+            assert got[-1] == EOF
+    story = ("Once\n", "id: 7\n: a note", "\nevent: error\ndata: no\n", "\r\n", "ü\n\n\n", "end\n")
+    assert text_of(raw_events(yielded(*story))) == "".join(story)
+    assert text_of(raw_events(b"\xef\xbb\xbf\n" + yielded("a", "b"))) == "ab"
+
+
+def test_the_end_of_a_server_that_writes_chunks_as_they_are() -> None:
+    assert raw_events(yielded("a", "[DONE]"))[-1] == MARKER
+    assert text_of(raw_events(yielded("a", "[DONE]", "\n", "b"))) == "a[DONE]\nb"
+    assert text_of(raw_events(yielded("a", "[DONE]\n\nb"))) == "a[DONE]\n\nb"
+    assert raw_events(yielded("a") + b"data: b") == [Text("a"), Text("b"), EOF]
+    assert text_of(raw_events(yielded("a") + b"dat")) == "a"
+    assert text_of(raw_events(yielded("a") + b"done")) == "a\n\ndone"
+    for body in (b"", b"\n\n", b"hello\n\n", b"<html>", b'{"detail":"no"}', b": ping\n\n"):
+        end = raw_events(body)[-1]
+        assert isinstance(end, Failed)
+        assert end.kind in ("not_a_stream", "truncated"), body
+    decoder = decoder_for(get(SSE), RAW, 100)
+    (end,) = decoder.feed(b"data: " + b"x" * 200)
+    assert isinstance(end, Failed)
+    assert end.kind == "too_large"
+
+
+def test_the_row_says_how_recorded_bytes_are_read(stream: Stream) -> None:
+    data = yielded("one", "\nid: 7\n", "two")
+    for option in ("--decode=sse-text", "--decode"):
+        assert stream(option, "-p", "agenticraft", stdin=data).text == "one\nid: 7\ntwo"
+        assert "id: 7" not in stream(option, stdin=data).text
 
 
 def test_a_line_that_reads_as_a_field_cannot_be_told_from_one() -> None:
