@@ -27,7 +27,9 @@ def too_large(limit: int) -> Failed:
 
 
 def cut(broken: Failed | None) -> Failed:
-    """The end came in the middle of an answer: by a broken transport, or the server's doing."""
+    """Return the end of an answer that the transport, the server or our patience cut."""
+    if broken is not None and broken.kind in WAITED:
+        return broken
     how = broken.message if broken else "the server ended the stream"
     return Failed(
         "truncated",

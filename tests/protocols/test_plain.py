@@ -11,11 +11,9 @@ from faultserver import Conn, FaultServer
 from splits import bytewise, decode, every_two, merged, sampled, whole
 
 from streamcli.events import Event, Failed, Finished, Progress, Text
-from streamcli.outcome import Limits
 from streamcli.protocols._contract import decoder_for, get
 from streamcli.protocols._detect import AutoDecoder
 from streamcli.request import Target
-from streamcli.transport.seam import Patience
 
 SSE = "sse-text"
 EOF = Finished(None, None, ("eof",))
@@ -376,12 +374,20 @@ def test_agenticraft(server: FaultServer, stream: Stream) -> None:
     assert (end["status"], end["evidence"]) == ("complete", ["marker"])
 
 
-def test_the_wait_behind_a_marker_is_short() -> None:
-    patience = Patience(Limits().first_timeout, Limits().idle_timeout)
+@pytest.mark.parametrize("kind", ["idle_timeout", "total_timeout"])
+@pytest.mark.parametrize("name", [SSE, "text"])
+def test_an_answer_that_we_stopped_waiting_for_is_a_timeout(name: str, kind: str) -> None:
+    decoder = get(name).Decoder()
+    assert decoder.feed(yielded("Once")) != []
+    waited = Failed(kind, "nothing came")
+    assert decoder.close(waited)[-1] is waited
+
+
+def test_the_wait_behind_a_marker_is_that_behind_a_reason() -> None:
     decoder = get(SSE).Decoder()
-    assert decoder.feed(yielded("[DONE]"))
-    patience.progress(decoder.ending)
-    assert patience.limit == 2.0
+    assert decoder.feed(yielded("a", "[DONE]"))
+    assert decoder.ending
+    assert decoder.close(Failed("idle_timeout", "nothing came")) == [MARKER]
 
 
 def test_it_says_what_the_guide_has_no_place_for(
