@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .errors import EXIT_OF_STATUS, Interrupted
-from .terminal.fds import Signals, die_by, hold_standard_fds
+from .terminal.fds import hold_standard_fds
+from .terminal.signals import Signals, die_by
 
 if TYPE_CHECKING:
     from .settings.settings import Invocation, Settings
@@ -33,14 +34,14 @@ def main() -> None:
     except BrokenPipeError:  # only help and version are printed through sys.stdout
         die_by(signal.SIGPIPE)
     except OSError as error:
-        os.write(2, f"stream: stdout cannot be written: {error.strerror}\n".encode())
+        _complain(f"stdout cannot be written: {error.strerror}")
         os._exit(EXIT_OF_STATUS["write"])
     except Exception as error:
         if "--debug" in sys.argv:
             sys.excepthook(type(error), error, error.__traceback__)
         what = f"{type(error).__name__}: {error}"
         hint = "run it again with --debug and report what it prints"
-        os.write(2, f"stream: this is a bug in stream: {what}: {hint}\n".encode(errors="replace"))
+        _complain(f"this is a bug in stream: {what}: {hint}")
         code = 1
     # Everything is written already: tearing the interpreter down would cost 5 ms more.
     os._exit(code)
@@ -54,6 +55,12 @@ def _use_utf8() -> None:
     """
     if sys.getfilesystemencoding() != "utf-8" and sys.executable:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _complain(message: str) -> None:
+    from .terminal.messages import line_of, write_stderr
+
+    write_stderr(f"{line_of(message)}\n".encode(errors="replace"))
 
 
 def _run(closed: set[int]) -> int:

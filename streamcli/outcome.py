@@ -53,6 +53,16 @@ class Outcome:
         return self.meter.timings(self.t_ms, self.usage.output_tokens)
 
 
+def decimal(number: float, digits: int = 17) -> str:
+    """Return a number without an exponent, as people read costs: 0.00001, never 1e-05."""
+    text = repr(number) if digits > 16 else f"{number:.{digits}g}"
+    if "e" not in text:
+        return text
+    from decimal import Decimal  # which takes 2 ms to import
+
+    return format(Decimal(text), "f")
+
+
 class Verdict:
     """`status` and `exit_code` (after --accept), and the message for people ("" if none).
 

@@ -14,7 +14,7 @@ from ..outcome import Verdict
 from ..providers.endpoint import Peer, hint_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
-from ..terminal.messages import Voice
+from ..terminal.messages import Messages
 from .limits import Gate
 from .plan import Asked
 from .summary import Summary
@@ -35,7 +35,7 @@ class Commentary:
     def __init__(
         self,
         settings: Settings,
-        voice: Voice,
+        voice: Messages,
         summary: Summary,
         gates: Mapping[tuple[str, str], Gate],
     ) -> None:
@@ -107,7 +107,7 @@ class Commentary:
             terminal=is_terminal(2),
         )
         self._progress.start()
-        self._voice.through = self._progress.say
+        self._voice.above = self._progress.print_line
 
     def _state(self, now: Callable[[], tuple[int, int]]) -> State:
         """In the thread that draws it."""
@@ -134,7 +134,7 @@ class Commentary:
         """The progress line goes away."""
         if self._progress is not None:
             self._progress.close()
-        self._voice.through = None
+        self._voice.above = None
 
 
 def shows_progress(settings: Settings) -> bool:

@@ -11,7 +11,7 @@ from ..input.batch_items import Item
 from ..messages import ChatRequest, Message
 from ..providers.endpoint import Peer, compared, fallbacks_of, named, with_fallbacks
 from ..settings.settings import Invocation, Settings
-from ..terminal.messages import Voice
+from ..terminal.messages import Messages
 from .limits import Gate
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Lanes:
     may name its model.
     """
 
-    def __init__(self, invocation: Invocation, voice: Voice) -> None:
+    def __init__(self, invocation: Invocation, voice: Messages) -> None:
         self.gates: dict[tuple[str, str], Gate] = {}
         self._invocation = invocation
         self._settings = settings = invocation.settings
@@ -132,7 +132,7 @@ class Lanes:
             yield from lane.peers
 
 
-def _of_options(invocation: Invocation, voice: Voice) -> list[Lane]:
+def _of_options(invocation: Invocation, voice: Messages) -> list[Lane]:
     models = invocation.settings.model
     if invocation.settings.race:
         racers = compared(invocation, voice)

@@ -17,8 +17,8 @@ from ..output.delivery import Delivery
 from ..output.outlets import Outlets, check_template, file_of, raise_limit
 from ..providers.endpoint import Peer, price
 from ..settings.settings import Invocation
-from ..terminal.fds import Signals
-from ..terminal.messages import Voice
+from ..terminal.messages import Messages
+from ..terminal.signals import Signals
 from .limits import Halt, Pace
 from .messages import Commentary, called, shows_progress
 from .plan import Asked, Prompts
@@ -38,7 +38,7 @@ class Batching:
         self._settings = settings = invocation.settings
         self._signals = signals
         self._closed = closed_fds
-        self._voice = Voice(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+        self._voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
         self._records = settings.records
         self._summary = Summary()
         self._halt = Halt(*settings.halt)
@@ -61,7 +61,7 @@ class Batching:
             return self._refuse(error)
         except Exception as error:
             return self._refuse(self._bug(error))
-        self._signals.tell = self._batch.channel.signal
+        self._signals.notify = self._batch.channel.signal
         if self._signals.pending:
             self._interrupt(self._signals.pending)
         queue, prompts = self._batch.queue, self._prompts

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from ..events import USAGE_FIELDS
-from ..outcome import Outcome, Verdict
+from ..outcome import Outcome, Verdict, decimal
 from ..timings import Histogram
 
 
@@ -55,6 +55,8 @@ class Summary:
 
     def record(self, wall_ms: float, exit_code: int) -> dict[str, Any]:
         """The record's own fields; `wall_ms` is how long all took."""
+        from ..output.records import plain
+
         seconds = wall_ms / 1000
         output = self._usage["output_tokens"]
         return {
@@ -67,7 +69,7 @@ class Summary:
             "attempts": self._attempts,
             "chars": self._chars,
             "usage": dict(self._usage),
-            "cost": None if self._cost is None else round(self._cost, 9),
+            "cost": plain(None if self._cost is None else round(self._cost, 9)),
             "timings": {
                 "duration_ms": round(wall_ms, 1),
                 "tokens_per_second": round(output / seconds, 1) if output and seconds else None,
@@ -88,7 +90,7 @@ class Summary:
             f"{self._usage[key]} {name}" for name, key in named if self._usage[key] is not None
         ]
         if self._cost is not None:
-            known.append(f"cost {self._cost:g}")
+            known.append(f"cost {decimal(self._cost, 6)}")
         return "tokens: " + (", ".join(known) if known else "the server did not say")
 
     def stats_line(self, wall_ms: float) -> str:

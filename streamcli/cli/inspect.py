@@ -16,8 +16,10 @@ from ..providers.list_models import chosen, lists, models_of, models_url
 from ..providers.table import Row
 from ..request import HttpRequest, Target
 from ..settings.settings import Invocation
-from ..terminal.fds import Signals, is_terminal, visible
-from ..terminal.messages import Voice
+from ..terminal.fds import is_terminal
+from ..terminal.messages import Messages
+from ..terminal.sanitize import visible
+from ..terminal.signals import Signals
 
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 LETTERS = tuple(zip("tarop", CAN, strict=True))
@@ -26,7 +28,7 @@ LETTERS = tuple(zip("tarop", CAN, strict=True))
 def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     """Runs the one mode that was asked for; its exit status."""
     settings = invocation.settings
-    voice = Voice(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+    voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     try:
         modes = settings.inspections
         if len(modes) > 1:

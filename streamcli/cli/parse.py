@@ -204,6 +204,6 @@ def _nearest(typed: str) -> str:
 
 
 def _complain(message: str) -> None:
-    from ..terminal.fds import one_line
+    from ..terminal.messages import Messages
 
-    os.write(2, f"stream: {one_line(message)}\n".encode("utf-8", "replace"))
+    Messages(verbose=True).error(message)

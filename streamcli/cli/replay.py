@@ -20,8 +20,9 @@ from ..outcome import Limits
 from ..protocols._contract import Decoder, DecoderFactory, ReadsRow, decoder_for, get
 from ..providers.endpoint import asked_hash, turn_of
 from ..request import HttpRequest, Target
-from ..terminal.fds import Signals, is_terminal
-from ..terminal.messages import Voice
+from ..terminal.fds import is_terminal
+from ..terminal.messages import Messages
+from ..terminal.signals import Signals
 from ..transport.seam import Open
 from ..wire.sse import MAX_EVENT_SIZE
 
@@ -48,7 +49,7 @@ class Source:
     def __init__(
         self,
         invocation: Invocation,
-        voice: Voice,
+        voice: Messages,
         signals: Signals,
         closed_fds: set[int],
         facts: Facts | None,

@@ -14,8 +14,8 @@ from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
 from ..output.formats import sinks
 from ..providers.endpoint import hint_of, price
-from ..terminal.fds import Signals
-from ..terminal.messages import Voice, stats_line, usage_line
+from ..terminal.messages import Messages, stats_line, usage_line
+from ..terminal.signals import Signals
 from .replay import Source
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Ask:
         self._settings = settings = invocation.settings
         self._signals = signals
         self._closed = closed_fds
-        self._voice = Voice(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+        self._voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
         self._records = settings.records
         self._delivery = Delivery(settings, records=self._records)
         self._facts: Any = None

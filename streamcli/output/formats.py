@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
 from ..settings.settings import Settings
-from ..terminal.fds import Signals, is_terminal
+from ..terminal.fds import is_terminal
+from ..terminal.signals import Signals
 from .descriptor import LineOut, Out, ends_torn
 from .sink import Sink
 from .text import FileSink, TextSink

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..settings.settings import Settings
-from ..terminal.fds import Signals, one_line
+from ..terminal.sanitize import one_line
+from ..terminal.signals import Signals
 from .descriptor import LineOut, Out
 from .formats import events_fd, looks
 from .order import Turnstile
@@ -49,7 +50,7 @@ class Outlets:
         shield = signals.shield
 
         def stopped() -> int:
-            return signals.told
+            return signals.notified
 
         if settings.events is not None:
             self._events = LineOut(events_fd(settings.events), settings.events, shield, stopped)

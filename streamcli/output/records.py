@@ -26,7 +26,7 @@ from ..events import (
     ToolCall,
     ToolResult,
 )
-from ..outcome import Outcome, Verdict
+from ..outcome import Outcome, Verdict, decimal
 from ..wire.lenient_json import whole
 from .descriptor import Lines
 
@@ -267,6 +267,13 @@ def _short(message: str) -> str:
     return message if len(message) <= _MESSAGE else message[: _MESSAGE - 3] + "..."
 
 
+def plain(cost: float | None) -> float | orjson.Fragment | None:
+    """Return a cost as records write it: 0.00001, where orjson alone writes 1e-05."""
+    if cost is None or "e" not in repr(cost):
+        return cost
+    return orjson.Fragment(decimal(cost))
+
+
 def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     end = outcome.end
     finished = end if isinstance(end, Finished) else None
@@ -291,5 +298,5 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "attempts": outcome.attempts,
         "rounds": outcome.rounds,
         "chars": outcome.chars,
-        "cost": outcome.cost,
+        "cost": plain(outcome.cost),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import StreamError
 from ..events import Event, Reasoning, Returned, Text
 from ..outcome import Outcome, Verdict
-from ..terminal.fds import Sanitizer
+from ..terminal.sanitize import Sanitizer
 from .descriptor import Out, Writer
 
 

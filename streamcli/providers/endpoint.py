@@ -19,7 +19,7 @@ from ..protocols._contract import Keeper, WireFormat, get
 from ..request import HttpRequest, Target
 from ..settings.settings import Invocation
 from ..terminal.fds import is_terminal
-from ..terminal.messages import Voice
+from ..terminal.messages import Messages
 from ..transport.seam import Open, Patience, Response
 from . import resolve
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Peer:
     """A provider and its model; `settings` are the options with its defaults, `asked` its -m."""
 
-    def __init__(self, invocation: Invocation, voice: Voice) -> None:
+    def __init__(self, invocation: Invocation, voice: Messages) -> None:
         """StreamError where something is missing: an address, a key, weights."""
         choice = resolve.choose(invocation, os.environ)
         settings = choice.settings
@@ -212,7 +212,7 @@ def named(invocation: Invocation, model: str, primary: str) -> Invocation:
     return invocation.but(**values)
 
 
-def first(invocation: Invocation, voice: Voice) -> Peer:
+def first(invocation: Invocation, voice: Messages) -> Peer:
     """The one that --model, or the configuration, names; or the embedded default.
 
     Nothing is configured, somebody watches, and engine and weights are there: they are used.
@@ -225,7 +225,7 @@ def first(invocation: Invocation, voice: Voice) -> Peer:
     return Peer(invocation, voice)
 
 
-def with_fallbacks(invocation: Invocation, voice: Voice) -> list[Peer]:
+def with_fallbacks(invocation: Invocation, voice: Messages) -> list[Peer]:
     """The one to ask first, and those for when it gives nothing.
 
     Who has no key is left out, and said, if there is another one.
@@ -242,7 +242,7 @@ def with_fallbacks(invocation: Invocation, voice: Voice) -> list[Peer]:
     return [peer, *fallbacks_of(invocation, voice, peer.row.name)]
 
 
-def fallbacks_of(invocation: Invocation, voice: Voice, primary: str) -> list[Peer]:
+def fallbacks_of(invocation: Invocation, voice: Messages, primary: str) -> list[Peer]:
     """Those of --fallback, beside one of the provider `primary`; who has no key is left out."""
     found = []
     for model in invocation.settings.fallback:
@@ -258,7 +258,7 @@ def fallbacks_of(invocation: Invocation, voice: Voice, primary: str) -> list[Pee
     return found
 
 
-def compared(invocation: Invocation, voice: Voice) -> list[Peer]:
+def compared(invocation: Invocation, voice: Messages) -> list[Peer]:
     """All of --model, each to be asked."""
     models: tuple[str, ...] = invocation.settings.model
     if invocation.settings.race and invocation.settings.fallback:

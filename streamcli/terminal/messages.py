@@ -1,55 +1,92 @@
-"""Everything that is not the answer: one line each on stderr, `stream: ` in front."""
+"""Messages on stderr: one line each, the name of the program in front."""
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable
 
-from ..outcome import Outcome
-from .fds import one_line, visible
+from ..outcome import Outcome, decimal
+from .sanitize import one_line, visible
+from .screen import Screen
+
+_OUR_COMMAND = re.compile(r"\bstream(?= -)")
 
 
-class Voice:
-    """Says errors always, notes unless --quiet, details with --verbose, debug with --debug."""
+def program() -> str:
+    """Return the name that the program was called by: ImageMagick owns `stream` on some systems."""
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    return "streamcli" if name == "streamcli" else "stream"
+
+
+def line_of(message: str) -> str:
+    """Return the line on stderr for a message: the commands in it are those that work here."""
+    name = program()
+    if name != "stream":
+        message = _OUR_COMMAND.sub(name, message)
+    return f"{name}: {message}"
+
+
+class Messages:
+    """Writes errors always, notes unless --quiet, details with --verbose, debug with --debug.
+
+    On the terminal that the answer goes to, a message begins a line. `above` writes a line above
+    the progress of a batch, while there is one.
+    """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
-        self.through: Callable[[str], None] | None = None  # what shows progress on stderr
-        self._quiet = quiet
+        self.above: Callable[[str], None] | None = None
+        self.screen = Screen()
         self.verbose = verbose or debug
         self.debugging = debug
+        self._quiet = quiet
 
     def error(self, message: str, hint: str = "") -> None:
-        """What happened, and what to do: our own words, so a hint may have several lines."""
+        """Write what happened, and what to do: a hint is our own, and may have several lines."""
         lines = hint.split("\n") if hint.startswith("\n") else [one_line(hint)]
         limit = 4000 if self.verbose else 300
         self._write(one_line(message, limit), "\n".join(map(visible, lines)))
 
     def note(self, message: str) -> None:
+        """Write what is worth knowing, and is not an error."""
         if not self._quiet:
             self._write(one_line(message))
 
     def detail(self, message: str) -> None:
+        """Write what only --verbose asks for."""
         if self.verbose:
             self._write(one_line(message))
 
     def debug(self, message: str) -> None:
+        """Write what only --debug asks for."""
         if self.debugging:
             self._write(one_line(message, 4000))
 
     def _write(self, message: str, hint: str = "") -> None:
         colon = ":" if hint.startswith("\n") else ": " if hint else ""
-        line = f"stream: {message}{colon}{hint}"
-        if self.through is not None:
-            self.through(line)
+        line = line_of(f"{message}{colon}{hint}")
+        if self.above is not None:
+            self.above(line)
             return
-        try:
-            os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass  # nobody is there to be told
+        data = f"{line}\n".encode("utf-8", "backslashreplace")
+        if (here := self.screen.line(2)) is None:
+            write_stderr(data)
+            return
+        with here.lock:
+            write_stderr(here.message(data))
+
+
+def write_stderr(data: bytes) -> None:
+    """Write to stderr, if anybody is there."""
+    try:
+        os.write(2, data)
+    except OSError:
+        pass
 
 
 def usage_line(outcome: Outcome) -> str:
-    """For --usage: what the server said, and nothing it did not."""
+    """Return the line of --usage: the counts that the server gave, and no guesses."""
     usage = outcome.usage
     named = (
         ("input", usage.input_tokens),
@@ -60,12 +97,12 @@ def usage_line(outcome: Outcome) -> str:
     )
     known = [f"{count} {name}" for name, count in named if count is not None]
     if outcome.cost is not None:
-        known.append(f"cost {outcome.cost:g}")
+        known.append(f"cost {decimal(outcome.cost, 6)}")
     return "tokens: " + (", ".join(known) if known else "the server did not say")
 
 
 def stats_line(outcome: Outcome) -> str:
-    """For --stats: the timings of the end record, for people."""
+    """Return the line of --stats: the timings of the end record, for people."""
     timings = outcome.timings()
     parts = []
     if timings["ttft_ms"] is not None:

@@ -1,4 +1,4 @@
-"""What is drawn on a terminal. The only file that imports rich; its users import it late."""
+"""The progress of a batch on stderr. It imports rich, so its users import it late."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from .fds import visible
+from .fds import in_foreground
+from .messages import line_of
+from .sanitize import visible
 
 INTERVAL = 0.2  # seconds from one drawing to the next
 PLAIN_INTERVAL = 10.0  # and from one line to the next, where nothing can be drawn
@@ -23,8 +25,10 @@ _BAR = (8, 28)  # its least and greatest width
 
 
 class State(NamedTuple):
-    """How far a batch is: prompts that are `done` in this run, of which `failed`; those `skipped`,
-    as an earlier run finished them; the `tokens` written, and who is `held`, if anybody is.
+    """How far a batch is.
+
+    `done` prompts ended in this run, `failed` of them badly; `skipped` ones an earlier run
+    finished. `tokens` were written so far. `held` names the provider that is waited for, if any.
     """
 
     done: int = 0
@@ -36,14 +40,14 @@ class State(NamedTuple):
 
 
 class Progress:
-    """How far a batch is: one line on stderr, drawn anew five times a second while it runs.
+    """Draws one line on stderr, five times a second, while a batch runs.
 
-    `state` tells it, in whatever thread. `total` counts all prompts of the input, those skipped
-    too; None if nobody knows. `color` is what --color and NO_COLOR came to. Without a `terminal`,
-    or on a dumb one, it is a plain line every ten seconds and at the end.
+    `state` returns the figures, in any thread. `total` counts all prompts of the input, skipped
+    ones included; None if it is unknown. `color` is the result of --color and NO_COLOR. Without a
+    `terminal`, or on a dumb one, it writes a plain line every ten seconds and at the end.
 
-    The cursor is never hidden, so no way to die, or to be stopped, leaves it so. In the background
-    nothing is drawn: it is somebody else's terminal then. A stderr that fails is left alone.
+    It never hides the cursor, so no death and no stop can leave it hidden. In the background it
+    draws nothing: the terminal is another job's then. It ignores a stderr that fails.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Progress:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        if self._live and _in_foreground():
+        if self._live and in_foreground(2):
             self._live.start(refresh=True)
         thread = threading.Thread(target=self._run, name="progress", daemon=True)
         try:
@@ -95,20 +99,20 @@ class Progress:
         else:
             self._thread = thread
 
-    def say(self, line: str) -> None:
-        """A line on stderr, above the one that is drawn."""
+    def print_line(self, line: str) -> None:
+        """Write a line on stderr, above the one that is drawn."""
         live = self._live
-        if live and live.is_started and _in_foreground():
+        if live and live.is_started and in_foreground(2):
             self._console.print(Text(visible(line)), soft_wrap=True)
         else:
             self._out.write(visible(line) + "\n")
 
     def refresh(self) -> None:
-        """Shows the state, if it is time to. Its own thread calls this, five times a second."""
+        """Draw the state, or write it if a plain line is due. Its own thread calls this."""
         now, state = self._clock(), self._state()
         self._pace.add(now, state.done, state.tokens)
         if live := self._live:
-            if _in_foreground():
+            if in_foreground(2):
                 live.start()
                 live.refresh()
         elif now >= self._due:
@@ -116,12 +120,12 @@ class Progress:
             self._plain()
 
     def close(self) -> None:
-        """Takes the line away, or writes the last plain one. A second time does nothing."""
+        """Erase the line, or write the last plain one. A second time does nothing."""
         self._closing.set()
         if self._thread:
             self._thread.join(1)  # not for ever: it may stand before a stopped terminal
         if live := self._live:
-            if _in_foreground():
+            if in_foreground(2):
                 live.stop()
             self._live = None
         elif not self._closed:
@@ -134,10 +138,11 @@ class Progress:
 
     def _plain(self) -> None:
         head, columns = self._words(self._state())
-        self._out.write(f"stream: {'   '.join([head, *(text for text, _ in columns)])}\n")
+        words = "   ".join([head, *(text for text, _ in columns)])
+        self._out.write(line_of(words) + "\n")
 
     def _words(self, state: State) -> tuple[str, list[tuple[str, str]]]:
-        """How many are done, and what else is known, each with its style."""
+        """Return the count of those done, and the other figures, each with its style."""
         now = self._clock()
         total, all_done = self._total, state.skipped + state.done
         head = f"{_number(all_done)} of {_number(total)}" if total else f"{_number(all_done)} done"
@@ -160,7 +165,7 @@ class Progress:
         return head, columns
 
     def _drawing(self) -> Text:
-        """As much as the terminal is wide: the bar goes first, then columns from the right."""
+        """Return the line, cut to the terminal: the bar goes first, then columns from the right."""
         state = self._state()
         head, columns = self._words(state)
         room = self._console.width - 1  # the last place of a line is where terminals differ
@@ -193,7 +198,7 @@ def _joined(columns: list[tuple[str, str]]) -> Text:
 
 
 class _Pace:
-    """How fast it goes of late; told, as often as there is something to see, how far it is."""
+    """Estimates rates from the figures of the last minute."""
 
     def __init__(self, now: float) -> None:
         self._first = self._last = (now, 0, 0)  # when, prompts done, tokens
@@ -215,7 +220,7 @@ class _Pace:
         return max(0, tokens - before) / max(now - when, 1e-3)
 
     def seconds_left(self, now: float, prompts: int) -> float:
-        """Counts down from one finished prompt to the next; grows when that one is late."""
+        """Return an estimate that falls between finished prompts, and grows when one is late."""
         when, before, _ = self._since()
         finished = max(1, self._last[1] - before)
         in_time = prompts * (self._last[0] - when) / finished - (now - self._last[0])
@@ -228,7 +233,7 @@ class _Pace:
 
 
 class _Stderr(TextIOBase):
-    """File descriptor 2, with no buffer of its own; what cannot be written is dropped."""
+    """Writes to file descriptor 2 without a buffer, and drops what cannot be written."""
 
     encoding = "utf-8"
 
@@ -244,16 +249,8 @@ class _Stderr(TextIOBase):
 
 class _Console(Console):
     def show_cursor(self, show: bool = True) -> bool:
-        """Leaves it as it is: who hides it must live to show it again."""
+        """Do nothing: a process that hides the cursor must live to show it again."""
         return False
-
-
-def _in_foreground() -> bool:
-    try:
-        group = os.tcgetpgrp(2)
-    except OSError:  # a terminal, but not ours to control
-        return True
-    return group in (0, os.getpgrp())  # 0: a group of another container
 
 
 def _number(count: int) -> str:
@@ -261,12 +258,12 @@ def _number(count: int) -> str:
 
 
 def _rate(rate: float) -> str:
-    """Three digits that count."""
+    """Return a rate with three significant digits."""
     return _number(int(float(f"{rate:.3g}"))) if rate >= 10 else f"{rate:.1f}"
 
 
 def _time(seconds: float) -> str:
-    """As exactly as an estimate is worth, so that the figure stands still for a while."""
+    """Return a time as exactly as an estimate is worth, so that it does not flicker."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

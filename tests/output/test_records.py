@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import Result, Stream, at_once
+from conftest import Configure, Result, Stream, at_once
 from faultserver import FaultServer
 from records import SCHEMA, check, ref
 
@@ -142,3 +142,24 @@ def test_the_prompt_hash_is_of_what_decides_the_answer(server: FaultServer, stre
     others = [digest("ho"), digest("hi", "--seed", "1"), digest("hi", "-s", "x")]
     others += [digest("hi", "-o", "a=1")]
     assert len({same, *others}) == len(others) + 1
+
+
+def test_a_cost_is_a_plain_decimal(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    configure(
+        f"""
+        [provider.mine]
+        protocol = "openai-chat"
+        base_url = "{server.url("ok")}"
+        [provider.mine.prices]
+        m = {{ input = 0.5, output = 1 }}
+        """
+    )
+    run = stream("-m", "mine:m", "--json", "hi")
+    (end,) = run.records
+    assert 0 < end["cost"] < 1e-4
+    assert b'"cost":0.0000' in run.stdout
+    batch = stream("-m", "mine:m", "-L", "--jsonl", stdin=b"hi\n")
+    assert b'"cost":0.0000' in batch.stdout.splitlines()[-1]
+    assert b"e-" not in b"".join(batch.stdout.split(b'"cost":')[1:]).split(b",")[0]

@@ -85,7 +85,7 @@ PARENT = """
 import sys, time, urllib.request
 from streamcli.providers.local import server as local
 from streamcli.errors import Interrupted
-from streamcli.terminal.fds import Signals, die_by
+from streamcli.terminal.signals import Signals, die_by
 
 model, careful, verbose = sys.argv[1], sys.argv[2] == "careful", sys.argv[3] == "verbose"
 if careful:

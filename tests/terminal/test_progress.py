@@ -152,12 +152,12 @@ def test_lines_stand_above_it(terminal: Callable[..., Terminal]) -> None:
     watched = terminal(width=60)
     watched.start(100)
     said = "stream: [bold]a\x1b[2Jb[/] :smile: 1234"
-    watched.do(f"p.say({said!r}); p.say({'y' * 100!r})")
+    watched.do(f"p.print_line({said!r}); p.print_line({'y' * 100!r})")
     watched.update(5)
     rows = watched.until(lambda rows: rows[-1].startswith("5 of 100 "))
     assert rows[:2] == ["stream: [bold]a^[[2Jb[/] :smile: 1234", "y" * 100]
     assert len(rows) == 3
-    watched.do("p.close(); p.say('bye')")
+    watched.do("p.close(); p.print_line('bye')")
     assert watched.end() == [*rows[:2], "bye", ""]
 
 
@@ -196,7 +196,7 @@ def test_without_color(terminal: Callable[..., Terminal]) -> None:
 
 def test_interrupted(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
-    watched.do("sys.excepthook = lambda *exc: p.say(exc[0].__name__)")
+    watched.do("sys.excepthook = lambda *exc: p.print_line(exc[0].__name__)")
     watched.do("signal.signal(signal.SIGINT, signal.default_int_handler)")
     watched.start(100)
     watched.until(lambda rows: "0 of 100" in rows[0])
@@ -215,7 +215,7 @@ def test_a_terminal_that_goes_away(terminal: Callable[..., Terminal]) -> None:
     os.close(watched.master)
     watched.master = os.open(os.devnull, os.O_RDONLY)
     watched.update(5)
-    watched.do("p.refresh(); p.say('x'); p.close(); print(p._thread.is_alive())")
+    watched.do("p.refresh(); p.print_line('x'); p.close(); print(p._thread.is_alive())")
     out, _ = watched.process.communicate(timeout=60)
     assert (out, watched.process.returncode) == (b"False\n", 0)
 
@@ -227,7 +227,7 @@ def test_in_the_background_nothing_is_drawn(terminal: Callable[..., Terminal]) -
     watched.do("os.setpgid(0, 0)")
     watched.start(100)
     watched.update(5)
-    watched.do("p.refresh(); p.say('said'); p.close()")
+    watched.do("p.refresh(); p.print_line('said'); p.close()")
     assert watched.end() == ["said", ""]
 
 
@@ -284,7 +284,7 @@ def test_a_plain_line_every_ten_seconds_and_at_the_end(capfd: pytest.CaptureFixt
     assert plain.lines(done=11) == []
     plain.now += 10
     assert len(plain.lines(done=20)) == 1
-    plain.progress.say("a\tnote\x1b")
+    plain.progress.print_line("a\tnote\x1b")
     assert plain.written() == ["a\tnote^["]
     plain.progress.close()
     assert plain.written() == ["stream: 20 of 100   20 %   80 s left"]
@@ -370,7 +370,7 @@ def test_a_stderr_that_is_closed_is_left_alone(capfd: pytest.CaptureFixture[str]
     try:
         plain.now += 10
         plain.progress.refresh()
-        plain.progress.say("x")
+        plain.progress.print_line("x")
         plain.progress.close()
     finally:
         os.dup2(kept, 2)

@@ -1,0 +1,82 @@
+"""What the answer and the messages share of a terminal: the line that its cursor stands on."""
+
+from __future__ import annotations
+
+import os
+import stat
+from threading import Lock
+
+from .fds import is_terminal
+
+_ERASE = b"\x1b[K"  # to the end of the line
+
+
+class Line:
+    """The cursor's line on one terminal. Its writers hold `lock` from the look to the write.
+
+    `unfinished`: the answer's text ends in the middle of it. A message needs a line of its own;
+    the newline that it writes first is on the screen already if the answer goes on with one.
+    `sign`: the sign of life stands behind the cursor.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.unfinished = False
+        self.sign = False
+        self._finished_for_message = False
+
+    def answer(self, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+        """Return what to write so that `data` of the answer goes on where it stopped.
+
+        `before` and `after` are escape sequences around it, which move nothing.
+        """
+        if self._finished_for_message and data.startswith(b"\n"):
+            data = data[1:]
+        self._finished_for_message = False
+        if data:
+            self.unfinished = not data.endswith(b"\n")
+            data = before + data + after
+        return self.erase() + data
+
+    def message(self, data: bytes) -> bytes:
+        """Return what to write so that the message `data`, whole lines, begins a line."""
+        if self.unfinished:
+            self.unfinished, self._finished_for_message = False, True
+            data = b"\n" + data
+        return self.erase() + data
+
+    def erase(self) -> bytes:
+        """Return what takes the sign of life away."""
+        if not self.sign:
+            return b""
+        self.sign = False
+        return _ERASE
+
+
+class Screen:
+    """The lines of stdout and stderr: None where there is no terminal, one if both are the same."""
+
+    def __init__(self) -> None:
+        watched = [fd for fd in (1, 2) if is_terminal(fd)]
+        self._lines = {fd: Line() for fd in watched}
+        if len(watched) == 2 and _same(1, 2):
+            self._lines[2] = self._lines[1]
+
+    def line(self, fd: int) -> Line | None:
+        """Return the line of that descriptor's terminal."""
+        return self._lines.get(fd)
+
+
+def is_dumb() -> bool:
+    """Return whether the terminal obeys no escape sequences."""
+    return os.environ.get("TERM") in ("dumb", "unknown")
+
+
+def _same(one: int, other: int) -> bool:
+    """Return whether two terminals are one; /dev/tty is another name of ours."""
+    devices = {os.fstat(one).st_rdev, os.fstat(other).st_rdev}
+    try:
+        name = os.stat("/dev/tty")
+    except OSError:
+        return len(devices) == 1
+    return len(devices) == 1 or (stat.S_ISCHR(name.st_mode) and name.st_rdev in devices)

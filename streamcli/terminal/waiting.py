@@ -1,0 +1,76 @@
+"""A sign of life on a terminal, while the first token is waited for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from threading import Event, Thread
+
+from .fds import in_foreground
+from .screen import Line
+
+DELAY = 0.5  # seconds without a token before it is shown
+# Save the cursor, do not wrap, and come back: the cursor stays where it was, so that whatever
+# writes next, even the terminal's own echo of ^C, stands where it would have stood.
+_DRAWN = "\x1b7\x1b[?7l\x1b[K %s\x1b[?7h\x1b8"
+_PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay an answer that goes elsewhere
+
+
+class Waiting:
+    """Shows how many seconds the answer has been waited for, behind the cursor of stderr.
+
+    `line` is that of stderr's terminal. `start` begins, `hide` takes the sign away until the next
+    second, `stop` for good. Only the foreground job draws.
+    """
+
+    def __init__(self, line: Line, clock: Callable[[], float], delay: float = DELAY) -> None:
+        self._line = line
+        self._clock = clock
+        self._delay = delay
+        self._began = 0.0
+        self._stopped = Event()
+
+    def start(self) -> None:
+        """Show the sign from `delay` seconds on, in a thread of its own."""
+        self._began = self._clock()
+        try:
+            Thread(target=self._run, name="waiting", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: the answer needs them more
+            pass
+
+    def hide(self) -> None:
+        """Take the sign away."""
+        if not self._line.lock.acquire(timeout=_PATIENCE):
+            return
+        try:
+            if in_foreground(2):
+                _write(self._line.erase())
+        finally:
+            self._line.lock.release()
+
+    def stop(self) -> None:
+        """Take the sign away for good; a second time does nothing."""
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self.hide()
+
+    def _run(self) -> None:
+        wait = self._delay
+        while not self._stopped.wait(wait):
+            self._draw()
+            wait = 1 - (self._clock() - self._began) % 1
+
+    def _draw(self) -> None:
+        line = self._line
+        with line.lock:
+            if self._stopped.is_set() or line.unfinished or not in_foreground(2):
+                return
+            line.sign = True
+            _write((_DRAWN % f"waiting {self._clock() - self._began:.0f} s").encode())
+
+
+def _write(data: bytes) -> None:
+    try:
+        os.write(2, data)
+    except OSError:
+        pass  # nobody is there to see it
