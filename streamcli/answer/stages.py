@@ -1,4 +1,4 @@
-"""The stages between a decoder and the reader of a turn that look at every event: redact, meter.
+"""The stages of a turn behind its decoder: the last events, redact, meter.
 
 Thinking is split out by `think_tags.Splitter`, a broken answer is joined by `continuation.Splice`.
 """
@@ -20,8 +20,11 @@ from ..events import (
     Usage,
 )
 from ..outcome import Outcome
+from ..protocols._contract import Decoder
 from ..request import Target
+from ..wire.endings import WAITED
 
+_BROKE = ("lost", "bad_http")  # the transport broke
 _REFUSAL = 1000  # characters of a refusal that its message may need
 
 
@@ -32,11 +35,8 @@ class Redact:
         self._hide = target.hide
         self._model = model
 
-    def __call__(self, events: list[Event]) -> list[Event]:
-        for event in events:
-            kind = type(event)
-            if kind is Text or kind is Reasoning:
-                continue
+    def __call__(self, facts: list[Event]) -> None:
+        for event in facts:
             if isinstance(event, Started):
                 if event.model != self._model:
                     event.model = self._hide(event.model)
@@ -45,7 +45,6 @@ class Redact:
                 event.url, event.title = self._hide(event.url), self._hide(event.title)
             elif isinstance(event, Finished | Failed) and event.raw:
                 event.raw = self._hide(event.raw)
-        return events
 
 
 class Tally:
@@ -56,54 +55,90 @@ class Tally:
     `text` collects the answer if `keeps_text`.
     """
 
-    def __init__(self, outcome: Outcome, keeps_text: bool) -> None:
+    def __init__(self, outcome: Outcome, redact: Redact, keeps_text: bool) -> None:
         self.delivered = False
         self.counts_usage = True
         self.text: list[str] = []
         self._keeps_text = keeps_text
         self._outcome = outcome
+        self._redact = redact
 
-    def add(self, t_ms: float, events: list[Event]) -> None:
-        outcome = self._outcome
-        deltas = chars = 0
+    def add(self, t_ms: float, events: list[Event]) -> Finished | Failed | None:
+        """Count the events of one read; return the end, if it is among them."""
+        facts: list[Event] = []  # all but the deltas of text and reasoning
+        chars = 0
         visible = False
         for event in events:
             kind = type(event)
-            if kind is Text or kind is Returned:
-                deltas += 1
+            if kind is Text:
                 visible = True
                 if not event.choice:  # type: ignore[attr-defined]
-                    text: str = event.text  # type: ignore[attr-defined]
-                    chars += len(text)
-                    if self._keeps_text:
-                        self.text.append(text)
-                    if outcome.open_call and not text.isspace():
-                        outcome.open_call = False  # the server ran it, and goes on
-            elif kind is Reasoning:
-                deltas += 1
-            else:
-                deltas += self._fact(event)
+                    chars += len(event.text)  # type: ignore[attr-defined]
+            elif kind is not Reasoning:
+                facts.append(event)
+        outcome = self._outcome
         outcome.chars += chars
+        deltas = len(events) - len(facts)
+        end = None
+        if facts:
+            self._redact(facts)
+            for event in facts:
+                deltas += self._fact(event)
+                visible = visible or type(event) is Returned
+            if isinstance(event, Finished | Failed):
+                end = event
+        if facts or outcome.open_call:
+            self._follow_calls(events)
+        if self._keeps_text:
+            self.text += [e.text for e in events if isinstance(e, Text) and not e.choice]
         if deltas:
             self.delivered = True
             outcome.meter.deltas(t_ms, deltas, visible)
+        return end
 
     def _fact(self, event: Event) -> int:
         """Note an event that is neither text nor reasoning; return 1 if it is a delta."""
         outcome = self._outcome
         if isinstance(event, ToolCall):
             outcome.calls += 1
-            outcome.open_call = outcome.open_call or not event.by
+            return 1
+        if isinstance(event, Returned):
+            outcome.chars += 0 if event.choice else len(event.text)
             return 1
         if isinstance(event, Refusal):
             if len(outcome.refusal) < _REFUSAL:
                 outcome.refusal += event.text
             return 1
-        if isinstance(event, ToolResult):
-            outcome.open_call = False
-        elif isinstance(event, Usage):
+        if isinstance(event, Usage):
             if self.counts_usage:
                 outcome.usage = event
         elif isinstance(event, Started):
             outcome.model, outcome.response_id = event.model, event.response_id
         return 0
+
+    def _follow_calls(self, events: list[Event]) -> None:
+        """Note whether a call waits for the caller: its result, or visible text, says no."""
+        open_call = self._outcome.open_call
+        for event in events:
+            if isinstance(event, ToolCall):
+                open_call = open_call or not event.by
+            elif isinstance(event, ToolResult):
+                open_call = False
+            elif isinstance(event, Text):
+                open_call = open_call and event.text.isspace()
+        self._outcome.open_call = open_call
+
+
+def last_events(decoder: Decoder, broken: Failed | None) -> list[Event]:
+    """Return what the decoder held back, and the end.
+
+    `broken` is why the bytes stopped, None if they ended. A decoder judges what a broken
+    transport means, and whether an answer was complete when we stopped waiting; any other trouble
+    is the end itself, whatever the decoder makes of the cut.
+    """
+    if broken is None or broken.kind in _BROKE:
+        return decoder.close(broken)
+    events = decoder.close(broken if broken.kind in WAITED else None)
+    if broken.kind not in WAITED or isinstance(events[-1], Failed):
+        events[-1] = broken
+    return events

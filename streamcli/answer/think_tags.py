@@ -1,17 +1,21 @@
-"""Splits inline `<think>` blocks out of the text, as it streams and at any cut. Pure.
+"""Split inline `<think>` blocks out of the text, as it streams and at any cut. Pure.
 
-As a rule only a block that opens the answer counts: later tags are text (a model may write about
-them). Some servers send several, with tags of their own: the row names them. The first closing tag
-of its kind ends a block, whatever stands in it. A block that never closes was text after all, and
-is given back as such at the end. Blanks before the answer's first block, and line breaks right
-behind a closing tag, belong to the block.
+As a rule only a `<think>` block that opens the answer counts: later tags are text (a model may
+write about them). Some servers send several blocks, with tags of their own: their row names them.
+The first closing tag of its kind ends a block, whatever stands in it. A block that never closes
+was text after all, and is given back as such at the end. Blanks before the answer's first block,
+and line breaks right behind a closing tag, belong to the block.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from ..events import Event, Failed, Finished, Reasoning, Returned, Text
+
+# A kind of block: a name ("think" for <think>...</think>), or the opening and the closing tag.
+Tag = str | Sequence[str]
 
 _NO_BREAK = re.compile(r"[^\r\n]")
 
@@ -19,28 +23,36 @@ _NO_BREAK = re.compile(r"[^\r\n]")
 class Splitter:
     """Maps the events of one attempt; `done` once nothing is left to split.
 
-    `anywhere` are the names of tags whose blocks may stand anywhere; if there are none, a `<think>`
-    may open the answer. Time is linear in the text, however many blocks one delta holds.
+    `anywhere` are the kinds of blocks that may stand anywhere; if there are none, a `<think>` may
+    open the answer. Time is linear in the text, however many blocks one delta holds.
     """
 
-    def __init__(self, anywhere: tuple[str, ...] = ()) -> None:
+    def __init__(self, anywhere: Iterable[Tag] = ()) -> None:
         self.done = False
-        self._anywhere = bool(anywhere)
-        self._opens = tuple(f"<{name}>" for name in anywhere or ("think",))
-        self._open = re.compile("|".join(self._opens))
+        self._closes = dict(_pair(tag) for tag in anywhere)  # opening tag: closing tag
+        self._anywhere = bool(self._closes)
+        if not self._anywhere:
+            self._closes = dict([_pair("think")])
+        self._open = _any_of(self._closes)
+        self._open_begun = _beginning_of(self._closes)
+        self._close_begun = {close: _beginning_of([close]) for close in self._closes.values()}
         self._first = True  # nothing yet but blanks
         self._close = ""  # the tag that ends the block we are in; "" outside
         self._after = False  # behind a block, its line breaks are still to come
-        self._held = ""  # what may yet turn out to be the beginning of a tag
+        self._held = ""  # text that may turn out to be the beginning of a tag
         self._block: list[str] = []  # the block and what belongs to it, in case it never closes
+        # Text without these characters holds neither a tag nor its beginning.
+        self._starts = tuple({tag[0] for tag in (*self._closes, *self._closes.values())})
 
     def split(self, events: list[Event]) -> list[Event]:
+        """Return the events with the blocks as Reasoning; `events` are those of one read."""
         out: list[Event] = []
         plain = not (self._first or self._after or self._held)
+        start, *others = self._starts
         for event in events:
             if type(event) is Text and not event.choice and not self.done:
                 text = event.text
-                if not plain or "<" in text:
+                if not plain or start in text or (others and any(c in text for c in others)):
                     self._text(self._held + text, out)
                     plain = not (self._first or self._after or self._held)
                 elif self._close:
@@ -71,15 +83,15 @@ class Splitter:
                 out.append(Text(text[at:]))
                 return
 
-    # Each reads one stretch of the text, from `at` on, and tells where the next begins.
+    # Each reads one stretch of the text, from `at` on, and returns where the next begins.
 
     def _opening(self, text: str, out: list[Event]) -> int:
-        """The beginning of the answer, until something in it is not blank."""
+        """Read the beginning of the answer, until something in it is not blank."""
         start = len(text) - len(text.lstrip())
         if found := self._open.match(text, start):
             self._first = False
             return self._enter(found, 0)
-        if any(tag.startswith(text[start:]) for tag in self._opens):
+        if start == len(text) or self._open_begun.fullmatch(text, start):
             self._block.append(text[:start])
             self._held = text[start:]
             return len(text)
@@ -91,7 +103,7 @@ class Splitter:
 
     def _outside(self, text: str, at: int, out: list[Event]) -> int:
         found = self._open.search(text, at)
-        end = found.start() if found else _sure(text, at, self._opens)
+        end = found.start() if found else _held_from(self._open_begun, text, at)
         if end > at:
             out.append(Text(text[at:end]))
         if found:
@@ -100,13 +112,13 @@ class Splitter:
         return len(text)
 
     def _enter(self, found: re.Match[str], start: int) -> int:
-        self._close = f"</{found[0][1:]}"
+        self._close = self._closes[found[0]]
         self._block.append(found.string[start : found.end()])
         return found.end()
 
     def _within(self, text: str, at: int, out: list[Event]) -> int:
         close = text.find(self._close, at)
-        end = _sure(text, at, (self._close,)) if close < 0 else close
+        end = close if close >= 0 else _held_from(self._close_begun[self._close], text, at)
         if end > at:
             self._block.append(text[at:end])
             out.append(Reasoning(text[at:end]))
@@ -125,9 +137,26 @@ class Splitter:
             out.append(Returned(text) if self._close else Text(text))
 
 
-def _sure(text: str, at: int, tags: tuple[str, ...]) -> int:
-    """Where the end of `text` begins that may be the beginning of a tag; its length if none."""
-    last = text.rfind("<", at)
-    if last >= 0 and any(tag.startswith(text[last:]) for tag in tags):
-        return last
-    return len(text)
+def _pair(tag: Tag) -> tuple[str, str]:
+    """Return the opening and the closing tag."""
+    if isinstance(tag, str):
+        return f"<{tag}>", f"</{tag}>"
+    opening, closing = tag
+    return opening, closing
+
+
+def _any_of(tags: Iterable[str]) -> re.Pattern[str]:
+    longest_first = sorted(tags, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)))
+
+
+def _beginning_of(tags: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern for the beginning of one of the tags, at the end of a text."""
+    pattern = "|".join("(?:".join(map(re.escape, tag[:-1])) + ")?" * (len(tag) - 2) for tag in tags)
+    return re.compile(f"(?:{pattern})\\Z")
+
+
+def _held_from(beginning: re.Pattern[str], text: str, at: int) -> int:
+    """Return where the end of `text` may be the beginning of a tag; its length if it is not."""
+    found = beginning.search(text, at)
+    return found.start() if found else len(text)

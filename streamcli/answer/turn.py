@@ -18,10 +18,9 @@ from ..outcome import Limits, Outcome
 from ..protocols._contract import Decoder, WireFormat, decoder_for
 from ..request import HttpRequest, Target
 from ..transport.seam import Open, Patience, Response
-from ..wire.endings import WAITED
 from .continuation import DROPS, Splice
 from .retry import delay, explain
-from .stages import Redact, Tally
+from .stages import Redact, Tally, last_events
 from .think_tags import Splitter
 
 # Milliseconds since the prompt began, and the events of one network read.
@@ -35,7 +34,6 @@ Pause = Callable[[Failed, int], float | None]
 
 # Some servers take long answers, thinking or tools (HelpingAI) only in requests for a stream.
 _WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
-_BROKE = ("lost", "bad_http")  # the transport broke
 
 
 class Asking(Protocol):
@@ -105,7 +103,9 @@ class Turn:
         self._next: HttpRequest | None = None  # the request for the rest of a broken answer
         self._decoder: Decoder | None = None
         self._stages: list[Stage] = []
-        self._tally = Tally(self.outcome, keeps_text=store is not None)
+        self._think: Splitter | None = None  # the first of the stages, until it is done
+        redact = Redact(target, chat.model)
+        self._tally = Tally(self.outcome, redact, keeps_text=store is not None)
         self._dropped: Failed | None = None  # the first break of an answer that was continued
         self._store = store
 
@@ -198,29 +198,34 @@ class Turn:
                         return
         except StreamError as error:
             broken = Failed.of(error)
-        if moment := deliver(_last_events(decoder, broken)):
+        if moment := deliver(last_events(decoder, broken)):
             yield moment
 
     def _make_stages(self, decoder: Decoder) -> list[Stage]:
-        """The stages of an attempt but the meter, in their order."""
+        """Return think and continue, as far as an attempt has them; redact and meter follow."""
         stages: list[Stage] = []
+        self._think = None
         if self._next is None and self._split_think:
-            tags = self._target.quirks.get("think_tags", ())
-            stages.append(Splitter(anywhere=tags).split)
+            self._think = Splitter(anywhere=self._target.quirks.get("think_tags", ()))
+            stages.append(self._think.split)
         if self._splice is not None:
             self._splice.attach(decoder)
             stages.append(self._splice.join)
-        stages.append(Redact(self._target, self._chat.model))
         return stages
 
     def _deliver(self, events: list[Event]) -> Moment | None:
         """Send the events of one read through the stages; keep the end for `__iter__`."""
-        for stage in self._stages:
-            events = stage(events)
-        t_ms = self.t_ms()
-        self._tally.add(t_ms, events)
-        if events and isinstance(events[-1], Finished | Failed):
-            self._end(events.pop())  # type: ignore[arg-type]
+        if self._stages:
+            for stage in self._stages:
+                events = stage(events)
+            if self._think is not None and self._think.done:
+                self._think = None
+                del self._stages[0]
+        t_ms = (self._clock() - self._began) * 1000.0
+        end = self._tally.add(t_ms, events)
+        if end is not None:
+            events.pop()
+            self._end(end)
         return (t_ms, events) if events else None
 
     def _end(self, end: Finished | Failed) -> None:
@@ -291,18 +296,3 @@ class Turn:
         if wait is None:
             explain(end, attempt, limits.max_wait)
         return wait
-
-
-def _last_events(decoder: Decoder, broken: Failed | None) -> list[Event]:
-    """Return what the decoder held back, and the end.
-
-    `broken` is why the bytes stopped, None if they ended. A decoder judges what a broken
-    transport means, and whether an answer was complete when we stopped waiting; any other trouble
-    is the end itself, whatever the decoder makes of the cut.
-    """
-    if broken is None or broken.kind in _BROKE:
-        return decoder.close(broken)
-    events = decoder.close(broken if broken.kind in WAITED else None)
-    if broken.kind not in WAITED or isinstance(events[-1], Failed):
-        events[-1] = broken
-    return events
