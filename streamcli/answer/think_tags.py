@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from ..events import Event, Failed, Finished, Reasoning, Returned, Text
 
 # A kind of block: a name ("think" for <think>...</think>), or the opening and the closing tag.
 Tag = str | Sequence[str]
 
+_THINK = ("<think>", "</think>")
 _NO_BREAK = re.compile(r"[^\r\n]")
 
 
@@ -29,13 +31,11 @@ class Splitter:
 
     def __init__(self, anywhere: Iterable[Tag] = ()) -> None:
         self.done = False
-        self._closes = dict(_pair(tag) for tag in anywhere)  # opening tag: closing tag
-        self._anywhere = bool(self._closes)
-        if not self._anywhere:
-            self._closes = dict([_pair("think")])
-        self._open = _any_of(self._closes)
-        self._open_begun = _beginning_of(self._closes)
-        self._close_begun = {close: _beginning_of([close]) for close in self._closes.values()}
+        pairs = [_pair(tag) for tag in anywhere]
+        self._anywhere = bool(pairs)
+        # Opening tag: closing tag; of two that begin alike the longer one counts.
+        self._closes = dict(sorted(pairs or [_THINK], key=lambda pair: -len(pair[0])))
+        self._open = _opening(tuple(self._closes)) if pairs else None
         self._first = True  # nothing yet but blanks
         self._close = ""  # the tag that ends the block we are in; "" outside
         self._after = False  # behind a block, its line breaks are still to come
@@ -88,10 +88,11 @@ class Splitter:
     def _opening(self, text: str, out: list[Event]) -> int:
         """Read the beginning of the answer, until something in it is not blank."""
         start = len(text) - len(text.lstrip())
-        if found := self._open.match(text, start):
-            self._first = False
-            return self._enter(found, 0)
-        if start == len(text) or self._open_begun.fullmatch(text, start):
+        for tag in self._closes:
+            if text.startswith(tag, start):
+                self._first = False
+                return self._enter(tag, text, 0, start + len(tag))
+        if start == len(text) or any(tag.startswith(text[start:]) for tag in self._closes):
             self._block.append(text[:start])
             self._held = text[start:]
             return len(text)
@@ -102,23 +103,25 @@ class Splitter:
         return 0
 
     def _outside(self, text: str, at: int, out: list[Event]) -> int:
+        assert self._open is not None
         found = self._open.search(text, at)
-        end = found.start() if found else _held_from(self._open_begun, text, at)
+        end = found.start() if found else len(text)
         if end > at:
             out.append(Text(text[at:end]))
-        if found:
-            return self._enter(found, end)
+        if found and found[1]:
+            return self._enter(found[1], text, end, found.end())
         self._held = text[end:]
         return len(text)
 
-    def _enter(self, found: re.Match[str], start: int) -> int:
-        self._close = self._closes[found[0]]
-        self._block.append(found.string[start : found.end()])
-        return found.end()
+    def _enter(self, tag: str, text: str, start: int, end: int) -> int:
+        """Begin a block: its tag, and what belongs to it before, is text[start:end]."""
+        self._close = self._closes[tag]
+        self._block.append(text[start:end])
+        return end
 
     def _within(self, text: str, at: int, out: list[Event]) -> int:
         close = text.find(self._close, at)
-        end = close if close >= 0 else _held_from(self._close_begun[self._close], text, at)
+        end = close if close >= 0 else _held_from(self._close, text, at)
         if end > at:
             self._block.append(text[at:end])
             out.append(Reasoning(text[at:end]))
@@ -145,18 +148,19 @@ def _pair(tag: Tag) -> tuple[str, str]:
     return opening, closing
 
 
-def _any_of(tags: Iterable[str]) -> re.Pattern[str]:
-    longest_first = sorted(tags, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)))
+@lru_cache(16)
+def _opening(tags: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern for a whole tag (its group 1), or the beginning of one at the end."""
+    whole = "|".join(map(re.escape, tags))
+    begun = "|".join(
+        "(?:".join(map(re.escape, tag[:-1])) + ")?" * (len(tag) - 2) for tag in tags if tag[1:]
+    )
+    return re.compile(f"({whole})|(?:{begun})\\Z" if begun else f"({whole})")
 
 
-def _beginning_of(tags: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern for the beginning of one of the tags, at the end of a text."""
-    pattern = "|".join("(?:".join(map(re.escape, tag[:-1])) + ")?" * (len(tag) - 2) for tag in tags)
-    return re.compile(f"(?:{pattern})\\Z")
-
-
-def _held_from(beginning: re.Pattern[str], text: str, at: int) -> int:
-    """Return where the end of `text` may be the beginning of a tag; its length if it is not."""
-    found = beginning.search(text, at)
-    return found.start() if found else len(text)
+def _held_from(tag: str, text: str, at: int) -> int:
+    """Return where the end of `text` may be the beginning of the tag; its length if it is not."""
+    start = text.find(tag[0], max(at, len(text) - len(tag) + 1))
+    while start >= 0 and not tag.startswith(text[start:]):
+        start = text.find(tag[0], start + 1)
+    return start if start >= 0 else len(text)

@@ -171,3 +171,52 @@ def test_what_surely_is_no_tag_is_not_held() -> None:
     assert splitter.split([Text("a < b")]) == [Text("a < b")]
     assert splitter.split([Text("c<s"), Text("o")]) == [Text("c"), Text("<so")]
     assert splitter.split([Text("<think>d<"), Text("/b")]) == [Reasoning("d"), Reasoning("</b")]
+
+
+KINDS = {
+    "[THINK]": ("[THINK]", "[/THINK]"),
+    "◁think▷": ("◁think▷", "◁/think▷"),
+    "<<a>>": ("<<a>>", "<</a>>"),
+    "<|channel|>analysis<|message|>": ("<|channel|>analysis<|message|>", "<|end|>"),
+    "§": ("§", "¶"),
+    "<seed:think>": "seed:think",
+}
+
+
+@pytest.mark.parametrize("opening", KINDS)
+def test_other_kinds_of_tags(opening: str) -> None:
+    kind = KINDS[opening]
+    closing = kind[1] if isinstance(kind, tuple) else f"</{kind}>"
+    block, part = f"a < b [c{closing[:-1]} ", opening[:-1]
+    answer = f"{opening}{block}{closing}\nYes [T] < {opening}d{closing}no{part}"
+    expected = [
+        Reasoning(block),
+        Text("Yes [T] < "),
+        Reasoning("d"),
+        Text(f"no{part}"),
+    ]
+    for at in range(len(answer) + 1):
+        splitter = Splitter([kind])
+        out: list[Event] = []
+        for piece in (answer[:at], answer[at:]):
+            out += splitter.split([Text(piece)] if piece else [])
+        assert merged(out + splitter.split([END])) == [*expected, END]
+
+
+def test_several_kinds_at_once() -> None:
+    splitter = Splitter(["think", "thinking", ("[THINK]", "[/THINK]")])
+    answer = "<thinking>a</think></thinking>b[THINK]c</think>[/THINK]<think>d</think>e"
+    assert merged(splitter.split([Text(char) for char in answer])) == [
+        Reasoning("a</think>"),
+        Text("b"),
+        Reasoning("c</think>d"),
+        Text("e"),
+    ]
+
+
+def test_what_looks_like_a_beginning_costs_no_more_than_text() -> None:
+    """Quadratic work on 2 MB of openings would take minutes."""
+    text = "<thin" * 400_000
+    splitter = Splitter(["think", ("<thinner>", "</thinner>")])
+    out = splitter.split([Text(text)])
+    assert merged(out + splitter.split([END])) == [Text(text), END]
