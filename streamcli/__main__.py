@@ -87,9 +87,9 @@ def _mode(settings: Settings) -> Callable[[Invocation, Signals, set[int]], int]:
         from .batch.run import Batching
 
         return lambda *given: Batching(*given).run()
-    from .cli.single import Ask
+    from .cli.single import Single
 
-    return lambda *given: Ask(*given).run()
+    return lambda *given: Single(*given).run()
 
 
 if __name__ == "__main__":

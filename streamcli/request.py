@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .secrets import redact
+
 
 class Target:
     """Where a request goes: a provider's address, key and habits (`quirks`, see providers.Row)."""
@@ -46,10 +48,7 @@ class Target:
 
     def hide(self, text: str) -> str:
         """Return `text` without the key and the `secrets`: servers repeat what they refuse."""
-        for secret in (self.key or "", *self.secrets):
-            if len(secret) > 3:
-                text = text.replace(secret, "[hidden]")
-        return text
+        return redact(text, (self.key or "", *self.secrets))
 
 
 class HttpRequest:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "streamcli"
 # Low to high: a room imports from itself and from those before it. Rooms on one line are equals,
 # which do not know each other.
 LAYERS = (
-    ("errors",),
+    ("errors", "secrets"),
     ("events",),
     ("messages", "timings"),
     ("message_json",),
@@ -40,7 +40,6 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ONLY = {("answer", "transport"): {"seam"}}
 # Known debts, each paid by the room that it names.
 OWED = {
-    ("settings/config_file", "providers/table"),
     ("transport/record", "output/descriptor"),
     ("transport/record", "output/records"),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import StreamError
 from ..outcome import Verdict
-from ..providers.endpoint import Peer, hint_of
+from ..providers.endpoint import Endpoint, hint_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
@@ -47,7 +47,7 @@ class Commentary:
         self._said: dict[str, int] = {}
         self._progress: Progress | None = None
 
-    def told(self, task: Task, verdict: Verdict, peer: Peer | None) -> None:
+    def told(self, task: Task, verdict: Verdict, peer: Endpoint | None) -> None:
         """One that is over, if there is something to say of it."""
         kind = f"{verdict.status} {verdict.exit_code}"
         said = self._said[kind] = self._said.get(kind, 0) + 1

@@ -9,7 +9,7 @@ from ..errors import StreamError, usage
 from ..events import Failed
 from ..input.batch_items import Item
 from ..messages import ChatRequest
-from ..providers.endpoint import asked_hash
+from ..providers.endpoint import hash_of
 from .routes import Lane, Lanes
 from .seen import Done, Occurrences, known_by
 from .task import Task
@@ -104,7 +104,7 @@ class Prompts:
         except StreamError as error:
             return _failed(number, tags, error, lane)
         if self._occurrences is not None:
-            asked.hash = asked_hash(lane.peers[0], chats[0])
+            asked.hash = hash_of(lane.peers[0], chats[0])
             key = known_by(asked.hash, item.id)
             asked.occurrence = self._occurrences.next(key)
             if self._done is not None and self._done.has(key, asked.occurrence):

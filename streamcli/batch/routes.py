@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StreamError, usage
 from ..input.batch_items import Item
 from ..messages import ChatRequest, Message
-from ..providers.endpoint import Peer, compared, fallbacks_of, named, with_fallbacks
+from ..providers.choose import compared, fallbacks_of, named, with_fallbacks
+from ..providers.context import Context
+from ..providers.endpoint import Endpoint
 from ..settings.settings import Invocation, Settings
-from ..terminal.messages import Messages
 from .limits import Gate
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Lane:
     there is one. A usage error if that is none.
     """
 
-    def __init__(self, peers: list[Peer], name: str) -> None:
+    def __init__(self, peers: list[Endpoint], name: str) -> None:
         self.peers = peers
         self.name = name
         self.chats = [peer.chat("") for peer in peers]
@@ -51,14 +52,14 @@ class Lanes:
     may name its model.
     """
 
-    def __init__(self, invocation: Invocation, voice: Messages) -> None:
+    def __init__(self, invocation: Invocation, context: Context) -> None:
         self.gates: dict[tuple[str, str], Gate] = {}
         self._invocation = invocation
         self._settings = settings = invocation.settings
-        self._voice = voice
+        self._context = context
         self._named: dict[str, Lane | StreamError] = {}
         try:
-            self.all = _of_options(invocation, voice)
+            self.all = _of_options(invocation, context)
         except StreamError:
             if not settings.requests or settings.model or settings.fallback:
                 raise
@@ -112,12 +113,12 @@ class Lanes:
         if invocation.settings.provider is not None and "provider" in invocation.given:
             one = invocation.but(model=(model,))
         else:
-            one = named(invocation, model, ours[0].row.name if ours else "")
-        peer = Peer(one, self._voice)
+            one = named(invocation, self._context, model, ours[0].row.name if ours else "")
+        peer = Endpoint(one, self._context)
         if peer.row.name == "local":
             raise usage("a line cannot start the local engine", "-m local for the whole batch")
         peer.start()
-        return Lane([peer, *(spare for spare in ours if spare.spare)], model)
+        return Lane([peer, *(spare for spare in ours if spare.is_fallback)], model)
 
     def _open_gates(self, lane: Lane) -> None:
         jobs, max_wait = self.settings.jobs, self.settings.max_wait
@@ -127,22 +128,22 @@ class Lanes:
                 self.gates[key] = Gate(jobs, max_wait, random.random)
             lane.gates += (self.gates[key],)
 
-    def _peers(self) -> Iterator[Peer]:
+    def _peers(self) -> Iterator[Endpoint]:
         for lane in self.all:
             yield from lane.peers
 
 
-def _of_options(invocation: Invocation, voice: Messages) -> list[Lane]:
+def _of_options(invocation: Invocation, context: Context) -> list[Lane]:
     models = invocation.settings.model
     if invocation.settings.race:
-        racers = compared(invocation, voice)
-        return [Lane(racers, racers[0].asked)]
+        racers = compared(invocation, context)
+        return [Lane(racers, racers[0].label)]
     if len(models) < 2:
-        peers = with_fallbacks(invocation, voice)
-        return [Lane(peers, peers[0].asked)]
+        peers = with_fallbacks(invocation, context)
+        return [Lane(peers, peers[0].label)]
     return [
-        Lane([peer, *fallbacks_of(invocation, voice, peer.row.name)], peer.asked)
-        for peer in compared(invocation, voice)
+        Lane([peer, *fallbacks_of(invocation, context, peer.row.name)], peer.label)
+        for peer in compared(invocation, context)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -15,7 +16,9 @@ from ..input import batch_items as items
 from ..outcome import Outcome, Verdict, interrupted
 from ..output.delivery import Delivery
 from ..output.outlets import Outlets, check_template, file_of, raise_limit
-from ..providers.endpoint import Peer, price
+from ..providers.context import Context
+from ..providers.endpoint import Endpoint
+from ..providers.prices import price
 from ..settings.settings import Invocation
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
@@ -85,7 +88,8 @@ class Batching:
             invocation, 0 in self._closed, self._voice.note, counted=shows_progress(settings)
         )
         done = self._journal()
-        self._lanes = lanes = Lanes(invocation, self._voice)
+        context = Context(invocation.config, os.environ, self._voice)
+        self._lanes = lanes = Lanes(invocation, context)
         self._settings = settings = lanes.settings
         self._commentary = Commentary(settings, self._voice, self._summary, lanes.gates)
         self._outlets = Outlets(settings, self._signals, self._closed, headings=len(lanes.all) > 1)
@@ -217,10 +221,10 @@ class Batching:
             facts = delivery.facts = Facts(time.time, asked.tags)
             facts.hash, facts.occurrence = asked.hash, asked.occurrence
             if asked.lane is not None:
-                facts.asks(asked.lane.peers[0].called)
+                facts.asks(asked.lane.peers[0].source)
         name = asked.lane.name if asked.lane is not None else ""
         if self._settings.race and (winner := _peer(task)) is not None:
-            name = winner.asked
+            name = winner.label
         delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
         if asked.matching is not None:
             delivery.match(asked.matching)
@@ -239,7 +243,7 @@ class Batching:
             self._break(error)
             delivery = self._deliveries[task]
         if peer is not None and delivery.facts is not None:
-            delivery.facts.asks(peer.called)
+            delivery.facts.asks(peer.source)
         if self._signum and isinstance(outcome.end, Failed) and outcome.end.kind == "interrupted":
             delivery.signum = self._signum
         verdict = delivery.close(outcome)
@@ -254,7 +258,7 @@ class Batching:
             self._break(StreamError("write", verdict.message, verdict.hint))
         self._count(task, outcome, verdict, peer)
 
-    def _count(self, task: Task, outcome: Outcome, verdict: Verdict, peer: Peer | None) -> None:
+    def _count(self, task: Task, outcome: Outcome, verdict: Verdict, peer: Endpoint | None) -> None:
         summary = self._summary
         summary.add(outcome, verdict)
         if verdict.message and verdict.status not in ("interrupted", "write"):
@@ -327,7 +331,7 @@ class Batching:
         self._outlets.summary(head | self._summary.record(wall, self._code()))
 
 
-def _peer(task: Task) -> Peer | None:
+def _peer(task: Task) -> Endpoint | None:
     """Whose answer it is, or who would be asked."""
     lane = cast(Asked, task.what).lane
     if lane is None:

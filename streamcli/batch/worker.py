@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from functools import partial
 from threading import Event as Flag
 from typing import TYPE_CHECKING, cast
 
-from ..answer.fallback import Relay
-from ..answer.turn import Asking, Pause, Turn
+from ..answer.compose import Candidate, Connection, compose
+from ..answer.turn import Asking
 from ..errors import StreamError
 from ..events import Failed
 from ..messages import ChatRequest
-from ..providers.endpoint import Peer, turn_of
+from ..providers.endpoint import Endpoint
 from ..request import HttpRequest
 from ..transport.seam import Open, Patience, Response
 from .limits import Gate
@@ -38,7 +40,7 @@ class Worker:
         self._lost: dict[int, list[Http]] = {}  # by the number of the racer
         self.cancels: list[Callable[[], None]] = []  # of the race that is on
 
-    def http(self, peer: Peer, racer: int | None = None) -> Http:
+    def http(self, peer: Endpoint, racer: int | None = None) -> Http:
         target = peer.target
         kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
         http = self._clients.get(kind)
@@ -84,22 +86,39 @@ class Asker:
         self._delay = delay
 
     def ask(self, task: Task) -> Asking:
-        peers = len(task.gates)
-        if peers > 1 and self._races:
-            return self._race(task)
-        pause = self.batch.pause(task)
-        makers = [partial(self._turn, task, number, pause) for number in range(peers)]
-        if peers == 1:
-            return makers[0](None)
-        usable = [number for number, gate in enumerate(task.gates) if gate.closed is None]
-        return Relay(makers, first=usable[0] if usable else 0)
+        numbers = range(len(task.gates))
+        race = self._races and len(numbers) > 1
+        if race:
+            cast(Worker, task.client).cancels = []
+        usable = [number for number in numbers if task.gates[number].closed is None]
+        return compose(
+            [self._candidate(task, number, race) for number in numbers],
+            race=race,
+            first=usable[0] if usable else 0,
+            clock=time.monotonic,
+            random=random.random,
+        )
 
-    def _turn(self, task: Task, number: int, pause: Pause, before: Turn | None) -> Turn:
-        peer, chat = _pair(task, number)
-        if before is None:
-            cast(Worker, task.client).http(peer)  # is no part of the time that the prompt takes
-        open = self._opener(task, number, lambda: cast(Worker, task.client).http(peer))
-        return turn_of(peer, chat, open, sleep=_at_once, pause=pause, before=before)
+    def _candidate(self, task: Task, number: int, race: bool) -> Candidate:
+        endpoint, chat = _pair(task, number)
+        if race:
+            pause = partial(self._pause_of_racer, task.gates[number])
+            return Candidate(endpoint, chat, partial(self._connect_racer, task, number), pause)
+        connect = partial(self._connect, task, number)
+        return Candidate(endpoint, chat, connect, self.batch.pause(task))
+
+    def _connect(self, task: Task, number: int) -> Connection:
+        http = partial(cast(Worker, task.client).http, _pair(task, number)[0])
+        http()  # making a client is not part of the time that the prompt takes
+        return Connection(self._opener(task, number, http), _at_once)
+
+    def _connect_racer(self, task: Task, number: int) -> Connection:
+        worker = cast(Worker, task.client)
+        http, over = worker.http(_pair(task, number)[0], number), Flag()
+        client = _stuck if worker.stuck(number) else partial(_itself, http)
+        cancel = partial(worker.lose, number, http, over)
+        worker.cancels.append(cancel)
+        return Connection(self._opener(task, number, client), over.wait, cancel=cancel)
 
     def _opener(self, task: Task, number: int, http: Callable[[], Http]) -> Open:
         peer, gate = _pair(task, number)[0], task.gates[number]
@@ -112,30 +131,13 @@ class Asker:
 
         return open
 
-    def _race(self, task: Task) -> Asking:
-        from ..answer.race import Race
-
-        worker = cast(Worker, task.client)
-        turns: list[Turn] = []
-        cancels: list[Callable[[], None]] = []
-        for number, gate in enumerate(task.gates):
-            peer, chat = _pair(task, number)
-            http, over = worker.http(peer, number), Flag()
-            of = _stuck if worker.stuck(number) else partial(_itself, http)
-            open = self._opener(task, number, of)
-            pause = partial(self._pause_of_racer, gate)
-            turns.append(turn_of(peer, chat, open, sleep=over.wait, pause=pause))
-            cancels.append(partial(worker.lose, number, http, over))
-        worker.cancels = cancels
-        return Race(turns, cancels)
-
     def _pause_of_racer(self, gate: Gate, failed: Failed, attempt: int) -> float | None:
         """By the rules for one prompt: its wait holds nobody else."""
         self.batch.queue.judge(gate, failed)
         return None if gate.closed is not None else self._delay(failed, attempt)
 
 
-def _pair(task: Task, number: int) -> tuple[Peer, ChatRequest]:
+def _pair(task: Task, number: int) -> tuple[Endpoint, ChatRequest]:
     asked = cast(Asked, task.what)
     assert asked.lane is not None
     return asked.lane.peers[number], asked.chats[number]

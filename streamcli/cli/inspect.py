@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import StreamError, usage
+from ..input.chat_options import chat_of
 from ..input.prompt import gather
 from ..messages import ChatRequest, Message
 from ..providers import keys, resolve
+from ..providers.context import Context
 from ..providers.list_models import chosen, lists, models_of, models_url
-from ..providers.table import Row
-from ..request import HttpRequest, Target
+from ..providers.row import Row
+from ..request import HttpRequest
+from ..secrets import is_secret, redact, redact_headers
 from ..settings.settings import Invocation
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
@@ -30,6 +33,7 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     settings = invocation.settings
     voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     try:
+        context = Context(invocation.config, os.environ, voice)
         modes = settings.inspections
         if len(modes) > 1:
             names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
@@ -40,12 +44,12 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
         if settings.format == "jsonl" and modes != ["dry_run"]:
             invocation = invocation.but(format="json")  # one object a line either way
         if modes == ["list_providers"]:
-            return list_providers(invocation)
+            return list_providers(invocation, context)
         if modes == ["list_models"]:
-            return list_models(invocation)
+            return list_models(invocation, context)
         if modes == ["check"]:
-            return check(invocation, signals, closed)
-        return dry_run(invocation, closed, voice.note)
+            return check(invocation, context, signals, closed)
+        return dry_run(invocation, context, closed)
     except StreamError as error:
         voice.error(error.message, error.hint)
         return error.exit_code
@@ -68,8 +72,12 @@ def _json(value: Any) -> str:
 # --list-providers
 
 
-def list_providers(invocation: Invocation) -> int:
-    rows = [_facts(row) for row in invocation.config.rows.values()]
+def list_providers(invocation: Invocation, context: Context) -> int:
+    rows = [_facts(row, context.environ) for row in context.providers.rows]
+    broken = context.providers.broken
+    rows += [_broken(name, error) for name, error in broken.items()]
+    for error in broken.values():
+        context.messages.error(error.message, error.hint)
     if invocation.settings.format == "json":
         _print("\n".join(map(_json, rows)))
         return 0
@@ -89,10 +97,17 @@ def list_providers(invocation: Invocation) -> int:
     return 0
 
 
-def _facts(row: Row) -> dict[str, Any]:
+def _broken(name: str, error: StreamError) -> dict[str, Any]:
+    """Return the facts of a provider whose table in the configuration has a mistake."""
+    facts = {"provider": name, "protocol": None, "base_url": None, "configured": False}
+    can = {"streaming": True, **dict.fromkeys(CAN, False)}
+    return {**facts, "source": "a mistake in its table", **can, "error": error.message}
+
+
+def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
     """One provider as --list-providers --json tells it. `source`: where its key is from."""
-    base_url = row.base_from(os.environ)
-    variable = row.key_from(os.environ)[1]
+    base_url = row.base_from(environ)
+    variable = row.key_variable(environ)
     needs_key = row.needs_key_at(base_url)
     source = variable or keys.source(row, needs_key).removeprefix("$")
     ready = bool(variable or row.key_cmd or not needs_key)
@@ -117,13 +132,13 @@ def _facts(row: Row) -> dict[str, Any]:
 # --list-models
 
 
-def list_models(invocation: Invocation) -> int:
-    choice = chosen(invocation)
+def list_models(invocation: Invocation, context: Context) -> int:
+    choice = chosen(invocation, context)
     name, protocol = choice.row.name, choice.row.protocol
     if (what := lists(protocol)) != "models":
         card = choice.target.hide(models_url(protocol, choice.target.base_url))
         hint = f"curl {card} shows the agent's {what}" if what else ""
-        raise usage(f"{name} has no list of models: {protocol} knows none", hint)
+        raise usage(f"{name} does not list models", hint)
     models = models_of(choice)
     if invocation.settings.format == "json":
         _print("\n".join(_json({"id": name}) for name in models))
@@ -135,7 +150,7 @@ def list_models(invocation: Invocation) -> int:
 # --check
 
 
-def check(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
+def check(invocation: Invocation, context: Context, signals: Signals, closed: set[int]) -> int:
     """Asks for one token; without a model, for the list of models; an agent for its card alone.
 
     An agent may act on whatever it is asked.
@@ -149,12 +164,12 @@ def check(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     given = invocation.given
     no_model = not settings.model or ("provider" in given and "model" not in given)
     name = settings.provider or "".join(settings.model[:1]).partition(":")[0]
-    row = invocation.config.rows.get(name)
+    row = context.providers.get(name)
     what = lists(row.protocol) if row else ""
     enough = no_model and row and row.needs_model and not row.defaults
     if row is not None and (what == "skills" or (what and enough)):
         began = time.monotonic()
-        count = len(models_of(chosen(invocation)))
+        count = len(models_of(chosen(invocation, context)))
         took = (time.monotonic() - began) * 1000
         if settings.format == "json":
             _print(_json({"provider": row.name, what: count, "duration_ms": round(took, 1)}))
@@ -162,7 +177,7 @@ def check(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
             works = "key and address work" if what == "models" else "its card is there"
             _print(f"{row.name}: {works}, {count} {what} ({took:.0f} ms)")
         return 0
-    from .single import Ask
+    from .single import Single
 
     probe = invocation.but(
         file=(),
@@ -170,11 +185,11 @@ def check(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
         no_stdin=True,
         output=None,
         events=None,
-        max_tokens=_least(invocation),
+        max_tokens=_least(invocation, context),
         accept=("length",),
         reasoning="only",
     )
-    ask = Ask(probe.asking("Say yes."), signals, closed)
+    ask = Single(probe.asking("Say yes."), signals, closed)
     if settings.format == "json":
         return ask.run()
     ask.silent = True
@@ -187,12 +202,12 @@ def check(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     return code
 
 
-def _least(invocation: Invocation) -> int | None:
+def _least(invocation: Invocation, context: Context) -> int | None:
     """One token; None where the wire format has no words for a limit."""
     from ..protocols._contract import get
 
     try:
-        choice = resolve.choose(invocation, os.environ, with_key=False)
+        choice = resolve.choose(invocation, context, with_key=False)
     except StreamError:
         return 1  # the probe itself will tell
     chat = ChatRequest(choice.model, [Message("user", "hi")], max_tokens=1)
@@ -206,30 +221,30 @@ def _least(invocation: Invocation) -> int | None:
 # --dry-run
 
 
-def dry_run(invocation: Invocation, closed: set[int], note: Callable[[str], None]) -> int:
+def dry_run(invocation: Invocation, context: Context, closed: set[int]) -> int:
     """Prints the request, behind those that would be sent before it."""
     settings = invocation.settings
-    choice = resolve.choose(invocation, os.environ, with_key=False)
+    choice = resolve.choose(invocation, context, with_key=False)
     prompt = gather(
         invocation.words,
         files=settings.file,
         replace=settings.replace,
         no_stdin=settings.no_stdin,
         stdin_closed=0 in closed,
-        note=note,
+        note=context.messages.note,
     )
     if choice.row.name == "local":
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
     from ..protocols._contract import Keeper, get
 
-    chat = resolve.chat_of(choice.settings, choice.model, prompt, choice.wishes)
+    chat = chat_of(choice.settings, choice.model, prompt, context.files, choice.wishes)
     protocol = get(choice.target.protocol)
     requests = [protocol.request(chat, choice.target)]
     if isinstance(protocol, Keeper):
         from ..providers.endpoint import added
 
-        requests[:0] = protocol.before(chat, choice.target, added(protocol, chat.options))
-    requests = [_hidden(request, choice.target) for request in requests]
+        requests[:0] = protocol.before(chat, choice.target, added(protocol, chat.options, context))
+    requests = [_hidden(request, choice) for request in requests]
     if settings.dry_run == "curl":
         shown = "\n".join(curl(request, choice) for request in requests)
     else:
@@ -238,18 +253,25 @@ def dry_run(invocation: Invocation, closed: set[int], note: Callable[[str], None
     return 0
 
 
-def _hidden(request: HttpRequest, target: Target) -> HttpRequest:
-    """The same without the configuration's secrets; where the key would be stands its source.
+def _hidden(request: HttpRequest, choice: resolve.Choice) -> HttpRequest:
+    """Return the request without secrets; the key's source is where the key would be.
 
-    Of the address's query what is no secret by its name stays: the command is to be pasted.
+    Values of the address's query stay unless their name is secret: the command is to be pasted.
     """
-    from ..protocols.shared.template import SECRET
-
+    target, source = choice.target, choice.key_source
     fields = (field.partition("=") for field in target.base_url.partition("?")[2].split("&"))
-    plain = {value for name, _, value in fields if not SECRET.search(name)}
-    secrets = tuple(secret for secret in target.secrets if secret not in plain)
-    hide = Target(target.provider, target.protocol, target.base_url, secrets=secrets).hide
-    headers = [(name, hide(value)) for name, value in request.headers]
+    plain = {value for name, _, value in fields if not is_secret(name)}
+    hidden = [secret for secret in target.secrets if secret not in plain]
+
+    def hide(text: str) -> str:
+        return redact(text, hidden)
+
+    headers = [
+        (name, value) if source and value.endswith(source) else shown
+        for (name, value), shown in zip(
+            request.headers, redact_headers(request.headers, hide), strict=True
+        )
+    ]
     body = hide(request.body.decode()).encode()
     return HttpRequest(request.method, hide(request.url), headers, body, request.unix_socket)
 

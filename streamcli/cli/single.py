@@ -1,7 +1,8 @@
-"""One prompt from the command line to its exit status: puts the edges and the flow together."""
+"""One prompt from the command line to its exit status: source, sinks and verdict together."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,17 +14,20 @@ from ..events import Event, Finished, Retry, Started
 from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
 from ..output.formats import sinks
-from ..providers.endpoint import hint_of, price
+from ..providers.context import Context
+from ..providers.endpoint import hint_of
+from ..providers.prices import price
 from ..terminal.messages import Messages, stats_line, usage_line
 from ..terminal.signals import Signals
-from .replay import Source
+from .replay import Replay, wants_replay
 
 if TYPE_CHECKING:
-    from ..providers.endpoint import Peer
+    from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
+    from .live import Live
 
 
-class Ask:
+class Single:
     """One prompt: settings, turn, sinks, verdict. `run` returns the exit status.
 
     Every failure after the options were parsed ends in one place, so that with records on there
@@ -36,15 +40,14 @@ class Ask:
         self._signals = signals
         self._closed = closed_fds
         self._voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
-        self._records = settings.records
-        self._delivery = Delivery(settings, records=self._records)
+        self._delivery = Delivery(settings, records=settings.records)
         self._facts: Any = None
         self._asking: Asking | None = None
-        self._asked = 0  # the number of the one that is asked
+        self._asked = 0  # the number of the endpoint that is asked
         self._nothing = Outcome()  # what came before anything was asked
-        self.silent = False  # the answer is for nobody: a probe
+        self.silent = False  # nobody reads the answer: a probe
         self._began = time.monotonic()
-        self._source: Source | None = None
+        self._source: Live | Replay | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -52,8 +55,8 @@ class Ask:
 
     @property
     def provider(self) -> str:
-        peer = self._peer()
-        return peer.target.provider if peer is not None else ""
+        endpoint = self._endpoint()
+        return endpoint.target.provider if endpoint is not None else ""
 
     def run(self) -> int:
         try:
@@ -61,7 +64,7 @@ class Ask:
             self._stream()
         except (StreamError, Interrupted) as error:
             self._stop(error)
-        except Exception as error:  # a bug of ours: said once, as a verdict like any other
+        except Exception as error:  # a bug of ours: reported once, as a verdict like any other
             if self._voice.debugging:
                 sys.excepthook(type(error), error, error.__traceback__)
             self._stop(bug(error))
@@ -72,7 +75,7 @@ class Ask:
         return verdict.exit_code
 
     def _open_sinks(self) -> None:
-        if self._records:
+        if self._settings.records:
             from ..output.records import Facts
 
             self._facts = Facts(time.time)
@@ -81,12 +84,17 @@ class Ask:
         )
 
     def _stream(self) -> None:
-        self._source = source = Source(
-            self._invocation, self._voice, self._signals, self._closed, self._facts
-        )
+        context = Context(self._invocation.config, os.environ, self._voice)
+        if wants_replay(self._invocation):
+            self._source = Replay(self._invocation, context, self._closed, self._facts)
+        else:
+            from .live import Live
+
+            self._source = Live(self._invocation, context, self._signals, self._closed, self._facts)
+        source = self._source
         self._asking = asking = source.prepare()
-        if source.peers and not self._settings.race:  # with the defaults of its provider
-            self._settings = self._delivery.settings = source.peers[0].settings
+        if source.endpoints and not self._settings.race:  # with the defaults of its provider
+            self._settings = self._delivery.settings = source.endpoints[0].settings
         if source.schema is not None:
             from ..answer.schema_check import Matching
 
@@ -97,26 +105,26 @@ class Ask:
             emit(t_ms, events)
             if len(events) == 1 or self._voice.verbose:
                 for event in events:
-                    self._tell(event)
+                    self._note(event)
 
-    def _tell(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         if isinstance(event, Retry):
             before, self._asked = self._asked, self._asking.number if self._asking else 0
             then = f"trying again in {event.delay:.1f} s"
-            peer = self._peer() if isinstance(self._asking, Relay) else None
-            if self._asked != before and peer is not None:
-                then = f"asking {peer.asked}"
+            endpoint = self._endpoint() if isinstance(self._asking, Relay) else None
+            if self._asked != before and endpoint is not None:
+                then = f"asking {endpoint.label}"
             self._voice.note(f"{event.error.message}: {then}")
         elif isinstance(event, Started):
             self._voice.detail(f"answered by {event.model} ({event.response_id or 'no id'})")
 
     # How it ends
 
-    def _peer(self) -> Peer | None:
-        """Whose answer it is, or who would have been asked."""
-        if self._source is None or not self._source.peers:
+    def _endpoint(self) -> Endpoint | None:
+        """The endpoint whose answer it is, or that would have been asked."""
+        if self._source is None or not self._source.endpoints:
             return None
-        return self._source.peers[self._asking.number if self._asking is not None else 0]
+        return self._source.endpoints[self._asking.number if self._asking is not None else 0]
 
     def _stop(self, error: StreamError | Interrupted) -> None:
         failed = self._delivery.failure(error)
@@ -131,8 +139,8 @@ class Ask:
             trouble = self._source.close(self.outcome.end)
             if trouble is not None and isinstance(self.outcome.end, Finished):
                 self._stop(trouble)
-            if (peer := self._peer()) is not None:
-                price(peer.row, peer.model, self.outcome)
+            if (endpoint := self._endpoint()) is not None:
+                price(endpoint.row, endpoint.model, self.outcome)
         return self._delivery.close(self.outcome)
 
     def _report(self, verdict: Verdict) -> None:
@@ -150,5 +158,4 @@ class Ask:
             elif verdict.status == "length":
                 voice.error(verdict.message, verdict.hint)
             else:
-                peer = self._peer()
-                voice.error(verdict.message + kept, hint_of(verdict, peer))
+                voice.error(verdict.message + kept, hint_of(verdict, self._endpoint()))

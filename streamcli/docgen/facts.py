@@ -10,7 +10,8 @@ from ..input import prompt
 from ..output import order
 from ..protocols.shared.template import NAMES
 from ..providers import keys
-from ..providers.table import ROWS, Row
+from ..providers.row import Row
+from ..providers.table import ROWS
 from ..settings.option_types import Opt
 from ..settings.options import SECTIONS, TABLE
 from ..transport import seam

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 
 from ..errors import usage
 from ..messages import Attachment
-from .prompt import unreadable
+from .files import Files
 
 LIMIT = 64 << 20  # providers take 20 to 50 MB a request; beyond this it is surely a mistake
 
@@ -33,16 +32,11 @@ _MAGIC = (
 _RIFF = ("image/webp", "audio/wav")
 
 
-@cache
-def load(where: str) -> Attachment:
-    """What --attach names: a URL is left to the provider, a file is read, once. Usage errors."""
+def load(where: str, files: Files) -> Attachment:
+    """Return what --attach names: a URL is left to the provider, a file is read. Usage errors."""
     if where.startswith(("http://", "https://")):
         return of_url(where)
-    try:
-        with open(where, "rb") as file:
-            data = file.read(LIMIT + 1)
-    except OSError as error:
-        raise unreadable(where, error) from error
+    data = files.read(where, LIMIT + 1)
     if not data:
         raise usage(f"{where} is empty")
     if len(data) > LIMIT:
@@ -50,7 +44,7 @@ def load(where: str) -> Attachment:
     mime = sniff(data)
     if not mime:
         raise usage(
-            f"{where} is of no known kind", "--attach takes images, PDFs, audio and UTF-8 text"
+            f"{where} is not of a known kind", "--attach takes images, PDFs, audio and UTF-8 text"
         )
     return Attachment(os.path.basename(where), mime, data)
 

@@ -1,37 +1,38 @@
-"""Where a key comes from: a private file, a variable, or a command. Never from an argument."""
+"""Where a key comes from: a file, a variable, or a command. Never from an argument."""
 
 from __future__ import annotations
 
-import os
+import re
 import shlex
-import stat
-from collections.abc import Mapping
-from functools import cache
 
 from ..errors import StreamError, usage
-from ..input.prompt import decode, unreadable
-from .table import Row
+from ..input.prompt import decode
+from ..secrets import is_secret
+from .context import Context
+from .row import Row
 
 TIMEOUT = 15.0  # seconds for key_cmd: a password manager may have to be unlocked
 
 
-def find(row: Row, key_file: str | None, environ: Mapping[str, str]) -> tuple[str | None, str]:
-    """(key, source); the source is shell syntax that gives the key: $VARIABLE, $(command)."""
+def find(row: Row, key_file: str | None, context: Context) -> tuple[str | None, str]:
+    """Return (key, source); the source is shell syntax that gives the key: $NAME, $(command).
+
+    The key is None if the row has none; usage error for what cannot be a key.
+    """
     if key_file is not None:
-        key = decode(private_file(key_file), key_file).strip()
-        if not key:
-            raise usage(f"{key_file} holds no key")
-        return _checked(key, key_file), f"$(cat {shlex.quote(key_file)})"
-    key, variable = row.key_from(environ)
-    if key:
-        return _checked(key, variable), f"${variable}"
+        return _from_file(key_file, context)
+    if variable := row.key_variable(context.environ):
+        value = context.environ[variable].strip()
+        if variable in row.key_vars:
+            return _checked(value, variable), f"${variable}"
+        return _from_file(value, context)
     if row.key_cmd:
-        return _checked(_from_command(row), "key_cmd"), source(row)
+        return _checked(_from_command(row, context), "the output of key_cmd"), source(row)
     return None, source(row)
 
 
 def source(row: Row, needs_key: bool = False) -> str:
-    """Where the key of this row would come from, as shell syntax; "" if it wants none."""
+    """Return where the key of this row would come from, as shell syntax; "" if it wants none."""
     if row.key_cmd:
         return f"$({shlex.join(row.key_cmd)})"
     return f"${row.key_vars[0]}" if row.key_vars and (needs_key or row.needs_key) else ""
@@ -47,25 +48,17 @@ def missing(row: Row) -> StreamError:
     )
 
 
-@cache
-def private_file(path: str) -> bytes:
-    """The bytes of a file that nobody else may read or write; a pipe (<(...)) is fine too.
-
-    Read once, whoever wants it: a pipe gives it no second time.
-    """
-    try:
-        with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if stat.S_ISREG(mode) and mode & 0o077:
-                raise usage(f"others may read or write {path}", f"chmod 600 {path}")
-            return file.read(1 << 16)
-    except OSError as error:
-        raise unreadable(path, error) from error
+def _from_file(path: str, context: Context) -> tuple[str, str]:
+    key = context.files.key(path, context.messages.note).strip()
+    if not key:
+        raise usage(f"{path} does not hold a key")
+    return _checked(key, path), f"$(cat {shlex.quote(path)})"
 
 
-@cache
-def _from_command(row: Row) -> str:
-    """The first line that key_cmd prints: run without a shell, without our stdin."""
+def _from_command(row: Row, context: Context) -> str:
+    """Return the first line that key_cmd prints; it runs once, without a shell and our stdin."""
+    if (known := context.key_of_command.get(row.key_cmd)) is not None:
+        return known
     import subprocess
 
     shown = shlex.join(row.key_cmd)
@@ -77,15 +70,16 @@ def _from_command(row: Row) -> str:
         raise _no_key(row, f"key_cmd ({shown}) took over {TIMEOUT:g} s") from None
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise _no_key(row, f"key_cmd ({shown}) cannot be run: {why}") from None
+        raise _no_key(row, f"cannot run key_cmd ({shown}): {why}") from None
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        words = f": {said[-1]}" if said else ""
-        raise _no_key(row, f"key_cmd ({shown}) failed with {done.returncode}{words}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        last = f": {lines[-1]}" if lines else ""
+        raise _no_key(row, f"key_cmd ({shown}) failed with {done.returncode}{last}")
     lines = decode(done.stdout, "the output of key_cmd").splitlines()
     key = lines[0].strip() if lines else ""
     if not key:
         raise _no_key(row, f"key_cmd ({shown}) printed no key")
+    context.key_of_command[row.key_cmd] = key
     return key
 
 
@@ -94,6 +88,14 @@ def _no_key(row: Row, what: str) -> StreamError:
 
 
 def _checked(key: str, where: str) -> str:
+    """Return the key; a usage error names what people paste around one."""
     if not (key.isascii() and key.isprintable()):
-        raise usage(f"{where} holds what no key has: a line break, or a character beyond ASCII")
+        raise usage(f"{where} holds a line break or a character beyond ASCII: a key has neither")
+    assigned = re.match(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?=[^=\s])", key)
+    if assigned and is_secret(assigned[1]):
+        raise usage(f"{where} holds '{assigned[1]}=' and a key", "leave the key alone in it")
+    if key.lower().startswith("bearer "):
+        raise usage(f"{where} holds 'Bearer' and a key", "leave the key alone in it")
+    if key[0] in "'\"`" or key[-1] in "'\"`":
+        raise usage(f"{where} holds a key in quotes", "take the quotes away")
     return key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from ..errors import StreamError, usage
@@ -11,22 +10,23 @@ from ..protocols._contract import get
 from ..request import HttpRequest
 from ..settings.settings import Invocation
 from . import resolve
+from .context import Context
 
 
-def chosen(invocation: Invocation) -> resolve.Choice:
+def chosen(invocation: Invocation, context: Context) -> resolve.Choice:
     """The target of a mode that needs no model: any will do to find the provider."""
     settings = invocation.settings
     name = settings.provider
     if settings.model and not name:
-        prefix = invocation.config.aliases.get(settings.model[0], settings.model[0])
+        prefix = context.aliases.get(settings.model[0], settings.model[0])
         if not prefix.partition(":")[2]:
-            known = prefix in invocation.config.rows
+            known = prefix in context.providers
             invocation = invocation.but(model=(f"{prefix}:any" if known else prefix,))
     elif not settings.model:
         if not name and not settings.base_url:
             raise usage("no provider chosen", "-p NAME (stream --list-providers)")
         invocation = invocation.but(model=("any",))
-    choice = resolve.choose(invocation, os.environ)
+    choice = resolve.choose(invocation, context)
     if choice.row.name == "local":
         raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
     return choice

@@ -1,142 +1,20 @@
-"""Who can be asked: a provider is a row. Names, protocols, addresses, variables, habits."""
+"""The providers: a row each, with its names, addresses, variables and habits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from ..errors import usage
-from ..events import Usage
-from ..protocols._contract import CountsCacheApart, Templated, get, names
+from .row import Row
 
 _TEXT = ("tools", "reasoning", "schema")
 _ALL = ("tools", "attachments", "reasoning", "schema")
 _GOES_ON = (*_ALL, "prefill")
 
-
-class Row:
-    """One provider.
-
-    `key_vars` and `base_vars` are the vendor's usual variables, the first one set wins; a row
-    without `needs_key` works without. One of `base_vars` that ends in _REGION holds no address but
-    the {region} in `base_url`, and gives way to addresses. `root` is added to an address from
-    `base_vars` that has no path. `can` lists what its models and server are able to do beyond
-    streaming text; None: what its protocol can.
-
-    `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
-    `stream_options` is sent while streaming, `any_model` says that it has its model loaded,
-    `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
-    the reasoning, `think_tags` are those of the blocks of reasoning that its text holds anywhere.
-    `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
-    in its message and in the body, `prefill_base` the address that takes one instead of `own_base`,
-    `key_at` the address that needs a key where the same server elsewhere may need none.
-    A protocol may read more of them: its ROW_KEYS, such as `path`, `method`, `query` and `body`
-    where the row's template makes the request (protocols/shared/template.py).
-    `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
-
-    `key_cmd`, `headers`, `defaults` and `prices` come from a user's configuration.
-    """
-
-    __slots__ = (
-        "base_url",
-        "base_vars",
-        "defaults",
-        "headers",
-        "key_cmd",
-        "key_vars",
-        "name",
-        "needs_key",
-        "own_can",
-        "prices",
-        "protocol",
-        "quirks",
-        "root",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        protocol: str,
-        base_url: str,
-        *,
-        key_vars: tuple[str, ...] = (),
-        base_vars: tuple[str, ...] = (),
-        needs_key: bool = True,
-        root: str = "",
-        can: tuple[str, ...] | None = None,
-        **quirks: Any,
-    ) -> None:
-        self.name = name
-        self.protocol = protocol
-        self.base_url = base_url
-        self.key_vars = key_vars
-        self.base_vars = base_vars
-        self.needs_key = needs_key
-        self.root = root
-        self.own_can = can
-        self.quirks = quirks
-        self.key_cmd: tuple[str, ...] = ()
-        self.headers: tuple[tuple[str, str], ...] = ()
-        self.defaults: dict[str, Any] = {}
-        self.prices: dict[str, dict[str, float]] = {}
-
-    @property
-    def can(self) -> tuple[str, ...]:
-        """What its models and server are able to do beyond streaming text."""
-        if self.own_can is not None:
-            return self.own_can
-        protocol = get(self.protocol)
-        return protocol.can(self.quirks) if isinstance(protocol, Templated) else protocol.CAN
-
-    @property
-    def needs_model(self) -> bool:
-        """Whether a model has to be named: not where the other side has its own."""
-        protocol = get(self.protocol)
-        if isinstance(protocol, Templated):
-            return protocol.needs_model(self.quirks)
-        return protocol.NEEDS_MODEL and not self.quirks.get("any_model")
-
-    def base_from(self, environ: Mapping[str, str]) -> str:
-        for name in sorted(self.base_vars, key=lambda name: name.endswith("_REGION")):
-            if value := environ.get(name, "").strip():
-                if name == "OLLAMA_HOST":
-                    return ollama_base(value)
-                if name.endswith("_REGION"):
-                    word = value.replace("-", "")
-                    if not (word.isascii() and word.isalnum()):
-                        continue  # it would make another host of it
-                    return self.base_url.replace("{region}", value)
-                bare = self.root and value.rstrip("/").count("/") == 2
-                return value.rstrip("/") + self.root if bare else value
-        return "" if "{region}" in self.base_url else self.base_url
-
-    def needs_key_at(self, base_url: str) -> bool:
-        hosted = self.quirks.get("key_at")
-        return self.needs_key or (hosted is not None and base_url.startswith(hosted))
-
-    def key_from(self, environ: Mapping[str, str]) -> tuple[str, str]:
-        """(key, variable): the first variable that is set; ("", "") if none is."""
-        for name in self.key_vars:
-            if value := environ.get(name, "").strip():
-                return value, name
-        return "", ""
-
-
-def cost(row: Row, model: str, usage: Usage) -> float | None:
-    """The price of `usage` by the user's price table, per million tokens; None if unknown."""
-    price = row.prices.get(model)
-    if price is None or usage.input_tokens is None or usage.output_tokens is None:
-        return None
-    each = price.get("input", 0.0)
-    beside = isinstance(get(row.protocol), CountsCacheApart)
-    total = usage.input_tokens * each + usage.output_tokens * price.get("output", 0.0)
-    for kind in ("cache_read", "cache_write"):
-        cached = getattr(usage, f"{kind}_tokens") or 0
-        total += cached * (price.get(kind, each) - (0.0 if beside else each))
-    return round(total / 1e6, 9)
-
-
 _USAGE = {"include_usage": True}
+_OPENAI_HEADERS = (
+    ("OpenAI-Organization", "OPENAI_ORG_ID"),
+    ("OpenAI-Project", "OPENAI_PROJECT_ID"),
+)
 # Templates decide what thinking is: most know this switch, some an effort too.
 _TEMPLATE_THINK = {
     "none": {"chat_template_kwargs": {"enable_thinking": False}},
@@ -177,6 +55,7 @@ ROWS = (
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
         can=_ALL,
+        variable_headers=_OPENAI_HEADERS,
         max_tokens="max_completion_tokens",  # reasoning models refuse max_tokens
         # Obfuscation pads each chunk with noise against traffic analysis, and doubles the bytes.
         stream_options={**_USAGE, "include_obfuscation": False},
@@ -186,6 +65,7 @@ ROWS = (
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
         protocol="openai-responses",
+        variable_headers=_OPENAI_HEADERS,
         stream_options={"include_obfuscation": False},
     ),
     _hosted(
@@ -366,37 +246,3 @@ ROWS = (
 )
 
 BY_NAME = {row.name: row for row in ROWS}
-
-
-def row_of(name: str, rows: Mapping[str, Row]) -> Row:
-    """The row of that name; a usage error with the nearest names if there is none."""
-    if row := rows.get(name):
-        return row
-    if name in names():
-        hint = f'[provider.NAME] in the configuration, with protocol = "{name}" and base_url'
-        raise usage(f"'{name}' is a protocol, no provider", hint)
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), rows, n=3, cutoff=0.5)
-    hint = " or ".join(f"'{other}'" for other in near) if near else ", ".join(rows)
-    raise usage(
-        f"no provider is called '{name}'",
-        f"did you mean {hint}? (stream --list-providers)" if near else f"there are {hint}",
-    )
-
-
-def ollama_base(host: str) -> str:
-    """OLLAMA_HOST ([scheme://]host[:port], any part missing) as a base URL.
-
-    A server's own listening address (0.0.0.0, ::) becomes the loopback it can be reached at.
-    """
-    scheme, found, rest = host.rpartition("://")
-    scheme = scheme if found else "http"
-    rest, _, path = rest.partition("/")
-    name, colon, port = rest.rpartition(":")
-    if not colon or not port.isdigit():
-        name, port = rest, "11434" if not found else {"https": "443"}.get(scheme, "11434")
-    if name in ("", "0.0.0.0", "[::]", "::"):
-        name = "127.0.0.1"
-    path = path.rstrip("/")
-    return f"{scheme}://{name}:{port}" + (f"/{path}" if path else "")

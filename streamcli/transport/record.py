@@ -21,7 +21,6 @@ then lost, as it would be on the network.
 from __future__ import annotations
 
 import os
-import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -32,13 +31,10 @@ from ..errors import Interrupted, StreamError
 from ..output.descriptor import LineOut
 from ..output.records import line, timestamp
 from ..request import HttpRequest
+from ..secrets import bare_url, redact_headers
 from .seam import Open, Patience, Response
 
 SCHEMA = "stream.cassette/1"
-HIDDEN = "[hidden]"
-
-_SECRET = re.compile(r"auth|key|cookie|secret|passw|signature|token(?!s)", re.IGNORECASE)
-_HARMLESS = ("alt", "api-version", "include", "starting_after", "stream")  # query fields
 
 
 class Recorder:
@@ -114,19 +110,14 @@ class Recorder:
                 "ts": timestamp(self._now()),
                 **self._source,
                 "method": request.method,
-                "url": self._hide(_bare(request.url)),
+                "url": self._hide(bare_url(request.url)),
                 "headers": self._headers(dict(request.headers)),
                 "body": self._hide(request.body.decode("utf-8", "replace")),
             }
         )
 
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        shown = {}
-        for name, value in headers.items():
-            if "location" in name.lower():
-                value = _bare(value)
-            shown[name.lower()] = HIDDEN if _SECRET.search(name) else self._hide(value)
-        return shown
+        return {name.lower(): value for name, value in redact_headers(headers.items(), self._hide)}
 
     def _write(self, kind: str, **fields: Any) -> None:
         t_ms = round((self._clock() - self._began) * 1000, 3)
@@ -200,17 +191,3 @@ def _begin(place: str | int) -> int:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise StreamError("write", f"{place} cannot be written: {why}") from error
-
-
-def _bare(url: str) -> str:
-    """An address without user and password, and without the values of its query."""
-    base, mark, query = url.partition("?")
-    scheme, slashes, rest = base.partition("://")
-    host, slash, path = rest.partition("/")
-    if slashes:
-        base = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
-    fields = []
-    for field in query.split("&"):
-        name, equals, _ = field.partition("=")
-        fields.append(field if name in _HARMLESS or not equals else f"{name}={HIDDEN}")
-    return base + mark + "&".join(fields)

@@ -1104,8 +1104,8 @@ def test_a_broken_header_is_not_shown_either(
     assert not server.requests
 
 
-@pytest.mark.parametrize("bits", [0o640, 0o602])
-def test_a_key_file_that_others_may_use(
+@pytest.mark.parametrize("bits", [0o620, 0o602, 0o666])
+def test_a_key_file_that_others_can_write(
     server: FaultServer, ask: Ask, key_file: Path, bits: int
 ) -> None:
     key_file.chmod(bits)
@@ -1116,10 +1116,22 @@ def test_a_key_file_that_others_may_use(
     assert not server.requests
 
 
+@pytest.mark.parametrize("bits", [0o640, 0o444])
+def test_a_key_file_that_others_can_read_gets_a_note(
+    server: FaultServer, ask: Ask, key_file: Path, bits: int
+) -> None:
+    key_file.chmod(bits)
+    run = ask("ok", "--key-file", key_file)
+    assert (run.returncode, run.text) == (0, "Hello world")
+    assert run.stderr == f"stream: others can read {key_file}: chmod 600 {key_file}\n"
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert ask("ok", "-q", "--key-file", key_file).stderr == ""
+
+
 def test_a_complaint_about_a_key_file_is_one_line(ask: Ask, tmp_path: Path) -> None:
     name = "a\x1b[31m key\nfile"
     (tmp_path / name).write_text(KEY)
-    (tmp_path / name).chmod(0o644)
+    (tmp_path / name).chmod(0o622)
     assert_refused(ask("ok", "--key-file", name))
 
 

@@ -19,6 +19,7 @@ from streamcli.events import Citation, Event, Failed, Finished, Reasoning, Start
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
 from streamcli.protocols._contract import get
 from streamcli.protocols._detect import AutoDecoder, protocol_of
+from streamcli.providers.from_config import Providers
 from streamcli.providers.list_models import models_url
 from streamcli.request import Target
 from streamcli.settings.config_file import load
@@ -644,7 +645,7 @@ def test_an_agent_of_the_users_own_needs_no_model(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[provider.mine]\nprotocol = "a2a"\nbase_url = "http://127.0.0.1:9"\n')
     config.chmod(0o600)
-    assert load(str(config)).rows["mine"].needs_model is False
+    assert Providers(load(str(config))).row("mine").needs_model is False
 
 
 def agent(conn: Conn) -> None:
@@ -674,5 +675,5 @@ def test_the_command(server: FaultServer, stream: Stream) -> None:
     assert len(asked) == 1
     run = stream("--list-models", "-p", "tyler", env=env)
     assert run.returncode == 2
-    assert "no list of models" in run.stderr
+    assert "does not list models" in run.stderr
     assert "agent-card.json" in run.stderr

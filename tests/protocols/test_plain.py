@@ -416,7 +416,7 @@ def test_check_and_list_models(server: FaultServer, stream: Stream) -> None:
     assert run.text.startswith("agenticraft: its model answers")
     run = stream("--list-models", "-p", "agenticraft", env=env)
     assert run.returncode == 2
-    assert "agenticraft has no list of models" in run.stderr
+    assert "agenticraft does not list models" in run.stderr
 
 
 def test_thoughts_are_split_out_of_text_too(stream: Stream) -> None:

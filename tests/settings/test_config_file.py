@@ -12,7 +12,8 @@ from conftest import Configure, Stream
 from faultserver import FaultServer
 
 from streamcli.events import Usage
-from streamcli.providers.table import Row, cost, ollama_base
+from streamcli.providers.prices import cost
+from streamcli.providers.row import Row, ollama_base
 from streamcli.settings.config_file import line_of
 
 
@@ -126,10 +127,13 @@ def test_aliases_and_who_wins(server: FaultServer, stream: Stream, configure: Co
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["-m", "openai"], "'openai' is a provider, no model: -m openai:MODEL"),
-        (["-m", "tyler"], "'tyler' is a provider, no model: -p tyler"),
+        (["-m", "openai"], "'openai' is a provider, not a model: -m openai:MODEL"),
+        (["-m", "tyler"], "'tyler' is a provider, not a model: -p tyler"),
         (["-m", "gpt"], "no provider for the model 'gpt': -m PROVIDER:gpt"),
-        (["-p", "a2a"], "'a2a' is a protocol, no provider: [provider.NAME] in the configuration"),
+        (
+            ["-p", "a2a"],
+            "'a2a' is a protocol, not a provider: [provider.NAME] in the configuration",
+        ),
         (["-p", "sse-text"], 'with protocol = "sse-text" and base_url'),
         (["-m", "tyler:gpt"], "the agent has its own: -p tyler"),
         (["-m", "agenticraft:gpt"], "agenticraft takes none: -p agenticraft"),
@@ -168,7 +172,7 @@ def test_applications_and_agents_need_no_model(
     asked = len(server.requests)
     run = stream("--list-models", "-p", "app")
     assert run.returncode == 2
-    assert "no list of models" in run.stderr
+    assert "does not list models" in run.stderr
     assert stream("-p", "app", "--max-tokens", "5", "hi").returncode == 2
     assert len(server.requests) == asked
 
@@ -221,7 +225,7 @@ def test_key_from_its_variable_or_command(
     assert server.requests[-1].headers["authorization"] == "Bearer sk-cmd"
     for command, says in (
         (f'["{script}", "no"]', "failed with 1"),
-        ('["/nowhere/key"]', "cannot be run"),
+        ('["/nowhere/key"]', "cannot run key_cmd"),
         ('["true"]', "printed no key"),
         ('["sh", "-c", "echo locked >&2; exit 3"]', "locked"),
     ):
@@ -273,7 +277,7 @@ def test_cost_of_cached_and_of_unknown_tokens() -> None:
         ('[defaults]\ntemperature = "x"\n', 2, "number"),
         ("[defaults]\ntop_p = 3\n", 2, "range"),
         ('[defaults]\nquiet = "yes"\n', 2, "true or false"),
-        ('[defaults]\nformat = "jsonl"\n', 2, "no option"),
+        ('[defaults]\nformat = "jsonl"\n', 2, "not an option"),
         ('[defaults]\nreasoning = "loud"\n', 2, "hide"),
         ('[default]\nmodel = "x"\n', 1, "defaults"),
         ("[alias]\na = 1\n", 2, "PROVIDER"),
@@ -300,21 +304,158 @@ def test_a_mistake_names_file_key_and_line(
     stream: Stream, configure: Configure, text: str, line: int | None, says: str
 ) -> None:
     path = configure(text)
-    assert says in refused(stream("-m", "vllm:m", "hi"), path, line)
+    assert says in refused(stream("-m", "x:m", "hi"), path, line)
+    if text.startswith("[provider"):  # it stops only who asks that provider
+        assert stream("--dry-run", "-m", "vllm:m", "hi").returncode == 0
+        listed = stream("--list-providers")
+        assert listed.returncode == 0
+        assert "no: a mistake in its table" in listed.text
+        assert says in listed.stderr
     assert stream("--help").returncode == 0
     assert stream("--version").returncode == 0
     assert stream("--no-config", "hi").stderr.startswith("stream: no model chosen")
 
 
-def test_a_file_that_others_may_use_is_refused(
+def test_a_file_that_others_can_write_is_refused(
     server: FaultServer, stream: Stream, configure: Configure
 ) -> None:
     path = configure(f'[provider.mine]\nbase_url = "{server.url("ok")}"\n')
-    for mode in (0o644, 0o620, 0o602, 0o604):
+    for mode in (0o620, 0o602, 0o666):
         path.chmod(mode)
         assert f"chmod 600 {path}" in refused(stream("-m", "mine:m", "hi"), path, None)
-    path.chmod(0o400)
-    assert stream("-m", "mine:m", "hi").returncode == 0
+    for mode in (0o400, 0o444, 0o644):  # it holds no secret: Nix and containers share it
+        path.chmod(mode)
+        run = stream("-m", "mine:m", "hi")
+        assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ('headers = { X-Password = "hunter22" }', 3),
+        ('headers = { X-Odd = "hunter22" }\nkey_header = "X-Odd"', 3),
+        ('body = { prompt = "{prompt}", api_key = "hunter22" }\nprotocol = "text"', 3),
+        ('query = { prompt = "{prompt}", sig = "hunter22" }\nprotocol = "text"', 3),
+        ('defaults = { header = ["X-Signature: hunter22"] }', 3),
+        ('defaults = { option = ["auth.token=hunter22"] }', 3),
+        ('[provider.other]\nbase_url = "http://me:hunter22@127.0.0.1:9/v1"', 4),
+        ('[provider.other]\nbase_url = "http://127.0.0.1:9/v1?key=hunter22"', 4),
+    ],
+)
+def test_a_secret_in_a_file_that_others_can_read(
+    stream: Stream, configure: Configure, facts: str, line: int
+) -> None:
+    path = configure(f'[provider.mine]\nbase_url = "http://127.0.0.1:9"\n{facts}\n')
+    path.chmod(0o640)
+    said = refused(stream("--dry-run", "-m", "vllm:m", "hi"), path, line)
+    assert f"chmod 600 {path}" in said
+    assert "hunter22" not in said
+    path.chmod(0o600)
+    assert stream("--dry-run", "-m", "vllm:m", "hi").returncode == 0
+
+
+def test_what_is_not_a_secret_in_a_file_that_others_can_read(
+    stream: Stream, configure: Configure
+) -> None:
+    path = configure(
+        """
+        [defaults]
+        max_tokens = 5
+        stop = ["key: x"]
+        header = ["X-Team: blue"]
+        [provider.mine]
+        protocol = "text"
+        base_url = "http://127.0.0.1:9/v1?key="
+        key_env = "MY_KEY"
+        key_cmd = ["pass", "show", "openai"]
+        key_header = "X-Key"
+        headers = { X-Team = "blue" }
+        body = { prompt = "{prompt}", max_tokens = "{max_tokens}", token = "{model}" }
+        """
+    )
+    path.chmod(0o644)
+    run = stream("--dry-run", "-m", "vllm:m", "hi")
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_key_in_a_file_that_a_variable_names(
+    server: FaultServer, stream: Stream, tmp_path: Path
+) -> None:
+    """As containers mount secrets: OPENAI_API_KEY_FILE=/run/secrets/openai."""
+    secret = tmp_path / "my secret"
+    secret.write_text("sk-filed\n")
+    secret.chmod(0o600)
+    env = {"OPENAI_API_KEY_FILE": str(secret), "OPENAI_BASE_URL": server.url("ok")}
+    run = stream("-m", "openai:m", "hi", env=env)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-filed"
+    secret.chmod(0o444)
+    run = stream("-m", "openai:m", "hi", env=env)
+    assert (run.returncode, run.complaints) == (
+        0,
+        [f"stream: others can read {secret}: chmod 600 {secret}"],
+    )
+    run = stream("-m", "openai:m", "hi", env={**env, "OPENAI_API_KEY": "sk-first"})
+    assert server.requests[-1].headers["authorization"] == "Bearer sk-first"
+    shown = stream("--dry-run=curl", "-m", "openai:m", "hi", env=env).text
+    assert f"$(cat '{secret}')" in shown
+    assert "sk-filed" not in shown
+    listed = stream("--list-providers", "--json", env=env).records
+    openai = next(row for row in listed if row["provider"] == "openai")
+    assert (openai["configured"], openai["source"]) == (True, "OPENAI_API_KEY_FILE")
+    run = stream("-m", "openai:m", "hi", env={**env, "OPENAI_API_KEY_FILE": "/nowhere"})
+    assert run.returncode == 2
+    assert "/nowhere" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ('"sk-1234"', "a key in quotes"),
+        ("'sk-1234'", "a key in quotes"),
+        ("Bearer sk-1234", "'Bearer' and a key"),
+        ("OPENAI_API_KEY=sk-1234", "'OPENAI_API_KEY=' and a key"),
+        ("export OPENAI_API_KEY = sk-1234", "'OPENAI_API_KEY=' and a key"),
+    ],
+)
+def test_what_people_paste_around_a_key(
+    server: FaultServer, stream: Stream, tmp_path: Path, key: str, says: str
+) -> None:
+    env = {"OPENAI_BASE_URL": server.url("ok")}
+    run = stream("-m", "openai:m", "hi", env={**env, "OPENAI_API_KEY": key})
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"stream: OPENAI_API_KEY holds {says}: ")
+    (tmp_path / "key").write_text(key)
+    (tmp_path / "key").chmod(0o600)
+    run = stream("-m", "openai:m", "--key-file", "key", "hi", env=env)
+    assert (run.returncode, says in run.stderr) == (2, True)
+    assert "1234" not in run.stderr
+    assert not server.requests
+
+
+def test_a_key_may_end_in_equals_signs(server: FaultServer, stream: Stream) -> None:
+    env = {"OPENAI_BASE_URL": server.url("ok"), "OPENAI_API_KEY": "MYKEY=="}
+    assert stream("-m", "openai:m", "hi", env=env).returncode == 0
+    assert server.requests[-1].headers["authorization"] == "Bearer MYKEY=="
+
+
+def test_organization_and_project_of_openai(server: FaultServer, stream: Stream) -> None:
+    env = {
+        "OPENAI_BASE_URL": server.url("ok"),
+        "OPENAI_API_KEY": "k",
+        "OPENAI_ORG_ID": "org-1",
+        "OPENAI_PROJECT_ID": "proj_1",
+    }
+    assert stream("-m", "openai:m", "hi", env=env).returncode == 0
+    sent = server.requests[-1].headers
+    assert (sent["openai-organization"], sent["openai-project"]) == ("org-1", "proj_1")
+    assert stream("-m", "openai:m", "-H", "OpenAI-Project: typed", "hi", env=env).returncode == 0
+    assert server.requests[-1].headers["openai-project"] == "typed"
+    shown = stream("--dry-run", "-m", "openai-responses:m", "hi", env=env).text
+    assert "OpenAI-Organization: org-1" in shown
+    other = {**env, "VLLM_BASE_URL": server.url("ok")}
+    assert stream("-m", "vllm:m", "hi", env=other).returncode == 0
+    assert "openai-organization" not in server.requests[-1].headers
 
 
 def test_looks_never_change_what_a_pipe_carries(

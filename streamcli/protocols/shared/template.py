@@ -17,6 +17,7 @@ import orjson
 from ...events import Failed
 from ...messages import ChatRequest, Message
 from ...request import HttpRequest, Target, join_url, quoted
+from ...secrets import is_secret
 from ...wire.provider_errors import http_refusal
 from .request import ASKED, cannot, insists_on, key_headers, merge
 
@@ -32,7 +33,6 @@ USUAL_BODY = {name: f"{{{name}}}" for name in ("model", "prompt", "stream", *_CO
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 _DOUBLED = re.compile(r"\{\{\w+\}\}")  # as in Jinja, whose braces would stay
-SECRET = re.compile(r"auth|key|token|secret|passw|signature", re.IGNORECASE)
 
 
 def request(protocol: str, chat: ChatRequest, target: Target, accept: str = "") -> HttpRequest:
@@ -82,7 +82,7 @@ def secrets_of(quirks: Mapping[str, Any]) -> Iterator[str]:
     tables = strings_of({key: quirks[key] for key in ("query", "body") if key in quirks})
     named = [(name, value) for name, _, value in fields] + [(keys[-1], v) for keys, v in tables]
     for name, value in named:
-        if SECRET.search(name) and not PLACEHOLDER.search(value):
+        if is_secret(name) and not PLACEHOLDER.search(value):
             yield value
 
 

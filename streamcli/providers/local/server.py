@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import StreamError
+from ...secrets import without_secrets
 from .weights import Model, find
 
 _CONTEXT = 4096  # tokens of a conversation, fewer if the model was made for fewer
 _SLOTS = 4  # more at once wait in the engine's queue: each takes memory, and all share the CPU
 _SLOW = 1.0  # seconds of loading after which we say so
 _LOG_LIMIT = 1 << 16
-_SECRET = re.compile("KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _ANSWER = re.compile(rb'^\{"(?:port|error)": .*\}\n', re.MULTILINE)
 _LOG_PREFIX = re.compile(r"(?:[\d.]+ [A-Z] +(?:\w+ +)?)?(?:\w+: )?")
 
@@ -140,7 +140,7 @@ def _spawn(verbose: bool) -> Any:
     import subprocess
 
     # Not the keys that others gave us.
-    environ = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    environ = without_secrets(os.environ)
     # Its threads spin otherwise while they wait for one that another program keeps from its CPU:
     # on two busy CPUs that is 3 tokens/s instead of 60.
     environ.setdefault("OMP_WAIT_POLICY", "passive")

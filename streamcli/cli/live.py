@@ -1,0 +1,134 @@
+"""One prompt asked over the network: its endpoints, their connections, the recording of them."""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Any
+
+from ..answer.compose import Candidate, Connection, compose
+from ..answer.turn import Asking
+from ..errors import StreamError, usage
+from ..events import Failed, Finished
+from ..input.prompt import anything, gather, no_prompt
+from ..providers import choose
+from ..providers.context import Context
+from ..providers.endpoint import Endpoint, hash_of
+from ..settings.settings import Invocation
+from ..terminal.signals import Signals
+from ..transport.seam import Open
+
+if TYPE_CHECKING:
+    from ..output.records import Facts
+    from ..transport.client import Http
+    from ..transport.record import Recorder
+
+
+class Live:
+    """Asks the endpoints of one invocation.
+
+    `facts` (of the records, or None) are filled in as soon as something is known, so that the
+    record of a failure on the way holds it.
+    """
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        context: Context,
+        signals: Signals,
+        closed_fds: set[int],
+        facts: Facts | None,
+    ) -> None:
+        self.endpoints: list[Endpoint] = []
+        self.schema: dict[str, Any] | None = None
+        self._invocation = invocation
+        self._settings = invocation.settings
+        self._context = context
+        self._signals = signals
+        self._closed = closed_fds
+        self._facts = facts
+        self._recorder: Recorder | None = None
+
+    def prepare(self) -> Asking:
+        """Return what will give the answer; StreamError where something is missing."""
+        words, settings, context = self._invocation.words, self._settings, self._context
+        if not anything(words, settings.file, settings.no_stdin):
+            raise no_prompt(settings.no_stdin)
+        find = choose.compared if settings.race else choose.with_fallbacks
+        self.endpoints = endpoints = find(self._invocation, context)
+        if self._facts is not None:
+            self._facts.asks(endpoints[0].source)
+        prompt = gather(
+            words,
+            files=settings.file,
+            replace=settings.replace,
+            no_stdin=settings.no_stdin,
+            stdin_closed=0 in self._closed,
+            note=context.messages.note,
+        )
+        chats = [endpoint.chat(prompt) for endpoint in endpoints]
+        self.schema = chats[0].schema
+        for endpoint in endpoints:
+            endpoint.start()
+        if self._facts is not None:
+            self._facts.hash = hash_of(endpoints[0], chats[0])
+        races = settings.race and len(endpoints) > 1
+        if races and settings.record is not None:
+            raise usage("--record keeps one answer, and --race asks for several")
+        connect = self._connect_racer if races else self._connect
+        candidates = [
+            Candidate(endpoint, chat, partial(connect, endpoint))
+            for endpoint, chat in zip(endpoints, chats, strict=True)
+        ]
+        return compose(candidates, race=races, clock=time.monotonic, random=random.random)
+
+    def close(self, end: Finished | Failed | None) -> StreamError | None:
+        """Close what was opened; return the trouble that the recording had, if it had any.
+
+        `end` is the turn's; what killed the local engine is added to its message.
+        """
+        for endpoint in self.endpoints:
+            endpoint.explain(end)
+            endpoint.close()
+        if self._recorder is not None:
+            try:
+                self._recorder.close()
+            except StreamError as error:
+                return error
+        return None
+
+    def _connect(self, endpoint: Endpoint) -> Connection:
+        endpoint.wait()
+        plain = endpoint.opener(endpoint.client())
+        return Connection(self._recorded(endpoint, plain), time.sleep, plain=plain)
+
+    def _connect_racer(self, endpoint: Endpoint) -> Connection:
+        endpoint.wait()
+        http, over = endpoint.client(), Flag()
+        return Connection(endpoint.opener(http), over.wait, cancel=partial(_cancel, http, over))
+
+    def _recorded(self, endpoint: Endpoint, open: Open) -> Open:
+        if self._settings.record is None:
+            return open
+        if self._recorder is None:
+            from ..transport.record import Recorder
+
+            provider, protocol, model = endpoint.source
+            self._recorder = Recorder(
+                self._settings.record,
+                provider=provider,
+                protocol=protocol,
+                model=model,
+                hide=endpoint.target.hide,
+                now=time.time,
+                clock=time.monotonic,
+                shield=self._signals.shield,
+            )
+        return self._recorder.wrap(open)
+
+
+def _cancel(http: Http, over: Flag) -> None:
+    over.set()
+    http.cancel()

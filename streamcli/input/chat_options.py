@@ -1,0 +1,104 @@
+"""From settings to a ChatRequest: the options that say what is asked, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from ..errors import usage
+from ..messages import ChatRequest, Message
+from ..settings.settings import Settings
+from .files import Files
+from .prompt import arguments_text
+
+
+def chat_of(
+    settings: Settings,
+    model: str,
+    prompt: str,
+    files: Files,
+    wishes: frozenset[str] = frozenset(),
+) -> ChatRequest:
+    """Return the request for `prompt`; usage errors for options that cannot be read.
+
+    `wishes` names the settings that are a general preference, not meant for this provider.
+    """
+    if settings.attach:
+        from .attachments import load
+
+        attachments = tuple(load(arguments_text(where), files) for where in settings.attach)
+    else:
+        attachments = ()
+    prefill = settings.prefill
+    return ChatRequest(
+        model,
+        [Message("user", prompt, attachments=attachments)],
+        system=_system_of(settings.system, files),
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        stop=tuple(arguments_text(stop) for stop in settings.stop),
+        seed=settings.seed,
+        frequency_penalty=settings.frequency_penalty,
+        presence_penalty=settings.presence_penalty,
+        think=settings.think,
+        schema=schema_of(settings.schema, files),
+        prefill=None if prefill is None else arguments_text(prefill),
+        options=options_of(settings.option),
+        stream=not settings.no_stream,
+        # Reasoning hidden by default is still asked for: records hold it.
+        hide_reasoning=None if settings.reasoning is None else settings.reasoning == "hide",
+        wishes=wishes,
+    )
+
+
+def _system_of(system: str | None, files: Files) -> str | None:
+    if system is None:
+        return None
+    if system.startswith("@@"):
+        return arguments_text(system[1:])
+    if system.startswith("@"):
+        return files.text(system[1:]).removesuffix("\n")
+    return arguments_text(system)
+
+
+def schema_of(given: str | None, files: Files) -> dict[str, Any] | None:
+    """Return --schema: JSON that begins with '{', or the contents of a file."""
+    if given is None:
+        return None
+    inline = given.lstrip().startswith("{")
+    text = arguments_text(given).encode() if inline else files.read(given)
+    where = "--schema" if inline else given
+    try:
+        schema = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise usage(f"{where} is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise usage(f"{where} is not a JSON Schema: it has to be an object, or a file with one")
+    return schema
+
+
+def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Return -o KEY=VALUE pairs as one nested dict.
+
+    VALUE is JSON if it parses, else a string; dots in KEY nest.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = arguments_text(pair).partition("=")
+        names = key.split(".")
+        if not equals or not all(names):
+            raise usage(f"-o {pair}: an option is written KEY=VALUE")
+        try:
+            value: Any = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            value = text
+        place = options
+        for name in names[:-1]:
+            inner = place.setdefault(name, {})
+            if not isinstance(inner, dict):
+                raise usage(f"-o {pair}: '{name}' has a value already, and cannot hold fields too")
+            place = inner
+        place[names[-1]] = value
+    return options

@@ -1,0 +1,50 @@
+"""The files that options name, each read once in a run."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+
+from ..errors import usage
+from .prompt import decode, unreadable
+
+
+class Files:
+    """Reads files for one run, and remembers them: a pipe, <(...), gives its bytes only once."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, bytes] = {}
+
+    def read(self, path: str, most: int = -1) -> bytes:
+        """Return the bytes of a file, `most` of them at most; usage error if it cannot be read."""
+        if path not in self._read:
+            try:
+                with open(path, "rb") as file:
+                    self._read[path] = file.read(most)
+            except OSError as error:
+                raise unreadable(path, error) from error
+        return self._read[path]
+
+    def text(self, path: str) -> str:
+        """Return the text of a UTF-8 file; usage error if it is something else."""
+        return decode(self.read(path), path)
+
+    def key(self, path: str, note: Callable[[str], None]) -> str:
+        """Return the text of a file that holds a key.
+
+        A file that others can write is a usage error: the key may be somebody else's. One that
+        others can only read gets a note, once: containers and Nix cannot change its mode.
+        """
+        if path not in self._read:
+            try:
+                with open(path, "rb") as file:
+                    mode = os.fstat(file.fileno()).st_mode
+                    if stat.S_ISREG(mode) and mode & 0o022:
+                        raise usage(f"others can write {path}", f"chmod 600 {path}")
+                    if stat.S_ISREG(mode) and mode & 0o044:
+                        note(f"others can read {path}: chmod 600 {path}")
+                    self._read[path] = file.read(1 << 16)
+            except OSError as error:
+                raise unreadable(path, error) from error
+        return decode(self._read[path], path)

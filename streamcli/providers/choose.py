@@ -1,0 +1,101 @@
+"""Which endpoints answer a prompt: one, one with its fallbacks, or several compared or raced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import StreamError, usage
+from ..settings.settings import Invocation
+from ..terminal.fds import is_terminal
+from . import resolve
+from .context import Context
+from .endpoint import Endpoint
+
+# Options that are meant for one provider.
+OF_ONE = ("base_url", "key_file", "header", "unix_socket", "session")
+
+
+def named(invocation: Invocation, context: Context, model: str, primary: str) -> Invocation:
+    """Return `invocation` as if `model` were its one --model.
+
+    A model that names no provider belongs to `primary`, the provider asked first. If it names
+    another one, what was typed for one provider stays behind: keys above all.
+    """
+    providers = context.providers
+    wanted = context.aliases.get(model, model)
+    prefix, colon, _ = wanted.partition(":")
+    values: dict[str, Any] = {"model": (model,)}
+    if (colon and prefix in providers) or wanted == "local":
+        values["provider"] = None
+        if prefix != primary:
+            for_one = invocation.given.intersection(OF_ONE)
+            values |= {name: () if name == "header" else None for name in for_one}
+    elif primary in providers and (not colon or invocation.settings.base_url is not None):
+        values |= {"model": (wanted,), "provider": primary}
+    return invocation.but(**values)
+
+
+def first(invocation: Invocation, context: Context) -> Endpoint:
+    """Return the endpoint that --model or the configuration names, or else the embedded default.
+
+    That is used if nothing is configured, somebody watches, and engine and weights are there.
+    """
+    if resolve.nothing_chosen(invocation, context) and is_terminal(2):
+        from .local import weights
+
+        if weights.available():
+            invocation = invocation.but(model=("local",))
+    return Endpoint(invocation, context)
+
+
+def with_fallbacks(invocation: Invocation, context: Context) -> list[Endpoint]:
+    """Return the endpoint to ask first, and those of --fallback.
+
+    One without a key is left out with a note, if there is another one.
+    """
+    try:
+        endpoint = first(invocation, context)
+    except StreamError as error:
+        if error.kind != "no_key" or not invocation.settings.fallback:
+            raise
+        context.messages.note(f"{error.message}: the fallback is asked")
+        if not (found := fallbacks_of(invocation, context, "")):
+            raise
+        return found
+    return [endpoint, *fallbacks_of(invocation, context, endpoint.row.name)]
+
+
+def fallbacks_of(invocation: Invocation, context: Context, primary: str) -> list[Endpoint]:
+    """Return the endpoints of --fallback, beside one of the provider `primary`."""
+    found = []
+    for model in invocation.settings.fallback:
+        try:
+            endpoint = Endpoint(named(invocation, context, model, primary), context)
+        except StreamError as error:
+            if error.kind != "no_key":
+                raise
+            context.messages.note(f"{error.message}: it cannot be the fallback")
+        else:
+            endpoint.is_fallback = True
+            found.append(endpoint)
+    return found
+
+
+def compared(invocation: Invocation, context: Context) -> list[Endpoint]:
+    """Return an endpoint for each --model."""
+    settings = invocation.settings
+    if settings.race and settings.fallback:
+        raise usage("--race and --fallback exclude each other", "name all of them with -m")
+    if len(settings.model) < 2:
+        return [first(invocation, context)]
+    if len(set(settings.model)) < len(settings.model):
+        raise usage("--model names the same model twice", "--repeat N asks again")
+    found = [Endpoint(invocation.but(model=(model,)), context) for model in settings.model]
+    given = [option for option in OF_ONE if option in invocation.given]
+    for_one = [option for option in given if getattr(settings, option)]
+    if for_one and len({endpoint.row.name for endpoint in found}) > 1:
+        name = for_one[0].replace("_", "-")
+        raise usage(
+            f"--{name} is for one provider", "[provider.NAME] in the configuration keeps it"
+        )
+    return found

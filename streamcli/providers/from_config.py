@@ -1,0 +1,191 @@
+"""The rows of one run: ours, with those of the configuration's [provider.NAME] tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import StreamError, usage
+from ..protocols._contract import ReadsRow, get
+from ..settings.config_file import Config, nearest
+from ..settings.options import PROTOCOLS
+from .row import Row
+from .table import BY_NAME
+
+_KEYS = (
+    *("protocol", "base_url", "key_env", "key_cmd", "key_header"),
+    *("headers", "defaults", "prices"),
+)
+# A row of these without keys of the protocol's own has no mistake (see test_contract.py). Others
+# are asked, which takes importing them.
+_COMPLETE = frozenset(row.protocol for row in BY_NAME.values())
+_PRICES = ("input", "output", "cache_read", "cache_write")
+# What a Chat Completions server of the user's own most likely understands.
+_CHAT = {"stream_options": {"include_usage": True}}
+
+
+class Providers:
+    """Every provider that can be asked, by name; iterates over the names.
+
+    A mistake in a provider's table stops only who asks that provider: it is in `broken`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._rows: dict[str, Row] = dict(BY_NAME)
+        self.broken: dict[str, StreamError] = {}
+        for name, facts in config.providers.items():
+            try:
+                self._rows[name] = _row(config, name, facts)
+            except StreamError as error:
+                self._rows.pop(name, None)
+                self.broken[name] = error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows or name in self.broken
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self._rows, *self.broken)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows without a mistake."""
+        return list(self._rows.values())
+
+    def get(self, name: str) -> Row | None:
+        """Return the row of that name, or None; the usage error of its table if that is wrong."""
+        if (error := self.broken.get(name)) is not None:
+            raise usage(error.message, error.hint)
+        return self._rows.get(name)
+
+    def row(self, name: str) -> Row:
+        """Return the row of that name; a usage error with the nearest names if there is none."""
+        if (row := self.get(name)) is not None:
+            return row
+        if name in PROTOCOLS:
+            hint = f'[provider.NAME] in the configuration, with protocol = "{name}" and base_url'
+            raise usage(f"'{name}' is a protocol, not a provider", hint)
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.lower(), self, n=3, cutoff=0.5)
+        hint = " or ".join(f"'{other}'" for other in near) if near else ", ".join(self)
+        raise usage(
+            f"no provider is called '{name}'",
+            f"did you mean {hint}? (stream --list-providers)" if near else f"there are {hint}",
+        )
+
+
+def _row(config: Config, name: str, facts: Any) -> Row:
+    """Return the row of one table; a usage error names the key and the line that is wrong."""
+    where = ("provider", name)
+    if not isinstance(facts, dict):
+        raise config.mistake(("provider",), name, f"has to be a table: [provider.{name}]")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise config.mistake(("provider",), name, "is not a name: letters, digits, '-', '_'")
+    ours = BY_NAME.get(name)
+    protocol = _string(config, where, facts, "protocol", ours.protocol if ours else "openai-chat")
+    if protocol not in PROTOCOLS:
+        hint = nearest(protocol, PROTOCOLS)
+        raise config.mistake(where, "protocol", f"is not a protocol's name: {hint}")
+    likely: dict[str, Any] = _CHAT if protocol == "openai-chat" else {}
+    base = ours or Row(name, protocol, "", needs_key=False, **likely)
+    row = Row(
+        name,
+        protocol,
+        _string(config, where, facts, "base_url", base.base_url),
+        key_vars=base.key_vars,
+        base_vars=() if "base_url" in facts else base.base_vars,
+        needs_key=base.needs_key,
+        root=base.root,
+        can=ours.own_can if ours and protocol == ours.protocol else None,
+        variable_headers=base.variable_headers,
+        **base.quirks,
+    )
+    if not row.base_url and not row.base_vars and ours is None:
+        raise config.mistake(where, "base_url", "is missing")
+    _own_keys(config, where, facts, row)
+    _key(config, where, facts, row)
+    headers = _table(config, where, facts, "headers")
+    for key, value in headers.items():
+        if not isinstance(value, str):
+            raise config.mistake((*where, "headers"), key, "has to be a string")
+    row.headers = tuple(headers.items())
+    defaults = _table(config, where, facts, "defaults")
+    row.defaults = config.options((*where, "defaults"), defaults)
+    for model, prices in _table(config, where, facts, "prices").items():
+        row.prices[model] = _price(config, (*where, "prices"), model, prices)
+    return row
+
+
+def _key(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
+    """Put into the row where its key comes from, and which header carries it."""
+    if "key_env" in facts:
+        row.key_vars = (_string(config, where, facts, "key_env", ""),)
+        row.needs_key = True
+    if "key_cmd" in facts:
+        command = facts["key_cmd"]
+        good = isinstance(command, list) and all(isinstance(arg, str) for arg in command)
+        if not good or not command:
+            raise config.mistake(where, "key_cmd", 'has to be a list: ["pass", "show", "openai"]')
+        row.key_cmd = tuple(command)
+        row.needs_key = True
+    if "key_header" in facts:
+        header = _string(config, where, facts, "key_header", "")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", header):
+            raise config.mistake(where, "key_header", "has to be a header's name: X-API-Key")
+        row.quirks["key_header"] = header
+
+
+def _own_keys(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
+    """Put the keys that the row's protocol reads by itself into the row's quirks."""
+    own = {key: value for key, value in facts.items() if key not in _KEYS}
+    if not own and row.protocol in _COMPLETE:
+        return
+    protocol = get(row.protocol)
+    keys = protocol.ROW_KEYS if isinstance(protocol, ReadsRow) else ()
+    for key in own:
+        if key not in keys:
+            raise _not_here(config, where, key, row.protocol)
+    row.quirks |= own
+    if isinstance(protocol, ReadsRow) and (found := protocol.row_fault(own, row.quirks)):
+        (*inside, key), what = found
+        raise config.mistake((*where, *inside), key, what)
+
+
+def _not_here(config: Config, where: tuple[str, ...], key: str, protocol: str) -> StreamError:
+    """Return the error for a key that `protocol` does not read."""
+    readers = {name: each for name in PROTOCOLS if isinstance(each := get(name), ReadsRow)}
+    if goes := [name for name, each in readers.items() if key in each.ROW_KEYS]:
+        what = f"goes with protocol {', '.join(goes)}; this one is {protocol}"
+        return config.mistake(where, key, what)
+    known = dict.fromkeys(key for each in readers.values() for key in each.ROW_KEYS)
+    return config.unknown(where, key, "a key", (*_KEYS, *known))
+
+
+def _price(config: Config, where: tuple[str, ...], model: str, prices: Any) -> dict[str, float]:
+    if not isinstance(prices, dict):
+        raise config.mistake(where, model, "has to be a table: { input = 0.25, output = 2.0 }")
+    for key, value in prices.items():
+        if key not in _PRICES:
+            raise config.unknown((*where, model), key, "a price", _PRICES)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise config.mistake((*where, model), key, "has to be a price per million tokens")
+    return {key: float(value) for key, value in prices.items()}
+
+
+def _string(
+    config: Config, where: tuple[str, ...], facts: dict[str, Any], key: str, other: str
+) -> str:
+    value = facts.get(key, other)
+    if not isinstance(value, str):
+        raise config.mistake(where, key, "has to be a string")
+    return value
+
+
+def _table(
+    config: Config, where: tuple[str, ...], facts: dict[str, Any], key: str
+) -> dict[str, Any]:
+    value = facts.get(key, {})
+    if not isinstance(value, dict):
+        raise config.mistake(where, key, "has to be a table")
+    return value

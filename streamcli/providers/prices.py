@@ -1,0 +1,28 @@
+"""What an answer cost, by the user's own prices."""
+
+from __future__ import annotations
+
+from ..events import Usage
+from ..outcome import Outcome
+from ..protocols._contract import CountsCacheApart, get
+from .row import Row
+
+
+def price(row: Row, model: str, outcome: Outcome) -> None:
+    """Put the cost of `outcome` into it; it stays unknown without the user's prices."""
+    if row.prices:
+        outcome.cost = cost(row, model, outcome.usage)
+
+
+def cost(row: Row, model: str, usage: Usage) -> float | None:
+    """The price of `usage` by the user's price table, per million tokens; None if unknown."""
+    price = row.prices.get(model)
+    if price is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    each = price.get("input", 0.0)
+    beside = isinstance(get(row.protocol), CountsCacheApart)
+    total = usage.input_tokens * each + usage.output_tokens * price.get("output", 0.0)
+    for kind in ("cache_read", "cache_write"):
+        cached = getattr(usage, f"{kind}_tokens") or 0
+        total += cached * (price.get(kind, each) - (0.0 if beside else each))
+    return round(total / 1e6, 9)

@@ -1,0 +1,111 @@
+"""What is secret, and how it is kept out of everything that is shown, written or handed on.
+
+The one list of it: --debug, --dry-run, --record, errors, records, the configuration's permissions
+and the environment of programs that we start all ask here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+HIDDEN = "[hidden]"
+_SHORTEST = 4  # characters: redacting a shorter one would spoil the text and hide nothing
+
+# Names of headers, query fields, JSON fields and variables whose value is secret.
+_NAMES = re.compile(
+    r"auth|key|cookie|secret|passw|passphrase|pwd|signature|credential|token(?!s)"
+    r"|(?<![a-z])(?:sig|pin|otp)(?![a-z])",
+    re.IGNORECASE,
+)
+_PLACES = ("SSH_AUTH_SOCK", "XAUTHORITY", "GPG_TTY")  # variables that say where, not what
+_PLAIN_FIELDS = ("alt", "api-version", "include", "starting_after", "stream")  # of a query
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a header, field or variable of this name holds a secret."""
+    return _NAMES.search(name) is not None
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with every one of `secrets` in it replaced."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+def redact_headers(
+    headers: Iterable[tuple[str, str]], hide: Callable[[str], str]
+) -> list[tuple[str, str]]:
+    """Return headers to show: by their names, and without what `hide` knows to be secret."""
+    shown = []
+    for name, value in headers:
+        if is_secret(name):
+            value = HIDDEN
+        elif "location" in name.lower():
+            value = hide(bare_url(value))
+        else:
+            value = hide(value)
+        shown.append((name, value))
+    return shown
+
+
+def of_header(value: str) -> list[str]:
+    """Return what to redact of a secret header: the whole value, and what follows its scheme."""
+    return [value, value.rpartition(" ")[2]]
+
+
+def of_url(url: str) -> list[str]:
+    """Return the password of an address, its Basic form, and the values of its query."""
+    rest, _, query = url.partition("?")
+    secrets = [field.partition("=")[2] for field in query.split("&")]
+    userinfo, at, _ = rest.partition("://")[2].partition("/")[0].rpartition("@")
+    if at:
+        from base64 import b64encode
+        from urllib.parse import unquote
+
+        password = userinfo.partition(":")[2]
+        plain = unquote(userinfo)
+        basic = [b64encode(form.encode()).decode() for form in {userinfo, plain}]
+        secrets += [password, unquote(password), *basic]
+    return list(filter(None, secrets))
+
+
+def of_proxies(environ: Mapping[str, str]) -> list[str]:
+    """Return the passwords that the proxy variables hold."""
+    found: list[str] = []
+    for name, value in environ.items():
+        if name.lower().endswith("_proxy") and "@" in value:
+            found += of_url(value if "://" in value else f"http://{value}")
+    return found
+
+
+def bare_url(url: str) -> str:
+    """Return an address without user and password, and without the values of its query."""
+    base, mark, query = url.partition("?")
+    scheme, slashes, rest = base.partition("://")
+    host, slash, path = rest.partition("/")
+    if slashes:
+        base = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    fields = []
+    for field in query.split("&"):
+        name, equals, _ = field.partition("=")
+        fields.append(field if name in _PLAIN_FIELDS or not equals else f"{name}={HIDDEN}")
+    return base + mark + "&".join(fields)
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a program that must not see our keys.
+
+    It lacks the variables with a secret name, and those whose value is an address with a password.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if (name in _PLACES or not is_secret(name)) and not _has_password(value)
+    }
+
+
+def _has_password(value: str) -> bool:
+    return re.match(r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@", value, re.IGNORECASE) is not None
