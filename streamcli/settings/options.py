@@ -474,8 +474,8 @@ TABLE: tuple[Opt, ...] = (
         section=NETWORK,
         metavar="FILE",
         help="Read the key from FILE, not from its variable.",
-        details="There is no --key: arguments are public. The file must be yours alone "
-        "(chmod 600).",
+        details="There is no --key: arguments are public. A file that others can write is "
+        "refused, one that others can read gets a note.",
     ),
     Opt(
         "--connect-timeout",

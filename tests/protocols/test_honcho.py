@@ -690,7 +690,7 @@ def test_a_session_by_the_command(
     assert "--session de mo: that is no name" in run.stderr
     run = stream("-m", "vllm:x", "--session", "demo", "who?")
     assert run.returncode == 2
-    assert "vllm keeps no sessions: --session is for -p honcho" in run.stderr
+    assert "vllm does not keep sessions: --session is for -p honcho" in run.stderr
 
 
 def test_the_restaurant_by_the_command(
