@@ -180,7 +180,7 @@ class Turn:
 
     def _stream(self, answer: Response, patience: Patience) -> Iterator[Moment]:
         decoder = self._decoder = decoder_for(
-            self._protocol, self._target, self._limits.max_event_size
+            self._protocol, self._target, self._limits.max_event_size, self._chat
         )
         self._stages = self._make_stages(decoder)
         deliver = self._deliver

@@ -165,7 +165,7 @@ class ReplayedFormat:
         """The protocol's name, as far as it is known."""
         return self._auto.name if self._auto is not None else self._name
 
-    def decoder(self, target: Target, limit: int) -> Decoder:
+    def decoder(self, target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
         if self._name:
             return decoder_for(get(self._name), target, limit)
         from ..protocols._detect import AutoDecoder
@@ -174,7 +174,7 @@ class ReplayedFormat:
         return self._auto
 
     def _decoder(self, limit: int = MAX_EVENT_SIZE) -> Decoder:
-        return self.decoder(Target("", self._name, ""), limit)
+        return self.decoder(Target("", self._name, ""), limit, None)
 
     def request(self, chat: ChatRequest, target: Target) -> HttpRequest:
         return HttpRequest("", "", [], b"")

@@ -99,9 +99,9 @@ class ProtocolFile(WireFormat, Protocol):
 
 @runtime_checkable
 class DecodesByRow(Protocol):
-    """A protocol whose bytes mean what the provider's row says."""
+    """A protocol whose bytes mean what the provider's row says, or what was asked (`chat`)."""
 
-    def decoder(self, target: Target, limit: int) -> Decoder: ...
+    def decoder(self, target: Target, limit: int, chat: ChatRequest | None) -> Decoder: ...
 
 
 @runtime_checkable
@@ -175,10 +175,12 @@ class ResumableDecoder(Decoder, Protocol):
     skip_until: int | None
 
 
-def decoder_for(protocol: Replies, target: Target, limit: int) -> Decoder:
-    """Return what decodes the target's answers; an event may have `limit` bytes."""
+def decoder_for(
+    protocol: Replies, target: Target, limit: int, chat: ChatRequest | None = None
+) -> Decoder:
+    """Return what decodes the target's answer to `chat`; an event may have `limit` bytes."""
     if isinstance(protocol, DecodesByRow):
-        return protocol.decoder(target, limit)
+        return protocol.decoder(target, limit, chat)
     return protocol.Decoder(limit)
 
 

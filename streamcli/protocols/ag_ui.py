@@ -35,6 +35,7 @@ from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import agents as application
+from .shared.agent_calls import AgentCalls
 from .shared.agents import (
     conversation,
     id_of,
@@ -45,7 +46,6 @@ from .shared.agents import (
 )
 from .shared.aisdk import total, usage_of
 from .shared.arguments import text_of
-from .shared.opencalls import OpenCalls
 from .shared.request import calls_of, cannot, merge
 
 NAME = "ag-ui"
@@ -143,20 +143,28 @@ def recognises(glimpse: Glimpse) -> bool:
     return isinstance(value, dict) and bool(_BEGINNINGS.fullmatch(words(value.get("type"))))
 
 
+def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
+    """Return the decoder of the answer: calls of the tools in the request are the caller's."""
+    return Decoder(limit, tuple(tool.name for tool in chat.tools) if chat is not None else ())
+
+
 class Decoder:
-    """Events to ours.
+    """Turns AG-UI's events into ours.
 
     RUN_FINISHED is the marker, and the bytes are read to their end all the same: a failure may
-    follow it, or another run of a thread that is played again.
+    follow it, or another run of a thread that is played again. `tools` are the caller's own: the
+    agent runs all others.
     """
 
-    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+    def __init__(self, limit: int = MAX_EVENT_SIZE, tools: tuple[str, ...] = ()) -> None:
         self.ending = False
         self._body = JsonBody(self, "AG-UI stream", limit, Template("delta", lambda value: value))
         self.feed = self._body.feed
         self.close = self._body.close
-        self._calls = OpenCalls()
+        self._tools = tools
+        self._calls = AgentCalls(tools)
         self._call = ""  # whose arguments a chunk without an id goes on with
+        self._chunked = ""  # the call that comes in chunks, which have no end of their own
         self._message = ""  # the like for text
         self._foreign: set[str] = set()  # messages of other roles, shown to a page for its history
         self._said = False  # the agent itself said something
@@ -182,19 +190,23 @@ class Decoder:
             return
         body.alive = True
         before = len(out)
+        if self._chunked and kind not in ("TOOL_CALL_CHUNK", "RAW"):
+            self._calls.whole(self._chunked, out)
+            self._chunked = ""
         if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK", "TEXT_MESSAGE_START"):
             self._text(value, out)
         elif kind in THOUGHTS:
             body.say(Reasoning, value.get("delta"), out)
         elif kind.startswith("TOOL_CALL_"):
-            self._tool(kind, value)
+            self._tool(kind, value, out)
         elif kind.startswith("RUN_"):
             self._run(kind, value, out)
         elif kind == "MESSAGES_SNAPSHOT":
             # Who does not stream answers by it, and so do tools of old.
-            self._snapshot, answered = answer_of(value.get("messages"))
-            for id in answered:
-                self._calls.answered(id)
+            self._snapshot, results = answer_of(value.get("messages"))
+            for id, output in results:
+                if self._calls.knows(id):
+                    self._calls.result(id, output, out)
         elif kind == "CUSTOM" and value.get("name") == "on_interrupt":
             self._asks = shown(value.get("value"))  # LangGraph's, whose run then just finishes
         if len(out) == before:
@@ -220,15 +232,21 @@ class Decoder:
                 self._heard = (id, [])
             self._heard[1].extend(e.text for e in out[before:] if isinstance(e, Reasoning))
 
-    def _tool(self, kind: str, value: dict[str, Any]) -> None:
-        id = words(value.get("toolCallId")) or self._call
+    def _tool(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
+        calls, id = self._calls, words(value.get("toolCallId")) or self._call
         if kind == "TOOL_CALL_RESULT":
-            self._calls.answered(id)
+            calls.result(id, value.get("content"), out, is_error=bool(value.get("error")))
             return
+        if kind == "TOOL_CALL_CHUNK":
+            if self._chunked not in ("", id):
+                calls.whole(self._chunked, out)
+            self._chunked = id
         self._call = id
         if name := words(value.get("toolCallName")):
-            self._calls.begin(id, name)
-        self._calls.add(id, value.get("delta"))
+            calls.begin(id, name)
+        calls.add(id, value.get("delta"))
+        if kind == "TOOL_CALL_END":
+            calls.whole(id, out)
 
     # How it ends
 
@@ -241,7 +259,7 @@ class Decoder:
         elif kind == "RUN_STARTED":
             self.ending = False
             self._outcome = self._asks = ""
-            self._calls = OpenCalls()
+            self._calls = AgentCalls(self._tools)
             out.append(Started("", words(value.get("runId"))))
         elif kind == "RUN_FINISHED":
             self.ending = True
@@ -259,15 +277,16 @@ class Decoder:
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         if not self._said:
             self._unsaid(out)
-        calls = self._calls.open()
-        out += calls
-        evidence = ("marker", *(proof for proof in evidence if proof == "transport_error"))
+        calls = self._calls.end(out)
+        evidence = ("marker", *(p for p in evidence if p in ("transport_error", "hold")))
         if self._outcome == "cancelled":  # neither an error nor a whole answer
             return Failed("truncated", "the agent was stopped before its end", evidence=evidence)
         if self._outcome == "interrupt" or self._asks:
             what = f"the agent waits for an answer: {self._asks or 'it does not say to what'}"
             hint = 'ask the same again with -o \'resume=[{"interruptId":...,"status":"resolved"}]\''
             return Failed("tool", what, hint, evidence=evidence)
+        if calls and (failed := self._calls.fault()):
+            return failed
         raw = self._outcome or None
         if raw:
             evidence = ("finish_reason", *evidence)
@@ -292,10 +311,13 @@ def run_usage(usage: Any) -> Usage | None:
     return total(known) if known else None
 
 
-def answer_of(messages: Any) -> tuple[list[str], list[str]]:
-    """Of a whole conversation: the agent's answer to its last question, and the calls answered."""
+def answer_of(messages: Any) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the agent's answer to the last question of a conversation, and the tools' results.
+
+    A result is (the id of its call, what the tool returned).
+    """
     answer: list[str] = []
-    answered: list[str] = []
+    results: list[tuple[str, str]] = []
     for message in messages if isinstance(messages, list) else ():
         if not isinstance(message, dict):
             continue
@@ -305,8 +327,8 @@ def answer_of(messages: Any) -> tuple[list[str], list[str]]:
         elif role == "assistant" and not message.get("subagentRunId"):
             answer.append(words(message.get("content")))
         elif role == "tool":
-            answered.append(words(message.get("toolCallId")))
-    return answer, answered
+            results.append((words(message.get("toolCallId")), words(message.get("content"))))
+    return answer, results
 
 
 def asked_by(interrupts: Any) -> str:

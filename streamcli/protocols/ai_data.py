@@ -20,6 +20,7 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import agents as application
 from .shared import aisdk
+from .shared.agent_calls import AgentCalls
 from .shared.agents import path_fault
 from .shared.aisdk import (
     ENDPOINT,
@@ -31,7 +32,6 @@ from .shared.aisdk import (
     total,
     usage_of,
 )
-from .shared.opencalls import OpenCalls
 
 NAME = "ai-data"
 CAN = ("attachments", "reasoning")
@@ -70,7 +70,7 @@ class Decoder:
         framing = CodeLines(CODES, limit)
         self._body = JsonBody(self, "data stream of the AI SDK 4", limit, payloads=framing)
         self.feed = self._body.feed
-        self._calls = OpenCalls()
+        self._calls = AgentCalls()
         self._usage = Usage()  # of the steps so far
         self._started = False
         self._raw: str | None = None
@@ -106,7 +106,7 @@ class Decoder:
 
     def _object(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
         if code in "abc9":
-            self._tool(code, value)
+            self._tool(code, value, out)
         elif code == "h":
             cite(value, out)
         elif code in "de":
@@ -114,16 +114,16 @@ class Decoder:
         elif code in "45f":
             self._start(value, out)
 
-    def _tool(self, code: str, value: dict[str, Any]) -> None:
+    def _tool(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
         id, name = words(value.get("toolCallId")), words(value.get("toolName"))
         if code == "a":
-            self._calls.answered(id)
+            self._calls.result(id, value.get("result"), out)
         elif code == "b":
             self._calls.begin(id, name)
         elif code == "c":
             self._calls.add(id, value.get("argsTextDelta"))
         else:
-            self._calls.complete(id, name, value.get("args"))
+            self._calls.complete(id, name, value.get("args"), out)
 
     def _start(self, value: dict[str, Any], out: list[Event]) -> None:
         """A step's message; that of an assistant (4) holds its whole text."""
@@ -153,8 +153,7 @@ class Decoder:
         return self._raw is not None
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        calls = self._calls.open()
-        out += calls
-        if failed := failure_of(self._raw or ""):
+        calls = self._calls.end(out)
+        if failed := failure_of(self._raw or "") or (self._calls.fault() if calls else None):
             return failed
-        return Finished(reason_of(self._raw, bool(calls)), self._raw, evidence)
+        return Finished(reason_of(self._raw, calls, self._calls.any), self._raw, evidence)

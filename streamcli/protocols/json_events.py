@@ -64,7 +64,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return template.refusal(status, headers, body)
 
 
-def decoder(target: Target, limit: int) -> Decoder:
+def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
     return Decoder(limit, target.quirks)
 
 

@@ -41,7 +41,7 @@ def recognises(glimpse: Glimpse) -> bool:
     return glimpse.text is not None
 
 
-def decoder(target: Target, limit: int) -> Decoder:
+def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
     """Return the decoder for the row; the quirk `unescaped` says that chunks come as they are."""
     return Decoder(limit, bool(target.quirks.get("unescaped")))
 

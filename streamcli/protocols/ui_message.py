@@ -22,9 +22,9 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import agents as application
 from .shared import aisdk
+from .shared.agent_calls import AgentCalls
 from .shared.agents import path_fault
 from .shared.aisdk import ENDPOINT, cite, error_of, failure_of, reason_of, told_apart, usage_of
-from .shared.opencalls import OpenCalls
 
 NAME = "ui-message"
 CAN = ("attachments", "reasoning")
@@ -49,7 +49,6 @@ _BEGINNINGS = re.compile(
     "start|finish|abort|(start|finish)-step|message-metadata|(text|reasoning)-(start|delta)|"
     "tool-input-[a-z]+|data-.+"
 )
-ANSWERS = ("tool-output-available", "tool-output-error", "tool-output-denied", "tool-input-error")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -73,11 +72,11 @@ class Decoder:
     """Chunks to events. `finish` is the provider's word, [DONE] the marker; either will do."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
+        self._over = False  # `finish` came, and nothing behind it that goes on
         template = Template("delta", lambda value: value)
         self._body = JsonBody(self, "UI message stream", limit, template, done_ends_it=True)
         self.feed = self._body.feed
-        self._calls = OpenCalls()
+        self._calls = AgentCalls()
         self._started = ("", "")  # model and id, as far as told
         self._raw: str | None = None
 
@@ -98,7 +97,10 @@ class Decoder:
         if kind in DELTAS:
             body.alive = True
             delta = value.get("delta")
+            before = len(out)
             body.say(DELTAS[kind], value.get("text") if delta is None else delta, out)
+            if len(out) > before:
+                self._reopen()
             return
         error = value.get("error")
         if error or "error" in (kind, event):
@@ -112,9 +114,10 @@ class Decoder:
         if metadata := value.get("messageMetadata"):
             self._metadata(metadata, out)
         if kind.startswith("tool-"):
-            self._tool(kind, value)
+            self._reopen()
+            self._tool(kind, value, out)
         elif kind in ("start", "start-step"):
-            self.ending, self._raw = False, None  # an application may put several answers into one
+            self._reopen()  # an application may put several answers into one
             self._calls.keep()
             self._tell("", words(value.get("messageId")), out)
         elif kind == "reset-step":
@@ -127,6 +130,10 @@ class Decoder:
             self._end(kind, value, out)
         if len(out) == before:
             out.append(Progress())
+
+    def _reopen(self) -> None:
+        """Drop the end that stood: what comes now goes on with the answer."""
+        self._over, self._raw = False, None
 
     def _tell(self, model: str, id: str, out: list[Event]) -> None:
         told = (model or self._started[0], id or self._started[1])
@@ -144,16 +151,26 @@ class Decoder:
                 out.append(usage)
                 return
 
-    def _tool(self, kind: str, value: dict[str, Any]) -> None:
+    def _tool(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
+        calls = self._calls
         id, name = words(value.get("toolCallId")), words(value.get("toolName"))
-        if kind in ANSWERS or value.get("providerExecuted") is True:
-            self._calls.answered(id)
-        elif kind == "tool-input-start":
-            self._calls.begin(id, name)
+        if value.get("providerExecuted") is True:
+            calls.settle(id)
+        if kind == "tool-input-start":
+            calls.begin(id, name)
         elif kind == "tool-input-delta":
-            self._calls.add(id, value.get("inputTextDelta"))
+            calls.add(id, value.get("inputTextDelta"))
         elif kind == "tool-input-available":
-            self._calls.complete(id, name, value.get("input"))
+            calls.complete(id, name, value.get("input"), out)
+        elif kind == "tool-input-error":
+            calls.complete(id, name, value.get("input"), out)
+            calls.result(id, value.get("errorText"), out, is_error=True)
+        elif kind == "tool-output-available":
+            if value.get("preliminary") is not True:
+                calls.result(id, value.get("output"), out)
+        elif kind in ("tool-output-error", "tool-output-denied"):
+            why = value.get("errorText") or value.get("reason") or "denied"
+            calls.result(id, why, out, is_error=True)
 
     def _citations(self, citations: Any, out: list[Event]) -> None:
         for each in citations if isinstance(citations, list) else ():
@@ -168,17 +185,22 @@ class Decoder:
             message = "the server stopped the answer before its end" + (reason and f": {reason}")
             self._body.fail(Failed("truncated", message, evidence=("marker",)), out)
             return
-        self.ending = True
+        self._over = True
         self._raw = words(value.get("finishReason")) or None
         if failed := failure_of(self._raw or ""):
             self._body.fail(failed, out)
 
-    def finished(self) -> bool:
-        return self.ending
+    @property
+    def ending(self) -> bool:
+        return self._over and not self._calls.open
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        calls = self._calls.open()
-        out += calls
-        if self.ending and self._raw is None:  # `finish` without its reason is but a marker
-            evidence = ("marker", *(proof for proof in evidence if proof == "transport_error"))
-        return Finished(reason_of(self._raw, bool(calls)), self._raw, evidence)
+    def finished(self) -> bool:
+        return self._over
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        calls = self._calls.end(out)
+        if calls and (failed := self._calls.fault()):
+            return failed
+        if self._over and self._raw is None:  # `finish` without its reason is but a marker
+            evidence = ("marker", *(p for p in evidence if p in ("transport_error", "hold")))
+        return Finished(reason_of(self._raw, calls, self._calls.any), self._raw, evidence)

@@ -22,10 +22,11 @@ from streamcli.events import (
     Started,
     Text,
     ToolCall,
+    ToolResult,
     Usage,
 )
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
-from streamcli.protocols._contract import get
+from streamcli.protocols._contract import decoder_for, get
 from streamcli.request import Target
 
 NAME = "ag-ui"
@@ -239,8 +240,8 @@ def test_chunks_need_no_ids() -> None:
     ) == [
         Text("Hel"),
         Text("lo"),
-        ToolCall("c1", "look", '{"q":1}'),
-        ToolCall("c2", "now", ""),
+        ToolCall("c1", "look", '{"q":1}', by="server"),
+        ToolCall("c2", "now", "{}", by="server"),
         Finished("tool_calls", None, ("marker",)),
     ]
 
@@ -293,26 +294,69 @@ def test_an_agent_that_only_shows_its_conversation() -> None:
     ]
     snapshot = event("MESSAGES_SNAPSHOT", messages=messages)
     end = Finished("stop", None, ("marker",))
-    assert events(*call(), snapshot, finished()) == [Text("Hi \ufffd"), end]
+    assert events(*call(), snapshot, finished()) == [
+        ToolCall("c1", "look", "{}", by="server"),
+        ToolResult("c1", "look", "found", by="server"),
+        Text("Hi \ufffd"),
+        end,
+    ]
     assert events(said("Hi"), snapshot, finished()) == [Text("Hi"), end], "said already"
     assert events(snapshot, event("MESSAGES_SNAPSHOT", messages=messages[:2]), finished()) == [end]
 
 
-def test_the_agents_own_tools_are_no_tool_calls() -> None:
+def test_the_agents_own_tools_and_what_they_gave() -> None:
     result = event("TOOL_CALL_RESULT", messageId="x", toolCallId="c1", content="found")
     found = events(*call("c1", "look", '{"q":', "1}"), result, said("So."), finished())
-    assert found == [Text("So."), Finished("stop", None, ("marker",))]
+    assert found == [
+        ToolCall("c1", "look", '{"q":1}', by="server"),
+        ToolResult("c1", "look", "found", by="server"),
+        Text("So."),
+        Finished("stop", None, ("marker",)),
+    ]
+    failed = {**result, "error": "broke", "content": "no luck"}
+    assert ToolResult("c1", "look", "no luck", True, by="server") in events(*call(), failed)
+
+
+def test_the_tools_that_a_request_brought_are_the_callers() -> None:
+    target = Target("p", NAME, "http://h")
+    decoder = decoder_for(get(NAME), target, 1 << 20, ChatRequest("", [HI], tools=(TOOL,)))
+    found = decoder.feed(sse(*call("c1", "look"), *call("c2", "now")))
+    calls = [each for each in found if isinstance(each, ToolCall)]
+    assert calls == [ToolCall("c1", "look", "{}"), ToolCall("c2", "now", "{}", by="server")]
+
+
+def test_a_call_is_given_the_moment_it_is_whole() -> None:
+    decoder = get(NAME).Decoder()
+    *begun, end = call("c1", "look", "{}")
+    assert not any(isinstance(each, ToolCall) for each in decoder.feed(sse(*begun)))
+    assert decoder.feed(sse(end)) == [ToolCall("c1", "look", "{}", by="server")]
+    decoder.feed(sse(event("TOOL_CALL_CHUNK", toolCallId="c2", toolCallName="now", delta="{}")))
+    assert decoder.feed(sse(said("So"))) == [ToolCall("c2", "now", "{}", by="server"), Text("So")]
+
+
+def test_arguments_of_a_call_that_is_left_to_the_caller_are_json() -> None:
+    broken = call("c1", "look", '{"q":')
+    *_, end = events(*broken, finished())
+    assert isinstance(end, Failed)
+    assert (end.status, end.message) == (
+        "malformed",
+        "the arguments of the tool call look are not JSON",
+    )
+    answered = event("TOOL_CALL_RESULT", toolCallId="c1", content="mended")
+    assert isinstance(events(*broken, answered, said("So"), finished())[-1], Finished)
 
 
 def test_calls_left_unanswered() -> None:
     two = [*call("c1", "look", '{"q":', "1}"), *call("c2", "now")]
     assert events(*two, finished({"type": "success"})) == [
-        ToolCall("c1", "look", '{"q":1}'),
-        ToolCall("c2", "now", ""),
+        ToolCall("c1", "look", '{"q":1}', by="server"),
+        ToolCall("c2", "now", "{}", by="server"),
         Finished("tool_calls", "success", MARKED),
     ]
     pending = {"type": "success", "pendingToolCallIds": ["c2"]}
-    assert events(*two, finished(pending))[:-1] == [ToolCall("c2", "now", "")]
+    assert events(*two, finished(pending))[-1] == Finished("tool_calls", "success", MARKED)
+    pending = {"type": "success", "pendingToolCallIds": ["c9"]}
+    assert events(*two, finished(pending))[-1] == Finished("stop", "success", MARKED)
     for empty in ([], None):
         pending = {"type": "success", "pendingToolCallIds": empty}
         assert len(events(*two, finished(pending))) == 3, "not naming them says nothing"
@@ -357,7 +401,7 @@ def test_an_agent_that_waits_for_an_answer_has_not_finished(
     values: tuple[dict[str, Any], ...], asks: str
 ) -> None:
     found = events(said("Well"), *call(), *values)
-    assert found[:2] == [Text("Well"), ToolCall("c1", "look", "")]
+    assert found[:2] == [Text("Well"), ToolCall("c1", "look", "{}", by="server")]
     (end,) = found[2:]
     assert isinstance(end, Failed)
     assert (end.status, end.evidence) == ("tool", ("marker",))
@@ -404,6 +448,7 @@ def test_several_runs_on_one_stream() -> None:
     found = events(earlier, *call(), asks, START, said("Hi"), finished())
     assert found == [
         Started("", "r0"),
+        ToolCall("c1", "look", "{}", by="server"),
         Started("", "r1"),
         Text("Hi"),
         Finished("stop", None, ("marker",)),

@@ -128,12 +128,20 @@ def test_other_ends(
 
 @pytest.mark.parametrize("sdk", SDKS)
 def test_tools_of_the_application(stream: Stream, aisdk: RealServer, of: Ask, sdk: str) -> None:
-    end = ended(stream, *of(aisdk, f"{sdk}/server-tool"))
-    assert (end["text"], end["tool_calls"]) == ("Let me look. Rain.", [])
+    records = stream(*of(aisdk, f"{sdk}/server-tool"), "--jsonl", "hi").records
+    call, result = (record for record in records if record["type"].startswith("tool_"))
+    assert (call["type"], call["name"], call["by"]) == ("tool_call", "weather", "server")
+    assert (result["type"], result["name"], result["by"]) == ("tool_result", "weather", "server")
+    assert (result["output"], result["is_error"]) == ("rain", False)
+    assert result["call_id"] == call["call_id"]
+    end = records[-1]
+    deltas = (record["text"] for record in records if record["type"] == "delta")
+    assert "".join(deltas) == "Let me look. Rain."
     assert (end["status"], end["finish_reason"]) == ("complete", "stop")
     assert end["usage"]["output_tokens"] == 14, "of both steps"
     end = ended(stream, *of(aisdk, f"{sdk}/last-step"))
-    assert (end["tool_calls"], end["finish_reason"]) == ([], "stop")
+    assert [call["by"] for call in end["tool_calls"]] == ["server"]
+    assert end["finish_reason"] == "stop"
     assert end["provider_finish_reason"] == "tool-calls"
     end = ended(stream, *of(aisdk, f"{sdk}/broken-tool"))
     if sdk == "ai4":
@@ -232,7 +240,7 @@ def test_a_run(stream: Stream, agent: RealServer, of: Ask) -> None:
     ("scenario", "text", "calls", "status"),
     [
         ("chunks", "Hello", 1, "complete"),
-        ("server_tool", "Let me look. Rain.", 0, "complete"),
+        ("server_tool", "Let me look. Rain.", 1, "complete"),
         ("client_tool", "One moment. ", 1, "complete"),
         ("error", "so far", 0, "provider"),
         ("late_error", "so far", 0, "provider"),
@@ -247,7 +255,8 @@ def test_runs_of_every_kind(
     assert (end["text"], end["status"]) == (text, status)
     assert len(end["tool_calls"]) == calls
     for call in end["tool_calls"]:
-        assert (call["call_id"], call["name"]) == ("c1", "locate")
+        name = "weather" if scenario == "server_tool" else "locate"
+        assert (call["call_id"], call["name"], call["by"]) == ("c1", name, "server")
         assert json.loads(call["arguments"]) == {"city": "Oslo"}
 
 

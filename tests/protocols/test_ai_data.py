@@ -21,6 +21,7 @@ from streamcli.events import (
     Started,
     Text,
     ToolCall,
+    ToolResult,
     Usage,
 )
 from streamcli.messages import Attachment, ChatRequest, Message
@@ -143,7 +144,7 @@ def test_an_answer() -> None:
         ("stop", "stop"),
         ("length", "length"),
         ("content-filter", "content_filter"),
-        ("tool-calls", "stop"),
+        ("tool-calls", "tool_calls"),
         ("other", "other"),
         ("unknown", "other"),
     ],
@@ -214,13 +215,19 @@ def test_tool_calls() -> None:
     call = line("9", {"toolCallId": "c1", "toolName": "look", "args": {"q": 1}})
     found = events(begun, *pieces, call, step("tool-calls"), done("tool-calls"))
     assert found == [
-        ToolCall("c1", "look", '{"q": 1}'),
+        ToolCall("c1", "look", '{"q": 1}', by="server"),
         Finished("tool_calls", "tool-calls", MARKED),
     ]
-    assert events(call, done())[0] == ToolCall("c1", "look", '{"q":1}')
+    assert events(call, done())[0] == ToolCall("c1", "look", '{"q":1}', by="server")
     result = line("a", {"toolCallId": "c1", "result": "found"})
     answered = events(begun, *pieces, call, result, step("tool-calls"), HI, step(), done())
-    assert answered == [Text("Hi"), Finished("stop", "stop", MARKED)]
+    assert answered == [
+        ToolCall("c1", "look", '{"q": 1}', by="server"),
+        ToolResult("c1", "look", "found", by="server"),
+        Text("Hi"),
+        Finished("stop", "stop", MARKED),
+    ]
+    assert get(NAME).Decoder().feed(call.encode())[0] == events(call, done())[0], "at once"
 
 
 def test_usage() -> None:

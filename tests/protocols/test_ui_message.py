@@ -23,6 +23,7 @@ from streamcli.events import (
     Started,
     Text,
     ToolCall,
+    ToolResult,
     Usage,
 )
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
@@ -256,7 +257,7 @@ def test_all_kinds_tell_that_something_goes_on() -> None:
         ("length", "length"),
         ("content-filter", "content_filter"),
         ("content_filter", "content_filter"),
-        ("tool-calls", "stop"),  # which the application answered, then it stopped
+        ("tool-calls", "tool_calls"),  # without a call: the verdict is exit 8
         ("other", "other"),
         ("unknown", "other"),
         ("novel", "other"),
@@ -353,23 +354,44 @@ def test_ends_that_are_not_whole(value: dict[str, Any], status: str, says: str) 
     assert not end.transient
 
 
-def test_the_servers_own_tools_are_no_tool_calls() -> None:
+def test_the_servers_own_tools_and_what_they_gave() -> None:
     begun = tool("input-start", toolName="look")
     whole_call = tool("input-available", toolName="look", input={"q": 1})
-    for answer in (
-        tool("output-available", output={"result": 1}),
-        tool("output-available", output=1, preliminary=True),
-        tool("output-error", errorText="broke"),
-        tool("output-denied"),
+    call = ToolCall("c1", "look", '{"q":1}', by="server")
+    half = tool("output-available", output="half", preliminary=True)
+    for answer, output, is_error in (
+        (tool("output-available", output={"result": 1}), '{"result":1}', False),
+        (tool("output-available", output="as it is"), "as it is", False),
+        (tool("output-available", output=None), "", False),
+        (tool("output-error", errorText="broke"), "broke", True),
+        (tool("output-denied"), "denied", True),
     ):
-        found = events(begun, whole_call, answer, {"type": "finish-step"}, text("So"), finish())
-        assert found == [Text("So"), Finished("stop", "stop", MARKED)]
-    executed = {**whole_call, "providerExecuted": True}
-    assert events({**begun, "providerExecuted": True}, executed, finish("tool-calls")) == [
-        Finished("stop", "tool-calls", MARKED)
-    ]
+        step = {"type": "finish-step"}
+        found = events(begun, whole_call, half, answer, answer, step, text("So"), finish())
+        result = ToolResult("c1", "look", output, is_error, by="server")
+        assert found == [call, result, Text("So"), Finished("stop", "stop", MARKED)]
     invalid = tool("input-error", toolName="look", input="{", errorText="no such tool")
-    assert events(begun, invalid, finish()) == [Finished("stop", "stop", MARKED)]
+    assert events(begun, invalid, finish()) == [
+        ToolCall("c1", "look", "{", by="server"),
+        ToolResult("c1", "look", "no such tool", True, by="server"),
+        Finished("stop", "stop", MARKED),
+    ]
+
+
+def test_what_a_provider_runs_needs_no_answer() -> None:
+    ran = {"toolName": "look", "providerExecuted": True}
+    call = ToolCall("c1", "look", '{"q":1}', by="server")
+    found = events(tool("input-available", input={"q": 1}, **ran), finish("tool-calls"))
+    assert found == [call, Finished("stop", "tool-calls", MARKED)]
+
+
+def test_a_call_is_given_the_moment_it_is_whole() -> None:
+    decoder = get(NAME).Decoder()
+    decoder.feed(sse(tool("input-start", toolName="look")).encode())
+    decoder.feed(sse(tool("input-delta", inputTextDelta="{}")).encode())
+    given = decoder.feed(sse(tool("input-available", toolName="look", input={})).encode())
+    assert given == [ToolCall("c1", "look", "{}", by="server")]
+    assert not decoder.ending
 
 
 @pytest.mark.parametrize("reason", ["tool-calls", "stop", "other", None])
@@ -385,10 +407,10 @@ def test_calls_left_unanswered_are_tool_calls(reason: str | None) -> None:
         finish(reason),
     )
     assert found[:2] == [
-        ToolCall("c1", "look", '{"q": 1.0}'),  # as the model wrote it
-        ToolCall("c2", "now", '{"é":[1]}'),
+        ToolCall("c1", "look", '{"q": 1.0}', by="server"),  # as the model wrote it
+        ToolCall("c2", "now", '{"é":[1]}', by="server"),
     ]
-    (end,) = found[2:]
+    (end,) = found[4:]
     assert isinstance(end, Finished)
     assert (end.reason, end.raw) == ("tool_calls", reason)
 
@@ -400,17 +422,18 @@ def test_input_that_the_server_made_out_of_text() -> None:
         tool("input-available", toolName="sql", input={"query": "SELECT 1"}),
         finish(),
     )
-    assert found[0] == ToolCall("c1", "sql", '{"query":"SELECT 1"}')
+    assert found[0] == ToolCall("c1", "sql", '{"query":"SELECT 1"}', by="server")
     found = events(
         tool("input-start", toolName="f"),
         tool("input-delta", inputTextDelta='{"a":1}'),
         tool("input-available", toolName="f", input={"a": 2}),
         finish("length"),
     )
-    assert found == [ToolCall("c1", "f", '{"a":2}'), Finished("length", "length", MARKED)]
+    call = ToolCall("c1", "f", '{"a":2}', by="server")
+    assert found == [call, Finished("length", "length", MARKED)]
 
 
-def test_a_step_that_is_reset_takes_its_calls_back() -> None:
+def test_a_call_of_a_step_that_is_reset_needs_no_answer() -> None:
     assert events(
         {"type": "start-step"},
         tool("input-available", toolName="kept", input={}),
@@ -420,12 +443,15 @@ def test_a_step_that_is_reset_takes_its_calls_back() -> None:
         tool("input-available", "c2", toolName="gone", input={}),
         {"type": "reset-step"},
         text("two"),
+        tool("output-available", "c1", output=1),
         finish(),
     ) == [
+        ToolCall("c1", "kept", "{}", by="server"),
         Text("one "),
+        ToolCall("c2", "gone", "{}", by="server"),
         Text("two"),
-        ToolCall("c1", "kept", "{}"),
-        Finished("tool_calls", "stop", MARKED),
+        ToolResult("c1", "kept", "1", by="server"),
+        Finished("stop", "stop", MARKED),
     ]
 
 

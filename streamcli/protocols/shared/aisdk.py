@@ -112,16 +112,16 @@ def message_of_4(id: str, message: Message, results: dict[str, Message]) -> dict
     return {**plain, "toolInvocations": calls} if calls else plain
 
 
-def reason_of(raw: str | None, calls: bool) -> str | None:
-    """A finish reason in our words. `calls`: some call was left for us to answer.
+def reason_of(raw: str | None, open: bool, any: bool) -> str | None:
+    """Return our word for a finish reason. `open`: a call waits for the caller; `any`: one came.
 
     After the last call that the application answered by itself the reason may still be tool-calls:
     nothing is left to be done, so it stopped.
     """
     reason = FINISH.get(raw.lower().replace("_", "-"), "other") if raw else None
-    if calls and reason in ("stop", "other", None):
+    if open and reason in ("stop", "other", None):
         return "tool_calls"
-    return "stop" if reason == "tool_calls" and not calls else reason
+    return "stop" if reason == "tool_calls" and any and not open else reason
 
 
 def failure_of(raw: str) -> Failed | None:
