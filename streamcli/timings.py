@@ -1,4 +1,4 @@
-"""Timings of one prompt, in milliseconds since its request began. Pure: told the time, no clock.
+"""Timings of one prompt, in milliseconds since its request began. Pure: times are arguments.
 
 Memory is flat: the gaps between deltas go into a histogram whose buckets are 2 % wide, so
 percentiles are within 1 %.
@@ -65,7 +65,7 @@ class Histogram:
 
 
 class Meter:
-    """What `timings` of an `end` record is made of."""
+    """The `timings` of an `end` record."""
 
     def __init__(self) -> None:
         self.headers_ms: float | None = None
@@ -74,11 +74,16 @@ class Meter:
         self.chunks = 0
         self._gaps = Histogram()
         self._last = 0.0
+        self._began: float | None = None  # the first delta of this round
+        self._earlier = 0.0  # from the first delta to the last, of the rounds before this one
+        self._rounds = 1
 
     def deltas(self, t_ms: float, count: int, text: bool) -> None:
-        """`count` deltas came with the read at `t_ms`; `text`: some of them visible."""
-        if self.ttft_ms is None:
-            self.ttft_ms = t_ms
+        """Note that `count` deltas came with the read at `t_ms`; `text`: some of them visible."""
+        if self._began is None:
+            self._began = t_ms
+            if self.ttft_ms is None:
+                self.ttft_ms = t_ms
         else:
             self._gaps.add(t_ms - self._last)
         if count > 1:
@@ -88,17 +93,24 @@ class Meter:
         self.chunks += count
         self._last = t_ms
 
-    def rate(self, duration_ms: float, output_tokens: int | None) -> float | None:
-        """Tokens a second after the first one: (tokens - 1) / (end - TTFT).
+    def next_round(self) -> None:
+        """Begin a round of a tool loop: the time that tools take is not a gap between deltas."""
+        if self._began is not None:
+            self._earlier += self._last - self._began
+        self._began = None
+        self._rounds += 1
 
-        An answer that came in one read has no rate: None.
+    def rate(self, duration_ms: float, output_tokens: int | None) -> float | None:
+        """Return tokens a second after the first one: (tokens - 1) / (end - TTFT).
+
+        In a tool loop each round has its first token. None for an answer that came in one read.
         """
-        if not output_tokens or output_tokens < 2 or self.ttft_ms is None:
+        if not output_tokens or output_tokens <= self._rounds or self._began is None:
             return None
-        seconds = (duration_ms - self.ttft_ms) / 1000
-        if self._last <= self.ttft_ms or seconds <= 0:
+        if self._last <= self._began and not self._earlier:
             return None
-        return round((output_tokens - 1) / seconds, 1)
+        seconds = (self._earlier + duration_ms - self._began) / 1000
+        return round((output_tokens - self._rounds) / seconds, 1) if seconds > 0 else None
 
     def timings(self, duration_ms: float, output_tokens: int | None) -> dict[str, Any]:
         return {

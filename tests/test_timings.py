@@ -56,3 +56,18 @@ def test_memory_is_flat() -> None:
     for _ in range(100_000):
         histogram.add(random.random() * 1e6)
     assert len(histogram._buckets) < 1200
+
+
+def test_the_time_of_tools_is_neither_a_gap_nor_slow_tokens() -> None:
+    meter = Meter()
+    meter.deltas(10.0, 1, text=True)
+    meter.deltas(20.0, 1, text=True)
+    meter.next_round()
+    meter.deltas(5000.0, 1, text=True)
+    meter.deltas(5010.0, 1, text=True)
+    timings = meter.timings(5010.0, 6)
+    assert (timings["ttft_ms"], timings["chunks"]) == (10.0, 4)
+    assert timings["icl_ms"]["max"] == 10.0
+    assert timings["tokens_per_second"] == 200.0, "4 tokens after the first ones, in 20 ms"
+    meter.next_round()
+    assert meter.timings(6000.0, 6)["tokens_per_second"] is None, "the last round brought nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..events import Attempt, Event, Opaque, Reasoning, Text, ToolCall
-from ..messages import Call, Message, Placed
+from ..messages import Message, Placed
 
 
 class AssistantMessage:
@@ -18,7 +18,7 @@ class AssistantMessage:
         self._text = [prefill] if prefill else []
         self._chars = len(prefill)
         self._reasoning: list[str] = []
-        self._calls: list[Call] = []
+        self.calls: list[ToolCall] = []  # those that the caller has to run
         self._opaque: list[Placed] = []
         self._delivered = False
 
@@ -36,9 +36,9 @@ class AssistantMessage:
             elif isinstance(event, ToolCall):
                 self._delivered = True
                 if not event.choice and not event.by:  # the server answers its own calls
-                    self._calls.append((event.id, event.name, event.arguments))
+                    self.calls.append(event)
             elif isinstance(event, Opaque):
-                self._opaque.append(Placed(event, self._chars, len(self._calls)))
+                self._opaque.append(Placed(event, self._chars, len(self.calls)))
             elif isinstance(event, Attempt) and not self._delivered:
                 self._opaque.clear()  # another attempt begins: what this state belongs to is lost
 
@@ -46,7 +46,7 @@ class AssistantMessage:
         return Message(
             "assistant",
             "".join(self._text),
-            tool_calls=tuple(self._calls),
+            tool_calls=tuple((call.id, call.name, call.arguments) for call in self.calls),
             reasoning="".join(self._reasoning),
             opaque=tuple(self._opaque),
         )

@@ -1,4 +1,4 @@
-"""One prompt, several to ask: the next one only while nothing was delivered (--fallback)."""
+"""One prompt, several turns: the next one only while nothing was delivered (--fallback)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from ..events import Event, Failed, Retry
 from ..outcome import Outcome
 from .turn import Moment, Turn
 
-# What another provider cannot help with.
+# The kinds of failure that another provider would meet too.
 _OURS = ("usage", "write", "interrupted", "bug", "total_timeout")
 
 
 class Relay:
     """Turns, one after the other, as one: iterate, then read `outcome`.
 
-    Each of `makers` makes a turn, given the one before it (or None). The `first` is asked first.
+    Each of `makers` makes a turn from the one before it (or None); `first` is the index of the
+    first one to use.
     """
 
     resumable = True
@@ -23,11 +24,15 @@ class Relay:
     def __init__(self, makers: Sequence[Callable[[Turn | None], Turn]], first: int = 0) -> None:
         self._makers = makers
         self._turn = makers[first](None)
-        self.number = first  # of the one that is asked now
+        self.number = first  # the index of the current turn
 
     @property
     def outcome(self) -> Outcome:
         return self._turn.outcome
+
+    @property
+    def began(self) -> float:
+        return self._turn.began
 
     def __iter__(self) -> Iterator[Moment]:
         for make in (*self._makers[self.number + 1 :], None):
@@ -45,6 +50,7 @@ class Relay:
                 return
 
     def _gave_nothing(self, events: list[Event]) -> Failed | None:
+        """Return the failure of a turn that delivered nothing, if another may do better."""
         end = events[-1]
         if isinstance(end, Failed) and not self._turn.delivered and end.kind not in _OURS:
             return end

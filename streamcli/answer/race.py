@@ -1,6 +1,6 @@
-"""One prompt, several asked at once: the first visible token wins, the rest are cancelled (--race).
+"""One prompt, several turns at once: the first visible token wins, the rest are cancelled (--race).
 
-The one place outside a batch that has threads: one a racer, which never see each other.
+The one place outside a batch that has threads: one for each racer; they share nothing.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from ..events import Failed, Finished, Text
 from ..outcome import Outcome
 from .turn import Moment, Turn
 
-_BOUND = 64  # moments that wait for a slow reader: more slow the sockets
+_BOUND = 64  # moments that wait for a slow reader; then the racers wait, and their sockets
 
 
 class Race:
-    """Turns at the same time, of which one is heard: iterate, then read `outcome`.
+    """Turns at the same time, of which one wins: iterate, then read `outcome`.
 
-    `cancels` break off what each racer waits for. A whole answer without text (a tool call) wins
-    only when nobody has text to give, and a failure when there is nothing else: then it is that
-    of the first in the list.
+    `cancels` interrupt the wait of each racer. A whole answer without text (a tool call) wins only
+    if no racer has text. If all fail, the failure of the first in the list counts.
     """
 
     resumable = False
@@ -31,14 +30,18 @@ class Race:
     def __init__(self, turns: Sequence[Turn], cancels: Sequence[Callable[[], None]]) -> None:
         self._turns = turns
         self._cancels = cancels
-        self._heard: Queue[tuple[int, Moment | BaseException | None]] = Queue(_BOUND)
-        self._winner: int | None = None  # who is heard
-        self.number = 0  # of the winner; of the first as long as there is none
+        self._moments: Queue[tuple[int, Moment | BaseException | None]] = Queue(_BOUND)
+        self._winner: int | None = None  # the index of the racer whose moments are given out
+        self.number = 0  # the index of the winner; 0 as long as there is none
         self._stopped: Outcome | None = None
 
     @property
     def outcome(self) -> Outcome:
         return self._stopped or self._turns[self.number].outcome
+
+    @property
+    def began(self) -> float:
+        return self._turns[0].began
 
     def t_ms(self) -> float:
         return self._turns[0].t_ms()
@@ -66,7 +69,7 @@ class Race:
         self._drain()
 
     def _until_text(self) -> tuple[list[list[Moment]], set[int]]:
-        """What came until somebody had text to show, and who is still running."""
+        """Return the moments up to the first text, by racer, and the racers still running."""
         held: list[list[Moment]] = [[] for _ in self._turns]
         running = set(range(len(self._turns)))
         while running and self._winner is None:
@@ -80,7 +83,7 @@ class Race:
         return held, running
 
     def _next(self) -> tuple[int, Moment | None]:
-        number, moment = self._heard.get()
+        number, moment = self._moments.get()
         if isinstance(moment, BaseException):
             raise moment
         return number, moment
@@ -96,11 +99,11 @@ class Race:
             for moment in self._turns[number]:
                 if self._winner not in (None, number):
                     return
-                self._heard.put((number, moment))
-        except BaseException as bug:  # told where it can be reported
+                self._moments.put((number, moment))
+        except BaseException as bug:  # `_next` raises it in the thread that reports
             last = bug
         if self._winner in (None, number):
-            self._heard.put((number, last))
+            self._moments.put((number, last))
 
     def _cancel_all_but(self, winner: int | None) -> None:
         for number, cancel in enumerate(self._cancels):
@@ -108,19 +111,19 @@ class Race:
                 cancel()
 
     def _drain(self) -> None:
-        """Whoever waits to be heard need not."""
+        """Empty the queue, so that no racer waits for a place in it."""
         try:
             while True:
-                self._heard.get_nowait()
+                self._moments.get_nowait()
         except Empty:
             pass
 
     def stop(self, failed: Failed) -> None:
-        """Ends it from outside; its threads end by themselves, and what they say is not heard."""
+        """End the race from outside; its threads end by themselves, and their moments are lost."""
         stopped = copy(self.outcome)
         stopped.end = failed
         stopped.t_ms = self.t_ms()
         self._stopped = stopped
-        self._winner = len(self._turns)  # nobody
+        self._winner = len(self._turns)  # no racer
         self._cancel_all_but(None)
         self._drain()

@@ -1,4 +1,4 @@
-"""When to try again, and how long to wait for what: pure policy, no clock and no sleep."""
+"""When to retry, and how long to wait before it: pure policy, no clock and no sleep."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ CAP = 20.0
 def delay(
     failed: Failed, attempt: int, *, max_retries: int, max_wait: float, random: Callable[[], float]
 ) -> float | None:
-    """Seconds until the next attempt, or None if `failed` is final.
+    """Return the seconds until the next attempt, or None if `failed` is final.
 
     `attempt` is the number of the one that failed (1, 2, ...); `random` gives [0, 1). The caller
-    has made sure that nothing was delivered. The server's explicit word (x-should-retry) decides
-    where it is present; its wish for a delay is kept, and beyond `max_wait` it is final.
+    has made sure that nothing was delivered. The server's x-should-retry decides where it is
+    present. The delay that the server asks for is kept; beyond `max_wait` the failure is final.
     """
     wanted = failed.transient if failed.should_retry is None else failed.should_retry
     if not wanted or attempt > max_retries:
@@ -28,7 +28,7 @@ def delay(
 
 
 def explain(failed: Failed, attempt: int, max_wait: float) -> Failed:
-    """`failed` as it is reported once it is final: names a wait that was too long."""
+    """Return `failed` with the attempts, or the wait that was too long, in its message."""
     if failed.retry_after is not None and failed.retry_after > max_wait:
         failed.message += f" (it asks to wait {failed.retry_after:g} s, beyond --max-wait)"
         failed.hint = f"raise --max-wait to {failed.retry_after:g}, or try later"

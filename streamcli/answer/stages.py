@@ -5,6 +5,8 @@ Thinking is split out by `think_tags.Splitter`, a broken answer is joined by `co
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..events import (
     Citation,
     Event,
@@ -55,7 +57,9 @@ class Tally:
     `text` collects the answer if `keeps_text`.
     """
 
-    def __init__(self, outcome: Outcome, redact: Redact, keeps_text: bool) -> None:
+    def __init__(
+        self, outcome: Outcome, redact: Callable[[list[Event]], None], keeps_text: bool
+    ) -> None:
         self.delivered = False
         self.counts_usage = True
         self.text: list[str] = []

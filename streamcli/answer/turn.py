@@ -54,6 +54,15 @@ class Asking(Protocol):
     def t_ms(self) -> float: ...
 
 
+class Earlier(Protocol):
+    """A turn before this one: when its prompt began on the clock, and its attempts."""
+
+    @property
+    def began(self) -> float: ...
+    @property
+    def outcome(self) -> Outcome: ...
+
+
 class Turn:
     """One prompt's request and its answer; iterate, then read `outcome`."""
 
@@ -74,15 +83,15 @@ class Turn:
         split_think: bool = True,
         go_on: bool = False,
         pause: Pause | None = None,
-        before: Turn | None = None,
+        before: Earlier | None = None,
         store: Store | None = None,
         round: int = 1,
     ) -> None:
         """`go_on`: ask for the rest of an answer that breaks off, where the protocol can.
 
-        `pause` decides instead of `limits` whether and when to ask again. `before` is a turn of
-        the same prompt that delivered nothing: its attempts and its time count. `store` is called
-        with a whole answer. `round` is the round of a tool loop.
+        `pause` decides instead of `limits` whether and when to ask again. `before` is an earlier
+        turn of the same prompt, one that delivered nothing or a round of a tool loop: its attempts
+        and its time count. `store` is called with a whole answer. `round` counts a tool loop's.
         """
         self.outcome = Outcome()
         self._chat = chat
@@ -95,7 +104,7 @@ class Turn:
         self._random = random
         self._split_think = split_think
         self._pause_of = pause
-        self._began: float = clock() if before is None else before._began
+        self.began: float = clock() if before is None else before.began
         self._earlier = 0 if before is None else before.outcome.attempts
         self._round = round
         self._answer: Response | None = None
@@ -115,7 +124,7 @@ class Turn:
         return self._tally.delivered
 
     def t_ms(self) -> float:
-        return (self._clock() - self._began) * 1000.0
+        return (self._clock() - self.began) * 1000.0
 
     def __iter__(self) -> Iterator[Moment]:
         target, attempt = self._target, 0
@@ -158,7 +167,7 @@ class Turn:
 
     def _attempt(self) -> Iterator[Moment]:
         limits = self._limits
-        total = None if limits.timeout is None else self._began + limits.timeout
+        total = None if limits.timeout is None else self.began + limits.timeout
         patience = Patience(limits.first_timeout, limits.idle_timeout, total)
         request = self._next or self._protocol.request(self._chat, self._target)
         answer = self._answer = self._open(request, patience)
@@ -221,7 +230,7 @@ class Turn:
             if self._think is not None and self._think.done:
                 self._think = None
                 del self._stages[0]
-        t_ms = (self._clock() - self._began) * 1000.0
+        t_ms = (self._clock() - self.began) * 1000.0
         end = self._tally.add(t_ms, events)
         if end is not None:
             events.pop()
@@ -247,8 +256,8 @@ class Turn:
     def _wait_to_continue(self, end: Finished | Failed, attempt: int) -> float | None:
         """Return the seconds until the rest of a broken answer is asked for; None if it is not."""
         splice = self._splice
-        if splice is None or isinstance(end, Finished) or end.kind not in DROPS:
-            return None
+        if splice is None or isinstance(end, Finished) or end.kind not in DROPS or end.raw:
+            return None  # with a reason (`raw`) the provider itself ended the answer
         self._next = splice.request(self._protocol, self._chat, self._target, self._decoder)
         if self._next is None:
             return None
@@ -291,7 +300,7 @@ class Turn:
                 random=self._random,
             )
         if wait is not None and limits.timeout is not None:
-            over = self._began + limits.timeout
+            over = self.began + limits.timeout
             wait = wait if self._clock() + wait < over else None  # --timeout ends before the wait
         if wait is None:
             explain(end, attempt, limits.max_wait)

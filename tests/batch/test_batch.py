@@ -168,7 +168,7 @@ def test_stdin_is_read_as_it_comes(ask: Ask, popen: Popen) -> None:
         (["-m", "vllm:n", "-O", "out"], "-O out is one file for several models"),
         (["-m", "vllm:m", "x"], "--model names the same model twice: --repeat N asks again"),
         (["-L", "-m", "vllm:n", "--fallback", "vllm:k", "--race"], "--race and --fallback excl"),
-        (["-L", "--schema", '{"type": 3}'], "--schema is no JSON Schema"),
+        (["-L", "--schema", '{"type": 3}'], "--schema is not a JSON Schema"),
         (["-L", "-j", "0"], "invalid value for '-j' / '--jobs'"),
         (["-L", "--halt", "sometimes"], "invalid value for '--halt'"),
     ],
@@ -341,7 +341,7 @@ def test_a_schema_that_none_can_use_fails_its_line_only(ask: Ask) -> None:
     lines = [{"prompt": "say 5", "schema": schema} for schema in [*bad, *odd, {"type": "integer"}]]
     ends = ask.ends("--requests", stdin="\n".join(map(json.dumps, lines)).encode())
     assert [end["status"] for end in ends] == ["usage"] * 4 + ["mismatch"] * 2 + ["complete"]
-    assert all("is no JSON Schema: " in end["error"]["message"] for end in ends[:4])
+    assert all("is not a JSON Schema: " in end["error"]["message"] for end in ends[:4])
     assert all("the schema cannot be used: " in end["error"]["message"] for end in ends[4:6])
 
 
