@@ -9,7 +9,7 @@ A *kind* says what happened (`error.kind` of the `end` record); it belongs to on
     usage            2  usage
     network          7  dns connect tls proxy lost
     malformed        8  not_a_stream bad_json bad_http no_tool_call
-    length          10  (a finish reason)
+    length          10  context_window (or a finish reason)
     filtered        11  filtered (or a finish reason)
     mismatch        12  mismatch
     tool            13  tool
@@ -21,7 +21,7 @@ A *kind* says what happened (`error.kind` of the `end` record); it belongs to on
     timeout         28  connect_timeout first_timeout idle_timeout total_timeout
     redirect        47  redirect
     too_large       63  too_large
-    auth            67  no_key auth
+    auth            67  no_key auth forbidden
     batch           20  (some prompts of a batch failed)
     interrupted    128+n  interrupted (died by signal n)
 """
@@ -40,6 +40,7 @@ STATUS_OF_KIND = {
     "bad_json": "malformed",
     "bad_http": "malformed",
     "no_tool_call": "malformed",
+    "context_window": "length",
     "filtered": "filtered",
     "mismatch": "mismatch",
     "tool": "tool",
@@ -59,6 +60,7 @@ STATUS_OF_KIND = {
     "too_large": "too_large",
     "no_key": "auth",
     "auth": "auth",
+    "forbidden": "auth",
     "interrupted": "interrupted",
 }
 

@@ -1,4 +1,8 @@
-"""When to retry, and how long to wait before it: pure policy, no clock and no sleep."""
+"""When to try again, and how long to wait before: pure policy, no clock and no sleep.
+
+Whether a failure is worth another attempt is in `Failed.transient`, which wire/provider_errors.py
+sets for errors of servers.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,8 @@ def delay(
 
 def explain(failed: Failed, attempt: int, max_wait: float) -> Failed:
     """Return `failed` with the attempts, or the wait that was too long, in its message."""
-    if failed.retry_after is not None and failed.retry_after > max_wait:
+    again = failed.transient if failed.should_retry is None else failed.should_retry
+    if again and failed.retry_after is not None and failed.retry_after > max_wait:
         failed.message += f" (it asks to wait {failed.retry_after:g} s, beyond --max-wait)"
         failed.hint = f"raise --max-wait to {failed.retry_after:g}, or try later"
     elif attempt > 1:

@@ -135,8 +135,12 @@ class Gate:
         return min(CAP, BASE * 2.0 ** min(before, 16)) * (1 + self._random()) / 2
 
     def judge(self, failed: Failed) -> None:
-        """Closes if what `failed` says is true of every other request too."""
-        if failed.kind in _FINAL:
+        """Close if what `failed` says is true of every other request too.
+
+        A 403 that does not name the key ("forbidden") may be about this prompt: it closes only
+        while nothing has shown that the key works.
+        """
+        if failed.kind in _FINAL or (failed.kind == "forbidden" and not self._answered):
             self.close(copy(failed))
 
     def close(self, failed: Failed) -> None:

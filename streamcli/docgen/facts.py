@@ -29,8 +29,8 @@ VERDICTS = {
     "before anything came.",
     "malformed": "The reply is no such stream: HTML, nothing at all, the wrong framing, or "
     "invalid JSON inside.",
-    "length": "The answer was cut at the token limit.",
-    "filtered": "The answer was filtered or blocked, or the model refused.",
+    "length": "The answer was cut at the token limit, or the prompt is beyond the context window.",
+    "filtered": "The prompt or the answer was filtered or blocked, or the model refused.",
     "mismatch": "The answer does not match the schema that was asked for.",
     "tool": "The model called a tool, and nobody was there to see it or run it.",
     "provider": "The server failed (5xx), or reported an error inside the stream.",

@@ -174,10 +174,7 @@ def _tool_choice(choice: str | None) -> dict[str, str] | None:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
-    failed = http_refusal(status, headers, body)
-    if failed.kind == "rejected" and "credit balance" in failed.message:  # with status 400
-        failed.kind, failed.hint = "quota", "check the plan and billing of this key"
-    return failed
+    return http_refusal(status, headers, body)
 
 
 class _Call:

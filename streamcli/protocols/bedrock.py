@@ -246,11 +246,11 @@ def exception(name: str, body: bytes) -> Failed:
 
 
 def _classify(failed: Failed, name: str) -> None:
-    """Its kind and whether it may pass, if the name tells."""
+    """Set its kind and whether it may pass, if the name tells and the words tell no more."""
     name = name[:1].lower() + name[1:].removesuffix("Exception")
-    failed.kind, failed.transient = ERRORS.get(name, (failed.kind, failed.transient))
-    if failed.kind == "rate_limit" and "per day" in failed.message:
-        failed.kind, failed.transient = "quota", False
+    if failed.kind not in ("filtered", "context_window", "quota"):
+        failed.kind, failed.transient = ERRORS.get(name, (failed.kind, failed.transient))
+    if failed.kind == "quota" and "per day" in failed.message:
         failed.hint = "wait until tomorrow, or ask AWS for a higher quota"
 
 

@@ -149,8 +149,7 @@ def _thinking(chat: ChatRequest) -> dict[str, Any] | None:
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     failed = http_refusal(status, headers, body)
-    if failed.kind == "rate_limit" and "calls / month" in failed.message:  # of a trial key
-        failed.kind, failed.transient = "quota", False
+    if failed.kind == "quota" and "calls / month" in failed.message:  # of a trial key
         failed.hint = "a production key has no such limit"
     elif status == 404 and "model" not in failed.message:
         failed.hint = "check --base-url (https://api.cohere.com)"

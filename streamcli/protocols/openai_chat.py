@@ -15,7 +15,7 @@ from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
-from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.chat_request import request as chat_request
@@ -90,9 +90,8 @@ class Decoder:
             self._usage = usage
             body.alive = True
             out.append(usage_of(usage))
-        error = value.get("error") or groq.get("error")
-        if error or "error" in (event, value.get("object"), value.get("type")):
-            body.fail(stream_failure(error or value, "error"), out)
+        if error := error_in(value, event) or groq.get("error"):
+            body.fail(stream_failure(error, "error"), out)
             return
         choices = value.get("choices")
         if isinstance(choices, list):

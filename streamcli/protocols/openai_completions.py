@@ -16,7 +16,7 @@ from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
-from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.listing import Listing, models_below
@@ -111,9 +111,8 @@ class Decoder:
             self._usage = usage
             body.alive = True
             out.append(usage_of(usage))
-        error = value.get("error")
-        if error or "error" in (event, value.get("object"), value.get("type")):
-            body.fail(stream_failure(error or value, "error"), out)
+        if error := error_in(value, event):
+            body.fail(stream_failure(error, "error"), out)
             return
         choices = value.get("choices")
         if isinstance(choices, list):

@@ -25,7 +25,7 @@ from ...events import (
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
-from ...wire.provider_errors import error_of_body, http_refusal, stream_failure
+from ...wire.provider_errors import http_refusal, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
 from .listing import Listing, models_below
@@ -64,39 +64,7 @@ BLOCK_NUMBERS = ("", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAG
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
-    failed = http_refusal(status, headers, body)
-    _explain(failed, error_of_body(body))
-    return failed
-
-
-def _explain(failed: Failed, error: Any) -> None:
-    """What the details of an error say about trying again.
-
-    Every 429 speaks of "quota" and "billing", if only the minute's share is used up.
-    """
-    details = error.get("details") if isinstance(error, dict) else None
-    delay, daily = None, False
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict):
-            delay = _seconds(detail.get("retryDelay")) if delay is None else delay
-            violations = detail.get("violations")
-            for each in violations if isinstance(violations, list) else ():
-                quota = each.get("quotaId") if isinstance(each, dict) else None
-                daily = daily or (isinstance(quota, str) and "PerDay" in quota)
-    if failed.retry_after is None:
-        failed.retry_after = delay
-    if failed.status == "rate_limited" and (delay is not None or daily):
-        failed.kind = "quota" if daily else "rate_limit"
-        failed.transient = not daily
-
-
-def _seconds(delay: Any) -> float | None:
-    """A duration as protobuf writes it: "34.4s"."""
-    try:
-        seconds = float(delay.removesuffix("s"))
-    except (ValueError, AttributeError):
-        return None
-    return seconds if 0 <= seconds < float("inf") else None
+    return http_refusal(status, headers, body)
 
 
 class Values:
@@ -123,9 +91,7 @@ class Values:
         if type(value) is not dict:
             return
         if "error" in value and (error := value["error"]):
-            failed = stream_failure(error)
-            _explain(failed, error)
-            self.body.fail(failed, out)
+            self.body.fail(stream_failure(error), out)
             return
         before = len(out)
         version, id = value.get("modelVersion"), value.get("responseId")

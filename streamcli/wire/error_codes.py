@@ -1,0 +1,420 @@
+"""What an error's code and words mean: one table for all providers, and what may be tried again.
+
+Three strengths, in this order. A code of CODES settles the kind of the error. Where no code does,
+WORDS reads the prose. Where no words do, the HTTP status decides, and in a stream BROAD: what the
+codes mean that say little. To teach `stream` another provider's code, add a line to CODES.
+
+Codes are compared without case and punctuation: `rate_limit_exceeded`, `RateLimitExceeded` and
+`rate-limit-exceeded` are one. Of a code with dots the whole counts, or else what stands before the
+first one (DashScope's `Throttling.RateQuota`).
+"""
+
+from __future__ import annotations
+
+import re
+
+# Kinds whose next attempt may succeed. Of HTTP errors `provider_errors.http_refusal` decides.
+TRANSIENT = ("rate_limit", "overloaded", "server_error")
+
+HINTS = {
+    "auth": "check the key and what it is allowed to do",
+    "context_window": "shorten the prompt, or ask a model with a larger context window",
+    "filtered": "rephrase the prompt, or allow it with --accept filtered",
+    "forbidden": "check what the key is allowed to do, and whether the prompt is allowed",
+    "quota": "check the plan and billing of this key",
+    "rate_limit": "wait, or send less at a time",
+}
+
+# By kind, and in it by who sends it first. Numbers that are strings are GLM's; MiniMax's
+# (`base_resp.status_code`) get their prefix in provider_errors, as the two collide.
+_CODES: dict[str, tuple[str, ...]] = {
+    "filtered": (
+        # OpenAI and Azure
+        "content_filter",
+        "content_policy_violation",
+        "content_filter_error",
+        "moderation_blocked",
+        "invalid_prompt",
+        "bio_policy",
+        "cyber_policy",
+        "image_content_policy_violation",
+        "ResponsibleAIPolicyViolation",
+        # OpenRouter, xAI, Moonshot, Together, Mistral
+        "moderation",
+        "moderation_error",
+        "content_moderation",
+        "content_blocked",
+        "content_violation",
+        "safety_check_failed",
+        "prompt_blocked",
+        "input_moderation",
+        # DashScope (Qwen), GLM, Volcengine (Doubao), MiniMax
+        "data_inspection_failed",
+        "DataInspectionFailed",
+        "InputTextSensitiveContentDetected",
+        "OutputTextSensitiveContentDetected",
+        "InputImageSensitiveContentDetected",
+        "SensitiveContentDetected",
+        "sensitive",
+        "sensitive_content",
+        "1300",
+        "1301",
+        "minimax 1026",
+        "minimax 1027",
+        "minimax 2037",
+        # Gemini and Vertex
+        "PROHIBITED_CONTENT",
+        "BLOCKLIST",
+        "SAFETY",
+        "SPII",
+        "RECITATION",
+        # Bedrock, gateways
+        "guardrail_intervened",
+        "GuardrailIntervened",
+        "guardrail_violation",
+        "content_filtered",
+    ),
+    "quota": (
+        # OpenAI
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "quota_exceeded",
+        # Anthropic, DeepSeek, OpenRouter, xAI, Vercel, Hugging Face
+        "billing_error",
+        "insufficient_balance",
+        "insufficient_credits",
+        "insufficient_funds",
+        "insufficient_user_quota",
+        "payment_required",
+        "out_of_credits",
+        "credit_balance_exhausted",
+        "exceeded_current_quota_error",
+        # AWS
+        "ServiceQuotaExceededException",
+        # DashScope, Volcengine, GLM, MiniMax
+        "Arrearage",
+        "PrepaidBillOverdue",
+        "PostpaidBillOverdue",
+        "CommodityNotPurchased",
+        "AllocationQuota.FreeTierOnly",
+        "AccountOverdueError",
+        "QuotaExceeded",
+        "1113",
+        "1304",
+        "1308",
+        "1309",
+        "1310",
+        "minimax 1008",
+        "minimax 2056",
+    ),
+    "context_window": (
+        "context_length_exceeded",
+        "context_window_exceeded",
+        "ContextWindowExceededError",
+        "model_context_window_exceeded",
+        "exceed_context_size_error",  # llama.cpp
+        "max_context_length_exceeded",
+        "string_above_max_length",
+        "prompt_too_long",
+        "1261",  # GLM
+        "minimax 1039",
+    ),
+    "auth": (
+        "invalid_api_key",
+        "incorrect_api_key",
+        "missing_api_key",
+        "no_api_key",
+        "invalid_api_key_error",
+        "authentication_error",
+        "AuthenticationError",
+        "auth_error",
+        "token_expired",
+        "expired_api_key",
+        "invalid_token",
+        "unauthenticated",
+        "unauthorized",
+        "account_deactivated",
+        "API_KEY_INVALID",  # Google
+        "API_KEY_SERVICE_BLOCKED",
+        "ACCESS_TOKEN_EXPIRED",
+        "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+        "CREDENTIALS_MISSING",
+        "CONSUMER_INVALID",
+        "SERVICE_DISABLED",
+        "BILLING_DISABLED",
+        "UnrecognizedClientException",  # AWS
+        "ExpiredTokenException",
+        "InvalidSignatureException",
+        "InvalidApiKey",  # DashScope
+        "AuthenticationFailed",
+        "1000",  # GLM
+        "1001",
+        "1002",
+        "1003",
+        "1004",
+        "minimax 1004",
+        "minimax 2049",
+    ),
+    "rate_limit": (
+        "rate_limit_exceeded",
+        "rate_limit_error",
+        "rate_limit",
+        "rate_limited",
+        "RateLimitError",
+        "RateLimitReached",
+        "RATE_LIMIT_EXCEEDED",
+        "rate_limit_reached_error",
+        "requests_limit_exceeded",
+        "tokens_limit_exceeded",
+        "user_rate_limit_exceeded",
+        "too_many_requests",
+        "TooManyRequests",
+        "TooManyRequestsException",
+        "concurrency_limit_exceeded",
+        "ThrottlingException",  # AWS
+        "Throttling",
+        "Throttled",
+        "LimitExceededException",
+        "limit_requests",  # DashScope
+        "limit_burst_rate",
+        "AccountRateLimitExceeded",  # Volcengine
+        "ModelAccountTpmRateLimitExceeded",
+        "ModelAccountRpmRateLimitExceeded",
+        "1302",  # GLM
+        "1303",
+        "1305",
+        "minimax 1002",
+        "minimax 1041",
+    ),
+    "overloaded": (
+        "overloaded_error",
+        "overloaded",
+        "engine_overloaded",
+        "engine_overloaded_error",
+        "server_overloaded",
+        "ServerOverloaded",
+        "server_busy",
+        "server_is_overloaded",
+        "slow_down",
+        "service_unavailable",
+        "service_unavailable_error",
+        "ServiceUnavailableException",
+        "serviceUnavailableError",
+        "ServiceUnavailable",
+        "UNAVAILABLE",
+        "unavailable_error",
+        "capacity_exceeded",
+        "no_capacity",
+        "model_overloaded",
+        "ModelNotReadyException",
+        "1312",
+    ),
+    "server_error": (
+        "InternalServerException",
+        "ModelTimeoutException",
+        "minimax 1000",
+        "minimax 1001",
+        "minimax 1024",
+        "minimax 1033",
+    ),
+}
+
+# Codes that leave open what happened: prose and HTTP status come first.
+_BROAD: dict[str, tuple[str, ...]] = {
+    "server_error": (
+        "server_error",
+        "api_error",
+        "internal_error",
+        "internal_server_error",
+        "InternalServerError",
+        "INTERNAL",
+        "InternalError",
+        "InternalError.Timeout",
+        "RequestTimeOut",
+        "DEADLINE_EXCEEDED",
+        "timeout_error",
+        "upstream_error",
+        "bad_gateway",
+        "gateway_timeout",
+        "APIConnectionError",
+        "APITimeoutError",
+        "stream_read_error",
+        "provider_error",
+        "1234",
+    ),
+    "rate_limit": ("RESOURCE_EXHAUSTED",),  # Google says so of every limit
+    "auth": (
+        "permission_error",
+        "permission_denied",
+        "permission_denied_error",
+        "AccessDeniedException",
+        "AccessDenied",
+        "forbidden",
+    ),
+    "rejected": (
+        "ValidationException",
+        "ResourceNotFoundException",
+        "InternalError.Algo.InvalidParameter",
+    ),
+}
+
+_PER_MOMENT = r"per[ _-]?(?:second|minute)|\b[rt]p[ms]\b"
+
+# Prose, where no code settles it; the first that matches counts. Each needs words that an error of
+# another kind does not use: no "billing" alone, which rate limits link to.
+WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile("|".join(patterns), re.IGNORECASE))
+    for kind, patterns in (
+        (
+            "auth",  # before "filtered": accounts are closed for violating policies
+            (
+                r"(?:account|organi[sz]ation|key|user) (?:has been|is|was)"
+                r" (?:disabled|suspended|deactivated|banned|blocked|locked)",
+            ),
+        ),
+        (
+            "filtered",
+            (
+                r"content[ _-]?(?:filter|policy|moderation|management policy|safety policy)",
+                r"content exists risk",  # DeepSeek
+                r"responsible[ _]?ai",
+                r"usage (?:guidelines|polic(?:y|ies))",
+                r"acceptable use policy",
+                r"violat\w+ (?:[\w']+ ){0,4}"
+                r"(?:safety|moderation|guardrail|policy|policies|guidelines)",
+                r"(?:input|prompt|content|message|output|text|response|image)s?"
+                r" (?:was|were|has been|have been|is|are|may have been) (?:been )?"
+                r"(?:flagged|blocked|filtered)",
+                r"blocked (?:output|input|prompt|content)",
+                r"prompt blocked|blocked (?:by|due to) (?:[\w']+ ){0,3}"
+                r"(?:safety|content|guardrail|moderation|security|prohibited)",
+                r"safety (?:system|filter|reasons|checks?)",
+                r"failed check: safety|safety_check_type",
+                r"inappropriate content|data inspection|prohibited[ _]content|considered high risk",
+                r"(?:new_|contains? )sensitive|sensitive (?:content|information|words)",
+                r"guardrails? (?:[\w'-]+ ){0,3}(?:intervened|blocked|violat\w+|failed)",
+                r"敏感|不安全|违规|不合规",
+            ),
+        ),
+        (
+            "context_window",
+            (
+                r"context[ _-]?(?:window|length|size|limit)",
+                r"(?:prompt|input) is too long",
+                r"too long for (?:the )?(?:requested )?model",
+                r"too large for model with",
+                r"maximum (?:prompt|input|context) (?:length|tokens)",
+                r"input token count .* exceeds the maximum",
+                r"too many tokens: |tokens? in the prompt (?:cannot|must not) exceed",
+                r"reduce the length of the (?:messages|prompt|input|conversation)",
+                r"inputs` tokens \+ `max_new_tokens`",
+                r"range of input length should be",
+            ),
+        ),
+        (
+            "quota",
+            (
+                r"insufficient[ _](?:\w+[ _])?(?:quota|balance|credits?|funds)",
+                r"credit balance|balance (?:is )?(?:too low|not enough|insufficient)",
+                r"(?:out of|not enough|requires? more|no (?:remaining |more )?) ?credits",
+                r"exceeded your (?:\w+ ){0,2}(?:quota|credits|budget)",
+                rf"quota (?:has been |is )?(?:exceeded|exhausted)(?!.*(?:{_PER_MOMENT}))",
+                r"check your (?:plan and )?billing",
+                r"billing (?:hard )?limit|payment required|arrearage|overdue",
+                r"reached your (?:\w+ ){0,2}usage limits?",
+                r"(?:monthly|daily) (?:spend\w*|usage) limit",
+                r"余额不足|欠费",
+            ),
+        ),
+        (
+            "rate_limit",
+            (
+                r"rate[ _-]?limit|too many (?:requests|tokens)|resource[ _]exhausted|throttl",
+                r"slow down|requests are (?:being )?sent too|(?:high|too many) concurren",
+                rf"(?:quota|limit) .*(?:{_PER_MOMENT})",
+                r"频率|并发|过于频繁",
+            ),
+        ),
+        (
+            "auth",
+            (
+                r"(?:incorrect|invalid|missing|no|wrong|expired) (?:x-)?api[ _-]?key",
+                r"api[ _-]?key (?:not valid|is (?:invalid|missing|required|expired))",
+                r"login fail|not authenticated|invalid (?:access |bearer |auth\w* )token",
+            ),
+        ),
+        (
+            "overloaded",
+            (
+                r"overload|unavailable|server[ _](?:is )?busy|(?:high|over|at) (?:demand|capacity)",
+                r"no healthy upstream|try again(?! with)",
+            ),
+        ),
+        (
+            "server_error",
+            (
+                r"internal (?:server )?error|upstream (?:connect|request|error)|bad gateway",
+                r"connection (?:error|reset|refused|closed|aborted|terminat)|network error",
+                r"timed? ?out|timeout",
+            ),
+        ),
+    )
+)
+
+# What an HTTP status leaves open for prose to tell. Of a 401 and of what the server did wrong
+# itself (5xx) the words are not asked.
+_ASKED_OF = {
+    "filtered": (400, 403, 406, 409, 422, 446, 451),
+    "context_window": (400, 413, 422, 500),
+    "quota": (400, 402, 403, 429),
+    "rate_limit": (403,),
+    "auth": (400, 403),
+}
+
+# A limit of the day or month whose code says only "too fast": AWS's and Cohere's words.
+A_DAYS_SHARE = re.compile(r"too many \w+ per day|calls / month", re.IGNORECASE)
+# A request that is larger than what a minute allows: it never fits.
+NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
+
+# A 403 with words, none of which is about whose key it is and what that may do.
+ABOUT_THE_KEY = re.compile(
+    r"key|token|credential|auth|permi|access|account|organi[sz]ation|project|tenant|workspace"
+    r"|subscri|plan\b|region|countr|territor|location|\bip\b|denied|disabled|suspend|inactive"
+    r"|scope|role|login|sign|user\b|team|allow",
+    re.IGNORECASE,
+)
+
+
+def kind_of_codes(codes: list[str]) -> str | None:
+    """Return the kind that these codes settle; None if they leave it open."""
+    found = {_kind(code, _SETTLED) for code in codes}
+    return next((kind for kind in _CODES if kind in found), None)
+
+
+def kind_of_broad_codes(codes: list[str]) -> str | None:
+    found = {_kind(code, _OPEN) for code in codes}
+    return next((kind for kind in _BROAD if kind in found), None)
+
+
+def kind_of_words(message: str, status: int | None = None) -> str | None:
+    """Return the kind that the prose tells, of an HTTP error with that status if there is one."""
+    for kind, pattern in WORDS:
+        if status is not None and status not in _ASKED_OF.get(kind, ()):
+            continue
+        if pattern.search(message):
+            return kind
+    return None
+
+
+def _kind(code: str, table: dict[str, str]) -> str | None:
+    whole = table.get(_plain(code))
+    return whole or table.get(_plain(code.partition(".")[0]))
+
+
+def _plain(code: str) -> str:
+    return "".join(character for character in code.lower() if character.isalnum())
+
+
+_SETTLED = {_plain(code): kind for kind, codes in _CODES.items() for code in codes}
+_OPEN = {_plain(code): kind for kind, codes in _BROAD.items() for code in codes}
