@@ -5,139 +5,17 @@ One test with a real process stays for each clock (tests/cli/test_faults.py).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 import pytest
+from turns import CALL, DONE, FOREVER, PING, ROLE, STOP, USAGE, Read, Run, chunk, text
 
-from streamcli.answer.turn import Turn
-from streamcli.events import Event, Failed, Finished, Retry, Text
-from streamcli.messages import ChatRequest, Message
+from streamcli.events import Failed, Retry
 from streamcli.outcome import Limits
-from streamcli.protocols._contract import get
-from streamcli.request import HttpRequest, Target
-from streamcli.transport.errors import out_of_time
-from streamcli.transport.seam import Patience
-
-FOREVER = 1e9
-PING = b": ping\n\n"
-
-
-def chunk(reason: str | None = None, **fields: Any) -> bytes:
-    choice = {"delta": fields, "finish_reason": reason}
-    return b"data: %s\n\n" % json.dumps({"id": "i", "model": "m", "choices": [choice]}).encode()
-
-
-def text(words: str) -> bytes:
-    return chunk(content=words)
-
-
-ROLE = chunk(role="assistant", content="")
-STOP = chunk("stop")
-DONE = b"data: [DONE]\n\n"
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
-CALL = chunk(tool_calls=[{"index": 0, "id": "c", "function": {"name": "look", "arguments": "{}"}}])
-
-
-class Clock:
-    """A clock that moves only when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class Server:
-    """Plays (seconds of silence, bytes) for each attempt, and waits as a transport does."""
-
-    status = 200
-    headers: Mapping[str, str] = {}
-
-    def __init__(self, clock: Clock, *attempts: list[tuple[float, bytes]]) -> None:
-        self._clock = clock
-        self._attempts = list(attempts)
-        self.asked = 0
-
-    def open(self, request: HttpRequest, patience: Patience) -> Server:
-        self._patience = patience
-        self._reads = self._attempts[self.asked]
-        self.asked += 1
-        return self
-
-    def chunks(self) -> Iterator[bytes]:
-        for silence, data in self._reads:
-            left, kind = self._patience.left(self._clock())
-            if silence > left:
-                self._clock.sleep(max(0.0, left))
-                raise out_of_time(kind, self._patience.limit)
-            self._clock.sleep(silence)
-            self._patience.waited(silence)
-            yield data
-
-    def read(self) -> bytes:
-        return b""
-
-    def close(self, whole: bool = False) -> None:
-        pass
-
-
-class Run:
-    """The events of a turn over such a server, and when it was over."""
-
-    def __init__(
-        self,
-        *attempts: list[tuple[float, bytes]],
-        limits: Limits | None = None,
-        protocol: str = "openai-chat",
-        slow_reader: float = 0,
-    ) -> None:
-        clock = Clock()
-        self.server = Server(clock, *attempts)
-        self.turn = Turn(
-            ChatRequest("m", [Message("user", "hi")]),
-            Target("p", protocol, "http://h/v1"),
-            get(protocol),
-            self.server.open,
-            limits or Limits(max_retries=0),
-            clock=clock,
-            sleep=clock.sleep,
-            random=lambda: 0.5,
-        )
-        self.events: list[Event] = []
-        for _, events in self.turn:
-            self.events += events
-            clock.sleep(slow_reader)
-        self.seconds = clock.now - 1000.0
-        self.outcome = self.turn.outcome
-
-    @property
-    def text(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, Text))
-
-    def failed(self, kind: str) -> Failed:
-        end = self.outcome.end
-        assert isinstance(end, Failed), end
-        assert (end.kind, end.status) == (kind, "timeout")
-        return end
-
-    def finished(self, *evidence: str) -> Finished:
-        end = self.outcome.end
-        assert isinstance(end, Finished), end
-        assert end.evidence == evidence
-        return end
-
 
 # ---- first --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reads", [[(FOREVER, b"")], [(20, PING)] * 99], ids=["silence", "pings"])
-def test_the_first_clock_runs_until_the_first_event(reads: list[tuple[float, bytes]]) -> None:
+def test_the_first_clock_runs_until_the_first_event(reads: list[Read]) -> None:
     run = Run(reads)
     assert "nothing came for 300 s" in run.failed("first_timeout").message
     assert run.seconds == 300
@@ -156,7 +34,7 @@ def test_the_first_clock_ends_with_any_event() -> None:
 
 
 @pytest.mark.parametrize("silence", [[(FOREVER, b"")], [(7, PING)] * 99], ids=["silence", "pings"])
-def test_the_idle_clock_runs_between_events(silence: list[tuple[float, bytes]]) -> None:
+def test_the_idle_clock_runs_between_events(silence: list[Read]) -> None:
     run = Run([(0, text("Hi")), *silence])
     assert "nothing more came for 60 s" in run.failed("idle_timeout").message
     assert (run.text, run.seconds) == ("Hi", 60)
@@ -179,7 +57,7 @@ def test_the_time_of_a_slow_reader_does_not_count() -> None:
 
 
 def test_an_idle_timeout_is_not_retried_once_text_was_out() -> None:
-    stall = [(0.0, text("Hi")), (FOREVER, b"")]
+    stall: list[Read] = [(0, text("Hi")), (FOREVER, b"")]
     run = Run(stall, stall, limits=Limits(max_retries=3))
     run.failed("idle_timeout")
     assert run.server.asked == 1
@@ -195,7 +73,7 @@ def test_the_total_clock_runs_over_the_whole_prompt() -> None:
 
 
 def test_the_total_clock_counts_retries_and_their_waits() -> None:
-    lost = [(90.0, b'data: {"error":{"type":"overloaded_error","message":"busy"}}\n\n')]
+    lost: list[Read] = [(90, b'data: {"error":{"type":"overloaded_error","message":"busy"}}\n\n')]
     limits = Limits(timeout=100, max_retries=3)
     run = Run(lost, [(FOREVER, b"")], limits=limits)
     assert run.failed("total_timeout")
@@ -218,7 +96,7 @@ def test_the_total_clock_counts_a_slow_reader() -> None:
 )
 @pytest.mark.parametrize("silence", [[(FOREVER, b"")], [(2, PING)] * 99], ids=["silence", "pings"])
 def test_a_server_that_holds_on_after_its_reason(
-    limits: Limits, seconds: float, silence: list[tuple[float, bytes]]
+    limits: Limits, seconds: float, silence: list[Read]
 ) -> None:
     run = Run([(0, text("Hi")), (0, STOP), *silence], limits=limits)
     assert run.finished("finish_reason", "hold").reason == "stop"

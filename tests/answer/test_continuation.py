@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
-from conftest import Result, Stream, at_once
+from conftest import Stream
 from faultserver import Conn, FaultServer
+from turns import DONE, FOREVER, ROLE, STOP, USAGE, Read, Run, text
 
 from streamcli.answer.continuation import Splice
-from streamcli.events import Finished, Reasoning, Text
+from streamcli.errors import StreamError
+from streamcli.events import Finished, Reasoning, Retry, Text, Usage
 from streamcli.messages import ChatRequest, Message
+from streamcli.outcome import Limits
+from streamcli.request import HttpRequest, Target
 
 ANSWER = "Once upon a time,  in a land\n\nfar away, lived a 🐉 who liked tea. "
 PREFILL = ("vllm", "llamacpp", "mistral", "deepseek")
@@ -74,34 +79,53 @@ def breaks(cuts: tuple[int, ...], how: str, lstrips: bool = False):  # noqa: ANN
     return play
 
 
-@pytest.mark.parametrize("how", ["rst", "fin", "end", "stall"])
-@pytest.mark.parametrize("cuts", [(6,), (17, 3, 1), (18, 12)])
-def test_a_broken_answer_is_spliced(
-    server: FaultServer, stream: Stream, how: str, cuts: tuple[int, ...]
-) -> None:
-    def ask(name: str, *output: str) -> Result:
-        url = server.script(name, breaks(cuts, how))
-        args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--idle-timeout", "1")
-        return stream(*args, *output, "hi")
+def resumed(request: HttpRequest) -> str:
+    """The rest of ANSWER, behind the beginning that a request gives."""
+    last = json.loads(request.body)["messages"][-1]
+    return ANSWER[len(last["content"]) :] if last["role"] == "assistant" else ANSWER
 
-    run, other = at_once(
-        lambda: ask("breaks", "--events", "e.jsonl"), lambda: ask("again", "--jsonl")
-    )
+
+def broken_off(cut: int, end: Read) -> Callable[[HttpRequest], list[Read]]:
+    """An attempt that gives `cut` characters of the rest, and breaks off."""
+    return lambda request: [(0, ROLE), *((0, text(c)) for c in resumed(request)[:cut]), end]
+
+
+def rest(request: HttpRequest) -> list[Read]:
+    return [*((0.0, text(c)) for c in resumed(request)), (0, STOP + USAGE + DONE)]
+
+
+# How an answer breaks off, and the kind of the failure.
+BREAKS: dict[str, tuple[Read, str]] = {
+    "lost": ((0, StreamError("lost", "the connection was lost", transient=True)), "truncated"),
+    "end": ((0, b""), "truncated"),
+    "stall": ((FOREVER, b""), "idle_timeout"),
+}
+CUTS = [(at,) for at in range(1, len(ANSWER))] + [(6, 5), (17, 3, 1), (18, 12), (1,) * 8]
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_broken_answer_is_spliced_at_every_cut(how: str) -> None:
+    end, kind = BREAKS[how]
+    for cuts in CUTS:
+        target = Target("vllm", "openai-chat", "http://h/v1", quirks={"prefill": ({}, {})})
+        attempts = [broken_off(cut, end) for cut in cuts]
+        run = Run(*attempts, rest, target=target, limits=Limits(max_retries=9), go_on=True)
+        run.finished("finish_reason", "marker")
+        assert run.text == ANSWER, cuts
+        retries = [event.error.kind for event in run.events if isinstance(event, Retry)]
+        assert retries == [kind] * len(cuts)
+        assert (run.outcome.attempts, run.outcome.chars) == (len(cuts) + 1, len(ANSWER))
+        assert run.outcome.usage == Usage(), "the usage of the last part alone is too little"
+        assert run.outcome.timings()["tokens_per_second"] is None
+
+
+@pytest.mark.parametrize("how", ["rst", "stall"])
+def test_a_broken_answer_is_spliced(server: FaultServer, stream: Stream, how: str) -> None:
+    url = server.script("breaks", breaks((18,), how))
+    args = ("-m", "vllm:m", "--base-url", url, "--on-drop", "continue", "--idle-timeout", "1")
+    run = stream(*args, "--events", "e.jsonl", "hi")
     assert (run.returncode, run.text) == (0, ANSWER)
     assert "trying again" in run.stderr
-    records = other.records
-    assert "".join(r["text"] for r in records if r["type"] == "delta") == ANSWER
-    assert [r["attempt"] for r in records if r["type"] == "start"] == list(range(1, len(cuts) + 2))
-    kinds = {r["error"]["kind"] for r in records if r["type"] == "retry"}
-    assert kinds == {"idle_timeout" if how == "stall" else "truncated"}
-    end = records[-1]
-    assert (end["status"], end["attempts"], end["chars"]) == (
-        "complete",
-        len(cuts) + 1,
-        len(ANSWER),
-    )
-    assert set(end["usage"].values()) == {None}, "the last part's alone would be too little"
-    assert end["timings"]["tokens_per_second"] is None
 
 
 def test_a_server_that_drops_the_white_space_loses_none(
@@ -163,42 +187,7 @@ def test_a_refused_continuation_leaves_the_answer_truncated(
     assert "no prefill here" in end["error"]["message"]
 
 
-def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
-    def says(text: str) -> str:
-        def play(conn: Conn) -> None:
-            conn.open_with(text)
-            conn.finish()
-            conn.done()
-            conn.end()
-
-        return server.script("says", play)
-
-    schema = json.dumps(
-        {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
-    )
-    args = ("-m", "vllm:m", "--schema", schema)
-    assert stream(*args, "--base-url", says('{"a": 1}'), "hi").returncode == 0
-    sent = server.requests[-1].json["response_format"]
-    assert sent["json_schema"]["schema"] == json.loads(schema)
-    for text, problem in (('{"a": "x"}', "$.a"), ("{}", "required"), ("nope", "not JSON")):
-        run = stream(*args, "--base-url", says(text), "--jsonl", "hi")
-        assert run.returncode == 12
-        assert problem in run.stderr
-        end = run.records[-1]
-        assert (end["status"], end["error"]["kind"]) == ("mismatch", "mismatch")
-        assert stream(*args, "--base-url", says(text), "--accept", "mismatch", "hi").returncode == 0
-    far = '{"$ref": "http://127.0.0.1:1/schema.json"}'
-    run = stream("-m", "vllm:m", "--schema", far, "--base-url", says("{}"), "hi")
-    assert run.returncode == 12
-    assert "not in it" in run.stderr
-    deep = '{"properties": {"a": ' * 300 + "{}" + "}}" * 300
-    for bad in ('{"type": 3}', "{nope", "/nowhere", deep):
-        run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
-        assert run.returncode == 2
-        assert len(run.complaints) == 1
-
-
-def test_a_model_that_says_it_once_more_is_not_heard_twice(
+def test_a_model_that_writes_it_once_more_is_not_repeated(
     server: FaultServer, stream: Stream
 ) -> None:
     def play(conn: Conn) -> None:

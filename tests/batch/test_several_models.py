@@ -210,22 +210,13 @@ def test_the_fallback_is_asked(two: Two, first: str, prompt: str, kind: str, bat
         assert run.complaints[-1].endswith(": asking b:y")
 
 
-@pytest.mark.parametrize(
-    ("play", "kind"),
-    [("html", "not_a_stream"), ("empty", "not_a_stream"), ("stall_first", "first_timeout")],
-)
-def test_the_fallback_is_asked_for_what_is_no_answer(
-    two: Two, server: FaultServer, play: str, kind: str
-) -> None:
-    def silent(conn: Conn) -> None:
-        conn.wait_peer_closed(90)
-
-    url = server.script("silent", silent) if play == "stall_first" else server.url(play)
-    configure(url, two.b.base)
-    args = ("-m", "a:x", "--fallback", "b:y", "--first-timeout", "0.5", "--max-retries", "0")
+def test_the_fallback_is_asked_for_what_is_no_answer(two: Two, server: FaultServer) -> None:
+    """A web page; the other kinds are in tests/answer/test_fallback.py."""
+    configure(server.url("html"), two.b.base)
+    args = ("-m", "a:x", "--fallback", "b:y", "--max-retries", "0")
     run = two(*args, "--jsonl", "hi", stdin=None)
     assert run.returncode == 0
-    assert [r["error"]["kind"] for r in run.records if r["type"] == "retry"] == [kind]
+    assert [r["error"]["kind"] for r in run.records if r["type"] == "retry"] == ["not_a_stream"]
 
 
 @pytest.mark.parametrize("prompt", ["cut", "error", "reset", "length"])
@@ -297,18 +288,6 @@ def test_what_nobody_can_help_with_does_not_fall_back(two: Two, tmp_path: Path) 
     assert run.returncode == 20
     assert "(1 usage)" in run.complaints[-1]
     assert two.prompts() == ([], [])
-
-
-def test_the_timeout_covers_all(two: Two) -> None:
-    two.a.plan = two.b.plan = lambda prompt, before: Act(text="", end="stall")
-    args = ("-m", "a:x", "--fallback", "b:y", "--timeout", "2", "--first-timeout", "1.2")
-    run = two(*args, "--max-retries", "0", "--json", "hi", stdin=None)
-    assert run.returncode == 28
-    (end,) = run.records
-    assert (end["error"]["kind"], end["provider"]) == ("total_timeout", "b")
-    run = two("-m", "a:x", "--fallback", "b:y", "--timeout", "0.5", "hi", stdin=None)
-    assert run.returncode == 28
-    assert len(two.b.asked) == 1  # no time was left for it
 
 
 def test_a_fallback_of_the_same_provider(two: Two) -> None:

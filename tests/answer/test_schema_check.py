@@ -1,0 +1,109 @@
+"""Answers and arguments against a JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Stream
+from faultserver import Conn, FaultServer
+
+from streamcli.answer.schema_check import Matching, Schema
+from streamcli.errors import StreamError
+from streamcli.events import Event, Text
+from streamcli.outcome import Verdict
+
+POINT = {
+    "type": "object",
+    "required": ["x"],
+    "properties": {"x": {"type": "integer"}, "next": {"$ref": "#"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"x": 1}, ""),
+        ({"x": 1, "next": {"x": 2}}, ""),
+        ({}, "'x' is a required property (at $)"),
+        ({"x": "1"}, "at $.x"),
+        ({"x": 1, "next": {"x": None}}, "at $.next.x"),
+        ([], "not of type 'object'"),
+    ],
+)
+def test_the_problem_is_named_with_its_place(value: Any, says: str) -> None:
+    problem = Schema(POINT).problem(value)
+    assert says in problem
+    assert bool(problem) == bool(says)
+
+
+def test_a_value_that_is_nested_too_deeply_is_a_problem() -> None:
+    value: dict[str, Any] = {"x": 1}
+    for _ in range(5000):
+        value = {"x": 1, "next": value}
+    assert "too deeply" in Schema(POINT).problem(value)
+
+
+def test_a_schema_that_is_not_one_is_named() -> None:
+    for schema in ({"type": 3}, {"$schema": 7}, {"properties": []}):
+        with pytest.raises(StreamError, match="the parameters of look is not a JSON Schema"):
+            Schema(schema, "the parameters of look")
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ('{"x": 1}', "complete"),
+        ('\n{"x": 1}\n', "complete"),
+        ('{"x": "1"}', "mismatch"),
+        ("", "mismatch"),
+        ("no", "mismatch"),
+        ('{"x": 1} {"x": 2}', "mismatch"),
+    ],
+)
+def test_the_whole_answer_is_judged(text: str, status: str) -> None:
+    first = Matching(POINT)
+    for matching in (first, Matching(first)):  # the second one shares the checked schema
+        events: list[Event] = [Text(char) for char in text]
+        matching.emit(1.0, [*events, Text("other", 1)])
+        verdict = matching.judged(Verdict("complete"), ())
+        assert verdict.status == status
+        assert matching.judged(Verdict("complete"), ("mismatch",)).exit_code == 0
+
+
+def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
+    def says(text: str) -> str:
+        def play(conn: Conn) -> None:
+            conn.open_with(text)
+            conn.finish()
+            conn.done()
+            conn.end()
+
+        return server.script("says", play)
+
+    schema = json.dumps(
+        {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+    )
+    args = ("-m", "vllm:m", "--schema", schema)
+    assert stream(*args, "--base-url", says('{"a": 1}'), "hi").returncode == 0
+    sent = server.requests[-1].json["response_format"]
+    assert sent["json_schema"]["schema"] == json.loads(schema)
+    for answer, problem in (('{"a": "x"}', "$.a"), ("{}", "required"), ("nope", "not JSON")):
+        run = stream(*args, "--base-url", says(answer), "--jsonl", "hi")
+        assert run.returncode == 12
+        assert problem in run.stderr
+        end = run.records[-1]
+        assert (end["status"], end["error"]["kind"]) == ("mismatch", "mismatch")
+        assert (
+            stream(*args, "--base-url", says(answer), "--accept", "mismatch", "hi").returncode == 0
+        )
+    far = '{"$ref": "http://127.0.0.1:1/schema.json"}'
+    run = stream("-m", "vllm:m", "--schema", far, "--base-url", says("{}"), "hi")
+    assert run.returncode == 12
+    assert "not in it" in run.stderr
+    deep = '{"properties": {"a": ' * 300 + "{}" + "}}" * 300
+    for bad in ('{"type": 3}', "{nope", "/nowhere", deep):
+        run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
+        assert run.returncode == 2
+        assert len(run.complaints) == 1
