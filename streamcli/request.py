@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from .secrets import redact
 
+if TYPE_CHECKING:
+
+    class Quirks(TypedDict, total=False):
+        """Habits of a provider's server, as its row in the table has them."""
+
+        a2a_version: str  # what an A2A agent speaks: "0.3" or "1.0"
+        any_model: bool  # it has its model loaded: none has to be named
+        default_max_tokens: int  # sent where the protocol wants a limit and none was given
+        efforts: dict[str, str]  # its words for --think, where they are not ours
+        hide_field: str  # a body field that makes it leave out the reasoning
+        key_at: str  # the address that needs a key, where the same server elsewhere may need none
+        key_header: str  # carries the key instead of Authorization
+        max_tokens: str  # its name for that body field
+        own_base: str  # the address for which `prefill_base` stands in
+        prefill: tuple[dict[str, Any], dict[str, Any]]  # what one needs in its message, in the body
+        prefill_base: str  # the address that takes a prefill
+        raw: bool  # the prompt goes to the model without the template of its chat
+        seed: str  # its name for that body field
+        stream_options: dict[str, Any]  # sent while streaming
+        strict_schema: bool  # it is asked to keep to a schema strictly
+        think: dict[str, dict[str, Any]]  # its knob for --think: body fields by effort
+        think_tags: tuple[Any, ...]  # blocks of reasoning that its text holds anywhere
+        unescaped: bool  # its chunks are written behind `data: ` as they are
+
 
 class Target:
-    """Where a request goes: a provider's address, key and habits (`quirks`, see providers.Row)."""
+    """Where a request goes: a provider's address and key, its habits, and options of the run.
+
+    `quirks` are habits of its server. `template` holds the row's keys that its protocol reads by
+    itself (ROW_KEYS). `session`, `workspace` and `background` are options of this run: the
+    conversation it belongs to, the place where that is kept, and whether a response shall go on
+    when the connection breaks.
+    """
 
     __slots__ = (
+        "background",
         "base_url",
         "headers",
         "key",
@@ -18,7 +49,10 @@ class Target:
         "provider",
         "quirks",
         "secrets",
+        "session",
+        "template",
         "unix_socket",
+        "workspace",
     )
 
     def __init__(
@@ -29,7 +63,11 @@ class Target:
         *,
         key: str | None = None,
         headers: tuple[tuple[str, str], ...] = (),
-        quirks: dict[str, Any] | None = None,
+        quirks: Quirks | None = None,
+        template: dict[str, Any] | None = None,
+        session: str | None = None,
+        workspace: str | None = None,
+        background: bool = False,
         unix_socket: str | None = None,
         secrets: tuple[str, ...] = (),
     ) -> None:
@@ -38,13 +76,18 @@ class Target:
         self.base_url = base_url
         self.key = key
         self.headers = headers
-        self.quirks = quirks or {}
+        self.quirks: Quirks = quirks or {}
+        self.template = template or {}
+        self.session = session
+        self.workspace = workspace
+        self.background = background
         self.unix_socket = unix_socket
         self.secrets = secrets
 
     def leave_out(self, field: str) -> None:
         """Send this field no more: the server rejected it, for the later prompts of a run too."""
-        self.quirks = {name: value for name, value in self.quirks.items() if name != field}
+        kept = {name: value for name, value in self.quirks.items() if name != field}
+        self.quirks = cast("Quirks", kept)
 
     def hide(self, text: str) -> str:
         """Return `text` without the key and the `secrets`: servers repeat what they refuse."""

@@ -46,7 +46,7 @@ class Splice:
         """
         if isinstance(protocol, Resumes) and isinstance(decoder, ResumableDecoder):
             number = decoder.sequence_number
-            if number is not None and target.quirks.get("background"):
+            if number is not None and target.background:
                 # A stream that was attached to again does not repeat its id.
                 self._response_id = decoder.response_id or self._response_id
                 if self._response_id:

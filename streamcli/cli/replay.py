@@ -133,7 +133,7 @@ class Replay:
         )
 
     def _target(self, protocol: str, provider: str, *names: str | None) -> Target:
-        """Return the target for replayed bytes: with the quirks of the first provider that fits.
+        """Return the target for replayed bytes: with the habits of the first provider that fits.
 
         Any of them fits where the protocol is not known yet.
         """
@@ -143,7 +143,9 @@ class Replay:
         if isinstance(reads, ReadsRow) and reads.row_fault({}, {}) is not None:
             what = f"{protocol} needs the paths of a provider in the configuration"
             raise usage(what, "-p NAME, one with this protocol")
-        return Target(provider, protocol, "", quirks=dict(fit.quirks) if fit else None)
+        if fit is None:
+            return Target(provider, protocol, "")
+        return Target(provider, protocol, "", quirks=fit.quirks.copy(), template=dict(fit.template))
 
     def _learn(self, provider: str | None, protocol: str, model: str) -> None:
         if self._facts is not None:

@@ -124,14 +124,14 @@ class Keeper(Protocol):
 class ReadsRow(Protocol):
     """A protocol with keys of its own in a provider's row, and in [provider.NAME].
 
-    `row_fault(own, quirks)` gives (the keys that lead to the mistake, what it is) for the row's
-    `own` keys, where `quirks` are all that the row has; None if there is no mistake.
+    `row_fault(own, template)` gives (the keys that lead to the mistake, what it is) for the row's
+    `own` keys, where `template` has all of them; None if there is no mistake.
     """
 
     ROW_KEYS: tuple[str, ...]
 
     def row_fault(
-        self, own: Mapping[str, Any], quirks: Mapping[str, Any]
+        self, own: Mapping[str, Any], template: Mapping[str, Any]
     ) -> tuple[tuple[str, ...], str] | None: ...
 
 
@@ -139,15 +139,15 @@ class ReadsRow(Protocol):
 class Templated(ReadsRow, Protocol):
     """A protocol that only reads answers: the row's template makes the request, and decides."""
 
-    def needs_model(self, quirks: Mapping[str, Any]) -> bool: ...
-    def can(self, quirks: Mapping[str, Any]) -> tuple[str, ...]: ...
+    def needs_model(self, template: Mapping[str, Any]) -> bool: ...
+    def can(self, template: Mapping[str, Any]) -> tuple[str, ...]: ...
 
 
 @runtime_checkable
-class ReadsEnvironment(Protocol):
-    """A protocol that takes a quirk of the target from an environment variable."""
+class HasWorkspaces(Protocol):
+    """A protocol whose workspace an environment variable may name."""
 
-    ENVIRONMENT: dict[str, str]  # variable: quirk
+    WORKSPACE_VARIABLE: str
 
 
 @runtime_checkable

@@ -28,7 +28,7 @@ NAME = "honcho"
 CAN = ("schema",)
 NEEDS_MODEL = False  # the peer stands in its place, or in `-o peer=`
 LISTING = None
-ENVIRONMENT = {"HONCHO_WORKSPACE_ID": "workspace"}
+WORKSPACE_VARIABLE = "HONCHO_WORKSPACE_ID"
 
 JSON = "application/json"
 BATCH = 100  # messages of one request
@@ -177,7 +177,7 @@ def before(chat: ChatRequest, target: Target, messages: list[Stored]) -> list[Ht
     where there is no session to write in.
     """
     session, store = session_of(chat, target), store_of(chat)
-    wanted = "session" in target.quirks or {"add", "store"} & chat.options.keys()
+    wanted = target.session is not None or {"add", "store"} & chat.options.keys()
     if not messages and not wanted:
         return []
     if session is None:
@@ -268,7 +268,7 @@ def workspace_of(chat: ChatRequest, target: Target) -> str:
     """`-o workspace=`, else the quirk that the shell set from HONCHO_WORKSPACE_ID."""
     if "workspace" in chat.options:
         return _name(chat.options["workspace"], "-o workspace=")
-    return _name(target.quirks.get("workspace") or "default", "HONCHO_WORKSPACE_ID=")
+    return _name(target.workspace or "default", f"{WORKSPACE_VARIABLE}=")
 
 
 def session_of(chat: ChatRequest, target: Target) -> str | None:
@@ -278,7 +278,7 @@ def session_of(chat: ChatRequest, target: Target) -> str | None:
     """
     if "session_id" in chat.options:
         return _name(chat.options["session_id"], "-o session_id=")
-    if session := target.quirks.get("session"):
+    if session := target.session:
         return _name(session, "--session ")
     for option in ("add", "store"):
         if option in chat.options:

@@ -30,21 +30,19 @@ ROW_KEYS = (*template.KEYS, *PATHS)
 needs_model = template.needs_model
 
 
-def can(quirks: Mapping[str, Any]) -> tuple[str, ...]:
+def can(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a row can do beyond streaming text."""
-    return ("reasoning",) if "reasoning_path" in quirks else ()
+    return ("reasoning",) if "reasoning_path" in row else ()
 
 
-def row_fault(
-    own: Mapping[str, Any], quirks: Mapping[str, Any]
-) -> tuple[tuple[str, ...], str] | None:
+def row_fault(own: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
     """Return what is wrong with the paths of a row, or with its template."""
     for key in PATHS:
         if key in own and not _is_steps(own[key]):
             return (key,), 'is a path in an event: "choices.0.delta.content"'
-    if "text_path" not in quirks:
+    if "text_path" not in row:
         return ("text_path",), 'is missing: where in an event the text is, "" if it is all of it'
-    return template.row_fault(own, quirks)
+    return template.row_fault(own, row)
 
 
 def _is_steps(value: Any) -> bool:
@@ -65,7 +63,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
 
 
 def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
-    return Decoder(limit, target.quirks)
+    return Decoder(limit, target.template)
 
 
 def recognises(glimpse: Glimpse) -> bool:

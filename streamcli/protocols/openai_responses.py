@@ -7,7 +7,7 @@ those of recorded streams (see tests/test_openai_responses.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Failed, Finished, Progress, Started
 from ..messages import Attachment, ChatRequest, Message, Tool
@@ -22,6 +22,9 @@ from .shared.listing import Listing, models_below
 from .shared.openai_values import think_fields, usage_of
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post
 from .shared.responseitems import DELTAS, GIVEN, Items, place
+
+if TYPE_CHECKING:
+    from ..request import Quirks
 
 NAME = "openai-responses"
 CAN = ("tools", "attachments", "reasoning", "schema")
@@ -57,7 +60,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         del body["model"]
     if chat.stream and (options := _stream_options(quirks)):
         body["stream_options"] = options
-    if chat.stream and quirks.get("background"):
+    if chat.stream and target.background:
         body |= {"background": True, "store": True}
     for field, value in (
         ("instructions", chat.system),
@@ -96,7 +99,7 @@ def resume(
     return HttpRequest("GET", url, key_headers(target), b"", target.unix_socket)
 
 
-def _stream_options(quirks: dict[str, Any]) -> dict[str, Any]:
+def _stream_options(quirks: Quirks) -> dict[str, Any]:
     """The row's, without Chat's `include_usage`: here usage always comes and the word is none."""
     options = quirks.get("stream_options") or {}
     return {name: value for name, value in options.items() if name != "include_usage"}

@@ -36,8 +36,6 @@ class Endpoint:
         """StreamError where something is missing: an address, a key, weights."""
         choice = resolve.choose(invocation, context)
         settings = choice.settings
-        if settings.on_drop == "continue":
-            choice.target.quirks["background"] = True  # what can be attached to again
         self.settings: Settings = settings
         self.limits: Limits = settings.limits
         self.is_fallback = False

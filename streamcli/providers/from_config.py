@@ -99,6 +99,7 @@ def _row(config: Config, name: str, facts: Any) -> Row:
         root=base.root,
         can=ours.own_can if ours and protocol == ours.protocol else None,
         variable_headers=base.variable_headers,
+        template=dict(base.template) if protocol == base.protocol else None,
         **base.quirks,
     )
     if not row.base_url and not row.base_vars and ours is None:
@@ -137,7 +138,7 @@ def _key(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row
 
 
 def _own_keys(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
-    """Put the keys that the row's protocol reads by itself into the row's quirks."""
+    """Put the keys that the row's protocol reads by itself into the row's template."""
     own = {key: value for key, value in facts.items() if key not in _KEYS}
     if not own and row.protocol in _COMPLETE:
         return
@@ -146,8 +147,8 @@ def _own_keys(config: Config, where: tuple[str, ...], facts: dict[str, Any], row
     for key in own:
         if key not in keys:
             raise _not_here(config, where, key, row.protocol)
-    row.quirks |= own
-    if isinstance(protocol, ReadsRow) and (found := protocol.row_fault(own, row.quirks)):
+    row.template |= own
+    if isinstance(protocol, ReadsRow) and (found := protocol.row_fault(own, row.template)):
         (*inside, key), what = found
         raise config.mistake((*where, *inside), key, what)
 

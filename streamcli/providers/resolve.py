@@ -7,7 +7,7 @@ import re
 from .. import secrets
 from ..errors import usage
 from ..input.prompt import arguments_text
-from ..protocols._contract import Keeper, ReadsEnvironment, get
+from ..protocols._contract import HasWorkspaces, Keeper, get
 from ..request import Target
 from ..settings.settings import Invocation, Settings
 from . import keys
@@ -62,10 +62,10 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
     base_url = _base_url(row, settings, context)
     headers, hidden = _headers(row, settings, context)
     hidden += [*secrets.of_url(base_url), *secrets.of_proxies(context.environ)]
-    if any(key in row.quirks for key in ("path", "query", "body")):
+    if row.template:
         from ..protocols.shared.template import secrets_of
 
-        hidden += secrets_of(row.quirks)
+        hidden += secrets_of(row.template)
     needs_key = row.needs_key_at(base_url)
     if with_key:
         key, key_source = keys.find(row, settings.key_file, context)
@@ -75,22 +75,25 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
     given = any(name.lower() in carriers for name, _ in headers)
     if with_key and needs_key and key is None and not given:
         raise keys.missing(row)
-    quirks, protocol = dict(row.quirks), get(row.protocol)
+    protocol = get(row.protocol)
     if settings.session is not None:
         if not isinstance(protocol, Keeper):
             raise usage(f"{row.name} does not keep sessions", "--session is for -p honcho")
-        quirks["session"] = arguments_text(settings.session)
-    if isinstance(protocol, ReadsEnvironment):
-        for variable, quirk in protocol.ENVIRONMENT.items():
-            if value := context.environ.get(variable):
-                quirks[quirk] = value
+        arguments_text(settings.session)
+    workspace = None
+    if isinstance(protocol, HasWorkspaces):
+        workspace = context.environ.get(protocol.WORKSPACE_VARIABLE) or None
     target = Target(
         row.name,
         row.protocol,
         base_url,
         key=None if given else key or None,
         headers=headers,
-        quirks=quirks,
+        quirks=row.quirks.copy(),
+        template=row.template,
+        session=settings.session,
+        workspace=workspace,
+        background=settings.on_drop == "continue",
         unix_socket=settings.unix_socket,
         secrets=tuple(hidden),
     )

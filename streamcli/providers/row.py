@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..protocols._contract import Templated, get
+
+if TYPE_CHECKING:
+    from ..request import Quirks
 
 
 class Row:
@@ -17,16 +20,9 @@ class Row:
     `base_vars` that has no path. `can` lists what its models and server are able to do beyond
     streaming text; None: what its protocol can.
 
-    `quirks` are habits of its server, as data: `max_tokens` and `seed` name its body fields,
-    `stream_options` is sent while streaming, `any_model` says that it has its model loaded,
-    `key_header` is sent instead of Authorization, `hide_field` set to true makes the server drop
-    the reasoning, `think_tags` are those of the blocks of reasoning that its text holds anywhere.
-    `think` and `efforts` are its knob for --think, `prefill` what a beginning of the answer needs
-    in its message and in the body, `prefill_base` the address that takes one instead of `own_base`,
-    `key_at` the address that needs a key where the same server elsewhere may need none.
-    A protocol may read more of them: its ROW_KEYS, such as `path`, `method`, `query` and `body`
-    where the row's template makes the request (protocols/shared/template.py).
-    `a2a_version` is the version that an A2A agent speaks ("0.3" or "1.0").
+    `quirks` are habits of its server (request.Quirks). `template` holds the keys that its protocol
+    reads by itself (ROW_KEYS), such as `path`, `method`, `query` and `body` where the row makes the
+    request (protocols/shared/template.py).
 
     `variable_headers` are headers whose value a variable holds: (header, variable). `key_cmd`,
     `headers`, `defaults` and `prices` come from a user's configuration.
@@ -46,6 +42,7 @@ class Row:
         "protocol",
         "quirks",
         "root",
+        "template",
         "variable_headers",
     )
 
@@ -61,7 +58,8 @@ class Row:
         root: str = "",
         can: tuple[str, ...] | None = None,
         variable_headers: tuple[tuple[str, str], ...] = (),
-        **quirks: Any,
+        template: dict[str, Any] | None = None,
+        **quirks: Unpack[Quirks],
     ) -> None:
         self.name = name
         self.protocol = protocol
@@ -72,7 +70,8 @@ class Row:
         self.root = root
         self.own_can = can
         self.variable_headers = variable_headers
-        self.quirks = quirks
+        self.quirks: Quirks = quirks
+        self.template = template or {}
         self.key_cmd: tuple[str, ...] = ()
         self.headers: tuple[tuple[str, str], ...] = ()
         self.defaults: dict[str, Any] = {}
@@ -84,14 +83,14 @@ class Row:
         if self.own_can is not None:
             return self.own_can
         protocol = get(self.protocol)
-        return protocol.can(self.quirks) if isinstance(protocol, Templated) else protocol.CAN
+        return protocol.can(self.template) if isinstance(protocol, Templated) else protocol.CAN
 
     @property
     def needs_model(self) -> bool:
         """Whether a model has to be named: not where the server has its own."""
         protocol = get(self.protocol)
         if isinstance(protocol, Templated):
-            return protocol.needs_model(self.quirks)
+            return protocol.needs_model(self.template)
         return protocol.NEEDS_MODEL and not self.quirks.get("any_model")
 
     def base_from(self, environ: Mapping[str, str]) -> str:

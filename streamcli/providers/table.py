@@ -16,7 +16,7 @@ _OPENAI_HEADERS = (
     ("OpenAI-Project", "OPENAI_PROJECT_ID"),
 )
 # Templates decide what thinking is: most know this switch, some an effort too.
-_TEMPLATE_THINK = {
+_TEMPLATE_THINK: dict[str, dict[str, Any]] = {
     "none": {"chat_template_kwargs": {"enable_thinking": False}},
     "*": {"chat_template_kwargs": {"enable_thinking": True}, "reasoning_effort": "$effort"},
 }
@@ -220,7 +220,8 @@ ROWS = (
         "http://127.0.0.1:8000",
         base_vars=("AGENTICRAFT_BASE_URL",),
         needs_key=False,
-        path="/stream?prompt={prompt}",  # a bare `str` argument is a field of the query
+        # FastAPI takes a bare `str` argument from the query.
+        template={"path": "/stream?prompt={prompt}"},
         unescaped=True,  # `data: ` and a chunk, whatever is in it
     ),
     # The engine that the run itself starts (local.py) gives address and key.

@@ -478,7 +478,8 @@ def asked(
     chat: ChatRequest, base: str = "http://h:8000", **more: Any
 ) -> tuple[str, dict[str, str], Any]:
     headers = more.pop("headers", ())
-    target = Target("tyler", NAME, base, key=more.pop("key", None), headers=headers, quirks=more)
+    key, template = more.pop("key", None), {"path": more.pop("path", "")}
+    target = Target("tyler", NAME, base, key=key, headers=headers, template=template, quirks=more)
     request = get(NAME).request(chat, target)
     assert request.method == "POST"
     return request.url, dict(request.headers), json.loads(request.body)

@@ -159,13 +159,14 @@ LISTING = Listing("models", lambda base: base + "/toys", place="toys")
 ROW_KEYS = ("shout",)
 
 
-def row_fault(own, quirks):
-    return None if isinstance(quirks.get("shout", True), bool) else (("shout",), "is true or false")
+def row_fault(own, template):
+    good = isinstance(template.get("shout", True), bool)
+    return None if good else (("shout",), "is true or false")
 
 
 def request(chat, target):
     text = chat.messages[0].text
-    text = text.upper() if target.quirks.get("shout") else text
+    text = text.upper() if target.template.get("shout") else text
     return HttpRequest("POST", target.base_url + "/toy", [], text.encode(), target.unix_socket)
 
 

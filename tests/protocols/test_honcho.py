@@ -71,7 +71,7 @@ def test_a_cut_recording_is_truncated(path: Path) -> None:
 def asked(
     chat: ChatRequest, base: str = "http://h:8000", **quirks: Any
 ) -> tuple[str, dict[str, Any]]:
-    request = honcho.request(chat, Target("honcho", NAME, base, quirks=quirks))
+    request = honcho.request(chat, Target("honcho", NAME, base, **quirks))
     assert request.method == "POST"
     return request.url, json.loads(request.body)
 
@@ -232,8 +232,7 @@ def sent(requests: list[HttpRequest]) -> list[tuple[str, Any]]:
 
 
 def place(session: str | None = "s") -> Target:
-    quirks = {} if session is None else {"session": session}
-    return Target("honcho", NAME, "http://h", key="sk", quirks=quirks)
+    return Target("honcho", NAME, "http://h", key="sk", session=session)
 
 
 def test_a_question_alone_writes_nothing() -> None:
@@ -556,7 +555,7 @@ def send(request: HttpRequest) -> tuple[int, bytes]:
 
 def by_hand(server: HonchoServer, workspace: str) -> str:
     """The guide's example by our requests; the answer, once it is stored."""
-    target = Target("honcho", NAME, server.url, quirks={"session": SESSION})
+    target = Target("honcho", NAME, server.url, session=SESSION)
     options = {"peer": USER, "workspace": workspace, "add": "tastes.jsonl", "store": ASSISTANT}
     question = ChatRequest("", [Message("user", QUESTION)], options=options)
     lines = [json.dumps({"peer_id": USER, "content": taste}) for taste in TASTES]
@@ -583,7 +582,7 @@ def test_the_restaurant_example(running: HonchoServer) -> None:
 
 
 def test_refused_steps(running: HonchoServer) -> None:
-    target = Target("honcho", NAME, running.url, quirks={"session": "s"})
+    target = Target("honcho", NAME, running.url, session="s")
     wrong = [{"content": "x", "peer_id": "a", "metadata": 5}]
     *most, last = honcho.before(chat(options={"add": "f"}), target, wrong)
     assert [send(step)[0] for step in most] == [201, 201, 201, 201]

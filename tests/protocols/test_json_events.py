@@ -21,7 +21,7 @@ TOKEN = {"text_path": "data.token"}
 
 
 def decoder(paths: dict[str, str]) -> Any:
-    return decoder_for(get(NAME), Target("mine", NAME, "", quirks=paths), MAX_EVENT_SIZE)
+    return decoder_for(get(NAME), Target("mine", NAME, "", template=paths), MAX_EVENT_SIZE)
 
 
 def sse(*values: Any) -> bytes:

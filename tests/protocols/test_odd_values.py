@@ -108,7 +108,7 @@ def odd_bodies(name: str) -> Iterator[bytes]:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_odd_value_in_any_field(name: str) -> None:
     for body in odd_bodies(name):
-        target = Target("mine", name, "http://127.0.0.1", quirks=PLACES)
+        target = Target("mine", name, "http://127.0.0.1", template=PLACES)
         events = decode(decoder_for(get(name), target, 1 << 24), whole(body))
         check_ends(events)
         for each in events:

@@ -168,9 +168,15 @@ PNG = Attachment("a.png", "image/png", b"PNG")
 SCHEMA = {"type": "object", "properties": {"a": {}}}
 
 
-def ask(*messages: Message, quirks: dict[str, Any] | None = None, **options: Any) -> Any:
+def ask(
+    *messages: Message,
+    quirks: dict[str, Any] | None = None,
+    background: bool = False,
+    **options: Any,
+) -> Any:
     chat = ChatRequest("m", list(messages) or [Message("user", "hi")], **options)
-    sent = request(chat, Target("p", NAME, "http://127.0.0.1:1/v1", quirks=quirks))
+    url = "http://127.0.0.1:1/v1"
+    sent = request(chat, Target("p", NAME, url, quirks=quirks, background=background))
     return json.loads(sent.body)
 
 
@@ -230,8 +236,8 @@ def test_a_plain_request() -> None:
             {"stream_options": {"include_obfuscation": False}},
         ),
         ({"quirks": {"stream_options": {"include_usage": True}}}, {}),  # that is Chat's
-        ({"quirks": {"stream_options": {"a": 1}, "background": True}, "stream": False}, {}),
-        ({"quirks": {"background": True}}, {"background": True, "store": True}),
+        ({"quirks": {"stream_options": {"a": 1}}, "background": True, "stream": False}, {}),
+        ({"background": True}, {"background": True, "store": True}),
         (
             {"quirks": {"strict_schema": True}, "schema": SCHEMA},
             {
@@ -841,7 +847,7 @@ def test_an_event_in_a_run_may_be_too_large() -> None:
 
 
 def test_the_request_that_attaches_again() -> None:
-    quirks = {"background": True, "stream_options": {"include_obfuscation": False}}
+    quirks = {"stream_options": {"include_obfuscation": False}}
     target = Target("p", NAME, "http://h/v1/", key="k", quirks=quirks, unix_socket="/s")
     sent = resume(ChatRequest("m", []), target, "resp/1", 7)
     assert (sent.method, sent.body, sent.unix_socket) == ("GET", b"", "/s")

@@ -11,6 +11,7 @@ from conftest import Stream
 
 from streamcli.errors import StreamError
 from streamcli.input.attachments import load, sniff
+from streamcli.input.files import Files
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
 from streamcli.protocols._contract import get
 from streamcli.providers.table import BY_NAME
@@ -187,9 +188,9 @@ def test_files_are_told_apart_by_their_content(data: bytes, mime: str) -> None:
 
 def test_load(tmp_path: Path) -> None:
     (tmp_path / "a.dat").write_bytes(PNG)
-    attachment = load(str(tmp_path / "a.dat"))
+    attachment = load(str(tmp_path / "a.dat"), Files())
     assert (attachment.name, attachment.mime, attachment.kind) == ("a.dat", "image/png", "image")
-    url = load("https://h/x/photo.jpg?size=1#top")
+    url = load("https://h/x/photo.jpg?size=1#top", Files())
     assert (url.name, url.mime, url.url) == (
         "photo.jpg",
         "image/jpeg",
@@ -199,7 +200,7 @@ def test_load(tmp_path: Path) -> None:
     (tmp_path / "junk").write_bytes(b"\0\1\2")
     for name in ("empty", "junk", "nowhere", "."):
         with pytest.raises(StreamError) as caught:
-            load(str(tmp_path / name))
+            load(str(tmp_path / name), Files())
         assert caught.value.exit_code == 2
 
 

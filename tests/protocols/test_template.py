@@ -27,7 +27,7 @@ ALL = {name: f"{{{name}}}" for name in template.NAMES}
 def ask(
     chat: ChatRequest, base: str = "http://h:1", name: str = "sse-text", **quirks: Any
 ) -> HttpRequest:
-    return get(name).request(chat, Target("mine", name, base, quirks=quirks))
+    return get(name).request(chat, Target("mine", name, base, template=quirks))
 
 
 def body(chat: ChatRequest, **quirks: Any) -> Any:

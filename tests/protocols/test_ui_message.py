@@ -43,7 +43,7 @@ DONE = "data: [DONE]\n\n"
 def asked(
     chat: ChatRequest, base: str = "http://h/api/chat", **quirks: Any
 ) -> tuple[str, dict[str, Any]]:
-    request = get(NAME).request(chat, Target("p", NAME, base, quirks=quirks))
+    request = get(NAME).request(chat, Target("p", NAME, base, template=quirks))
     assert request.method == "POST"
     return request.url, json.loads(request.body)
 

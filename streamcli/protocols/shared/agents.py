@@ -69,7 +69,7 @@ def post(
     target: Target, body: dict[str, Any], accept: str, headers: tuple[tuple[str, str], ...] = ()
 ) -> HttpRequest:
     """POST to the address as it is, or to the path below it that the row names."""
-    path = target.quirks.get("path")
+    path = target.template.get("path")
     url = join_url(target.base_url, path) if path else target.base_url
     return asking.post(target, url, body, accept, headers)
 
@@ -83,7 +83,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, whose: str) ->
 
 
 def path_fault(
-    own: Mapping[str, Any], quirks: Mapping[str, Any]
+    own: Mapping[str, Any], template: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], str] | None:
     """Return what is wrong with the `path` of a row, which nothing is filled into."""
     from .template import PLACEHOLDER, wrong_type

@@ -5,12 +5,15 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...messages import Attachment, ChatRequest, Message
 from ...request import HttpRequest, Target, join_url
 from .openai_values import think_fields
 from .request import calls_of, cannot, function_of, merge, post
+
+if TYPE_CHECKING:
+    from ...request import Quirks
 
 THINK = {"*": {"reasoning_effort": "$effort"}}
 
@@ -97,7 +100,7 @@ def _tool_choice(choice: str | None) -> Any:
     return {"type": "function", "function": {"name": choice}}
 
 
-def _response_format(schema: dict[str, Any], quirks: dict[str, Any]) -> dict[str, Any]:
+def _response_format(schema: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
     shape: dict[str, Any] = {"name": "answer", "schema": schema}
     if quirks.get("strict_schema"):
         shape["strict"] = True

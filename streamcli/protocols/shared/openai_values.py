@@ -5,10 +5,13 @@ The names and numbers of the two dozen servers that imitate Chat Completions and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...events import Failed, Usage
 from ...wire.lenient_json import count, whole
+
+if TYPE_CHECKING:
+    from ...request import Quirks
 
 FINISH = {
     "stop": "stop",
@@ -73,7 +76,7 @@ def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completi
     )
 
 
-def think_fields(effort: str, quirks: dict[str, Any], knob: dict[str, Any]) -> dict[str, Any]:
+def think_fields(effort: str, quirks: Quirks, knob: dict[str, Any]) -> dict[str, Any]:
     """The body fields for an effort, by the row's own knob (quirk `think`) or by `knob`.
 
     A knob maps an effort, or "*" for any other, to body fields; "$effort" in them is the effort,

@@ -1,6 +1,6 @@
 """Requests by a template, for protocols that only say what comes back. Pure.
 
-The row's quirks are the template: `method`, `path` (which may hold a query), `query` and `body`,
+The row's template holds `method`, `path` (which may hold a query), `query` and `body`,
 whose strings hold placeholders, "{prompt}" and others. A string that is nothing but a placeholder
 becomes its value, of whatever type, and is left out with its key if there is none; in other strings
 the placeholder becomes text.
@@ -40,11 +40,11 @@ def request(protocol: str, chat: ChatRequest, target: Target, accept: str = "") 
 
     What `-o` gives goes into the body, or into the query if there is none. A key is a bearer's.
     """
-    quirks = target.quirks
-    body = body_of(quirks)
-    values = _values(protocol, chat, target, names_of({**quirks, "body": body}))
+    template = target.template
+    body = body_of(template)
+    values = _values(protocol, chat, target, names_of({**template, "body": body}))
     headers = [("Accept", accept)] if accept else []
-    route, fields = _address(quirks, values)
+    route, fields = _address(template, values)
     if body is None:
         fields |= {quoted(key): quoted(_text(value)) for key, value in chat.options.items()}
     else:
@@ -55,7 +55,7 @@ def request(protocol: str, chat: ChatRequest, target: Target, accept: str = "") 
     query = "&".join(filter(None, (own, *(f"{name}={value}" for name, value in fields.items()))))
     url = (join_url(base, route) if route else base) + ("?" + query if query else "")
     sent = b"" if body is None else orjson.dumps(body)
-    method = quirks.get("method", "POST")
+    method = template.get("method", "POST")
     return HttpRequest(method, url, headers + key_headers(target), sent, target.unix_socket)
 
 
@@ -66,43 +66,44 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     return failed
 
 
-def needs_model(quirks: Mapping[str, Any]) -> bool:
+def needs_model(template: Mapping[str, Any]) -> bool:
     """Return whether the row's template has a place for a model."""
-    return "model" in names_of(quirks)
+    return "model" in names_of(template)
 
 
-def can(quirks: Mapping[str, Any]) -> tuple[str, ...]:
+def can(template: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a templated row can do beyond streaming text: nothing that is known."""
     return ()
 
 
-def secrets_of(quirks: Mapping[str, Any]) -> Iterator[str]:
+def secrets_of(template: Mapping[str, Any]) -> Iterator[str]:
     """What a template itself gives to fields whose names tell that nobody may see it."""
-    fields = (field.partition("=") for field in quirks.get("path", "").partition("?")[2].split("&"))
-    tables = strings_of({key: quirks[key] for key in ("query", "body") if key in quirks})
+    query = template.get("path", "").partition("?")[2]
+    fields = (field.partition("=") for field in query.split("&"))
+    tables = strings_of({key: template[key] for key in ("query", "body") if key in template})
     named = [(name, value) for name, _, value in fields] + [(keys[-1], v) for keys, v in tables]
     for name, value in named:
         if is_secret(name) and not PLACEHOLDER.search(value):
             yield value
 
 
-def body_of(quirks: Mapping[str, Any]) -> dict[str, Any] | None:
+def body_of(template: Mapping[str, Any]) -> dict[str, Any] | None:
     """The body's template: the row's, or the usual one where the prompt is nowhere else."""
-    body: dict[str, Any] | None = quirks.get("body")
-    if body is not None or quirks.get("method") == "GET":
+    body: dict[str, Any] | None = template.get("body")
+    if body is not None or template.get("method") == "GET":
         return body
-    return None if {"prompt", "messages"} & names_of(quirks) else USUAL_BODY
+    return None if {"prompt", "messages"} & names_of(template) else USUAL_BODY
 
 
-def _address(quirks: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+def _address(template: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """(path, query), filled in and quoted; what the row has written itself is quoted already."""
-    route, _, query = quirks.get("path", "").partition("?")
+    route, _, query = template.get("path", "").partition("?")
     fields = {}
     for field in filter(None, query.split("&")):
         name, _, value = field.partition("=")
         if _filled(value, values) is not None:
             fields[name] = _put(value, values, quoted)
-    for name, value in _filled(quirks.get("query", {}), values).items():
+    for name, value in _filled(template.get("query", {}), values).items():
         fields[quoted(name)] = quoted(_text(value))
     return _put(route, values, quoted), fields
 
@@ -162,9 +163,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def names_of(quirks: Mapping[str, Any]) -> set[str]:
+def names_of(template: Mapping[str, Any]) -> set[str]:
     """The placeholders of a template."""
-    parts = {key: quirks[key] for key in KEYS if key in quirks}
+    parts = {key: template[key] for key in KEYS if key in template}
     return {name for _, text in strings_of(parts) for name in PLACEHOLDER.findall(text)}
 
 
@@ -184,10 +185,10 @@ def strings_of(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 
 
 def row_fault(
-    own: Mapping[str, Any], quirks: Mapping[str, Any]
+    own: Mapping[str, Any], template: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], str] | None:
-    """Return (the keys that lead to it, what is wrong) of `own`, a part of the row's quirks."""
-    return wrong_type(own) or _wrong_placeholder(own) or _missing(quirks)
+    """Return (the keys that lead to it, what is wrong) of `own`, a part of the row's template."""
+    return wrong_type(own) or _wrong_placeholder(own) or _missing(template)
 
 
 def wrong_type(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
@@ -214,11 +215,11 @@ def _wrong_placeholder(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | 
     return None
 
 
-def _missing(quirks: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
-    if quirks.get("method") == "GET" and "body" in quirks:
+def _missing(template: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
+    if template.get("method") == "GET" and "body" in template:
         return ("body",), "goes with POST only"
-    if not {"prompt", "messages"} & names_of({**quirks, "body": body_of(quirks)}):
-        key = "body" if "body" in quirks else "path"
+    if not {"prompt", "messages"} & names_of({**template, "body": body_of(template)}):
+        key = "body" if "body" in template else "path"
         return (key,), "has no place for {prompt} or {messages}, and nothing else has"
     return None
 
