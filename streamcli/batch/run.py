@@ -15,7 +15,8 @@ from ..events import Event, Failed, Retry
 from ..input import batch_items as items
 from ..outcome import Outcome, Verdict, interrupted
 from ..output.delivery import Delivery
-from ..output.outlets import Outlets, check_template, file_of, raise_limit
+from ..output.file_names import check_template, file_of
+from ..output.formats import Outputs
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint
 from ..providers.prices import price
@@ -24,6 +25,7 @@ from ..terminal.messages import Messages
 from ..terminal.signals import Signals
 from .limits import Halt, Pace
 from .messages import Commentary, called, shows_progress
+from .open_files import raise_limit
 from .plan import Asked, Prompts
 from .pool import Batch
 from .routes import Lanes
@@ -51,7 +53,7 @@ class Batching:
         self._fatal: StreamError | None = None
         self._signum = 0
         self._lanes: Lanes
-        self._outlets: Outlets
+        self._outputs: Outputs
         self._prompts: Prompts
         self._batch: Batch
         self._commentary: Commentary
@@ -92,7 +94,15 @@ class Batching:
         self._lanes = lanes = Lanes(invocation, context)
         self._settings = settings = lanes.settings
         self._commentary = Commentary(settings, self._voice, self._summary, lanes.gates)
-        self._outlets = Outlets(settings, self._signals, self._closed, headings=len(lanes.all) > 1)
+        self._outputs = Outputs(
+            settings,
+            self._signals,
+            self._closed,
+            self._voice.screen,
+            batch=True,
+            headings=len(lanes.all) > 1,
+        )
+        self._outputs.open()
         raise_limit(settings.jobs * (len(settings.model) if settings.race else 1))
         lanes.start()
         hashed = self._records or done is not None
@@ -153,15 +163,16 @@ class Batching:
 
     def _refuse(self, error: StreamError) -> int:
         """Nothing was asked; with records on that is told as the end of one."""
-        from ..output.formats import sinks
         from ..output.records import Facts
 
-        delivery = Delivery(self._settings, records=self._records)
+        delivery = Delivery(self._settings)
         outcome = Outcome()
         outcome.end = Failed.of(error)
         if self._records and error.kind != "write":
             try:
-                delivery.add(sinks(self._settings, Facts(time.time), self._signals, self._closed))
+                screen = self._voice.screen
+                outputs = Outputs(self._settings, self._signals, self._closed, screen)
+                delivery.open(outputs.sinks(Facts(time.time)))
             except StreamError:
                 pass  # one trouble is enough
         verdict = delivery.close(outcome)
@@ -213,7 +224,7 @@ class Batching:
         settings = self._settings
         if asked.lane is not None and not settings.race:  # with the defaults of its provider
             settings = asked.lane.peers[0].settings
-        delivery = self._deliveries[task] = Delivery(settings, records=self._records)
+        delivery = self._deliveries[task] = Delivery(settings)
         facts = None
         if self._records:
             from ..output.records import Facts
@@ -225,9 +236,9 @@ class Batching:
         name = asked.lane.name if asked.lane is not None else ""
         if self._settings.race and (winner := _peer(task)) is not None:
             name = winner.label
-        delivery.add(self._outlets.sinks(task.sequence, name, asked.tags, facts))
+        delivery.open(self._outputs.sinks(facts, task.sequence, name, asked.tags))
         if asked.matching is not None:
-            delivery.match(asked.matching)
+            delivery.check(asked.matching)
         return delivery
 
     def _over(self, task: Task) -> None:
@@ -249,7 +260,7 @@ class Batching:
         verdict = delivery.close(outcome)
         del self._deliveries[task]
         try:
-            self._outlets.done(task.sequence)
+            self._outputs.done(task.sequence)
         except (StreamError, Interrupted) as error:
             self._break(error)
         if delivery.signum and not self._signum:
@@ -278,7 +289,7 @@ class Batching:
         try:
             for task in self._batch.dropped():
                 lane = cast(Asked, task.what).lane
-                self._outlets.skip(task.sequence, lane.name if lane is not None else "")
+                self._outputs.skip(task.sequence, lane.name if lane is not None else "")
         except (StreamError, Interrupted) as error:
             self._break(error)
 
@@ -301,7 +312,7 @@ class Batching:
         summary = self._summary
         summary.skipped = self._prompts.skipped
         summary.unasked = self._batch.unasked
-        for write in (self._outlets.finish, self._write_summary):
+        for write in (self._outputs.finish, self._write_summary):
             try:
                 write()
             except StreamError as error:
@@ -328,7 +339,7 @@ class Batching:
         now = time.time()
         head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
         head |= {"schema": SCHEMA, "ts": timestamp(now)}
-        self._outlets.summary(head | self._summary.record(wall, self._code()))
+        self._outputs.summary(head | self._summary.record(wall, self._code()))
 
 
 def _peer(task: Task) -> Endpoint | None:

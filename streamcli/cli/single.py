@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..answer.fallback import Relay
-from ..answer.turn import Asking
+from ..answer.turn import Asking, Moment
 from ..errors import Interrupted, StreamError, bug
-from ..events import Event, Finished, Retry, Started
+from ..events import Attempt, Event, Finished, Retry, Started, Usage
 from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
-from ..output.formats import sinks
+from ..output.formats import Outputs
 from ..providers.context import Context
 from ..providers.endpoint import hint_of
 from ..providers.prices import price
 from ..terminal.messages import Messages, stats_line, usage_line
+from ..terminal.sanitize import one_line
+from ..terminal.screen import Line, is_dumb
 from ..terminal.signals import Signals
 from .replay import Replay, wants_replay
 
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
     from .live import Live
+
+Emit = Callable[[float, list[Event]], None]
+_NAME = 40  # characters of a prompt that tell it from others
+_BEFORE_A_TOKEN = (Attempt, Retry, Started, Usage)
 
 
 class Single:
@@ -40,7 +47,7 @@ class Single:
         self._signals = signals
         self._closed = closed_fds
         self._voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
-        self._delivery = Delivery(settings, records=settings.records)
+        self._delivery = Delivery(settings)
         self._facts: Any = None
         self._asking: Asking | None = None
         self._asked = 0  # the number of the endpoint that is asked
@@ -79,9 +86,9 @@ class Single:
             from ..output.records import Facts
 
             self._facts = Facts(time.time)
-        self._delivery.add(
-            sinks(self._settings, self._facts, self._signals, self._closed, silent=self.silent)
-        )
+        screen = self._voice.screen
+        outputs = Outputs(self._settings, self._signals, self._closed, screen, silent=self.silent)
+        self._delivery.open(outputs.sinks(self._facts))
 
     def _stream(self) -> None:
         context = Context(self._invocation.config, os.environ, self._voice)
@@ -98,14 +105,41 @@ class Single:
         if source.schema is not None:
             from ..answer.schema_check import Matching
 
-            self._delivery.match(Matching(source.schema))
+            self._delivery.check(Matching(source.schema))
         sinks = self._delivery.sinks
         emit = sinks[0].emit if len(sinks) == 1 else self._delivery.emit
-        for t_ms, events in asking:
+        moments = iter(asking)
+        line = self._voice.screen.line(2)
+        if line is not None and not (
+            self._settings.quiet or self._settings.progress == "never" or is_dumb()
+        ):
+            self._wait(moments, line, emit)
+        for t_ms, events in moments:
             emit(t_ms, events)
             if len(events) == 1 or self._voice.verbose:
                 for event in events:
                     self._note(event)
+
+    def _wait(self, moments: Iterator[Moment], line: Line, emit: Emit) -> None:
+        """Show a sign of life on stderr's terminal until the first token is there."""
+        from ..terminal.waiting import Waiting
+
+        waiting = Waiting(line, time.monotonic)
+        waiting.start()
+        try:
+            for t_ms, events in moments:
+                begins = not all(isinstance(event, _BEFORE_A_TOKEN) for event in events)
+                if begins:
+                    waiting.stop()
+                else:
+                    waiting.hide()
+                emit(t_ms, events)
+                for event in events:
+                    self._note(event)
+                if begins:
+                    return
+        finally:
+            waiting.stop()
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Retry):
@@ -156,6 +190,16 @@ class Single:
                     return
                 voice.note(verdict.message)
             elif verdict.status == "length":
-                voice.error(verdict.message, verdict.hint)
+                voice.error(self._name() + verdict.message, verdict.hint)
             else:
-                voice.error(verdict.message + kept, hint_of(verdict, self._endpoint()))
+                voice.error(
+                    self._name() + verdict.message + kept, hint_of(verdict, self._endpoint())
+                )
+
+    def _name(self) -> str:
+        """Return what tells this run from others beside it (xargs -P), for --verbose."""
+        if not self._settings.verbose:
+            return ""
+        name = " ".join((*self._settings.file, *self._invocation.words))
+        name = one_line(name, _NAME)
+        return f"{name}: " if name else ""

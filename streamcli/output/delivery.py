@@ -1,4 +1,4 @@
-"""One prompt's way out: its sinks, its verdict, its last record."""
+"""The delivery of one answer: its sinks, its verdict, its last record."""
 
 from __future__ import annotations
 
@@ -17,33 +17,35 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """Sinks are opened by the owner and put into `sinks`; `close` gives the verdict.
+    """Writes one answer to all of its sinks, and judges how it ended.
 
     `matching` checks the text against a schema. `facts` are those of its records, if it has any.
-    `signum` is the signal that ends the process.
+    `signum` is the signal that ended it, for the process to die by.
     """
 
-    def __init__(self, settings: Settings, *, records: bool) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._records = records
         self.sinks: list[Sink] = []
         self.matching: Matching | None = None
         self.facts: Facts | None = None
         self.signum = 0
         self._broken: StreamError | Interrupted | None = None
 
-    def add(self, sinks: Iterable[Sink]) -> None:
+    def open(self, sinks: Iterable[Sink]) -> None:
+        """Open the sinks of an iterator; an error leaves those before it open."""
         try:
             self.sinks += sinks
         except (StreamError, Interrupted) as error:
             self._broken = error
             raise
 
-    def match(self, matching: Matching) -> None:
+    def check(self, matching: Matching) -> None:
+        """Check the text against a schema."""
         self.matching = matching
         self.sinks.insert(0, matching)
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
+        """Write events to every sink; see Sink.emit."""
         try:
             for sink in self.sinks:
                 sink.emit(t_ms, events)
@@ -52,9 +54,10 @@ class Delivery:
             raise
 
     def close(self, outcome: Outcome) -> Verdict:
-        """Closes all sinks, records last: what a text sink meets at its end is in the record.
+        """Close all sinks and return the verdict.
 
-        What broke a sink is how it ended, whatever came after.
+        Records come last: their end has the trouble that a text sink met at its own. An error of
+        a sink is the end of the answer, whatever came after.
         """
         if self._broken is not None:
             outcome.end = self.failure(self._broken)
@@ -70,7 +73,7 @@ class Delivery:
         return verdict
 
     def failure(self, error: StreamError | Interrupted) -> Failed:
-        """What went wrong outside the stream, as its end."""
+        """Return trouble outside the stream as the end of the answer."""
         if isinstance(error, Interrupted):
             self.signum = error.signum
             return interrupted(error.signum)
@@ -81,7 +84,7 @@ class Delivery:
         verdict = judge(
             outcome,
             max_tokens=self.settings.max_tokens,
-            shows_tools=self._records,
+            shows_tools=self.settings.records,
             accept=frozenset(accepted),
         )
         if self.signum and verdict.status == "interrupted":

@@ -1,4 +1,4 @@
-"""A file descriptor that is written whole, or not at all."""
+"""Descriptors that are written completely: bytes, whole lines, and the text on a terminal."""
 
 from __future__ import annotations
 
@@ -9,35 +9,23 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 from ..errors import Interrupted, StreamError
+from ..terminal.screen import Line
 
 # Pipes take this much without mixing in other writers' bytes (Linux; POSIX promises 512).
 PIPE_BUF = 4096
 
-PATIENCE = 2.0  # seconds that a reader has to take something, once we were told to stop
+PATIENCE = 2.0  # seconds that a reader has to take something, once a signal stops the run
 _SLICE = 0.1
-_MOMENT = 0.1  # seconds that a write of somebody else takes to grow
-
-
-class Writer(Protocol):
-    """Where text goes."""
-
-    def write(self, data: bytes) -> None: ...
-
-
-class Lines(Protocol):
-    """Where records go: whole lines."""
-
-    def lines(self, data: bytes) -> None: ...
+_MOMENT = 0.1  # seconds that another process takes to write the rest of its line
 
 
 class Out:
     """Writes bytes to `fd`, called `name` in messages; retries short and refused writes.
 
-    `stopped` gives the number of the signal that stops us, if one does without raising anything:
-    a pipe that nobody reads is then given up, and errors.Interrupted raised.
+    `stopped` returns the number of the signal that stops the run, 0 before one came. After it, a
+    pipe that nobody reads is given up with errors.Interrupted.
     """
 
     def __init__(self, fd: int, name: str, stopped: Callable[[], int] | None = None) -> None:
@@ -61,16 +49,13 @@ class Out:
             except BrokenPipeError:
                 raise Interrupted(signal.SIGPIPE) from None
             except OSError as error:
-                raise StreamError(
-                    "write",
-                    f"{self.name} cannot be written: {(error.strerror or str(error)).lower()}",
-                ) from error
+                raise unwritable(self.name, error) from error
             if size == len(data):
                 return
             data = memoryview(data)[size:]
 
     def _wait(self, stopped: Callable[[], int]) -> None:
-        """Until the pipe takes PIPE_BUF bytes: a write that waits in the kernel cannot be ended."""
+        """Wait until the pipe takes PIPE_BUF bytes: a write that waits in the kernel never ends."""
         poll, left = select.poll(), PATIENCE
         poll.register(self.fd, select.POLLOUT)
         while not self._gone:
@@ -82,12 +67,26 @@ class Out:
         raise Interrupted(self._gone)
 
 
+class ScreenOut(Out):
+    """Writes text to a terminal whose `line` it shares with the messages; dimmed if `dim`."""
+
+    def __init__(self, fd: int, name: str, line: Line, *, dim: bool = False) -> None:
+        super().__init__(fd, name)
+        self._line = line
+        self._around = (b"\x1b[2m", b"\x1b[22m") if dim else (b"", b"")
+
+    def write(self, data: bytes | memoryview) -> None:
+        around = self._around if bytes(data).strip() else ()
+        with self._line.lock:
+            super().write(self._line.answer(bytes(data), *around))
+
+
 class LineOut(Out):
-    """Writes whole lines only, in a way that other writers to the same file cannot split.
+    """Writes whole lines only, so that other writers to the same file cannot split them.
 
     A file opened for appending takes each write in one piece, a pipe up to PIPE_BUF bytes. For
-    `long` lines those who write to a pipe take turns, where the system has locks for pipes (Linux).
-    A signal waits where it would tear a line.
+    `long` lines the writers of a pipe take turns, if the system has locks for pipes (Linux).
+    A signal waits if it would tear a line.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class LineOut(Out):
         self._in_turn = long and self._piped
 
     def lines(self, data: bytes) -> None:
-        """`data` ends with a newline."""
+        """Write `data`, which ends with a newline."""
         if not self._in_turn:
             self._lines(data)
             return
@@ -140,9 +139,9 @@ class LineOut(Out):
 
 
 def ends_torn(fd: int) -> bool:
-    """Whether the file that `fd` can read ends inside a line which nobody goes on with.
+    """Return whether the file `fd` ends inside a line that no process is still writing.
 
-    While others append to it, a part of what they write can be seen before the rest.
+    While others append to it, a part of their line can be seen before the rest.
     """
     seen = 0
     while (size := os.fstat(fd).st_size) and os.pread(fd, 1, size - 1) != b"\n":
@@ -151,3 +150,16 @@ def ends_torn(fd: int) -> bool:
         seen = size
         time.sleep(_MOMENT)
     return False
+
+
+def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
+    """Return the error for a place that cannot be written, or `done` otherwise."""
+    if isinstance(error, FileNotFoundError) and not os.path.isabs(what):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            why = f"{what} cannot be {done}: the working directory was deleted"
+            return StreamError("write", why, "cd to one that exists, or name a path from / on")
+    return StreamError(
+        "write", f"{what} cannot be {done}: {(error.strerror or str(error)).lower()}"
+    )

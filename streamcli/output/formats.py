@@ -1,94 +1,232 @@
-"""Which sinks a prompt writes to: from the options and from what stdout and stderr are."""
+"""Where answers are written: from the settings to the open sinks, for one prompt or a batch.
+
+To add an output format NAME:
+
+1. Add a row to FORMATS in settings/formats.py: `Format("NAME", "MODULE", "what it is")`, with
+   `records=True` if it is made of records.
+2. Write output/MODULE.py. It has a function `sink(out, context)` that returns a Sink (sink.py): an
+   object with `emit(t_ms, events)` and `close(outcome, verdict)`. `out` has `lines(bytes)` for a
+   format of records and `write(bytes)` for the others; sink.Context has the rest. If the row
+   says `summary=True`, the file also has `summary(record)`, which returns the bytes of a batch's
+   summary record.
+
+`--format`, the help, the manual, the completions, batches, --keep-order, --events and -O then
+know it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
+from ..settings.formats import format_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
+from ..terminal.sanitize import one_line
+from ..terminal.screen import Line, Screen, is_dumb
 from ..terminal.signals import Signals
-from .descriptor import LineOut, Out, ends_torn
-from .sink import Sink
-from .text import FileSink, TextSink
+from .descriptor import LineOut, Out, ScreenOut
+from .events_file import open_events
+from .order import Place, Turnstile
+from .sink import Context, Item, Sink, Writer
+from .text import Look
 
 if TYPE_CHECKING:
     from .records import Facts
 
 
-def sinks(
-    settings: Settings,
-    facts: Facts | None,
-    signals: Signals,
-    closed_fds: set[int],
-    *,
-    silent: bool = False,
-) -> Iterator[Sink]:
-    """Opens them one after the other, so that trouble with one leaves those before it.
+class Outputs:
+    """The places where the answers of a run are written, each opened once.
 
-    `facts` are given when records are wanted. --events comes first: what the text sink meets can
-    still be told there. `silent`: no text on stdout.
+    `screen` is what the text shares with the messages on a terminal. A `batch` keeps the order of
+    its prompts for a text, and for records with --keep-order. `headings`: each text of a batch
+    begins with `==> NAME <==`, as head(1) does with several files; but with --print0 it is the
+    model's alone. `silent`: no text on stdout.
     """
-    if facts is not None:
-        from .records import JsonSink, RecordSink
 
-        if settings.events is not None:
-            fd = events_fd(settings.events)
-            yield RecordSink(LineOut(fd, settings.events, signals.shield), facts)
-        if settings.format == "jsonl":
-            yield RecordSink(LineOut(1, "stdout", signals.shield), facts)
-        elif settings.format == "json":
-            yield JsonSink(LineOut(1, "stdout", signals.shield, long=True), facts)
-    path = settings.output
-    if 1 in closed_fds and not (settings.format == "text" and path):
-        raise StreamError("write", "stdout is closed", "give it a place to write to")
-    look = looks(settings)
-    if path is not None:
-        yield FileSink(path, **look)
-    elif settings.format == "text" and not silent:
-        yield TextSink(Out(1, "stdout"), end_newline=is_terminal(1), **look)
+    def __init__(
+        self,
+        settings: Settings,
+        signals: Signals,
+        closed_fds: set[int],
+        screen: Screen,
+        *,
+        batch: bool = False,
+        headings: bool = False,
+        silent: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._signals = signals
+        self._closed = closed_fds
+        self._screen = screen
+        self._batch = batch
+        self._headings = headings and not settings.print0
+        self._silent = silent
+        self._end = b"\0" if settings.print0 else b"\n"
+        self._format = format_of(settings.format)
+        self._module = import_module(f".{self._format.module}", __package__)
+        self._file = None if settings.output == "-" else settings.output
+        self._events: LineOut | None = None
+        self._stdout: Out | None = None
+        self._order: Turnstile | None = None
+        self._aside_order: Turnstile | None = None
+        self._look = look_of(settings, screen, batch=batch)
+        if batch and self._look.aside is not None:
+            self._aside_order = Turnstile(self._look.aside.write)
+
+    def open(self) -> None:
+        """Open what the prompts share, for a batch: before anything is asked."""
+        self._check_usage()
+        self._open_events()
+        self._check_stdout()
+        self._open_stdout()
+
+    def sinks(
+        self,
+        facts: Facts | None,
+        number: int = 0,
+        name: str = "",
+        tags: Mapping[str, Any] | None = None,
+    ) -> Iterator[Sink]:
+        """Open the sinks of one answer, one after the other: an error leaves those before it.
+
+        `facts` are given if the run writes records. In a batch, `number` is the place of the
+        answer in the order, `name` its model, and `tags` are its index, and its id if it has one.
+        --events comes first, so that its `end` record can have the trouble of the others.
+        """
+        self._check_usage()
+        if facts is not None and (events := self._open_events()) is not None:
+            from .jsonl import RecordSink
+
+            yield RecordSink(events, facts)
+        self._check_stdout()
+        look = self._look
+        if self._aside_order is not None:
+            look = look.but(aside=self._aside_order.place(number))
+        if (stdout := self._open_stdout()) is not None:
+            item = Item(self._end, self._heading(number, name)) if self._batch else None
+            out: Out | Place = stdout if self._order is None else self._order.place(number)
+            if not self._format.records and item is None:
+                look = look.but(end_newline=is_terminal(1))
+            yield self._module.sink(out, Context(self._settings, look, facts, item))
+        if self._file is not None:
+            yield self._file_sink(look, name, tags)
+
+    def done(self, number: int, gap: bytes = b"") -> None:
+        """Let the answers behind that number follow: all of it is written.
+
+        `gap` is written in its place if something follows.
+        """
+        if self._order is not None:
+            self._order.done(number, gap)
+        if self._aside_order is not None:
+            self._aside_order.done(number)
+
+    def skip(self, number: int, name: str) -> None:
+        """Leave out the answer of a task that was not asked: the texts behind it still line up."""
+        text = self._order is not None and not self._format.records
+        self.done(number, self._heading(number, name).encode() + self._end if text else b"")
+
+    def finish(self) -> None:
+        """Write the finished answers that wait for their turn: no more will come."""
+        for order in (self._order, self._aside_order):
+            if order is not None:
+                order.finish()
+
+    def summary(self, record: dict[str, Any]) -> None:
+        """Write a batch's summary record, to --events and where the format has one."""
+        if self._events is not None:
+            from .jsonl import summary
+
+            self._events.lines(summary(record))
+        if self._format.summary and isinstance(self._stdout, LineOut):
+            self._stdout.lines(self._module.summary(record))
+
+    def _check_usage(self) -> None:
+        settings, records = self._settings, self._format.records
+        if settings.output == "-" and records:
+            raise usage(f"-O - and --format {settings.format} both write to stdout", "-O FILE")
+        if settings.events == "-" and (records or self._file is None):
+            what = f"--format {settings.format}" if records else "the text"
+            hint = "--events FILE" if records else "--events - -O FILE, or --jsonl"
+            raise usage(f"--events - and {what} both write to stdout", hint)
+
+    def _check_stdout(self) -> None:
+        records = self._format.records
+        if 1 in self._closed and (records or self._file is None):
+            raise StreamError("write", "stdout is closed", "give it a place to write to")
+
+    def _open_events(self) -> LineOut | None:
+        where = self._settings.events
+        if self._events is None and where is not None:
+            fd = open_events(where)
+            self._events = LineOut(fd, where, self._signals.shield, self._stopped)
+        return self._events
+
+    def _open_stdout(self) -> Out | None:
+        """Return stdout as the format needs it; None if nothing goes there."""
+        if self._stdout is not None:
+            return self._stdout
+        write: Callable[[bytes], None]
+        if self._format.records:
+            lines = LineOut(
+                1, "stdout", self._signals.shield, self._stopped, long=self._format.long
+            )
+            self._stdout, write, in_order = lines, lines.lines, self._settings.keep_order
+        elif self._file is None and not self._silent:
+            line = self._screen.line(1)
+            text = ScreenOut(1, "stdout", line) if line else Out(1, "stdout", self._stopped)
+            self._stdout, write, in_order = text, text.write, True
+        else:
+            return None
+        if self._batch and in_order:
+            self._order = Turnstile(write)
+        return self._stdout
+
+    @property
+    def _stopped(self) -> Callable[[], int] | None:
+        """Return what asks for the signal that ends a batch; one prompt has it raised."""
+        return (lambda: self._signals.notified) if self._batch else None
+
+    def _file_sink(self, look: Look, name: str, tags: Mapping[str, Any] | None) -> Sink:
+        from .file import FileSink
+
+        assert self._file is not None
+        path = self._file
+        if self._batch:
+            from .file_names import filled, make_folder
+
+            path = filled(path, {**(tags or {}), "model": name})
+            make_folder(self._file, path)
+        return FileSink(path, look, self._settings.sanitize)
+
+    def _heading(self, number: int, name: str) -> str:
+        if not self._headings:
+            return ""
+        name = one_line(name)  # it may be from a line of --requests
+        return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
 
 
-def looks(settings: Settings, *, batch: bool = False) -> dict[str, Any]:
-    """How a text sink shows reasoning and control characters.
+def look_of(settings: Settings, screen: Screen, *, batch: bool = False) -> Look:
+    """Return how a text shows reasoning and control characters.
 
-    In a `batch` nobody can tell whose reasoning it is: it is shown only if that is asked for.
+    In a `batch` nobody can tell whose reasoning it is, so it is shown only if that is asked for.
     """
     on_terminal, watched = is_terminal(1), is_terminal(2)
     always, auto = settings.sanitize == "always", settings.sanitize == "auto"
     shown = on_terminal and watched and not batch
     reasoning = settings.reasoning or ("stderr" if shown else "hide")
-    look = {
-        "reasoning": reasoning,
-        "sanitize": always or (auto and on_terminal and settings.output is None),
-    }
+    aside: Writer | None = None
     if reasoning == "stderr":
-        color = settings.color
-        colorful = color == "auto" and watched and not os.environ.get("NO_COLOR")
-        look["aside"] = Out(2, "stderr")
-        look["dim"] = color == "always" or colorful
-        look["sanitize_aside"] = always or (auto and watched)
-    return look
-
-
-def events_fd(where: str) -> int:
-    """--events: a number is a file descriptor, anything else a file that is appended to."""
-    if where.isascii() and where.isdigit():
-        try:
-            os.fstat(int(where))
-        except (OSError, OverflowError):
-            raise usage(f"--events {where}: that file descriptor is not open") from None
-        return int(where)
-    try:
-        if os.path.exists(where) and not os.path.isfile(where):
-            return os.open(where, os.O_WRONLY | os.O_CLOEXEC)  # a FIFO waits for its reader here
-        fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        # The line that a killed run may have left torn is finished, so that ours stand alone.
-        if ends_torn(fd):
-            os.write(fd, b"\n")
-        return fd
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StreamError("write", f"{where} cannot be written: {why}") from error
+        colorful = watched and not os.environ.get("NO_COLOR") and not is_dumb()
+        dim = settings.color == "always" or (settings.color == "auto" and colorful)
+        aside = ScreenOut(2, "stderr", screen.line(2) or Line(), dim=dim)
+    return Look(
+        reasoning,
+        sanitize=always or (auto and on_terminal and settings.output in (None, "-")),
+        aside=aside,
+        sanitize_aside=always or (auto and watched),
+    )

@@ -1,7 +1,6 @@
-"""Answers in the order of their prompts: the head of the line streams, the others wait.
+"""Answers in the order of their prompts: the first one streams, the others wait.
 
-What waits is kept in memory; once it is too much, all of it goes into one temporary file without
-a name.
+Waiting answers are kept in memory, and past a limit in one temporary file without a name.
 """
 
 from __future__ import annotations
@@ -16,14 +15,15 @@ LIMIT = 64 << 20  # bytes in memory
 
 
 class Turnstile:
-    """Lets one through at a time: `place(n)` is for the nth, counted from 0 without gaps.
+    """Writes one answer at a time: `place(n)` takes the nth, counted from 0 without gaps.
 
-    `write` writes what has its turn. Each number is `done` at some time, whether it wrote or not.
+    `write` writes the answer that has its turn. Every number must be `done` at some time, whether
+    it wrote or not.
     """
 
     def __init__(self, write: Callable[[bytes], None], limit: int = LIMIT) -> None:
         self._write = write
-        self._gap = b""  # stands for those that were skipped, once something follows them
+        self._gap = b""  # stands for skipped answers, and is written once something follows
         self.head = 0
         self._limit = limit
         self._places: dict[int, Place] = {}
@@ -32,21 +32,21 @@ class Turnstile:
         self._kept = 0  # bytes of the file that are still to be read
 
     def place(self, number: int) -> Place:
-        """Where the nth writes."""
+        """Return the place that the nth answer writes to."""
         if (place := self._places.get(number)) is None:
             place = self._places[number] = Place(self, number)
         return place
 
     def write(self, data: bytes) -> None:
-        """What has its turn."""
+        """Write bytes of the answer that has its turn."""
         if self._gap:
             data, self._gap = self._gap + data, b""
         self._write(data)
 
     def done(self, number: int, gap: bytes = b"") -> None:
-        """That one is over. Behind the head those follow, up to the first that is not.
+        """End the nth answer, and write those behind it up to the first that is not done.
 
-        `gap` is written instead of it if something follows.
+        `gap` is written in its place if something follows.
         """
         done = self.place(number)
         done.over, done.gap = True, gap
@@ -58,7 +58,7 @@ class Turnstile:
                 self._let_through(following)
 
     def finish(self) -> None:
-        """There will be no more: whatever waits follows, over gaps too."""
+        """Write whatever waits, over gaps too: no more will come."""
         for number in sorted(self._places):
             self.head = number
             self._let_through(self._places[number])
@@ -68,7 +68,7 @@ class Turnstile:
             self._file.close()
 
     def waits(self, size: int) -> None:
-        """A place has so many bytes more that wait."""
+        """Count `size` more bytes that wait, and move all of them to disk past the limit."""
         self._waiting += size
         if self._waiting > self._limit:
             try:
@@ -116,7 +116,7 @@ class Turnstile:
 
 
 class Place:
-    """Where one prompt writes: through if it has its turn. For TextSink and RecordSink."""
+    """Takes the bytes of one answer: writes them if it has its turn, keeps them otherwise."""
 
     __slots__ = ("_number", "_turnstile", "gap", "over", "spilled", "waiting")
 

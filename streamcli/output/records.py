@@ -1,4 +1,4 @@
-"""Records, schema `stream.records/1` (see records.schema.json): JSONL, JSON, one object a line."""
+"""Records, schema `stream.records/1` (see records.schema.json): their fields and their bytes."""
 
 from __future__ import annotations
 
@@ -11,47 +11,25 @@ from typing import Any
 
 import orjson
 
-from ..events import (
-    USAGE_FIELDS,
-    Attempt,
-    Citation,
-    Event,
-    Failed,
-    Finished,
-    Reasoning,
-    Refusal,
-    Retry,
-    Returned,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from ..events import USAGE_FIELDS, Failed, Finished, ToolCall
 from ..outcome import Outcome, Verdict, decimal
 from ..wire.lenient_json import whole
-from .descriptor import Lines
 
 SCHEMA = "stream.records/1"
-PIECE = 600  # characters of text a delta record: at six bytes each still below PIPE_BUF
-_MESSAGE = 500  # characters of an error's message, for the same reason
+_MESSAGE = 500  # characters of an error's message: an `end` record stays below PIPE_BUF
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RAW = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
-_CHANNELS = {
-    Text: b',"channel":"text","text":',
-    Returned: b',"channel":"text","text":',
-    Reasoning: b',"channel":"reasoning","text":',
-    Refusal: b',"channel":"refusal","text":',
-}
 
 
 def request_id(now: float) -> str:
-    """A ULID (https://github.com/ulid/spec): 48 bits of Unix milliseconds, 80 random bits."""
+    """Return a ULID (https://github.com/ulid/spec): 48 bits of Unix ms, 80 random bits."""
     number = int(now * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def timestamp(now: float) -> str:
-    """RFC 3339 in UTC, with milliseconds."""
+    """Return a Unix time as RFC 3339 in UTC, with milliseconds."""
     return f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
 
 
@@ -61,7 +39,7 @@ def _second(now: int) -> str:
 
 
 def prompt_hash(canonical: dict[str, Any]) -> str:
-    """The first 128 bits of the SHA-256 of the versioned canonical request, in hex."""
+    """Return the first 128 bits of the SHA-256 of the versioned canonical request, in hex."""
     from hashlib import sha256
 
     text = orjson.dumps({"v": 1, **canonical}, option=orjson.OPT_SORT_KEYS)
@@ -69,38 +47,41 @@ def prompt_hash(canonical: dict[str, Any]) -> str:
 
 
 def line(record: dict[str, Any]) -> bytes:
-    return escape(_dumps(record)) + b"\n"
+    """Return a record as a line of JSON that a terminal can show."""
+    return escape(dumps(record)) + b"\n"
 
 
-def _dumps(record: dict[str, Any]) -> bytes:
+def dumps(record: dict[str, Any]) -> bytes:
+    """Return a record as JSON, whatever a server or a file name put into it."""
     try:
         return orjson.dumps(record)
     except TypeError:
-        return orjson.dumps(_sayable(record))
+        return orjson.dumps(_storable(record))
 
 
-def _sayable(value: Any) -> Any:
-    """`value` without what JSON in UTF-8 cannot say, and a server or a file's name can hold: half
-    a surrogate pair becomes U+FFFD, a number beyond 64 bits is unknown.
+def _storable(value: Any) -> Any:
+    """Return `value` as JSON in UTF-8 can hold it.
+
+    Half a surrogate pair becomes U+FFFD, a number beyond 64 bits is unknown.
     """
     if isinstance(value, dict):
-        return {key: _sayable(each) for key, each in value.items()}
+        return {key: _storable(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_sayable(each) for each in value]
+        return [_storable(each) for each in value]
     if isinstance(value, str):
         return whole(value)
     return None if type(value) is int and value.bit_length() > 63 else value
 
 
 def escape(data: bytes) -> bytes:
-    """orjson leaves DEL and C1 as they are, and terminals obey them: \\u escapes instead."""
+    """Return JSON with \\u escapes for DEL and C1: orjson leaves them, and terminals obey them."""
     if b"\x7f" in data or b"\xc2" in data:
         return _RAW.sub(lambda match: b"\\u00%02x" % match[0][-1], data)
     return data
 
 
 class Facts:
-    """What the records of one prompt have in common, as far as it is known."""
+    """Holds the fields that the records of one prompt share, as far as they are known."""
 
     __slots__ = (
         "hash",
@@ -124,7 +105,7 @@ class Facts:
         self.occurrence = 0
 
     def asks(self, asked: tuple[str, str, str] | None) -> None:
-        """From here on it is this provider that is asked, see Attempt."""
+        """Name the provider that is asked from here on; see Attempt.asked."""
         if asked is not None:
             provider, protocol, model = asked
             self.provider, self.protocol, self.model = provider, protocol, model or self.model
@@ -142,113 +123,6 @@ class Facts:
         }
 
 
-class RecordSink:
-    """Every event as a record, the moment it comes."""
-
-    def __init__(self, out: Lines, facts: Facts) -> None:
-        self._out = out
-        self._facts = facts
-        self._seq = 0
-        self._round = 1
-        base = orjson.dumps({"type": "delta", "request_id": facts.request_id, **facts.tags})
-        self._base = base[:-1] + b',"t_ms":'
-
-    def emit(self, t_ms: float, events: list[Event]) -> None:
-        head = b'%s%.1f,"seq":' % (self._base, t_ms)
-        lines: list[bytes] = []
-        seq = self._seq
-        dumps = orjson.dumps
-        for event in events:
-            if type(event) is Text and len(event.text) <= PIECE and not event.choice:
-                lines.append(b'%s%d,"channel":"text","text":%s}\n' % (head, seq, dumps(event.text)))
-                seq += 1
-            elif isinstance(event, Text | Reasoning | Refusal):
-                channel = _CHANNELS[type(event)]
-                tail = b',"choice":%d}\n' % event.choice if event.choice else b"}\n"
-                for at in range(0, len(event.text), PIECE):
-                    piece = dumps(event.text[at : at + PIECE])
-                    lines.append(b"%s%d%s%s%s" % (head, seq, channel, piece, tail))
-                    seq += 1
-            else:
-                record = self._record(t_ms, event)
-                if record is not None:
-                    lines.append(_dumps(record) + b"\n")
-        self._seq = seq
-        if lines:
-            self._out.lines(escape(b"".join(lines)))
-
-    def _record(self, t_ms: float, event: Event) -> dict[str, Any] | None:
-        facts = self._facts
-        if isinstance(event, Attempt):
-            facts.asks(event.asked)
-            self._round = event.round
-            start = facts.base("start", t_ms)
-            return {**start, **facts.source(), "attempt": event.attempt, "round": event.round}
-        if isinstance(event, ToolCall):
-            return {**facts.base("tool_call", t_ms), **tool_call(event), "round": self._round}
-        if isinstance(event, ToolResult):
-            result = {
-                **facts.base("tool_result", t_ms),
-                "call_id": event.call_id,
-                "name": event.name,
-                "output": event.output,
-                "is_error": event.is_error,
-                "duration_ms": None if event.duration_ms is None else round(event.duration_ms, 1),
-                "round": self._round,
-            }
-            return {**result, "by": event.by} if event.by else result
-        if isinstance(event, Citation):
-            return {
-                **facts.base("citation", t_ms),
-                "url": event.url,
-                "title": event.title,
-                "start": event.start,
-                "end": event.end,
-            }
-        if isinstance(event, Retry):
-            return {
-                **facts.base("retry", t_ms),
-                "attempt": event.attempt,
-                "error": error_of(event.error),
-                "delay_ms": round(event.delay * 1000, 1),
-            }
-        return None
-
-    def close(self, outcome: Outcome, verdict: Verdict) -> None:
-        self._out.lines(line(end_record(self._facts, outcome, verdict)))
-
-
-class JsonSink:
-    """One `end` record a prompt, with the whole text in it."""
-
-    def __init__(self, out: Lines, facts: Facts) -> None:
-        self._out = out
-        self._facts = facts
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._tool_calls: list[dict[str, str]] = []
-
-    def emit(self, t_ms: float, events: list[Event]) -> None:
-        for event in events:
-            if isinstance(event, Text):
-                if not event.choice:
-                    self._text.append(event.text)
-            elif isinstance(event, Reasoning):
-                if not event.choice:
-                    self._reasoning.append(event.text)
-            elif isinstance(event, ToolCall):
-                self._tool_calls.append(tool_call(event))
-            elif isinstance(event, Attempt):
-                self._facts.asks(event.asked)
-
-    def close(self, outcome: Outcome, verdict: Verdict) -> None:
-        record = end_record(self._facts, outcome, verdict)
-        record["text"] = "".join(self._text)
-        record["reasoning"] = "".join(self._reasoning)
-        record["tool_calls"] = self._tool_calls
-        self._out.lines(line(record))
-
-
 def tool_call(event: ToolCall) -> dict[str, str]:
     call = {"call_id": event.id, "name": event.name, "arguments": event.arguments}
     return {**call, "by": event.by} if event.by else call
@@ -263,7 +137,7 @@ def error_of(failed: Failed) -> dict[str, Any]:
 
 
 def _short(message: str) -> str:
-    """A provider may say anything, such as what it was sent; each failed prompt's record has it."""
+    """Return a message cut to a bound: a provider may put its whole request into it."""
     return message if len(message) <= _MESSAGE else message[: _MESSAGE - 3] + "..."
 
 

@@ -11,6 +11,7 @@ import click
 
 from ..errors import ACCEPTABLE
 from ..messages import EFFORTS
+from .formats import FORMATS
 from .option_types import (
     FILE,
     MODEL_NAME,
@@ -45,7 +46,6 @@ PROTOCOLS = tuple(
         if name.endswith(".py") and not name.startswith("_")
     )
 )
-FORMATS = ("text", "jsonl", "json")
 REASONING = ("hide", "stderr", "stdout", "only", "raw")
 WHEN = ("auto", "always", "never")
 
@@ -244,11 +244,10 @@ TABLE: tuple[Opt, ...] = (
         "--format",
         config=False,
         section=OUTPUT,
-        type=click.Choice(FORMATS),
+        type=click.Choice([row.name for row in FORMATS]),
         default="text",
         help="How the answer is written (default: text).",
-        details="text: the raw deltas, nothing added. jsonl: a record for each delta as it comes, "
-        "and an end record. json: one end record with the whole text in it.",
+        details=" ".join(f"{row.name}: {row.details}." for row in FORMATS),
     ),
     Opt(
         "--jsonl",
@@ -276,6 +275,7 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         metavar="FILE|FD",
         help="Records to FILE (appended) or FD, beside the text.",
+        details="- is stdout, where the text goes into the file of -O.",
     ),
     Opt(
         "-O",
@@ -287,7 +287,7 @@ TABLE: tuple[Opt, ...] = (
         metavar="FILE",
         help="The text into FILE, which appears only on exit 0.",
         details="Written beside it and renamed, so a make target is never half an answer. With "
-        "--jsonl or --json the records still go to stdout.",
+        "--jsonl or --json the records still go to stdout. - is stdout.",
     ),
     Opt(
         "--reasoning",
@@ -326,8 +326,9 @@ TABLE: tuple[Opt, ...] = (
         type=click.Choice(WHEN),
         default="auto",
         help="How far a batch is, on stderr.",
-        details="auto: if stderr is a terminal, and stdout none that text goes to. always: without "
-        "a terminal a plain line every ten seconds.",
+        details="auto: if stderr is a terminal, and stdout is not one that text goes to. always: "
+        "without a terminal a plain line every ten seconds. While one prompt waits for its first "
+        "token, a terminal shows the seconds, unless this is never, or -q is given.",
     ),
     Opt("-u", "--usage", section=OUTPUT, is_flag=True, help="Token counts on stderr at the end."),
     Opt("--stats", section=OUTPUT, is_flag=True, help="Timings on stderr at the end."),
@@ -341,7 +342,14 @@ TABLE: tuple[Opt, ...] = (
         details="auto: if stderr is a terminal and NO_COLOR is not set.",
     ),
     Opt("-q", "--quiet", section=OUTPUT, is_flag=True, help="Only errors on stderr, no notes."),
-    Opt("-v", "--verbose", section=OUTPUT, is_flag=True, help="More notes on stderr."),
+    Opt(
+        "-v",
+        "--verbose",
+        section=OUTPUT,
+        is_flag=True,
+        help="More notes on stderr.",
+        details="An error begins with the prompt or the file that it is about.",
+    ),
     Opt(
         "--debug",
         section=OUTPUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Self, dataclass_transform
 
 from ..outcome import Limits
+from .formats import format_of
 
 if TYPE_CHECKING:
     from .config_file import Config
@@ -120,7 +121,7 @@ class Settings(_Frozen):
     @property
     def records(self) -> bool:
         """Whether the run writes records anywhere."""
-        return self.format != "text" or self.events is not None
+        return format_of(self.format).records or self.events is not None
 
     @property
     def compares(self) -> bool:

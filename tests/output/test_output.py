@@ -221,6 +221,8 @@ def test_nothing_is_late(
         for piece in PIECES:
             conn.event(part(**{field: piece}))
             assert was_read.acquire(timeout=60)
+        if "only" in options:
+            conn.delta("an answer")
         conn.finish()
         conn.done()
         conn.end()
@@ -279,7 +281,8 @@ def test_a_pipe_gets_the_text_and_nothing_else(server: FaultServer, ask: Ask, te
 def test_a_terminal_gets_a_newline_at_the_end(
     server: FaultServer, on_terminal: OnTerminal, deltas: tuple[str, ...], screen: str
 ) -> None:
-    assert on_terminal("out", answer(server, *deltas)) == (0, screen, "")
+    note = "" if deltas else "stream: the answer is complete and empty\n"
+    assert on_terminal("out", answer(server, *deltas)) == (0, screen, note)
 
 
 def test_a_complaint_gets_a_line_of_its_own(on_terminal: OnTerminal) -> None:

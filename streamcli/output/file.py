@@ -1,0 +1,90 @@
+"""-O: the text in a file that is never half an answer, which make can rely on."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import StreamError
+from ..events import Event
+from ..outcome import Outcome, Verdict
+from ..terminal.fds import is_terminal
+from .descriptor import Out, unwritable
+from .text import Look, TextSink
+
+
+class FileSink:
+    """Writes the text into a file that takes its name only on exit 0.
+
+    The bytes go into a file beside the target (links are followed), which is then renamed. A
+    target that is not a regular file (a FIFO, /dev/null) is written directly. The file behind our
+    own stdout or stderr (/dev/stdout) is written through that descriptor: a rename would lose what
+    else goes there. On a terminal, `sanitize` may make control characters visible.
+    """
+
+    def __init__(self, path: str, look: Look, sanitize: str = "auto") -> None:
+        self._path = path
+        self._temporary: str | None = None
+        if not path:
+            raise StreamError("write", "-O '' names no file")
+        try:
+            self._target = os.path.realpath(path)
+            shared = _ours(path)
+            if shared is not None:
+                fd = os.dup(shared)
+            elif os.path.exists(path) and not os.path.isfile(path):
+                fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            else:
+                folder, name = os.path.split(self._target)
+                # A short stem: names may be as long as the file system lets them.
+                part = f".{name[:32]}.{os.urandom(4).hex()}.part"
+                self._temporary = os.path.join(folder, part)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                fd = os.open(self._temporary, flags, 0o666)
+                if os.path.exists(self._target):
+                    os.fchmod(fd, os.stat(self._target).st_mode & 0o7777)
+        except OSError as error:
+            self.discard()
+            raise unwritable(path, error) from error
+        self._fd = fd
+        if sanitize == "auto" and is_terminal(fd):
+            look = look.but(sanitize=True)
+        self._text = TextSink(Out(fd, path), look)
+
+    def emit(self, t_ms: float, events: list[Event]) -> None:
+        self._text.emit(t_ms, events)
+
+    def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        try:
+            self._text.close(outcome, verdict)
+            os.close(self._fd)
+            if self._temporary is not None and verdict.exit_code == 0:
+                os.rename(self._temporary, self._target)
+                self._temporary = None
+        except OSError as error:  # a full disk may only show up here (NFS, quotas)
+            raise unwritable(self._path, error) from error
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was written, unless it has its name."""
+        if self._temporary is not None:
+            try:
+                os.unlink(self._temporary)
+            except OSError:
+                pass
+            self._temporary = None
+
+
+def _ours(path: str) -> int | None:
+    """Return the descriptor of ours that writes to that very file, if one does."""
+    try:
+        target = os.stat(path)
+    except OSError:
+        return None
+    number = path.removeprefix("/dev/fd/")
+    if number != path and number.isdigit():
+        return int(number)
+    for fd in (1, 2):
+        if os.path.samestat(os.fstat(fd), target) and not os.path.samefile(path, os.devnull):
+            return fd
+    return None

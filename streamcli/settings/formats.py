@@ -1,0 +1,53 @@
+"""The table of output formats: one row each. output/formats.py says how to add one."""
+
+from __future__ import annotations
+
+
+class Format:
+    """One way to write answers.
+
+    `module` is the file in output/ that has its sink. `records`: it is made of records, which
+    keep the order of the prompts only with --keep-order, and stand beside the file of -O; the
+    others are made of text, which always keeps the order, and goes to the file instead of stdout.
+    `long`: its lines are longer than a pipe takes in one piece. `summary`: a batch ends with a
+    summary record. `details` is its part of the manual.
+    """
+
+    __slots__ = ("details", "long", "module", "name", "records", "summary")
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        details: str,
+        *,
+        records: bool = False,
+        long: bool = False,
+        summary: bool = False,
+    ) -> None:
+        self.name = name
+        self.module = module
+        self.details = details
+        self.records = records
+        self.long = long
+        self.summary = summary
+
+
+FORMATS = [
+    Format("text", "text", "the raw deltas, nothing added"),
+    Format(
+        "jsonl",
+        "jsonl",
+        "a record for each delta as it comes, and an end record",
+        records=True,
+        summary=True,
+    ),
+    Format(
+        "json", "json_object", "one end record with the whole text in it", records=True, long=True
+    ),
+]
+
+
+def format_of(name: str) -> Format:
+    """Return the row of that name."""
+    return next(row for row in FORMATS if row.name == name)

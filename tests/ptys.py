@@ -1,0 +1,92 @@
+"""The command on a real terminal, and what a person sees there."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyte
+
+
+class Pty:
+    """A process with a terminal of its own; `until` waits for what the screen shows.
+
+    `places` names the descriptors on the terminal ("0", "1", "2" in any combination); the others
+    are /dev/null for stdin, and files in `cwd` called "out" and "err".
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        env: dict[str, str],
+        cwd: Path,
+        *,
+        places: str = "12",
+        term: str = "xterm-256color",
+        columns: int = 80,
+        group: Callable[[], None] | None = None,
+    ) -> None:
+        self.raw = b""
+        self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, columns))
+        self._screen = pyte.Screen(columns, 24)
+        self._stream = pyte.ByteStream(self._screen)
+        others = [open(os.devnull, "rb"), open(cwd / "out", "wb"), open(cwd / "err", "wb")]
+        fds = [slave if str(fd) in places else others[fd] for fd in range(3)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=fds[0],
+            stdout=fds[1],
+            stderr=fds[2],
+            cwd=cwd,
+            env={**env, "TERM": term},
+            start_new_session=True,
+            preexec_fn=group,
+        )
+        os.close(slave)
+        for other in others:
+            other.close()
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that the screen shows, without blanks at their ends, and empty ones below."""
+        lines = [line.rstrip() for line in self._screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+    def until(self, true: Callable[[list[str]], object], timeout: float = 60) -> list[str]:
+        """Return the screen as soon as `true` of it; the timeout only guards against a hang."""
+        deadline = time.monotonic() + timeout
+        while not true(self.lines):
+            left = max(0.0, deadline - time.monotonic())
+            assert select.select([self.master], [], [], left)[0], self.lines
+            assert self._read(), self.lines
+        return self.lines
+
+    def end(self) -> tuple[int, list[str]]:
+        """Return the exit status, and the screen when all is over."""
+        while self._read():
+            pass
+        return self.process.wait(60), self.lines
+
+    def close(self) -> None:
+        """End the process, whatever the test came to."""
+        self.process.kill()
+        self.process.wait(60)
+        os.close(self.master)
+
+    def _read(self) -> bytes:
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # how Linux says that a terminal's last user has gone
+            data = b""
+        self.raw += data
+        self._stream.feed(data)
+        return data

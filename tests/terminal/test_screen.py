@@ -1,0 +1,276 @@
+"""What a person sees: messages, the answer and the sign of life on one real terminal."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND
+from faultserver import Conn, FaultServer, part
+from ptys import Pty
+
+Run = Callable[..., Pty]
+MODEL = ("-m", "vllm:m")
+
+
+@pytest.fixture
+def on_pty(child_env: dict[str, str], tmp_path: Path) -> Iterator[Run]:
+    with ExitStack() as stack:
+
+        def run(
+            *args: str, env: dict[str, str] | None = None, wrap: str = "", **options: object
+        ) -> Pty:
+            command = [*COMMAND, *MODEL, *args]
+            if wrap:
+                command = ["sh", "-c", wrap, "sh", *command]
+            started = Pty(command, {**child_env, **(env or {})}, tmp_path, **options)  # type: ignore[arg-type]
+            stack.callback(started.close)
+            return started
+
+        yield run
+
+
+class Held:
+    """An answer that the test lets go on, step by step."""
+
+    def __init__(self, server: FaultServer, *steps: str | Callable[[Conn], None]) -> None:
+        self._go = threading.Semaphore(0)
+        self._steps = steps
+        self.url = server.script("held", self._play)
+
+    def go_on(self) -> None:
+        self._go.release()
+
+    def _play(self, conn: Conn) -> None:
+        conn.open_with()
+        for step in self._steps:
+            assert self._go.acquire(timeout=60)
+            if callable(step):
+                step(conn)
+            else:
+                conn.delta(step)
+        conn.finish()
+        conn.done()
+        conn.end()
+
+
+def waiting(lines: list[str]) -> bool:
+    return any("waiting" in line for line in lines)
+
+
+# ---- the sign of life ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("places", ["12", "2"])
+def test_a_sign_of_life_is_gone_without_a_trace(
+    server: FaultServer, on_pty: Run, tmp_path: Path, places: str
+) -> None:
+    held = Held(server, "Hello", " world")
+    run = on_pty("--base-url", held.url, "hi", places=places)
+    (line,) = run.until(waiting)
+    assert line.lstrip().removeprefix("waiting ").removesuffix(" s").isdigit()
+    held.go_on()
+    if places == "12":
+        assert run.until(lambda lines: lines[:1] == ["Hello"]) == ["Hello"]
+    held.go_on()
+    code, lines = run.end()
+    assert code == 0
+    assert lines == (["Hello world"] if places == "12" else [])
+    if places == "2":
+        assert (tmp_path / "out").read_text() == "Hello world"
+
+
+def test_the_seconds_are_counted(server: FaultServer, on_pty: Run) -> None:
+    held = Held(server, "Hello")
+    run = on_pty("--base-url", held.url, "hi")
+    run.until(lambda lines: lines == [" waiting 1 s"])
+    run.until(lambda lines: lines == [" waiting 2 s"])
+    held.go_on()
+    assert run.end() == (0, ["Hello"])
+
+
+def test_a_sign_of_life_spares_what_stands_before_it(
+    server: FaultServer, on_pty: Run, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    held = Held(server, "42")
+    script = 'printf "The answer: "; exec "$@"'
+    command = ["sh", "-c", script, "sh", *COMMAND, *MODEL, "--base-url", held.url, "hi"]
+    run = Pty(command, child_env, tmp_path)
+    try:
+        run.until(waiting)
+        assert run.lines[0].startswith("The answer:  waiting")
+        held.go_on()
+        assert run.end() == (0, ["The answer: 42"])
+    finally:
+        run.close()
+
+
+def test_a_message_takes_the_sign_of_life_away(server: FaultServer, on_pty: Run) -> None:
+    tried = threading.Event()
+    go = threading.Event()
+
+    def play(conn: Conn) -> None:
+        if not tried.is_set():
+            tried.set()
+            assert go.wait(60)
+            conn.reply(503, {}, retry_after="0")
+            return
+        conn.open_with()
+        conn.delta("Hello")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    run = on_pty("--base-url", server.script("busy", play), "hi")
+    run.until(waiting)
+    go.set()
+    code, lines = run.end()
+    assert code == 0
+    assert lines[0].startswith("stream: ")
+    assert lines[-1] == "Hello"
+    assert not waiting(lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "term"),
+    [
+        (("-q",), "xterm"),
+        (("--progress", "never"), "xterm"),
+        ((), "dumb"),
+    ],
+)
+def test_no_sign_of_life(
+    server: FaultServer, on_pty: Run, options: tuple[str, ...], term: str
+) -> None:
+    """The server waits longer than the sign would; a slow machine only makes that longer."""
+    held = Held(server, "Hello")
+    run = on_pty("--base-url", held.url, *options, "hi", term=term)
+    timer = threading.Timer(1.0, held.go_on)
+    timer.start()
+    assert run.end() == (0, ["Hello"])
+    assert b"waiting" not in run.raw
+    assert b"\x1b" not in run.raw
+    timer.join()
+
+
+def test_in_the_background_nothing_is_drawn(
+    server: FaultServer, on_pty: Run, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    """A shell with job control starts it in a process group that does not own the terminal."""
+    held = Held(server, "Hello")
+    script = 'set -m; "$@" </dev/null >out2 & wait $!'
+    command = ["bash", "-c", script, "sh", *COMMAND, *MODEL, "--base-url", held.url, "hi"]
+    run = Pty(["setsid", "-c", "-w", *command], child_env, tmp_path, places="012")
+    timer = threading.Timer(1.0, held.go_on)
+    try:
+        timer.start()
+        run.end()
+        assert (tmp_path / "out2").read_text() == "Hello"
+        assert b"waiting" not in run.raw
+    finally:
+        timer.join()
+        run.close()
+
+
+def test_an_interrupt_leaves_no_sign_of_life(server: FaultServer, on_pty: Run) -> None:
+    held = Held(server, "Hello")
+    run = on_pty("--base-url", held.url, "hi")
+    run.until(waiting)
+    os.kill(run.process.pid, 2)
+    code, lines = run.end()
+    held.go_on()
+    assert code == -2
+    assert not waiting(lines)
+
+
+# ---- messages -----------------------------------------------------------------------------------
+
+
+def test_a_message_in_the_middle_of_an_answer_begins_a_line(
+    server: FaultServer, on_pty: Run
+) -> None:
+    """The answer breaks off in a line, and is gone on with after a note of that."""
+    asked = threading.Event()
+
+    def play(conn: Conn) -> None:
+        conn.open_with()
+        if not asked.is_set():
+            asked.set()
+            conn.delta("The number is 7883, which is")
+            conn.reset()
+            return
+        conn.delta(" prime")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    run = on_pty(
+        "--base-url", server.script("breaks", play), "--on-drop", "continue", "hi", columns=200
+    )
+    code, lines = run.end()
+    assert code == 0
+    assert lines[0] == "The number is 7883, which is"
+    assert lines[1].startswith("stream: the connection was lost")
+    assert lines[2:] == [" prime"]
+
+
+def test_messages_of_a_batch_begin_a_line(server: FaultServer, on_pty: Run, tmp_path: Path) -> None:
+    """The second prompt fails while the first one's answer stands in the middle of a line."""
+    begun, failed = threading.Event(), threading.Event()
+
+    def play(conn: Conn) -> None:
+        if b"second" in conn.request.body:
+            assert begun.wait(60)
+            conn.reply(400, {"error": {"message": "no"}})
+            return
+        conn.open_with()
+        conn.delta("The number is 7883, which is")
+        assert failed.wait(60)
+        conn.delta(" prime")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    (tmp_path / "prompts").write_text("first\nsecond\n")
+    url = server.script("batch", play)
+    script = 'exec "$@" -L < prompts'
+    run = on_pty("--base-url", url, wrap=script)
+    run.until(lambda lines: lines == ["The number is 7883, which is"])
+    begun.set()
+    run.until(lambda lines: any("prompt 2" in line for line in lines))
+    failed.set()
+    code, lines = run.end()
+    assert code == 20
+    assert lines[0] == "The number is 7883, which is"
+    assert lines[1].startswith("stream: prompt 2: ")
+    assert lines[2] == " prime"
+    assert lines[3] == ""  # the answer of the second
+    assert lines[4].startswith("stream: 1 of 2 prompts failed")
+
+
+def test_a_message_after_the_thoughts_begins_a_line(server: FaultServer, on_pty: Run) -> None:
+    def play(conn: Conn) -> None:
+        conn.open_with()
+        conn.event(part(reasoning_content="let me think"))
+        conn.reset()
+
+    run = on_pty(
+        "--base-url", server.script("thinks", play), "--max-retries", "0", "hi", columns=200
+    )
+    code, lines = run.end()
+    assert code == 18
+    assert lines[0] == "let me think"
+    assert lines[1].startswith("stream: ")
+    assert len(lines) == 2
+
+
+def test_a_dumb_terminal_gets_no_escapes(server: FaultServer, on_pty: Run) -> None:
+    run = on_pty("--base-url", server.url("reasoning"), "hi", term="dumb")
+    code, lines = run.end()
+    assert code == 0
+    assert lines == ["let me see", "Hello world"]
+    assert b"\x1b" not in run.raw
