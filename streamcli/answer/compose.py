@@ -15,7 +15,7 @@ from ..outcome import Limits
 from ..protocols._contract import WireFormat
 from ..request import Target
 from ..transport.seam import Open
-from .fallback import Relay
+from .fallback import Fallback
 from .turn import Asking, Pause, Store, Turn
 
 
@@ -101,7 +101,7 @@ def compose(
         ]
         return Race(turns, [connection.cancel for connection in connections])
     makers = [partial(_connected_turn, candidate, clock, random) for candidate in candidates]
-    return makers[0](None) if len(makers) == 1 else Relay(makers, first)
+    return makers[0](None) if len(makers) == 1 else Fallback(makers, first)
 
 
 def _connected_turn(

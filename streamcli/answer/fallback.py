@@ -12,7 +12,7 @@ from .turn import Moment, Turn
 _OURS = ("usage", "write", "interrupted", "bug", "total_timeout")
 
 
-class Relay:
+class Fallback:
     """Turns, one after the other, as one: iterate, then read `outcome`.
 
     Each of `makers` makes a turn from the one before it (or None); `first` is the index of the

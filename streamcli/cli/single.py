@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..answer.fallback import Relay
+from ..answer.fallback import Fallback
 from ..answer.turn import Asking, Moment
 from ..errors import Interrupted, StreamError, bug
 from ..events import Attempt, Event, Finished, Retry, Started, Usage
@@ -145,7 +145,7 @@ class Single:
         if isinstance(event, Retry):
             before, self._asked = self._asked, self._asking.number if self._asking else 0
             then = f"trying again in {event.delay:.1f} s"
-            endpoint = self._endpoint() if isinstance(self._asking, Relay) else None
+            endpoint = self._endpoint() if isinstance(self._asking, Fallback) else None
             if self._asked != before and endpoint is not None:
                 then = f"asking {endpoint.label}"
             self._voice.note(f"{event.error.message}: {then}")

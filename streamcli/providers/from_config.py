@@ -14,7 +14,7 @@ from .row import Row
 from .table import BY_NAME
 
 _KEYS = (
-    *("protocol", "base_url", "key_env", "key_cmd", "key_header"),
+    *("protocol", "base_url", "key_env", "key_cmd", "key_header", "think_tags"),
     *("headers", "defaults", "prices"),
 )
 # A row of these without keys of the protocol's own has no mistake (see test_contract.py). Others
@@ -106,6 +106,8 @@ def _row(config: Config, name: str, facts: Any) -> Row:
         raise config.mistake(where, "base_url", "is missing")
     _own_keys(config, where, facts, row)
     _key(config, where, facts, row)
+    if "think_tags" in facts:
+        row.quirks["think_tags"] = _think_tags(config, where, facts["think_tags"])
     headers = _table(config, where, facts, "headers")
     for key, value in headers.items():
         if not isinstance(value, str):
@@ -116,6 +118,16 @@ def _row(config: Config, name: str, facts: Any) -> Row:
     for model, prices in _table(config, where, facts, "prices").items():
         row.prices[model] = _price(config, (*where, "prices"), model, prices)
     return row
+
+
+def _think_tags(config: Config, where: tuple[str, ...], tags: Any) -> tuple[Any, ...]:
+    """Return the kinds of tags: names, and pairs of an opening and a closing tag."""
+    for tag in tags if isinstance(tags, list) else [None]:
+        pair = tag if isinstance(tag, list) and len(tag) == 2 else [tag]
+        if not all(isinstance(text, str) and text.strip() for text in pair):
+            what = 'has to be a list of names and pairs: ["think", ["[THINK]", "[/THINK]"]]'
+            raise config.mistake(where, "think_tags", what)
+    return tuple(tuple(tag) if isinstance(tag, list) else tag for tag in tags)
 
 
 def _key(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from turns import DONE, FOREVER, ROLE, STOP, Attempt, Clock, Played, Server, text, turn
 
-from streamcli.answer.fallback import Relay
+from streamcli.answer.fallback import Fallback
 from streamcli.errors import StreamError
 from streamcli.events import Attempt as Asked
 from streamcli.events import Retry
@@ -25,7 +25,7 @@ class Run(Played):
             lambda before, server=server: turn(clock, server, limits=limits, before=before)
             for server in self.servers
         ]
-        self.chain = Relay(makers)
+        self.chain = Fallback(makers)
         super().__init__(clock, self.chain)
 
     @property

@@ -287,6 +287,9 @@ def test_cost_of_cached_and_of_unknown_tokens() -> None:
         ('[provider.x]\nbase_url = "http://h"\nkeyenv = "K"\n', 3, "key_env"),
         ('[provider.x]\nbase_url = "http://h"\nkey_cmd = "pass show"\n', 3, "list"),
         ('[provider.x]\nbase_url = "http://h"\nkey_header = "X Key"\n', 3, "X-API-Key"),
+        ('[provider.x]\nbase_url = "http://h"\nthink_tags = "think"\n', 3, "list"),
+        ('[provider.x]\nbase_url = "http://h"\nthink_tags = ["a", ["b"]]\n', 3, "list"),
+        ('[provider.x]\nbase_url = "http://h"\nthink_tags = ["a", ["b", ""]]\n', 3, "list"),
         ("[provider.x]\nbase_url = 1\n", 2, "string"),
         ('[provider.x]\nbase_url = "http://h"\n[provider.x.headers]\na = 1\n', 4, "string"),
         ('[provider.x]\nbase_url = "http://h"\ndefaults = { topp = 1 }\n', 3, "top_p"),
@@ -569,3 +572,18 @@ def test_several_think_blocks_where_the_row_says_so(server: FaultServer, stream:
     env = {"HAI_API_KEY": "k", "HAI_BASE_URL": server.script("several", play)}
     assert stream("-m", "helpingai:m", "hi", env=env).text == "One. Two."
     assert stream("-m", "helpingai:m", "--reasoning", "only", "hi", env=env).text == "ab"
+
+
+def test_think_tags_of_the_configuration(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    def play(conn: Any) -> None:
+        conn.open_with("a[THI", "NK]b[/TH", "INK]\nc<thought>d</thought>e<think>f</think>")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    tags = '["thought", ["[THINK]", "[/THINK]"]]'
+    configure(f'[provider.x]\nbase_url = "{server.script("tags", play)}"\nthink_tags = {tags}\n')
+    (end,) = stream("-m", "x:m", "--json", "hi").records
+    assert (end["text"], end["reasoning"]) == ("ace<think>f</think>", "bd")
