@@ -16,7 +16,7 @@ from ..protocols._contract import WireFormat
 from ..request import Target
 from ..transport.seam import Open
 from .fallback import Fallback
-from .turn import Asking, Pause, Store, Turn
+from .turn import Asking, Cancel, Pause, Store, Turn
 
 
 class Endpoint(Protocol):
@@ -32,6 +32,7 @@ class Endpoint(Protocol):
     def continues(self) -> bool: ...
     def prepared(self, chat: ChatRequest, plain: Open, open: Open) -> Open: ...
     def store(self, chat: ChatRequest, plain: Open) -> Store | None: ...
+    def canceller(self) -> Cancel | None: ...
 
 
 class Connection:
@@ -135,4 +136,5 @@ def _turn(
         pause=candidate.pause,
         before=before,
         store=endpoint.store(chat, connection.plain),
+        cancel=endpoint.canceller(),
     )

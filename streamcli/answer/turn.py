@@ -18,6 +18,7 @@ from ..outcome import Limits, Outcome
 from ..protocols._contract import Decoder, WireFormat, decoder_for
 from ..request import HttpRequest, Target
 from ..transport.seam import Open, Patience, Response
+from ..wire.endings import WAITED
 from .continuation import DROPS, Splice
 from .retry import delay, explain
 from .stages import Redact, Tally, last_events
@@ -29,9 +30,13 @@ Moment = tuple[float, list[Event]]
 Stage = Callable[[list[Event]], list[Event]]
 # From the text of a whole answer: the trouble of storing it, None if there is none.
 Store = Callable[[str], Failed | None]
+# Tells the server that nobody reads the answer any more that the decoder was reading.
+Cancel = Callable[[Decoder], None]
 # From a failure and the number of the attempt: seconds until the next, None if there is none.
 Pause = Callable[[Failed, int], float | None]
 
+# The failures with which we leave a response that is still open.
+_STOPPED = ("first_timeout", *WAITED)
 # Some servers take long answers, thinking or tools (HelpingAI) only in requests for a stream.
 _WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
 
@@ -85,13 +90,15 @@ class Turn:
         pause: Pause | None = None,
         before: Earlier | None = None,
         store: Store | None = None,
+        cancel: Cancel | None = None,
         round: int = 1,
     ) -> None:
         """`go_on`: ask for the rest of an answer that breaks off, where the protocol can.
 
         `pause` decides instead of `limits` whether and when to ask again. `before` is an earlier
         turn of the same prompt, one that delivered nothing or a round of a tool loop: its attempts
-        and its time count. `store` is called with a whole answer. `round` counts a tool loop's.
+        and its time count. `store` is called with a whole answer, `cancel` where the answer is left
+        before its end. `round` counts a tool loop's.
         """
         self.outcome = Outcome()
         self._chat = chat
@@ -117,6 +124,8 @@ class Turn:
         self._tally = Tally(self.outcome, redact, keeps_text=store is not None)
         self._dropped: Failed | None = None  # the first break of an answer that was continued
         self._store = store
+        self._cancel = cancel
+        self._left: Decoder | None = None  # of a response that the server has not ended
 
     @property
     def delivered(self) -> bool:
@@ -156,7 +165,14 @@ class Turn:
     def stop(self, failed: Failed) -> None:
         """End the turn from outside the stream: I/O trouble, or a signal."""
         self.close()
+        self._cancel_rest()
         self._end(failed)
+
+    def _cancel_rest(self) -> None:
+        """Tell a server that may go on by itself that the answer is left, once."""
+        decoder, self._left = self._left, None
+        if decoder is not None and self._cancel is not None:
+            self._cancel(decoder)
 
     def close(self) -> None:
         if self._answer is not None:
@@ -166,6 +182,7 @@ class Turn:
     # One attempt
 
     def _attempt(self) -> Iterator[Moment]:
+        self._left = None
         limits = self._limits
         total = None if limits.timeout is None else self.began + limits.timeout
         patience = Patience(limits.first_timeout, limits.idle_timeout, total)
@@ -191,6 +208,7 @@ class Turn:
         decoder = self._decoder = decoder_for(
             self._protocol, self._target, self._limits.max_event_size, self._chat
         )
+        self._left = decoder
         self._stages = self._make_stages(decoder)
         deliver = self._deliver
         ending = False
@@ -204,11 +222,20 @@ class Turn:
                     if events and (moment := deliver(events)):
                         yield moment
                     if decoder.ended:
+                        if isinstance(self.outcome.end, Failed):
+                            self._cancel_rest()
+                        self._left = None
                         return
+            self._left = None
         except StreamError as error:
             broken = Failed.of(error)
+        except GeneratorExit:
+            self._cancel_rest()
+            raise
         if moment := deliver(last_events(decoder, broken)):
             yield moment
+        if broken is not None and broken.kind in _STOPPED:
+            self._cancel_rest()
 
     def _make_stages(self, decoder: Decoder) -> list[Stage]:
         """Return think and continue, as far as an attempt has them; redact and meter follow."""

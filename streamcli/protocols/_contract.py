@@ -158,6 +158,17 @@ class CountsCacheApart(Protocol):
 
 
 @runtime_checkable
+class Cancels(Protocol):
+    """A protocol whose servers go on with a task when nobody reads its answer any more.
+
+    `cancel(target, decoder)` stops the task whose answer `decoder` was reading; None while its id
+    is unknown, and once it is over.
+    """
+
+    def cancel(self, target: Target, decoder: Decoder) -> HttpRequest | None: ...
+
+
+@runtime_checkable
 class Resumes(Protocol):
     """A protocol whose servers go on with a broken answer by themselves."""
 

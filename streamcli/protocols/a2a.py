@@ -11,6 +11,7 @@ What is what:
 * What an agent says while it works (status messages before the last), and what it marks as
   thought, is reasoning. The last status message is text if it asks for input or if there was no
   text before it, else reasoning too. `history` is what was said before, and not told again.
+* The calls and results of the agent's own tools are told, where they are marked as such.
 * A file by its address is a citation; a file's bytes have no place in a text stream.
 """
 
@@ -29,7 +30,9 @@ from ..wire.json_body import JsonBody
 from ..wire.lenient_json import whole, words
 from ..wire.provider_errors import excerpt, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
+from . import _contract as contract
 from ._contract import Glimpse
+from .shared.agent_calls import AgentCalls
 from .shared.agents import id_of, path_fault, post
 from .shared.arguments import text_of
 from .shared.listing import Listing
@@ -74,9 +77,10 @@ _FAILURES = {
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST to the agent's own address: the prompt as a message, its attachments as file parts.
+    """POST to the agent's own address: the prompt as a message, behind the text of its text files.
 
-    The version is that of a given A2A-Version header, else the row's (quirk `a2a_version`). `-o`
+    Other attachments are file parts. The version is that of a given A2A-Version header, else the
+    row's (quirk `a2a_version`). `-o`
     options of a message (contextId, taskId, messageId, referenceTaskIds, extensions) go there, all
     others into `params` (metadata, configuration). An agent has its own model. The message's id
     follows from its content, so that one asked again is the same.
@@ -88,25 +92,56 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if len(chat.messages) != 1 or chat.messages[0].role != "user":
         hint = "the agent keeps it: -o contextId=ID goes on with one"
         raise cannot(NAME, "a conversation", hint)
-    given = {name.lower(): value for name, value in target.headers}
-    version = given.get(VERSION.lower(), target.quirks.get("a2a_version", "0.3"))
-    old = version.startswith("0.")
     (asked,) = chat.messages
-    files = [file_part(each, old) for each in asked.attachments]
+    old = is_old(target)
+    texts, files = [], []
+    for each in asked.attachments:
+        if each.kind == "text" and not each.url:
+            texts.append(each.named_text())
+        else:
+            files.append(file_part(each, old))
+    texts.append(asked.text)
     if old:
-        parts = [{"kind": "text", "text": asked.text}, *files]
+        parts = [*({"kind": "text", "text": text} for text in texts), *files]
         message: dict[str, Any] = {"kind": "message", "role": "user", "parts": parts}
         method = "message/stream" if chat.stream else "message/send"
     else:
-        message = {"role": "ROLE_USER", "parts": [{"text": asked.text}, *files]}
+        message = {"role": "ROLE_USER", "parts": [*({"text": text} for text in texts), *files]}
         method = "SendStreamingMessage" if chat.stream else "SendMessage"
     message["messageId"] = id_of("message", orjson.dumps([message, chat.options]).decode())
     params = {"message": message}
     for name, value in chat.options.items():
         merge(message if name in _OF_MESSAGE else params, {name: value})
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     accept = "text/event-stream" if chat.stream else "application/json"
-    headers = () if old or VERSION.lower() in given else ((VERSION, version),)
+    return call(target, method, params, accept)
+
+
+def cancel(target: Target, decoder: contract.Decoder) -> HttpRequest | None:
+    """Stop the task, which the agent would otherwise finish for nobody."""
+    id = decoder.task if isinstance(decoder, Decoder) else ""
+    if not id:
+        return None
+    method = "tasks/cancel" if is_old(target) else "CancelTask"
+    return call(target, method, {"id": id}, "application/json")
+
+
+def version_of(target: Target) -> tuple[str, bool]:
+    """Return the version of A2A that the agent is spoken to in, and whether a header says it."""
+    given = {name.lower(): value for name, value in target.headers}
+    usual = target.quirks.get("a2a_version", "0.3")
+    return given.get(VERSION.lower(), usual), VERSION.lower() in given
+
+
+def is_old(target: Target) -> bool:
+    """Return whether the agent speaks a version before 1.0."""
+    return version_of(target)[0].startswith("0.")
+
+
+def call(target: Target, method: str, params: dict[str, Any], accept: str) -> HttpRequest:
+    """Return a call by JSON-RPC. An agent takes a request without a version for 0.3."""
+    version, given = version_of(target)
+    headers = () if given or is_old(target) else ((VERSION, version),)
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     return post(target, body, accept, headers)
 
 
@@ -141,6 +176,8 @@ class Decoder:
         self._body = JsonBody(self, "answer of an A2A agent", limit)
         self.feed = self._body.feed
         self.close = self._body.close
+        self.task = ""  # the id of the task, while the agent works on it
+        self._calls = AgentCalls()
         self._started = False
         self._state = ""  # of the task, in the agent's own word
         self._answered = False  # some text was given
@@ -165,13 +202,16 @@ class Decoder:
         body.alive = True
         if not self._started:
             self._start(result, out)
+        id = result.get("id") if kind == "task" else result.get("taskId")
+        if kind != "message" and isinstance(id, str):
+            self.task = id
         if kind == "artifact-update":
             self._artifact(result.get("artifact"), result.get("append") is True, out)
         elif kind == "message":  # there is no task, or no longer: it is all that is said
             self._state = ""
-            text, thought, links = content_of(result)
-            self._aside(thought, links, out)
-            self._answer(text, out)
+            content = Content(result)
+            self._aside(content, out)
+            self._answer(content.text, out)
             body.finish("marker", out)
         else:
             artifacts = result.get("artifacts")
@@ -191,12 +231,14 @@ class Decoder:
     def _artifact(self, artifact: Any, append: bool, out: list[Event]) -> None:
         if not isinstance(artifact, dict):
             return
-        text, thought, links = content_of(artifact)
+        content = Content(artifact)
         key = str(artifact.get("artifactId"))
         if append or key not in self._shown:
-            self._aside(thought, links, out)
+            self._aside(content, out)
+        else:
+            self._tools(content, out)
         size, seen = self._shown.get(key) or (0, sha256())
-        data = text.encode("utf-16-le", "surrogatepass")
+        data = content.text.encode("utf-16-le", "surrogatepass")
         if not append:
             if sha256(data[:size]).digest() == seen.digest():
                 data = data[size:]
@@ -210,20 +252,22 @@ class Decoder:
         """`final`: whether the agent calls it the last; None: that is for the state to say."""
         if not isinstance(status, dict):
             return
-        text, thought, links = content_of(status.get("message"))
+        content = Content(status.get("message"))
         self._state = words(status.get("state"))
         name = self._state.removeprefix("TASK_STATE_").lower().replace("_", "-")
+        if name in _FAILURES or name in _ENDS:
+            self.task = ""  # it is over, or waits for us
         if name in _FAILURES:
             kind, what, hint = _FAILURES[name]
-            said = whole(" ".join(text.split()))
+            said = whole(" ".join(content.text.split()))
             self._body.fail(Failed(kind, f"{what}: {said}" if said else what, hint), out)
             return
         self.ending = name in _ENDS
-        self._aside(thought, links, out)
+        self._aside(content, out)
         if name == "input-required" or ((final or self.ending) and not self._answered):
-            self._answer(text, out)
+            self._answer(content.text, out)
         else:
-            self._body.say(Reasoning, text, out)
+            self._body.say(Reasoning, content.text, out)
         if final or (final is None and self.ending):
             self._body.finish("marker", out)
 
@@ -231,9 +275,24 @@ class Decoder:
         self._answered = self._answered or bool(text)
         self._body.say(Text, text, out)
 
-    def _aside(self, thought: str, links: list[Citation], out: list[Event]) -> None:
-        self._body.say(Reasoning, thought, out)
-        out += links
+    def _aside(self, content: Content, out: list[Event]) -> None:
+        """Give what stands beside the text."""
+        self._body.say(Text, content.odd, out)  # an error: no rule explains it
+        self._body.say(Reasoning, content.thought, out)
+        out += content.links
+        self._tools(content, out)
+
+    def _tools(self, content: Content, out: list[Event]) -> None:
+        """Give the calls and results that are new: agents send the same parts several times."""
+        for kind, data in content.tools:
+            id, name = words(data.get("id")), words(data.get("name"))
+            if kind == "function_call":
+                self._calls.complete(id, name, data.get("args"), out)
+            else:
+                self._calls.begin(id, name)
+                response = data.get("response")
+                failed = isinstance(response, dict) and bool(response.get("error"))
+                self._calls.result(id, response, out, is_error=failed)
 
     def finished(self) -> bool:
         return self.ending
@@ -257,37 +316,66 @@ def result_of(value: Any) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def content_of(holder: Any) -> tuple[str, str, list[Citation]]:
-    """Of a message or an artifact: its text, what is marked as thought, and files by address."""
-    texts: list[str] = []
-    thoughts: list[str] = []
-    links: list[Citation] = []
-    parts = holder.get("parts") if isinstance(holder, dict) else None
-    for part in parts if isinstance(parts, list) else ():
-        if not isinstance(part, dict):
-            continue
-        text = part.get("text")
-        if (data := part.get("data")) is not None:
-            try:
-                text = text_of(data)
-            except ValueError as error:  # JsonBody says so
-                raise RecursionError from error
-        if isinstance(text, str):
-            (thoughts if _is_thought(part.get("metadata")) else texts).append(text)
-            continue
+class Content:
+    """The parts of a message or an artifact, by what they are to us.
+
+    `tools` are the calls and results of tools that the agent runs itself, and `thought` its
+    reasoning, both by the marks of Google's Agent Development Kit. `links` are files by address.
+    `odd` is what stood in a text's place and cannot be one.
+    """
+
+    __slots__ = ("links", "odd", "text", "thought", "tools")
+
+    def __init__(self, holder: Any) -> None:
+        self.text = self.thought = ""
+        self.odd: Any = None
+        self.links: list[Citation] = []
+        self.tools: list[tuple[str, dict[str, Any]]] = []
+        parts = holder.get("parts") if isinstance(holder, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict):
+                self._part(part)
+
+    def _part(self, part: dict[str, Any]) -> None:
+        text, data, metadata = part.get("text"), part.get("data"), part.get("metadata")
+        if data is not None:
+            kind = _mark(metadata, "type")
+            if kind in ("function_call", "function_response") and isinstance(data, dict):
+                self.tools.append((str(kind), data))
+                return
+            text = _json(data)
+        if isinstance(text, dict | list):
+            self.odd = self.odd or text
+        elif text is not None:
+            text = text if isinstance(text, str) else _json(text)
+            if _mark(metadata, "thought") in (True, "true"):
+                self.thought += text
+            else:
+                self.text += text
+        else:
+            self._file(part)
+
+    def _file(self, part: dict[str, Any]) -> None:
         file = part.get("file")
         file = file if isinstance(file, dict) else part
         url, name = file.get("uri") or file.get("url"), file.get("name") or file.get("filename")
         if url and isinstance(url, str):
-            links.append(Citation(whole(url), words(name)))
-    return "".join(texts), "".join(thoughts), links
+            self.links.append(Citation(whole(url), words(name)))
 
 
-def _is_thought(metadata: Any) -> bool:
-    """By the mark that Google's Agent Development Kit made (adk_thought), under any prefix."""
-    return isinstance(metadata, dict) and any(
-        name.endswith("thought") and value in (True, "true") for name, value in metadata.items()
-    )
+def _json(value: Any) -> str:
+    """Return the compact JSON text of data, a string as it is."""
+    try:
+        return text_of(value)
+    except ValueError as error:  # JsonBody reports it
+        raise RecursionError from error
+
+
+def _mark(metadata: Any, name: str) -> Any:
+    """Return what ADK's mark of that name says, under any prefix (adk_thought, adk_type)."""
+    if isinstance(metadata, dict):
+        return next((value for key, value in metadata.items() if key.endswith(name)), None)
+    return None
 
 
 def failure_of(error: Any) -> Failed:

@@ -6,13 +6,13 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ..answer.turn import Store
+from ..answer.turn import Cancel, Store
 from ..errors import StreamError
 from ..events import Failed, Finished
 from ..input.chat_options import chat_of, options_of
 from ..messages import ChatRequest
 from ..outcome import Limits, Verdict
-from ..protocols._contract import Keeper, WireFormat, get
+from ..protocols._contract import Cancels, Decoder, Keeper, WireFormat, get
 from ..request import HttpRequest, Target
 from ..secrets import redact_headers
 from ..settings.settings import Invocation, Settings
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .local.server import Engine
     from .local.weights import Model
     from .row import Row
+
+
+CANCEL_TIME = 2.0  # seconds for telling a server that nobody reads its answer any more
 
 
 class Endpoint:
@@ -174,6 +177,33 @@ class Endpoint:
             return None
 
         return store
+
+    def canceller(self) -> Cancel | None:
+        """Return what tells the server that its answer is left; None where that stops by itself.
+
+        It has a client of its own, as the one that asked may be cancelled, and takes little time:
+        the user wants to leave.
+        """
+        protocol = self.protocol
+        if not isinstance(protocol, Cancels):
+            return None
+
+        def cancel(decoder: Decoder) -> None:
+            request = protocol.cancel(self.target, decoder)
+            if request is None:
+                return
+            http = self.client()
+            try:
+                until = time.monotonic() + CANCEL_TIME
+                answer = self.opener(http)(request, Patience(CANCEL_TIME, CANCEL_TIME, until))
+                answer.read()
+                answer.close()
+            except StreamError as error:
+                self._messages.detail(f"the task may go on: {error.message}")
+            finally:
+                http.close()
+
+        return cancel
 
     def explain(self, end: Finished | Failed | None) -> None:
         """Add what killed the engine to the message of a connection that broke."""

@@ -197,7 +197,9 @@ class Scripted(AgentExecutor):
             await asyncio.sleep(0)
 
     async def cancel(self, context, event_queue):
-        raise NotImplementedError
+        updater = TaskUpdater(event_queue, context.task_id, context.context_id)
+        more = {"final": True} if OLD else {}
+        await updater.update_status(state_of("canceled"), None, **more)
 
 
 def said(text, updater):

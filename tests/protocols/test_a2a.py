@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from pathlib import Path
+from queue import Queue
 from random import Random
 from typing import Any
 from uuid import UUID
 
 import pytest
-from conftest import Stream
+from conftest import Popen, Stream
 from faultserver import Conn, FaultServer
 from splits import bytewise, decode, every_two, merged, sampled, whole
 from test_contract import check_ends, mutated
 
 from streamcli.errors import StreamError
-from streamcli.events import Citation, Event, Failed, Finished, Reasoning, Started, Text
+from streamcli.events import (
+    Citation,
+    Event,
+    Failed,
+    Finished,
+    Reasoning,
+    Started,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
-from streamcli.protocols._contract import get
+from streamcli.protocols._contract import Cancels, get
 from streamcli.protocols._detect import AutoDecoder, protocol_of
 from streamcli.providers.from_config import Providers
 from streamcli.providers.list_models import models_url
-from streamcli.request import Target
+from streamcli.request import HttpRequest, Target
 from streamcli.settings.config_file import load
 
 NAME = "a2a"
@@ -425,7 +438,7 @@ def test_what_is_no_answer(body: str) -> None:
 def test_what_it_does_not_know_is_tolerated() -> None:
     odd = [{"kind": "new-thing", "parts": 1}, {"kind": "artifact-update", "artifact": 7}]
     odd += [{"kind": "status-update", "status": "x"}, {"kind": "task", "artifacts": [1, {}]}]
-    odd += [artifact(1, {"text": 2}, {"file": 3}, {"url": 4}, {"data": None})]
+    odd += [artifact(1, {"text": None}, {"file": 3}, {"url": 4}, {"data": None})]
     odd += [{"kind": "status-update", "status": {"state": ["x"], "message": "y"}}]
     found = read(wire(*map(rpc, (*odd, *TYLER)), "x", 1, None))
     assert told(found) == "Hello\n 😀"
@@ -568,6 +581,18 @@ def test_options_go_where_agents_read_them() -> None:
         assert len(message["parts"]) == 1
 
 
+def test_text_files_are_text_parts() -> None:
+    """Agents read the text of a message; what they make of a file is their own affair."""
+    notes = Attachment("notes.txt", "text/plain", b"tea\n")
+    linked = Attachment("", "text/plain", url="https://h/notes.txt")
+    chat = ChatRequest("", [Message("user", "hi", attachments=(notes, PNG, linked))])
+    parts = asked(chat)[2]["params"]["message"]["parts"]
+    assert [part["kind"] for part in parts] == ["text", "text", "file", "file"]
+    assert [part["text"] for part in parts[:2]] == [notes.named_text(), "hi"]
+    parts = asked(chat, a2a_version="1.0")[2]["params"]["message"]["parts"]
+    assert [part["text"] for part in parts[:2]] == [notes.named_text(), "hi"]
+
+
 def test_attachments_are_file_parts() -> None:
     chat = ChatRequest("", [Message("user", "hi", attachments=(PNG, LINK))])
     parts = asked(chat)[2]["params"]["message"]["parts"]
@@ -640,6 +665,143 @@ def test_a_card_stands_at_the_agents_address() -> None:
     for base in ("http://h:1", "http://h:1/", f"http://h:1{card}"):
         assert models_url(NAME, base) == f"http://h:1{card}"
     assert models_url(NAME, "http://h/agents/one") == f"http://h/agents/one{card}"
+
+
+# Tools of the agent's own, as Google's Agent Development Kit marks them
+
+
+def marked(kind: str, **data: Any) -> dict[str, Any]:
+    return {"kind": "data", "data": data, "metadata": {"adk_type": kind}}
+
+
+CALLED = marked("function_call", id="f1", name="look", args={"q": 1})
+GAVE = marked("function_response", id="f1", name="look", response={"result": "found"})
+LOOK = ToolCall("f1", "look", '{"q":1}', by="server")
+FOUND = ToolResult("f1", "look", '{"result":"found"}', by="server")
+
+
+def working(*parts: Any) -> Any:
+    update: Any = status("working", "x")
+    update["status"]["message"]["parts"] = list(parts)
+    return update
+
+
+def test_tools_that_the_agent_runs_are_told_once() -> None:
+    end = status("completed", final=True)
+    so = artifact(text("So."))
+    expected = [Started("", "t1"), LOOK, FOUND, Text("So."), Finished("stop", "completed", PROVED)]
+    assert read(wire(*map(rpc, (working(CALLED), working(GAVE), so, end)))) == expected
+    assert read(wire(*map(rpc, (artifact(CALLED, GAVE, text("So.")), end)))) == expected
+    again = artifact(CALLED, GAVE, text("So."), append=False)
+    assert read(wire(*map(rpc, (artifact(CALLED), again, again, end)))) == expected
+    alone = read(wire(rpc({**said(""), "parts": [CALLED, GAVE, text("So.")]})))
+    assert alone[1:4] == [LOOK, FOUND, Text("So.")]
+
+
+def test_a_tool_that_failed() -> None:
+    gave = marked("function_response", id="f1", name="look", response={"error": "broke"})
+    found = read(wire(rpc(working(CALLED)), rpc(working(gave))))
+    assert ToolResult("f1", "look", '{"error":"broke"}', True, by="server") in found
+
+
+def test_data_that_is_not_a_tool_call_is_text() -> None:
+    assert artifacts(artifact({"kind": "data", "data": {"a": 1}})) == '{"a":1}'
+    plain = {"kind": "data", "data": {"name": "look"}, "metadata": {"adk_type": "novel"}}
+    assert artifacts(artifact(plain)) == '{"name":"look"}'
+
+
+# Leaving before the end
+
+
+def test_what_cancels_a_task() -> None:
+    decoder = get(NAME).Decoder()
+
+    def cancel(**quirks: Any) -> HttpRequest | None:
+        protocol = get(NAME)
+        assert isinstance(protocol, Cancels)
+        return protocol.cancel(Target("p", NAME, "http://h", quirks=quirks), decoder)
+
+    assert cancel() is None, "no id is known yet"
+    decoder.feed(wire(rpc(task("working")), rpc(artifact(text("Hel")))))
+    for quirks, method in (({}, "tasks/cancel"), ({"a2a_version": "1.0"}, "CancelTask")):
+        request = cancel(**quirks)
+        assert request is not None
+        body = json.loads(request.body)
+        assert (body["method"], body["params"]) == (method, {"id": "t1"})
+        assert (("A2A-Version", "1.0") in request.headers) == bool(quirks)
+    decoder.feed(wire(rpc(status("completed"))))
+    assert cancel() is None, "it is over"
+
+
+class Working:
+    """An agent that says a word and works on until it is told to stop."""
+
+    def __init__(self, server: FaultServer, *results: Any) -> None:
+        self.cancelled: Queue[str] = Queue()
+        self.url = server.script("working", self._play)
+        self._results = results
+
+    def _play(self, conn: Conn) -> None:
+        if conn.request.json["method"] == "tasks/cancel":
+            self.cancelled.put(conn.request.json["params"]["id"])
+            conn.reply(200, rpc(task("canceled")))
+            return
+        conn.head()
+        if self._results:
+            conn.chunk(wire(*map(rpc, self._results)))
+        conn.wait_peer_closed(90)
+
+
+BUSY = (task("working"), artifact(text("Hello")))
+
+
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_the_task(
+    server: FaultServer, popen: Popen, signum: signal.Signals, batch: bool
+) -> None:
+    agent = Working(server, *BUSY)
+    args = ["-L", "--jsonl"] if batch else ["-n", "--jsonl", "hi"]
+    process = popen("-p", "tyler", "--base-url", agent.url, *args, stdin=subprocess.PIPE)
+    assert process.stdin
+    assert process.stdout
+    if batch:
+        process.stdin.write(b"hi\n")
+        process.stdin.flush()
+    while b"Hello" not in process.stdout.readline():
+        pass
+    process.send_signal(signum)
+    assert agent.cancelled.get(timeout=60) == "t1"
+    rest = process.communicate(timeout=60)[0]
+    assert b'"status":"interrupted"' in rest
+
+
+def test_a_timeout_and_a_closed_stdout_cancel_the_task(
+    server: FaultServer, stream: Stream, popen: Popen
+) -> None:
+    agent = Working(server, *BUSY)
+    args = ("-p", "tyler", "--base-url", agent.url, "-n", "hi")
+    for more in (("--idle-timeout", "0.2"), ("--timeout", "0.5")):
+        run = stream(*args, *more)
+        assert (run.returncode, run.text) == (28, "Hello")
+        assert agent.cancelled.get(timeout=60) == "t1"
+    process = popen(*args)
+    assert process.stdout
+    process.stdout.close()
+    assert agent.cancelled.get(timeout=60) == "t1"
+    process.wait(60)
+
+
+def test_an_answer_that_ended_cancels_nothing(server: FaultServer, stream: Stream) -> None:
+    agent = Working(server, *BUSY, status("completed", final=True))
+    assert stream("-p", "tyler", "--base-url", agent.url, "-n", "hi").returncode == 0
+    agent = Working(server, status("failed", "broke", final=True))
+    assert stream("-p", "tyler", "--base-url", agent.url, "-n", "hi").returncode == 15
+    silent = Working(server)
+    run = stream("-p", "tyler", "--base-url", silent.url, "-n", "--first-timeout", "0.2", "hi")
+    assert run.returncode == 28
+    assert agent.cancelled.empty()
+    assert silent.cancelled.empty()
 
 
 def test_an_agent_of_the_users_own_needs_no_model(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Their agent does what the prompt says (peers/a2a_agent.py), so each test shows t
 from __future__ import annotations
 
 import json
+import signal
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -216,6 +217,31 @@ def test_a_killed_server(folder: Path, popen: Popen, way: str) -> None:
         rest, told = child.communicate(timeout=60)
         assert (child.returncode, rest) == (18, b"")
         assert told.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_interrupted_task_is_cancelled(
+    request: pytest.FixtureRequest, popen: Popen, way: str
+) -> None:
+    """The agent would work on for ten minutes; its server says that the task is canceled."""
+    venv, version = WAYS[way]
+    server: RealServer = request.getfixturevalue("old" if venv == "venv-a2a03" else "newer")
+    steps = json.dumps([*chunks("so far"), ["sleep", 600]])
+    env = {"TYLER_BASE_URL": server.url}
+    child = popen("-p", "tyler", "-n", "--jsonl", *version, "--", steps, env=env)
+    assert child.stdout is not None
+    while b"so far" not in child.stdout.readline():
+        pass
+    child.send_signal(signal.SIGINT)
+    rest = child.communicate(timeout=60)[0]
+    id = json.loads(rest.splitlines()[-1])["response_id"]
+    method = "GetTask" if version else "tasks/get"
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"id": id}}
+    headers = {"Content-Type": "application/json"} | ({"A2A-Version": "1.0"} if version else {})
+    asked = urllib.request.Request(server.url, json.dumps(call).encode(), headers)
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        state = json.load(answer)["result"]["status"]["state"]
+    assert "cancel" in state.lower()
 
 
 # Tyler's own server
