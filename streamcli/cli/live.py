@@ -113,18 +113,19 @@ class Live:
         if self._settings.record is None:
             return open
         if self._recorder is None:
+            from ..output.recording_file import RecordingFile
+            from ..output.records import timestamp
             from ..transport.record import Recorder
 
             provider, protocol, model = endpoint.source
             self._recorder = Recorder(
-                self._settings.record,
+                RecordingFile(self._settings.record, self._signals.shield),
                 provider=provider,
                 protocol=protocol,
                 model=model,
                 hide=endpoint.target.hide,
-                now=time.time,
+                timestamp=lambda: timestamp(time.time()),
                 clock=time.monotonic,
-                shield=self._signals.shield,
             )
         return self._recorder.wrap(open)
 

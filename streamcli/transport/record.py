@@ -1,35 +1,30 @@
-"""Recordings: what went over the wire, with its times, for `replaying` to play again.
+"""Record what went over the wire, with its times. replay.py plays it again.
 
-A cassette (schema `stream.cassette/1`) is JSONL: for each attempt a `request`, then what came back.
+A cassette (schema `stream.cassette/1`) is JSONL: for each attempt a `request`, then its response.
 
     {"type":"request","schema","ts","provider","protocol","model","method","url","headers","body"}
     {"type":"response","t_ms","status","headers"}
-    {"type":"chunk","t_ms","data"}       one read of the body, or "base64" where it is no UTF-8 text
+    {"type":"chunk","t_ms","data"}       one read of the body, or "base64" if it is not UTF-8 text
     {"type":"end","t_ms","error","unread"}
 
-`error` is null or {"kind","message","hint","transient"}; `unread` is true where we closed before
-the body's end, as the answer was over or a signal came.
+`error` is null or {"kind","message","hint","transient"}. `unread` is true where we closed before
+the body's end, because the answer was over or a signal came.
 
 `ts` is RFC 3339 in UTC; `t_ms` counts from that attempt's request; `body` is the request's JSON as
 text; headers have lower-case names. Bodies are kept as they come (unpacked, were they compressed).
-There are no secrets in it: addresses lose their user, password and the values of their query;
-headers that may hold a key or a cookie become [hidden], and so does, wherever it stands, what
-`hide` knows to be secret. A file that ends without an `end` was cut off there: the connection is
-then lost, as it would be on the network.
+A cassette holds no secrets: addresses lose their user, password and the values of their query;
+headers that may hold a key or a cookie become [hidden], and so does every text that `hide` knows to
+be secret. A file that ends without an `end` was cut off there: the connection is then lost, as it
+would be on the network.
 """
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from signal import SIGPIPE
-from typing import Any
+from typing import Any, Protocol
 
-from ..errors import Interrupted, StreamError
-from ..output.descriptor import LineOut
-from ..output.records import line, timestamp
+from ..errors import StreamError
 from ..request import HttpRequest
 from ..secrets import bare_url, redact_headers
 from .seam import Open, Patience, Response
@@ -37,56 +32,58 @@ from .seam import Open, Patience, Response
 SCHEMA = "stream.cassette/1"
 
 
-class Recorder:
-    """Writes down what passes through the `open` it wraps; `place` is a path or a descriptor.
+class Cassette(Protocol):
+    """Where the lines go. Its trouble is StreamError."""
 
-    A file is begun anew. Trouble with writing is StreamError("write") where the recording is
-    needed next, and again in `close`: no answer counts as recorded that was not.
+    def write(self, fields: dict[str, Any]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Recorder:
+    """Writes down what passes through the `open` that it wraps.
+
+    Trouble with writing is StreamError where the recording is needed next, and again in `close`: no
+    answer counts as recorded that was not. `timestamp` returns the current time as records have it.
     """
 
     def __init__(
         self,
-        place: str | int,
+        cassette: Cassette,
         *,
         provider: str,
         protocol: str,
         model: str,
         hide: Callable[[str], str],
-        now: Callable[[], float],
+        timestamp: Callable[[], str],
         clock: Callable[[], float],
-        shield: AbstractContextManager[None] | None = None,
     ) -> None:
-        self._out = LineOut(_begin(place), str(place), shield or nullcontext())
-        self._ours = isinstance(place, str)
+        self.close = cassette.close
+        self._line = cassette.write
         self._source = {"provider": provider, "protocol": protocol, "model": model}
         self._hide = hide
-        self._now = now
+        self._timestamp = timestamp
         self._clock = clock
         self._began = 0.0
-        self._trouble: StreamError | None = None
 
     def wrap(self, open: Open) -> Open:
+        """Return an `open` that records each request and its response."""
+
         def recorded(request: HttpRequest, patience: Patience) -> Response:
             self._request(request)
             self._began = self._clock()
             try:
-                answer = open(request, patience)
+                response = open(request, patience)
             except StreamError as error:
                 self.end(error)
                 raise
-            self._write("response", status=answer.status, headers=self._headers(answer.headers))
-            return _Recorded(answer, self)
+            headers = self._headers(response.headers)
+            self._write("response", status=response.status, headers=headers)
+            return _Recorded(response, self)
 
         return recorded
 
-    def close(self) -> None:
-        if self._ours:
-            os.close(self._out.fd)
-        if self._trouble is not None:
-            raise self._trouble
-
     def chunk(self, data: bytes) -> None:
-        raw = data.decode("latin-1")  # any bytes: what a key looks like is ASCII
+        raw = data.decode("latin-1")  # it takes any bytes, and a key is ASCII
         if (hidden := self._hide(raw)) != raw:
             data = hidden.encode("latin-1")
         try:
@@ -95,19 +92,19 @@ class Recorder:
             self._write("chunk", base64=b64encode(data).decode())
 
     def end(self, error: StreamError | None, unread: bool = False) -> None:
-        told = None
+        fields = None
         if error is not None:
             names = ("kind", "message", "hint", "transient")
-            told = {name: getattr(error, name) for name in names}
-            told["message"] = self._hide(error.message)
-        self._write("end", error=told, unread=unread)
+            fields = {name: getattr(error, name) for name in names}
+            fields["message"] = self._hide(error.message)
+        self._write("end", error=fields, unread=unread)
 
     def _request(self, request: HttpRequest) -> None:
         self._line(
             {
                 "type": "request",
                 "schema": SCHEMA,
-                "ts": timestamp(self._now()),
+                "ts": self._timestamp(),
                 **self._source,
                 "method": request.method,
                 "url": self._hide(bare_url(request.url)),
@@ -123,33 +120,19 @@ class Recorder:
         t_ms = round((self._clock() - self._began) * 1000, 3)
         self._line({"type": kind, "t_ms": t_ms, **fields})
 
-    def _line(self, fields: dict[str, Any]) -> None:
-        if self._trouble is not None:
-            raise self._trouble
-        try:
-            self._out.lines(line(fields))
-        except StreamError as error:
-            self._trouble = error  # and nothing follows a line that may be torn
-            raise
-        except Interrupted as signal:
-            if signal.signum != SIGPIPE:
-                raise
-            self._trouble = StreamError("write", "the recording's reader is gone")
-            raise self._trouble from None
-
 
 class _Recorded:
-    """An answer that is written down as it is read."""
+    """A response that is written down as it is read."""
 
-    def __init__(self, answer: Response, recorder: Recorder) -> None:
-        self.status = answer.status
-        self.headers = answer.headers
-        self._answer = answer
+    def __init__(self, response: Response, recorder: Recorder) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self._response = response
         self._recorder = recorder
         self._over = False
 
     def chunks(self) -> Iterator[bytes]:
-        chunks = self._answer.chunks()
+        chunks = self._response.chunks()
         while True:
             try:
                 data = next(chunks, None)
@@ -163,31 +146,20 @@ class _Recorded:
             yield data
 
     def read(self) -> bytes:
-        body = self._answer.read()
+        body = self._response.read()
         self._recorder.chunk(body)
         self._end(None)
         return body
 
     def close(self, whole: bool = False) -> None:
-        self._answer.close(whole)
+        self._response.close(whole)
         if not self._over:
             self._over = True
             try:
                 self._recorder.end(None, unread=True)
             except StreamError:
-                pass  # Recorder.close tells
+                pass  # Recorder.close raises it again
 
     def _end(self, error: StreamError | None) -> None:
         self._over = True
         self._recorder.end(error)
-
-
-def _begin(place: str | int) -> int:
-    try:
-        if isinstance(place, int):
-            os.fstat(place)
-            return place
-        return os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StreamError("write", f"{place} cannot be written: {why}") from error

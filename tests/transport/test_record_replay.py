@@ -6,7 +6,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from streamcli.errors import Interrupted, StreamError
 from streamcli.events import Event, Failed, Finished
 from streamcli.messages import ChatRequest, Message
 from streamcli.outcome import Limits
+from streamcli.output.recording_file import RecordingFile
+from streamcli.output.records import timestamp
 from streamcli.protocols._contract import get
 from streamcli.request import HttpRequest, Target
 from streamcli.transport.record import Recorder
@@ -108,9 +110,12 @@ def hide(text: str) -> str:
     return text.replace(KEY, "[hidden]")
 
 
-def recorder(place: str | int, world: World, **more: Any) -> Recorder:
+def recorder(place: str | int, world: World, shield: Any = None, **more: Any) -> Recorder:
     facts = {"provider": "ollama", "protocol": "ollama", "model": "m", "hide": hide} | more
-    return Recorder(place, now=lambda: 1_800_000_000.25, clock=world.clock, **facts)
+    cassette = RecordingFile(place, shield or nullcontext())
+    return Recorder(
+        cassette, timestamp=lambda: timestamp(1_800_000_000.25), clock=world.clock, **facts
+    )
 
 
 def told(turn: Turn) -> tuple[list[tuple[float, list[Event]]], Any, dict[str, Any]]:
