@@ -108,7 +108,7 @@ class Endpoint:
             time.monotonic,
             connect_timeout=self.settings.connect_timeout,
             unix_socket=self.target.unix_socket,
-            secure=self.target.base_url.startswith("https:"),
+            base_url=self.target.base_url,
             direct=self._engine is not None,
         )
 

@@ -53,7 +53,7 @@ def models_of(choice: resolve.Choice) -> list[str]:
         time.monotonic,
         connect_timeout=settings.connect_timeout,
         unix_socket=target.unix_socket,
-        secure=target.base_url.startswith("https:"),
+        base_url=target.base_url,
     )
     chat = ChatRequest(listing.model, [Message("user", "hi")])
     asked = protocol.request(chat, target)

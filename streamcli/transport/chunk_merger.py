@@ -1,29 +1,34 @@
-"""Merges the HTTP chunks that one read brought into one: bytes in, bytes out, no I/O.
+"""Merge the HTTP chunks that one read brought into one: bytes in, bytes out, no I/O.
 
-Servers write one chunk a delta; an HTTP library's state machine costs some ten microseconds for
-each, several times what decoding the delta costs. `Merger` stands below that library and joins
-the data of neighbouring chunks (https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding),
-so that the library sees one chunk a read. It changes nothing else: what it does not understand
-goes through as it came, for the library to judge.
+Servers write one chunk a delta. An HTTP library's state machine costs some ten microseconds for
+each, several times what decoding the delta costs. `Merger` stands below that library and joins the
+data of neighbouring chunks (https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding),
+so that the library sees one chunk a read. It also mends the head (see response_head.py), and keeps
+back bytes behind the body's end, which would be taken for the next response. Anything that it does
+not understand goes through as it came, for the library to judge.
 """
 
 from __future__ import annotations
 
-import re
 from itertools import repeat
 
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
+from .response_head import Head, end_of_head
+
+_LAST = b"0\r\n\r\n"
 _HEAD_LIMIT = 128 * 1024  # the library refuses heads beyond 100 KiB
 
 
 class Merger:
-    """`feed(bytes)` gives the bytes to hand on, b"" while a chunk header is incomplete.
+    """`feed(bytes)` returns the bytes to hand on: b"" while a head or a chunk header is incomplete.
 
-    One response (with any 1xx before it) a Merger.
+    One response (with any 1xx before it) a Merger. `overrun`: bytes came behind its end, so the
+    connection must not be used again.
     """
 
     def __init__(self) -> None:
+        self.overrun = False
         self._head: bytearray | None = bytearray()  # None once the final head is over
+        self._length: int | None = None  # bytes of a body with Content-Length still to come
         self._chunked = False
         self._pending = b""  # an incomplete chunk header
         self._left = 0  # bytes of the current chunk still to come
@@ -32,28 +37,36 @@ class Merger:
     def feed(self, data: bytes) -> bytes:
         if self._head is not None:
             return self._feed_head(data)
-        return self._feed_body(data) if self._chunked else data
+        return self._feed_body(data) if self._chunked else self._feed_plain(data)
 
     def _feed_head(self, data: bytes) -> bytes:
-        head = self._head
-        assert head is not None
-        known = len(head)
-        head += data
-        end = head.find(b"\r\n\r\n", max(0, known - 3)) + 4
-        if end < 4:
-            if not head.startswith(b"HTTP/1"[: len(head)]) or len(head) > _HEAD_LIMIT:
-                self._head = None  # not ours to read: a proxy's handshake, or garbage
-            return data
-        if head[9:10] == b"1":  # 100 Continue, 103 Early Hints: the real head follows
-            rest = bytes(head[end:])
-            self._head = bytearray()
-            return data[: len(data) - len(rest)] + (self._feed_head(rest) if rest else b"")
-        self._chunked = _CHUNKED.search(head, 0, end) is not None
-        rest = bytes(head[end:])
+        buffer = self._head
+        assert buffer is not None
+        known = len(buffer)
+        buffer += data
+        end = end_of_head(buffer, known)
+        if end < 0 and buffer.startswith(b"HTTP/1"[: len(buffer)]) and len(buffer) <= _HEAD_LIMIT:
+            return b""
         self._head = None
-        if not rest or not self._chunked:
+        if end < 0 or not buffer.startswith(b"HTTP/1"):
+            return bytes(buffer)  # not HTTP, or endless
+        head, rest = Head(bytes(buffer[:end])), bytes(buffer[end:])
+        if head.interim:  # 100 Continue, 103 Early Hints: the real head follows
+            self._head = bytearray()
+            return head.data + (self._feed_head(rest) if rest else b"")
+        self._chunked, self._length = head.chunked, head.length
+        if not rest:
+            return head.data
+        return head.data + (self._feed_body(rest) if self._chunked else self._feed_plain(rest))
+
+    def _feed_plain(self, data: bytes) -> bytes:
+        if self._length is None:
             return data
-        return data[: len(data) - len(rest)] + self._feed_body(rest)
+        if len(data) > self._length:
+            self.overrun = True
+            data = data[: self._length]
+        self._length -= len(data)
+        return data
 
     def _feed_body(self, data: bytes) -> bytes:
         if self._pending:
@@ -97,6 +110,9 @@ class Merger:
                 left = 0
             if not left:  # the last chunk, or no chunk at all: the library's to read
                 self._chunked = False
+                if data.startswith(_LAST, at) and size > at + len(_LAST):
+                    self.overrun = True
+                    data = data[: at + len(_LAST)]
                 break
             at = end + 2
         self._left = left
@@ -109,7 +125,7 @@ class Merger:
 
 
 def _simple(data: bytes, at: int) -> tuple[list[bytes], int]:
-    """The data of the chunks from `at` on, and where they end, as far as none has CRLF inside.
+    """Return the data of the chunks from `at` on, and where they end, if none has CRLF inside.
 
     Nearly all of a stream is so. Anything else gives none, for the careful loop to read.
     """

@@ -1,14 +1,32 @@
-"""What went wrong on the network, in words and kinds; told from exceptions and their causes."""
+"""What went wrong on the network, in words and kinds: told from exceptions and their causes."""
 
 from __future__ import annotations
 
 import errno
+import re
+from ast import literal_eval
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..errors import StreamError
 
+if TYPE_CHECKING:
+    from .proxies import Proxy
+
+_BYTES = re.compile(r"(?:bytearray\()?(b(['\"]).*\2)\)?$", re.DOTALL)
+
+
+class Attempt:
+    """What is known of a connection: the server's place, the proxy, and the CA bundle."""
+
+    def __init__(self, server: str, proxy: Proxy | None, bundle: tuple[str, str]) -> None:
+        self.server = server
+        self.proxy = proxy  # None once the server itself is spoken to
+        self.bundle = bundle  # (variable, path)
+
 
 def out_of_time(kind: str, seconds: float) -> StreamError:
+    """Return the timeout of that kind, which was this long."""
     what, option = {
         "connect_timeout": (f"no connection in {seconds:g} s", "--connect-timeout"),
         "first_timeout": (f"nothing came for {seconds:g} s", "--first-timeout"),
@@ -18,11 +36,29 @@ def out_of_time(kind: str, seconds: float) -> StreamError:
     return StreamError(kind, what, f"raise {option} if the server needs longer")
 
 
-def connect_trouble(error: BaseException, host: str, proxied: bool) -> StreamError:
-    """No connection to `host`; `proxied`: that is a proxy, not the server that was asked for."""
+def proxy_trouble(why: str, proxy: Proxy | None) -> StreamError:
+    """Return the refusal of a proxy: a status and its reason, as `407 Authentication Required`."""
+    variable = proxy.variable if proxy is not None else "the proxy variables"
+    hint = f"check {variable}, or unset it"
+    if why.startswith("407"):
+        has_login = proxy is not None and proxy.login
+        what = "does not accept its user and password" if has_login else "wants a login"
+        return StreamError(
+            "proxy",
+            f"the proxy of {variable} {what} ({why})",
+            f"{variable}=http://USER:PASSWORD@...",
+        )
+    return StreamError(
+        "proxy", f"the proxy of {variable} refused: {why}", hint, transient=why[:1] == "5"
+    )
+
+
+def connect_trouble(error: BaseException, attempt: Attempt) -> StreamError:
+    """Return why there is no connection to the server, or to the proxy."""
     import socket
     import ssl
 
+    host, proxy = attempt.server, attempt.proxy
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
             return StreamError(
@@ -31,20 +67,23 @@ def connect_trouble(error: BaseException, host: str, proxied: bool) -> StreamErr
                 "fewer --jobs, or a higher limit (ulimit -n)",
                 transient=True,
             )
-    if proxied:
+    if proxy is not None:
         return StreamError(
             "proxy",
-            f"no connection to the proxy {host} ({reason(error)})",
-            "check the proxy variables, or unset them",
+            f"no connection to {proxy.place}, the proxy of {proxy.variable} ({reason(error)})",
+            f"check {proxy.variable}, or unset it",
             transient=True,
         )
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            why = cause.verify_message or cause.reason
+            variable, path = attempt.bundle
+            named = (
+                f"check {variable} ({path})" if variable else "name its CA bundle in SSL_CERT_FILE"
+            )
             return StreamError(
                 "tls",
-                f"the certificate of {host} is not trusted: {why}",
-                "name its CA bundle in SSL_CERT_FILE",
+                f"the certificate of {host} is not trusted: {cause.verify_message or cause.reason}",
+                named,
             )
         if isinstance(cause, ssl.SSLError):
             why = (cause.reason or str(cause)).replace("_", " ").lower()
@@ -66,19 +105,24 @@ def connect_trouble(error: BaseException, host: str, proxied: bool) -> StreamErr
 
 
 def protocol_trouble(error: BaseException) -> StreamError:
-    """What came is no HTTP/1.1, or ended in the middle of it."""
+    """Return the trouble with bytes that are not HTTP/1.1, or that end in the middle of it."""
     for cause in causes(error):
         if getattr(cause, "error_status_hint", None) == 431:  # h11: the head outgrew its limit
             return StreamError("too_large", "the server's headers are too large")
     text = str(error)
     if "disconnected" in text or "peer closed" in text:
         return StreamError("lost", "the server closed the connection", transient=True)
-    return StreamError(
-        "bad_http", f"the server does not speak HTTP/1.1: {text}", "check --base-url"
-    )
+    hint = "check --base-url"
+    if found := _BYTES.search(text):  # h11 quotes the line as Python writes bytes
+        line = bytes(literal_eval(found[1]))
+        text = f"{text[: found.start()].strip(' :')}: {line[:80].decode('utf-8', 'replace')}"
+        if line.startswith(b"\x15\x03"):  # a TLS alert
+            text, hint = "it speaks TLS", "begin --base-url with https://"
+    return StreamError("bad_http", f"the server does not speak HTTP/1.1: {text}", hint)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exception, and those that led to it."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -86,7 +130,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def reason(error: BaseException) -> str:
-    """What the operating system said, without its number."""
+    """Return the words of the operating system, without its number."""
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()

@@ -1,4 +1,4 @@
-"""What asks the network and what answers: the seam between a turn and the transport."""
+"""The seam between a turn and the network: how to send a request, and what comes back."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ class Patience:
         self._spent = 0.0
 
     def progress(self, ending: bool = False) -> None:
-        """An event came. `ending`: the finish reason too, only little is worth waiting for."""
+        """Begin a new wait: an event came. `ending`: it ended the answer, so the wait is short."""
         self._spent = 0.0
         self._kind = "idle_timeout"
         self._limit = min(self._idle, ENDING_WAIT) if ending else self._idle
 
     @property
     def limit(self) -> float:
-        """The wait that is allowed now, in seconds, whatever of it is spent."""
+        """The seconds that this wait may take in all."""
         return self._limit
 
     def waited(self, seconds: float) -> None:
+        """Count seconds that were spent waiting."""
         self._spent += seconds
 
     def left(self, now: float) -> tuple[float, str]:
-        """(seconds, kind): how long to wait, and which timeout it is when they are over."""
+        """Return (seconds to wait, the kind of timeout that it is when they are over)."""
         left = self._limit - self._spent
         if self._total is not None and self._total - now < left:
             return self._total - now, "total_timeout"
@@ -48,14 +49,15 @@ class Patience:
 
 
 class Response(Protocol):
-    """A response: what transport and recordings give.
+    """A response of the network or of a recording.
 
-    `close` is for one that is left alone, `whole` for one that said all it has to say.
+    `close` leaves it. `whole`: the answer was complete, so its connection is worth keeping.
     """
 
-    status: int
-    headers: Mapping[str, str]
-
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
     def chunks(self) -> Iterator[bytes]: ...
     def read(self) -> bytes: ...
     def close(self, whole: bool = False) -> None: ...

@@ -69,14 +69,3 @@ def test_httpx_is_imported_without_its_command_line() -> None:
         "assert 'httpx._main' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_seam_below_httpx_is_where_we_think() -> None:
-    """httpx has no argument for the network backend: an upgrade that moves it fails here."""
-    import time
-
-    from streamcli.transport.client import Http, _Backend
-
-    http = Http(time.monotonic, connect_timeout=1, secure=False)
-    assert isinstance(http._client._transport._pool._network_backend, _Backend)  # type: ignore[attr-defined]
-    http.close()

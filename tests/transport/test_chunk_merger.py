@@ -88,8 +88,41 @@ def test_random_bodies_and_reads() -> None:
 
 
 def test_an_endless_head_goes_through() -> None:
+    """It is held until h11 would refuse it, and then handed on, so that h11 does."""
     merger = Merger()
     line = b"X-Header: " + b"y" * 1000 + b"\r\n"
-    assert merger.feed(b"HTTP/1.1 200 OK\r\n") == b"HTTP/1.1 200 OK\r\n"
-    for _ in range(500):
-        assert merger.feed(line) == line
+    given = [merger.feed(b"HTTP/1.1 200 OK\r\n")] + [merger.feed(line) for _ in range(500)]
+    assert b"".join(given) == b"HTTP/1.1 200 OK\r\n" + line * 500
+    assert max(map(len, given)) < 140 * 1024
+
+
+OVERRUNS = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"]}"),
+    "no body": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"\r\n"),
+    "chunked": (chunked(b"hello"), b"HTTP/1.1 200 OK\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", OVERRUNS)
+def test_bytes_behind_the_end_are_kept_back(name: str) -> None:
+    """They would be taken for the beginning of the next response."""
+    response, more = OVERRUNS[name]
+    merger = Merger()
+    assert by_h11([merger.feed(response)])[2] == "done"
+    assert not merger.overrun
+    merger = Merger()
+    expected = by_h11(whole(response))
+    assert by_h11([merger.feed(response + more)]) == expected
+    assert merger.overrun
+    if name != "chunked":
+        merger = Merger()
+        assert merger.feed(response) + merger.feed(more) == response
+        assert merger.overrun
+
+
+@pytest.mark.parametrize("status", [b"101 Switching Protocols", b"204 No Content"])
+def test_a_length_is_not_read_where_there_is_no_body(status: bytes) -> None:
+    merger = Merger()
+    data = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n"
+    assert merger.feed(data) == data
+    assert merger.feed(b"abcdef") == b"abcdef"

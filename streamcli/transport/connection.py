@@ -1,0 +1,242 @@
+"""Connections that are read with our patience: the network backend below httpcore's pools.
+
+A `Channel` belongs to one thread, which has one request at a time. It holds what outlives a
+connection: the patience of the request, and whether another thread cancelled it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+from ..errors import StreamError
+from .chunk_merger import Merger
+from .errors import out_of_time
+from .proxies import Proxy
+from .seam import Patience
+
+if TYPE_CHECKING:
+    import ssl
+
+SLICE = 0.5  # seconds: a wait is cut into such slices, to tell waiting from being stopped (^Z)
+LATE = 1.0  # seconds by which a busy machine may end a slice too late
+SEND_SIZE = 1 << 16
+READ_SIZE = 1 << 12  # what a waiting thread keeps ready for a read; it grows where more comes
+
+
+class Channel:
+    """The clock, the patience and the state of one thread's connections."""
+
+    def __init__(self, clock: Callable[[], float], connect_timeout: float) -> None:
+        self.clock = clock
+        self.patience = Patience(float("inf"), float("inf"))
+        self.cancelled = False
+        self.connecting = False  # its thread waits for a connection
+        self.made = False  # a connection was made for the current request
+        self.answered = False  # some bytes of the current response came
+        self.secured = ""  # the host whose certificate was asked for last
+        self._connect_timeout = connect_timeout
+        self._stream: httpcore.NetworkStream | None = None
+
+    def begin(self, patience: Patience) -> None:
+        """Start a new request."""
+        self.patience = patience
+        self.made = self.answered = False
+        self.secured = ""
+
+    def cancel(self) -> None:
+        """Break off what the channel's own thread waits for; nothing new ever begins.
+
+        Called from another thread. A name that is being looked up, or a connection that is being
+        made, is waited for all the same.
+        """
+        self.cancelled = True
+        if (stream := self._stream) is not None:
+            _shut_down(stream)
+
+    def check(self) -> None:
+        if self.cancelled:
+            raise StreamError("lost", "cancelled")
+
+    def connected(self, stream: httpcore.NetworkStream) -> Wire:
+        """Take `stream` as the connection that is used from here on."""
+        self._stream = stream
+        self.made = True
+        self.check()
+        return Wire(stream, self)
+
+    def connect_timeout(self) -> float:
+        """Return the seconds left for connecting, by its own limit and the prompt's."""
+        left, kind = self.patience.left(self.clock())
+        if kind == "total_timeout" and left < self._connect_timeout:
+            if left <= 0:
+                raise out_of_time(kind, self._connect_timeout)
+            return left
+        return self._connect_timeout
+
+    def read(self, stream: httpcore.NetworkStream, max_bytes: int) -> bytes:
+        """Read once, with our patience instead of httpcore's constant timeout."""
+        clock, patience = self.clock, self.patience
+        self._stream = stream
+        while True:
+            self.check()
+            now = clock()
+            left, kind = patience.left(now)
+            if left <= 0:
+                raise out_of_time(kind, patience.limit)
+            part = min(left, SLICE, max(0.05, patience.limit / 8))
+            try:
+                data = stream.read(max_bytes, part)
+                self.answered = self.answered or bool(data)
+                return data
+            except httpcore.ReadTimeout:
+                pass
+            finally:
+                took = clock() - now
+                # A slice that took longer was spent stopped or asleep, not waiting. It still
+                # counts a little, or a machine that is always late would wait for ever.
+                patience.waited(took if took < part + LATE else part / 10)
+
+    def write(self, stream: httpcore.NetworkStream, data: bytes) -> None:
+        left, kind = self.patience.left(self.clock())
+        try:
+            stream.write(data, None if left == float("inf") else max(left, 0.001))
+        except httpcore.WriteTimeout:
+            raise out_of_time(kind, self.patience.limit) from None
+
+
+class Wire(httpcore.NetworkStream):
+    """A connection whose reads obey our patience and bring neighbouring chunks as one."""
+
+    def __init__(self, stream: httpcore.NetworkStream, channel: Channel) -> None:
+        self._stream = stream
+        self._channel = channel
+        self._merger = Merger()
+        self._size = READ_SIZE
+        self._unsent = b""
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._unsent:
+            try:
+                self._send()
+            except httpcore.WriteError:
+                pass  # the server may have answered before it closed
+        while True:
+            data = self._channel.read(self._stream, min(max_bytes, self._size))
+            if not data:
+                return data  # an incomplete head or chunk header is as good as none
+            if len(data) == self._size:
+                self._size *= 4
+            if merged := self._merger.feed(data):
+                return merged
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Keep `buffer` until an answer is waited for, so that head and body leave in one piece."""
+        if not self._unsent:  # the next bytes read begin a new response
+            self._merger = Merger()
+        self._unsent += buffer
+        if len(self._unsent) > SEND_SIZE:
+            self._send()
+
+    def _send(self) -> None:
+        data, self._unsent = self._unsent, b""
+        self._channel.write(self._stream, data)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        channel = self._channel
+        channel.secured = server_hostname or ""
+        stream = self._stream.start_tls(ssl_context, server_hostname, channel.connect_timeout())
+        return channel.connected(stream)
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and self._merger.overrun:
+            return True  # to a pool that is an idle connection which it must not use again
+        return self._stream.get_extra_info(info)
+
+
+class Backend(httpcore.NetworkBackend):
+    """Makes the connections of a pool, through `socks` if that is given."""
+
+    def __init__(self, channel: Channel, socks: Proxy | None = None) -> None:
+        self._channel = channel
+        self._socks = socks
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        socks = self._socks
+        to = (host, port) if socks is None else (socks.host, socks.port)
+        stream = self._connect(*to, local_address, socket_options)
+        if socks is not None:
+            from .socks import handshake
+
+            def send(data: bytes) -> None:
+                self._channel.write(stream, data)
+
+            try:
+                handshake(socks, host, port, send, lambda size: self._exactly(stream, size))
+            except BaseException:
+                stream.close()
+                raise
+        return self._channel.connected(stream)
+
+    def _connect(
+        self, host: str, port: int, local_address: str | None, socket_options: Any
+    ) -> httpcore.NetworkStream:
+        channel = self._channel
+        timeout = channel.connect_timeout()
+        channel.check()
+        channel.connecting = True
+        try:
+            return self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
+        finally:
+            channel.connecting = False
+
+    def _exactly(self, stream: httpcore.NetworkStream, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self._channel.read(stream, size - len(data))
+            if not more:
+                raise httpcore.ConnectError("it closed the connection")
+            data += more
+        self._channel.answered = False
+        return data
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Any = None
+    ) -> httpcore.NetworkStream:
+        channel = self._channel
+        timeout = channel.connect_timeout()
+        channel.check()
+        stream = self._sockets.connect_unix_socket(path, timeout, socket_options)
+        return channel.connected(stream)
+
+
+def _shut_down(stream: httpcore.NetworkStream) -> None:
+    """End a connection that another thread may be reading from: its read returns at once.
+
+    It goes through a second descriptor, so the other thread's state (TLS too) is left alone.
+    """
+    try:
+        with socket.socket(fileno=os.dup(stream.get_extra_info("socket").fileno())) as second:
+            second.shutdown(socket.SHUT_RDWR)
+    except (OSError, AttributeError):
+        pass  # it is closed already
