@@ -30,11 +30,11 @@ from ..terminal.screen import Line, Screen, is_dumb
 from ..terminal.signals import Signals
 from .descriptor import LineOut, Out, ScreenOut
 from .events_file import open_events
-from .order import Place, Turnstile
 from .sink import Context, Item, Sink, Writer
 from .text import Look
 
 if TYPE_CHECKING:
+    from .order import Place, Turnstile
     from .records import Facts
 
 
@@ -75,6 +75,8 @@ class Outputs:
         self._aside_order: Turnstile | None = None
         self._look = look_of(settings, screen, batch=batch)
         if batch and self._look.aside is not None:
+            from .order import Turnstile
+
             self._aside_order = Turnstile(self._look.aside.write)
 
     def open(self) -> None:
@@ -183,6 +185,8 @@ class Outputs:
         else:
             return None
         if self._batch and in_order:
+            from .order import Turnstile
+
             self._order = Turnstile(write)
         return self._stdout
 

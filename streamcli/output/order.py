@@ -5,7 +5,6 @@ Waiting answers are kept in memory, and past a limit in one temporary file witho
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from typing import IO
 
@@ -74,8 +73,10 @@ class Turnstile:
             try:
                 self._spill()
             except OSError as error:
+                from tempfile import gettempdir
+
                 why = (error.strerror or str(error)).lower()
-                folder = tempfile.gettempdir()
+                folder = gettempdir()
                 raise StreamError(
                     "write",
                     f"answers that wait for their turn cannot be kept in {folder}: {why}",
@@ -84,7 +85,9 @@ class Turnstile:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(buffering=0)
+            from tempfile import TemporaryFile
+
+            self._file = TemporaryFile(buffering=0)
         for place in self._places.values():
             if place.waiting:
                 at, size = self._file.seek(0, 2), len(place.waiting)
