@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .errors import EXIT_OF_STATUS, Interrupted
+from .errors import Interrupted
 from .terminal.fds import hold_standard_fds
 from .terminal.signals import Signals, die_by
 
@@ -33,9 +33,6 @@ def main() -> None:
         die_by(interrupted.signum)
     except BrokenPipeError:  # only help and version are printed through sys.stdout
         die_by(signal.SIGPIPE)
-    except OSError as error:
-        _complain(f"stdout cannot be written: {error.strerror}")
-        os._exit(EXIT_OF_STATUS["write"])
     except Exception as error:
         if "--debug" in sys.argv:
             sys.excepthook(type(error), error, error.__traceback__)
@@ -68,7 +65,6 @@ def _run(closed: set[int]) -> int:
 
     invocation = parse(sys.argv[1:])
     if isinstance(invocation, int):
-        sys.stdout.flush()
         return invocation
     gc.freeze()
     gc.enable()

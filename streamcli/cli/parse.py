@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -115,14 +116,25 @@ def build() -> Command:
 
 def _help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        click.echo(ctx.get_help())
+        _print(ctx.get_help())
         ctx.exit()
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        click.echo(f"stream {__version__}")
+        _print(f"stream {__version__}")
         ctx.exit()
+
+
+def _print(text: str) -> None:
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the process dies by SIGPIPE
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StreamError("write", f"stdout cannot be written: {why}") from error
 
 
 def parse(args: list[str]) -> Invocation | int:
@@ -144,7 +156,7 @@ def parse(args: list[str]) -> Invocation | int:
     except click.ClickException as error:
         _usage_error(error, args)
         return EXIT_OF_STATUS["usage"]
-    except StreamError as error:  # from the configuration
+    except StreamError as error:  # from the configuration, or stdout
         _complain(f"{error.message}: {error.hint}" if error.hint else error.message)
         return error.exit_code
     from ..settings.config_file import Config

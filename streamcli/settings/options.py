@@ -36,16 +36,21 @@ INSPECT = "Recording and inspecting"
 OTHER = "Other"
 SECTIONS = (PROMPT, MODEL, OUTPUT, BATCH, NETWORK, INSPECT, OTHER)
 
-# One wire format a file: adding a file is all that adding one takes.
-PROTOCOLS = tuple(
-    sorted(
-        name[:-3].replace("_", "-")
-        for name in os.listdir(
-            os.path.join(os.path.dirname(os.path.dirname(__file__)), "protocols")
-        )
-        if name.endswith(".py") and not name.startswith("_")
-    )
-)
+
+def _protocols() -> list[str]:
+    """Return the names of the files in protocols/: adding a file is all that adding one takes."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "protocols")
+    try:
+        files = os.listdir(folder)
+    except NotADirectoryError:  # the package is in a zipapp
+        from pkgutil import iter_modules
+
+        files = [f"{module.name}.py" for module in iter_modules([folder]) if not module.ispkg]
+    names = [name[:-3] for name in files if name.endswith(".py") and not name.startswith("_")]
+    return sorted(name.replace("_", "-") for name in names)
+
+
+PROTOCOLS = tuple(_protocols())
 REASONING = ("hide", "stderr", "stdout", "only", "raw")
 WHEN = ("auto", "always", "never")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import zipapp
+from pathlib import Path
 
 import pytest
-from conftest import Configure
+from conftest import ROOT, Configure
 from faultserver import FaultServer
 
 HEAVY = {"rich", "pygments", "markdown_it", "asyncio"}
@@ -69,3 +72,20 @@ def test_httpx_is_imported_without_its_command_line() -> None:
         "assert 'httpx._main' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_zipapp(child_env: dict[str, str], tmp_path: Path) -> None:
+    """Files of the package are no files there; an OSError is not taken for a broken stdout."""
+    source, app = tmp_path / "source", tmp_path / "stream.pyz"
+    shutil.copytree(ROOT / "streamcli", source / "streamcli")
+    zipapp.create_archive(source, app, main="streamcli.__main__:main")
+    answer = b'{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    run = subprocess.run(
+        [sys.executable, "-I", app, "--decode=openai-chat"],
+        input=answer,
+        env=child_env,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"Hi", b"")

@@ -182,7 +182,7 @@ def tools_as_they_are_used(ran: Ran) -> None:
 
 def counted_tools(ran: Ran) -> None:
     counts = "".join(f"\r⏳ Processing... ({count} tools used)" for count in (1, 2))
-    assert (ran.code, ran.text) == (0, f"{counts}\r✅ Complete!\n\n🤖 Let me see.{FOUND}")
+    assert (ran.code, ran.text) == (0, f"{counts}\r\x1b[K✅ Complete!\n\n🤖 Let me see.{FOUND}")
 
 
 def what_the_page_says(ran: Ran) -> None:
@@ -300,7 +300,7 @@ EXAMPLES = (
         '\'foreach inputs as $new ({n: 0}; if $new.type == "tool_call" then .n += 1 '
         'else .text += $new.text end; if $new.type == "tool_call" then '
         '"\\r⏳ Processing... (\\(.n) tools used)" elif $new.type == "end" then '
-        '"\\r✅ Complete!\\n\\n🤖 \\(.text)" else empty end)\'',
+        '"\\r\\u001b[K✅ Complete!\\n\\n🤖 \\(.text)" else empty end)\'',
         (Case(runs_its_tools, counted_tools),),
     ),
     Example(

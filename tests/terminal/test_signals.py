@@ -22,6 +22,9 @@ from conftest import COMMAND, WITH_SIGNALS, Popen, Stream, eventually, waiting_i
 from faultserver import Conn, FaultServer, error_body
 from records import parse_records
 
+from streamcli.errors import Interrupted
+from streamcli.terminal.signals import Signals
+
 HELLO = b"Hello"
 MODEL = ("-m", "vllm:tiny")
 
@@ -468,3 +471,19 @@ def test_a_long_error_fits_too(server: FaultServer, stream: Stream) -> None:
     errors = [record["error"]["message"] for record in run.records if record.get("error")]
     assert [len(message) for message in errors] == [500, 500]
     assert all(error.startswith("HTTP 503: né") and error.endswith("...") for error in errors)
+
+
+# ---- more than one run in a process -------------------------------------------------------------
+
+
+def test_signals_are_given_back() -> None:
+    before = {number: signal.getsignal(number) for number in Signals.NUMBERS}
+    signals = Signals()
+    for _ in range(2):
+        signals.install()
+        assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+        with pytest.raises(Interrupted), signals.shield:
+            os.kill(os.getpid(), signal.SIGTERM)
+        signals.reset()
+        assert {number: signal.getsignal(number) for number in Signals.NUMBERS} == before
+        assert signals.pending == 0
