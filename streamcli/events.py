@@ -1,6 +1,6 @@
-"""What can happen on a stream, as values. No I/O and no clock in here.
+"""The events of a stream, as values: no I/O and no clock.
 
-Plain slotted classes: a frozen dataclass each would cost every start about half a millisecond.
+Plain slotted classes: frozen dataclasses would cost every start half a millisecond each.
 Exactly one `Finished` or `Failed` ends an attempt, and it comes last.
 """
 
@@ -63,7 +63,7 @@ class Retry(Event):
 
 
 class Started(Event):
-    """The stream told who answers; either may be empty where the server does not say."""
+    """The server named its model and the response's id; either is empty if it did not."""
 
     __slots__ = ("model", "response_id")
 
@@ -83,13 +83,13 @@ class Text(Event):
 
 
 class Returned(Text):
-    """Text that was given out as Reasoning before it turned out to be text after all."""
+    """Text that was given out as Reasoning before it proved to be text."""
 
     __slots__ = ()
 
 
 class Reasoning(Event):
-    """A delta of what the model thought before or between its text."""
+    """A delta of the model's reasoning, before or between its text."""
 
     __slots__ = ("choice", "text")
 
@@ -109,7 +109,7 @@ class Refusal(Event):
 
 
 class Progress(Event):
-    """Work that has nothing to show yet (a tool call's arguments grow): only clocks care."""
+    """Progress with nothing to show yet (a tool call's arguments grow): it resets the clocks."""
 
     __slots__ = ()
 
@@ -196,7 +196,7 @@ class Citation(Event):
         self.end = end
 
 
-# In the order in which records tell them.
+# In the order of the records' fields.
 USAGE_FIELDS = (
     "input_tokens",
     "output_tokens",
@@ -208,9 +208,10 @@ USAGE_FIELDS = (
 
 
 class Usage(Event):
-    """Token counts so far; a later one replaces it. None is unknown, never zero.
+    """Token counts so far; a later event replaces an earlier one. None is unknown, never zero.
 
-    So is what cannot be a count: a negative one, or one that JSON does not keep exactly.
+    A number that cannot be a count is unknown too: a negative one, or one that JSON does not
+    keep exactly.
     """
 
     __slots__ = USAGE_FIELDS
@@ -254,7 +255,7 @@ class Finished(Event):
 
 
 class Failed(Event):
-    """The answer did not come, or not whole: the same facts as errors.StreamError, as a value.
+    """The answer failed, or broke off: the facts of errors.StreamError, as a value.
 
     `evidence` and `raw` as in Finished, as far as they were known. `without` names a request field
     that the server rejected and another attempt may leave out.

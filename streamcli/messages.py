@@ -194,7 +194,7 @@ class Message:
         return plain
 
     def canonical(self) -> dict[str, Any]:
-        """Return what decides an answer, as plain data: what `prompt_hash` is taken of."""
+        """Return what decides an answer, as plain data, for `prompt_hash`."""
         plain = self._said()
         if self.attachments:
             plain["attachments"] = [
@@ -231,14 +231,14 @@ EFFORTS = ("none", "low", "medium", "high", "max")
 
 
 class ChatRequest:
-    """What is asked: messages and request options, free of any provider.
+    """Messages and request options, free of any provider.
 
     None means "the server's default". `think` is one of EFFORTS; `schema` a JSON Schema that the
-    answer shall match; `prefill` how the answer begins (the answer goes on from there and does not
-    repeat it); `tool_choice` is "auto", "none", "required" or a tool's name; `hide_reasoning` tells
-    whether the user said to hide it (True) or to show it (False); `options` are extra body fields
-    by the user's own word, nested already, stronger than all else. `wishes` names the fields that
-    hold a general preference, asked for wherever it can be.
+    answer has to match; `prefill` the beginning of the answer (the answer continues it and does not
+    repeat it); `tool_choice` is "auto", "none", "required" or a tool's name; `hide_reasoning` is
+    True if the user chose to hide it, False to show it; `options` are extra body fields that the
+    user typed, nested already: they override all others. `wishes` names the fields that hold a
+    general preference, sent only where the provider takes it.
     """
 
     __slots__ = (
@@ -307,14 +307,14 @@ class ChatRequest:
         self.wishes = wishes
 
     def but(self, **changes: Any) -> ChatRequest:
-        """The same with other values for these fields."""
+        """Return a copy with other values for these fields."""
         other = ChatRequest.__new__(ChatRequest)
         for name in self.__slots__:
             setattr(other, name, changes[name] if name in changes else getattr(self, name))
         return other
 
     def canonical(self) -> dict[str, Any]:
-        """All that decides the answer, as plain data: what `prompt_hash` is taken of."""
+        """Return all that decides the answer, as plain data, for `prompt_hash`."""
         output = ("stream", "hide_reasoning", "wishes")
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in output}
         plain["messages"] = [message.canonical() for message in self.messages]

@@ -147,8 +147,9 @@ def _finished(
         return Verdict(
             "tool", "the model called a tool, which text cannot show", "use --jsonl or --json"
         )
+    if not (outcome.chars or outcome.calls):
+        why = f" (finish reason '{end.raw}')" if end.reason == "other" else ""
+        return Verdict("complete", f"the answer is complete and empty{why}")
     if end.reason == "other":
         return Verdict("complete", f"unknown finish reason '{end.raw}', taken as complete")
-    if not (outcome.chars or outcome.calls):
-        return Verdict("complete", "the answer is complete and empty")
     return Verdict("complete")

@@ -27,6 +27,7 @@ TABLE = [
     (None, 2, 0, False, False, "complete", 0, ""),
     ("other", 2, 0, False, False, "complete", 0, "unknown finish reason 'moon'"),
     ("stop", 0, 0, False, False, "complete", 0, "empty"),
+    ("other", 0, 0, False, False, "complete", 0, "empty (finish reason 'moon')"),
     (None, 0, 0, False, False, "complete", 0, "empty"),
     ("length", 0, 0, False, False, "length", 10, "cut"),
     ("length", 2, 1, True, False, "length", 10, "cut"),

@@ -394,8 +394,9 @@ def test_an_accepted_answer_is_kept(ask: Ask, out: Path) -> None:
 
 
 def test_an_empty_answer_is_an_empty_file(server: FaultServer, ask: Ask, out: Path) -> None:
-    assert ask(answer(server), "-O", out / "answer").returncode == 0
-    assert (out / "answer").read_bytes() == b""
+    run = ask(answer(server), "-O", out / "answer")
+    assert (run.returncode, (out / "answer").read_bytes()) == (0, b"")
+    assert run.complaints == ["stream: the answer is complete and empty"]
 
 
 def test_a_name_as_long_as_names_may_be(ask: Ask, out: Path) -> None:
