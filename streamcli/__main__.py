@@ -1,4 +1,4 @@
-"""The entry point: signals first, then the command; dies by the signal that stopped it."""
+"""The entry point: handle signals, run the command, and die by the signal that stopped it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The one place that joins turns, fallbacks and races into the answer to one prompt.
 
-A tool loop will stand above it: it asks `compose` once a round, with the messages so far in the
+A tool loop belongs above it: it calls `compose` once a round, with the messages so far in the
 candidates' chats.
 """
 

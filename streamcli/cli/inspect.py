@@ -1,4 +1,4 @@
-"""The modes that look instead of asking: --list-providers, --list-models, --check, --dry-run."""
+"""The modes that inspect: --list-providers, --list-models, --check, --dry-run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LETTERS = tuple(zip("tarop", CAN, strict=True))
 
 
 def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
-    """Runs the one mode that was asked for; its exit status."""
+    """Run the mode that was given; return its exit status."""
     settings = invocation.settings
     voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     try:
@@ -105,7 +105,7 @@ def _broken(name: str, error: StreamError) -> dict[str, Any]:
 
 
 def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
-    """One provider as --list-providers --json tells it. `source`: where its key is from."""
+    """Return a provider's facts for --list-providers. `source`: where its key comes from."""
     base_url = row.base_from(environ)
     variable = row.key_variable(environ)
     needs_key = row.needs_key_at(base_url)
@@ -151,9 +151,9 @@ def list_models(invocation: Invocation, context: Context) -> int:
 
 
 def check(invocation: Invocation, context: Context, signals: Signals, closed: set[int]) -> int:
-    """Asks for one token; without a model, for the list of models; an agent for its card alone.
+    """Ask for one token; without a model, for the list of models; of an agent, for its card.
 
-    An agent may act on whatever it is asked.
+    An agent might act on a question.
     """
     settings = invocation.settings
     if not settings.check:
@@ -203,13 +203,13 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
 
 
 def _least(invocation: Invocation, context: Context) -> int | None:
-    """One token; None where the wire format has no words for a limit."""
+    """Return a limit of one token; None where the protocol cannot carry a limit."""
     from ..protocols._contract import get
 
     try:
         choice = resolve.choose(invocation, context, with_key=False)
     except StreamError:
-        return 1  # the probe itself will tell
+        return 1  # the probe reports it
     chat = ChatRequest(choice.model, [Message("user", "hi")], max_tokens=1)
     try:
         get(choice.target.protocol).request(chat, choice.target)
@@ -222,7 +222,7 @@ def _least(invocation: Invocation, context: Context) -> int | None:
 
 
 def dry_run(invocation: Invocation, context: Context, closed: set[int]) -> int:
-    """Prints the request, behind those that would be sent before it."""
+    """Print the request, after the ones that would be sent before it."""
     settings = invocation.settings
     choice = resolve.choose(invocation, context, with_key=False)
     prompt = gather(
@@ -283,7 +283,7 @@ def http(request: HttpRequest) -> str:
 
 
 def curl(request: HttpRequest, choice: resolve.Choice) -> str:
-    """The request as a command to paste: the key's own source stands where the key would."""
+    """Return the request as a command to paste, with the key's source in place of the key."""
     words = ["curl -sSN"]
     if request.unix_socket:
         words.append(f"--unix-socket {shlex.quote(request.unix_socket)}")

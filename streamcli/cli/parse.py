@@ -1,4 +1,4 @@
-"""The command: parses the table of options, prints help, hands over to the mode that is asked."""
+"""The command line: parses it by the option table, and prints the help."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _WAYS_FOR_A_KEY = (
 
 
 class Command(click.Command):
-    """Grouped help, values for bare options, the configuration below what is typed.
+    """A click command with grouped help, options without their value, and a configuration.
 
-    A `-` behind `--` means the character, not stdin.
+    A `-` after `--` means the character, not stdin.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,11 +62,11 @@ class Command(click.Command):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write("Usage: stream [OPTIONS] [PROMPT]...\n\n")
-        formatter.write("Asks a language model and writes its answer as it arrives.\n")
-        formatter.write(f"The exit status tells how it ended (man stream).\n\n{EXAMPLES}\n\n")
+        formatter.write("Ask a language model and write its answer as it arrives.\n")
         formatter.write(
-            "A '-' among the words is stdin; '--' ends the options, as data may begin\n"
+            f"The exit status is the verdict on the answer (man stream).\n\n{EXAMPLES}\n\n"
         )
+        formatter.write("A '-' among the words is stdin. '--' ends the options: data may begin\n")
         formatter.write("with a dash: xargs -0 -n 1 stream --jsonl --\n")
         for section in SECTIONS:
             formatter.write(f"\n{section}:\n")
@@ -76,7 +76,7 @@ class Command(click.Command):
 
 
 def synopsis(option: Opt) -> str:
-    """How an option is written: `-m, --model NAME`, `--dry-run[=http|curl]`."""
+    """Return how an option is written: `-m, --model NAME`, `--dry-run[=http|curl]`."""
     flags = ", ".join(filter(None, (option.short, option.long)))
     if option.is_flag:
         return flags
@@ -100,7 +100,7 @@ def _help_row(flags: str, text: str, column: int = 27, width: int = 79) -> str:
 
 
 def build() -> Command:
-    """The click command made from the table; it returns the parameters."""
+    """Return the click command made from the table; it returns the parameters."""
     for option in TABLE:
         if option.long in ("--help", "--version"):
             option.is_eager = True
@@ -138,7 +138,7 @@ def _print(text: str) -> None:
 
 
 def parse(args: list[str]) -> Invocation | int:
-    """What was typed; or an exit status, when there is nothing more to do."""
+    """Return the invocation; or an exit status, if there is nothing more to do."""
     from click.core import ParameterSource
 
     command = build()
@@ -183,7 +183,7 @@ def _usage_error(error: click.ClickException, args: list[str]) -> None:
         elif near := _nearest(error.option_name):
             message += f": did you mean {near}?"
         elif word := next((arg for arg in args if arg.startswith(error.option_name)), ""):
-            message += f": a prompt that begins with '-' stands behind '--': -- {_beginning(word)}"
+            message += f": put '--' before a prompt that begins with '-': -- {_beginning(word)}"
     else:
         message = message[:1].lower() + message[1:]
         option = getattr(error, "param", None)
@@ -200,13 +200,13 @@ def _beginning(word: str) -> str:
 
 
 def _with_one_dash(args: list[str]) -> str:
-    """The long option that was written with one dash, as in `-jsonl`, which reads as `-j sonl`."""
+    """Return the long option written with one dash, as in `-jsonl`, which reads as `-j sonl`."""
     one_dash = [f"-{arg}".partition("=")[0] for arg in args if arg[:1] == "-" != arg[1:2]]
     return next((option.long for option in TABLE if option.long in one_dash), "")
 
 
 def _nearest(typed: str) -> str:
-    """The option that was meant: begins like it, or looks like it."""
+    """Return the option that was meant: one that begins like it, or looks like it."""
     from difflib import get_close_matches
 
     long = [option.long for option in TABLE]

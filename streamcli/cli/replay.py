@@ -155,7 +155,7 @@ class Replay:
 
 
 class ReplayedFormat:
-    """The protocol of bytes that were asked for elsewhere; "" means that they tell it."""
+    """The protocol of bytes from elsewhere; "" means that it has to be recognised."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -155,7 +155,7 @@ class Single:
     # How it ends
 
     def _endpoint(self) -> Endpoint | None:
-        """The endpoint whose answer it is, or that would have been asked."""
+        """Return the endpoint whose answer it is, or that would have been asked."""
         if self._source is None or not self._source.endpoints:
             return None
         return self._source.endpoints[self._asking.number if self._asking is not None else 0]

@@ -1,4 +1,4 @@
-"""Files and URLs that go with a prompt: read, and told apart by their first bytes."""
+"""Files and URLs that go with a prompt: read, and recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def load(where: str, files: Files) -> Attachment:
 
 
 def of_url(url: str) -> Attachment:
-    """What the provider shall fetch, its type guessed from the name; or what a data: URL holds.
+    """Return what the provider fetches, its type guessed from the name; or a data: URL's contents.
 
     Usage errors for a data: URL (RFC 2397) that is not base64.
     """
@@ -72,13 +72,13 @@ def _of_data_url(url: str) -> Attachment:
     if not data:
         raise usage("a data: URL is empty")
     declared, found = head[5:].partition(";")[0], sniff(data)
-    # Images are often labelled wrong; what we do not know as one (HEIC, SVG), its label knows.
+    # Images are often labelled wrong; a format unknown to us (HEIC, SVG) keeps its label.
     mime = found if found.startswith("image/") or not declared else declared
     return Attachment("data", mime, data)
 
 
 def sniff(data: bytes) -> str:
-    """The type of these bytes by their content; "" if it is none that a model could take."""
+    """Return the type of these bytes; "" if no model could take it."""
     for offset, magic, mime in _MAGIC:
         if data.startswith(magic, offset) and (mime not in _RIFF or data.startswith(b"RIFF")):
             return mime

@@ -1,4 +1,4 @@
-"""A batch's input, read as it comes: lines, NUL-separated texts, or requests in JSON."""
+"""The input of a batch, read as it arrives: lines, NUL-separated texts, or requests in JSON."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _BOM = b"\xef\xbb\xbf"
 class Item:
     """One prompt of the input. `index` is its position from 0, skipped ones counted.
 
-    `prompt` is its text, or `request` the line of --requests it is; `trouble` is why it is none.
-    `id` is what the line calls itself, as far as it can be read.
+    `prompt` is its text, or `request` its line of --requests; `trouble` is why it cannot
+    be asked. `id` is the line's own, if it could be read.
     """
 
     __slots__ = ("id", "index", "prompt", "request", "trouble")
@@ -46,16 +46,14 @@ class Item:
 
     @property
     def model(self) -> str | None:
-        """The one that its line names."""
+        """The model that its line names."""
         return self.request.model if self.request is not None else None
 
 
 def of(
     invocation: Invocation, stdin_closed: bool, note: Callable[[str], None], *, counted: bool
 ) -> tuple[Iterable[Item], int | None]:
-    """What the options say is to be read, and how many items that is, about: if that can be known,
-    and is to be `counted`. Usage errors.
-    """
+    """Return the items to read, and the approximate count, if requested and known. Usage errors."""
     settings = invocation.settings
     if not settings.batch_inputs:  # one prompt: several times, or for several
         prompt = gather(
@@ -80,13 +78,13 @@ def of(
 
 
 def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:
-    """The descriptors to read one after the other: the files, or stdin.
+    """Return the descriptors to read one after the other: the files, or stdin. Usage errors.
 
-    `asked`: stdin is asked for by a `-`, so a terminal will do. Usage errors.
+    `asked`: a `-` asks for stdin, so a terminal will do.
     """
     if not files or "-" in files:
         if no_stdin:
-            raise usage("-n leaves stdin alone, and a batch reads it", "-f FILE")
+            raise usage("a batch reads stdin, and -n forbids it", "-f FILE")
         if stdin_closed:
             raise usage("a batch reads its prompts on stdin, and that is closed", "-f FILE")
     if not files:
@@ -94,7 +92,7 @@ def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: b
             raise usage("a batch reads its prompts on stdin, and that is a terminal", "-f FILE")
         return [0]
     if files.count("-") > 1:
-        raise usage("-f - can stand once only: stdin is read to its end")
+        raise usage("-f - is given twice: stdin can be read once")
     fds = []
     for file in files:
         try:
@@ -107,7 +105,7 @@ def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: b
 
 
 def count(fds: Sequence[int], separator: bytes) -> int | None:
-    """How many items there will be, about; None if it takes too long to know."""
+    """Return the approximate number of items; None if counting takes too long."""
     total = 0
     for fd in fds:
         if is_null(fd):
@@ -125,9 +123,9 @@ def count(fds: Sequence[int], separator: bytes) -> int | None:
 
 
 def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) -> Iterator[Item]:
-    """Each text between separators is a prompt, after `around` has put the arguments to it.
+    """Yield each text between separators as a prompt, with the arguments that `around` adds.
 
-    Blank ones are skipped. A line loses the CR of files from elsewhere.
+    Blank ones are skipped. A line loses the CR of files from other systems.
     """
     for index, data in enumerate(_separated(fds, separator)):
         if separator == b"\n":
@@ -141,7 +139,7 @@ def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) ->
 
 
 def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]:
-    """Each line is a request in JSON; `around` puts the arguments to its last prompt."""
+    """Yield each line as a request in JSON; `around` adds the arguments to its last prompt."""
     from .request_line import id_of, parse
 
     for index, data in enumerate(_separated(fds, b"\n")):
@@ -167,14 +165,14 @@ def _named(index: int, separator: bytes) -> str:
 
 
 def _separated(fds: Sequence[int], separator: bytes) -> Iterator[bytes]:
-    """The pieces between separators, of one file after the other; without their BOMs."""
+    """Yield the pieces between separators, of one file after the other, without their BOMs."""
     for fd in fds:
         for number, piece in enumerate(_pieces(fd, separator)):
             yield piece if number else piece.removeprefix(_BOM)
 
 
 def _pieces(fd: int, separator: bytes) -> Iterator[bytes]:
-    """Those of one file; the last one needs no separator behind it."""
+    """Yield the pieces of one file; the last one needs no separator after it."""
     begun: list[bytes] = []
     while block := _read(fd):
         first, *others = block.split(separator)
@@ -195,4 +193,4 @@ def _read(fd: int) -> bytes:
             select.select([fd], [], [])
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise usage(f"the input cannot be read: {why}") from error
+            raise usage(f"cannot read the input: {why}") from error

@@ -1,4 +1,4 @@
-"""The prompt: from arguments, a file and stdin, by the rules of the man page."""
+"""The prompt: read from arguments, files and stdin, by the rules of the man page."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def gather(
     note: Callable[[str], None],
     stdin: int = 0,
 ) -> str:
-    """The whole prompt; usage errors for what cannot be one. Reads `files` and `stdin`."""
+    """Return the whole prompt, from words, `files` and `stdin`; usage errors."""
     dashes = words.count("-")
     readers = dashes + list(files).count("-") + (replace is not None)
     if readers > 1:
         raise _twice()
     if readers and no_stdin:
-        raise usage("-n forbids to read stdin, and '-' or -I asks for it")
+        raise usage("-n forbids reading stdin, and '-' or -I asks for it")
     wrap = around(words, replace)
     piped = None
     if dashes or ("-" not in files and not no_stdin and not stdin_closed and _is_input(stdin)):
@@ -44,7 +44,7 @@ def gather(
         data = _read(stdin, note) if file == "-" else file_bytes(file)
         pieces.append(_without_newline(decode(data, "stdin" if file == "-" else file)))
     if replace is not None and piped is None:
-        raise usage(f"-I {replace} puts stdin into the arguments, and there is no stdin")
+        raise usage(f"-I {replace} needs stdin, and there is none", "pipe text into it")
     pieces.append(wrap(piped or ""))
     if not words and not files and piped is None:
         raise no_prompt(no_stdin)
@@ -68,7 +68,7 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
         if not replace:
             raise usage("-I needs a text to replace", "-I {}")
         if replace not in whole:
-            raise usage(f"-I {replace}: '{replace}' does not stand in the arguments")
+            raise usage(f"-I {replace}: the arguments do not contain '{replace}'")
         return lambda text: whole.replace(replace, text)
     at = words.index("-") if "-" in words else 0
     pieces = [" ".join(plain[:at]), " ".join(plain[at + 1 :] if "-" in words else plain)]
@@ -77,11 +77,11 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
 
 
 def _twice() -> StreamError:
-    return usage("stdin can be put in one place only, and '-' or -I asks for it twice")
+    return usage("stdin has one place only, and '-' or -I asks for it twice")
 
 
 def anything(words: Sequence[str], files: Sequence[str], no_stdin: bool, stdin: int = 0) -> bool:
-    """Whether there is something to make a prompt of, before anything is read."""
+    """Tell whether there is anything to make a prompt of, before anything is read."""
     return bool(words or files or (not no_stdin and _is_input(stdin)))
 
 
@@ -92,13 +92,13 @@ def no_prompt(no_stdin: bool) -> StreamError:
 
 
 def arguments_text(word: str) -> str:
-    """An argument, if it is UTF-8: Python hides other bytes in lone surrogates."""
+    """Return an argument if it is UTF-8: Python hides other bytes in lone surrogates."""
     decode(os.fsencode(word), "an argument")
     return word
 
 
 def decode(data: bytes, where: str) -> str:
-    """UTF-8 or a usage error that names the first bad byte, counted from zero."""
+    """Return UTF-8 as text; a usage error names the first bad byte, counted from zero."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -110,12 +110,12 @@ def decode(data: bytes, where: str) -> str:
 
 
 def _without_newline(text: str) -> str:
-    """One trailing newline dropped, with its CR in files from elsewhere."""
+    """Drop one trailing newline, with its CR in files from other systems."""
     return text[:-1].removesuffix("\r") if text.endswith("\n") else text
 
 
 def _is_input(fd: int) -> bool:
-    """A pipe, a regular file or a socket: what stands there was put there to be read."""
+    """Tell whether it is a pipe, a regular file or a socket: somebody put it there to be read."""
     if is_terminal(fd) or is_null(fd):
         return False
     mode = os.fstat(fd).st_mode
@@ -123,9 +123,9 @@ def _is_input(fd: int) -> bool:
 
 
 def _warn_shared(fd: int, note: Callable[[str], None]) -> None:
-    """In `while read` loops stdin is the loop's own file: reading it eats the loop's lines."""
+    """Note where stdin is the file of a `while read` loop: reading it eats the loop's lines."""
     if stat.S_ISREG(os.fstat(fd).st_mode) and os.lseek(fd, 0, os.SEEK_CUR) > 0:
-        note("stdin is a file that something else has begun to read; -n leaves it alone")
+        note("stdin is a file that another program has begun to read: -n leaves it alone")
 
 
 def _read(fd: int, note: Callable[[str], None]) -> bytes:
@@ -143,12 +143,12 @@ def _read(fd: int, note: Callable[[str], None]) -> bytes:
                 break
             pieces.append(piece)
     except OSError as error:
-        raise usage(f"stdin cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise usage(f"cannot read stdin: {(error.strerror or str(error)).lower()}") from error
     return b"".join(pieces)
 
 
 def file_bytes(path: str) -> bytes:
-    """The whole of a file; a usage error if it cannot be read."""
+    """Return the whole of a file; a usage error if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -1,4 +1,4 @@
-"""One line of `--requests`: the forms it may have, and what it may not say.
+"""One line of `--requests`: the forms it may have, and what it may not choose.
 
     {"prompt": "...", "id": ..., "model": ..., "temperature": ...}
     {"messages": [{"role": "user", "content": "..."}], ...}
@@ -55,7 +55,7 @@ _NEVER_IN_BODY = {
 
 
 class Request:
-    """What one line asks. Either `prompt` is given, or `messages` that end with a user's.
+    """The request of one line. Either `prompt` is given, or `messages` that end with a user's.
 
     `id` is as it was given, `changes` are fields of ChatRequest by name, each in its own type,
     `options` are fields of the body.
@@ -74,7 +74,7 @@ class Request:
 
 
 def parse(line: bytes) -> Request:
-    """The request of one line; a usage error for anything that is wrong with it."""
+    """Return the request of one line; a usage error for anything that is wrong with it."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -90,7 +90,7 @@ def parse(line: bytes) -> Request:
 
 
 def id_of(line: bytes) -> str | int | None:
-    """What a line that something is wrong with calls itself, if that can be told."""
+    """Return the id of a line that is wrong, if it can be read."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -137,7 +137,7 @@ def _batch_line(line: dict[str, Any]) -> Request:
 
 
 def _option(name: str, value: Any) -> Any:
-    """A field that goes through as it is; a usage error for what a line may not choose."""
+    """Return a field to pass on as it is; a usage error for what a line may not choose."""
     if name.lower().replace("-", "_") in _NEVER_IN_BODY:
         raise _no_field(name, tuple(_BODY), "of the body")
     if _deeper(value, _NESTED):
@@ -146,7 +146,7 @@ def _option(name: str, value: Any) -> Any:
 
 
 def _is_schema(form: Any) -> bool:
-    """Whether a response_format holds a JSON Schema: then the answer is checked against it."""
+    """Tell whether a response_format holds a JSON Schema: the answer is then checked against it."""
     if type(form) is not dict or form.get("type") != "json_schema":
         return False
     schema = form.get("json_schema")
@@ -154,7 +154,7 @@ def _is_schema(form: Any) -> bool:
 
 
 def _request(fields: dict[str, Any], *, with_tools: bool = False) -> Request:
-    """`with_tools`: the messages may hold calls of tools, and their results."""
+    """Return the request of these fields; `with_tools`: messages may hold calls and results."""
     request = Request()
     for name, value in fields.items():
         if value is None:
@@ -176,20 +176,20 @@ def _request(fields: dict[str, Any], *, with_tools: bool = False) -> Request:
     messages = fields.get("messages")
     if messages is not None:
         if request.prompt is not None:
-            raise usage("it has both 'prompt' and 'messages'", "one of them says what is asked")
+            raise usage("it has both 'prompt' and 'messages'", "give one of them")
         system, request.messages = _conversation(messages, with_tools)
         if system is not None and request.system is not None:
             raise usage("'system' and a system message contradict each other")
         request.system = request.system if system is None else system
     elif request.prompt is None:
-        raise usage("it has no prompt", "'prompt', or 'messages', says what is asked")
+        raise usage("it has no prompt", "give 'prompt' or 'messages'")
     elif not request.prompt.strip():
         raise usage("the prompt is empty")
     return request
 
 
 def _conversation(value: Any, with_tools: bool) -> tuple[str | None, list[Message]]:
-    """(system, messages): the leading system messages, a blank line between, and the others."""
+    """Return (system, messages): the leading system messages as one text, and the rest."""
     if type(value) is not list or not value:
         raise _wrong("messages", "a list with messages in it", value)
     system: list[str] = []
@@ -213,7 +213,7 @@ def _conversation(value: Any, with_tools: bool) -> tuple[str | None, list[Messag
         if role in ("user", "assistant"):
             messages.append(Message(role, text, attachments=attachments))
         elif messages:
-            raise usage(f"{where}: a {role} message stands before all others")
+            raise usage(f"{where}: a {role} message has to come before all others")
         else:
             system.append(text)
     if with_tools and messages and messages[-1].role == "tool":
@@ -226,7 +226,7 @@ def _conversation(value: Any, with_tools: bool) -> tuple[str | None, list[Messag
 
 
 def _of_tools(message: dict[str, Any], where: str) -> Message:
-    """A call of tools, or the result of one, as Chat Completions write them."""
+    """Return a message with tool calls, or with the result of one."""
     text = message.get("content")
     text = "" if text is None else _content(text, f"{where}.content", "tool")[0]
     if message["role"] == "tool":
@@ -253,7 +253,7 @@ def _of_tools(message: dict[str, Any], where: str) -> Message:
 
 
 def _content(value: Any, where: str, role: str) -> tuple[str, tuple[Attachment, ...]]:
-    """(text, attachments). Texts of several parts stand on lines of their own, as vLLM does it."""
+    """Return (text, attachments). Several text parts are joined by newlines, as vLLM does it."""
     if type(value) is str:
         return value, ()
     if type(value) is not list:
@@ -273,7 +273,7 @@ def _content(value: Any, where: str, role: str) -> tuple[str, tuple[Attachment, 
 
 
 def _image(value: Any, where: str) -> Attachment:
-    """{"url": ...}: what the provider fetches, or the image itself. No `detail` is sent."""
+    """Read {"url": ...}: an address for the provider, or the image itself. `detail` is not sent."""
     url = value.get("url") if type(value) is dict else None
     if type(url) is not str or value.get("detail") not in (None, "auto"):
         raise _wrong(where, 'an object like {"url": "https://..."}', value)
@@ -333,7 +333,7 @@ def _deeper(value: Any, levels: int) -> bool:
 
 
 def _reader(name: str) -> Callable[[str, Any], float]:
-    """Reads a number with the range of its option."""
+    """Return a reader of numbers with the range of that option."""
     kind = next(option.type for option in TABLE if option.name == name)
     assert isinstance(kind, click.IntRange | click.FloatRange)
     whole = isinstance(kind, click.IntRange)
@@ -367,7 +367,7 @@ def _wrong(name: str, what: str, value: Any) -> StreamError:
 
 
 def _kind(value: Any) -> str:
-    """A value in a message: its own self, if that is short."""
+    """Return a value for a message: itself, if it is short."""
     if value is None:
         return "missing"
     if type(value) is str:
@@ -388,4 +388,4 @@ def _no_field(name: str, known: tuple[str, ...], where: str) -> StreamError:
 
     near = get_close_matches(plain, known, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
-    return usage(f"'{name}' is no field {where}", hint)
+    return usage(f"'{name}' is not a field {where}", hint)

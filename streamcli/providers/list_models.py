@@ -28,7 +28,7 @@ def chosen(invocation: Invocation, context: Context) -> resolve.Choice:
         invocation = invocation.but(model=("any",))
     choice = resolve.choose(invocation, context)
     if choice.row.name == "local":
-        raise usage("the local engine has no list of models", "-m local:PATH.gguf names one")
+        raise usage("the local engine does not list models", "-m local:PATH.gguf names one")
     return choice
 
 

@@ -183,7 +183,7 @@ ROWS = (
         base_vars=("OLLAMA_HOST",),
         needs_key=False,
     ),
-    # The memory of what peers said; whom it is asked about stands in the model's place.
+    # Honcho remembers what peers said. The peer that a question is about replaces the model.
     Row(
         "honcho",
         "honcho",

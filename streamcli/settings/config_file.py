@@ -1,4 +1,4 @@
-"""The configuration file: read and checked, with every mistake told by file, key and line.
+"""The configuration file: read and checked; every mistake names the file, the key and the line.
 
 [defaults]            options by their long names: model = "ollama:llama3.2"
 [alias]               names for models: fast = "groq:llama-3.3-70b-versatile"
@@ -56,8 +56,8 @@ class Config:
                 context = click.Context(click.Command("stream"))
                 converted = option.type_cast_value(context, value)
             except (click.BadParameter, TypeError, ValueError, AttributeError) as error:
-                told = error.message if isinstance(error, click.BadParameter) else str(error)
-                raise self.mistake(where, key, told.rstrip(".")) from None
+                bad = error.message if isinstance(error, click.BadParameter) else str(error)
+                raise self.mistake(where, key, bad.rstrip(".")) from None
             assert option.name is not None
             values[option.name] = converted
         return values
@@ -178,8 +178,8 @@ def _secret_in_url(url: str) -> bool:
 def line_of(text: str, where: tuple[str, ...], key: str) -> int:
     """Return the line where `key` of the table `where` is, as well as a scan of TOML can tell.
 
-    tomllib keeps no positions. The key may stand as [where.key], as `key =` below [where], or
-    inside a dotted key or an inline table: then it is the nearest enclosing line.
+    tomllib does not keep positions. The key may be written as [where.key], as `key =` below
+    [where], or inside a dotted key or an inline table: then it is the nearest enclosing line.
     """
     best, best_depth = 1, -1
     table: tuple[str, ...] = ()

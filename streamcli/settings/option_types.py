@@ -17,11 +17,11 @@ MODEL_NAME = "model"  # PROVIDER:..., or an alias
 class Opt(click.Option):
     """A click option that also knows what the documents need.
 
-    `section` is its heading, `details` what the manual says beyond `help`, `value` what
-    completions offer (FILE, PROVIDER, MODEL_NAME or ""). `env`: STREAM_<OPTION> sets it too;
-    `config`: so does [defaults] in the configuration. A `look` set there holds on a terminal only:
-    a configuration never changes what a script's pipe carries. An option with `bare` may stand
-    without its value, which it takes only with `=`: then it never eats the prompt.
+    `section` is its heading, `details` what the manual adds to `help`, `value` what completions
+    offer (FILE, PROVIDER, MODEL_NAME or ""). `env`: STREAM_<OPTION> sets it too; `config`: so does
+    [defaults] in the configuration. A `look` set there holds on a terminal only: a configuration
+    never changes what a script's pipe carries. An option with `bare` may be given without its
+    value, which it takes only with `=`: so it never eats the prompt.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Opt(click.Option):
             self.envvar = "STREAM_" + self.long[2:].replace("-", "_").upper()
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """One variable is one value: click would split repeatable ones at blanks."""
+        """Return a variable as one value: click would split repeatable ones at blanks."""
         value = self.resolve_envvar_value(ctx)
         return (value,) if value is not None and self.multiple else value
 

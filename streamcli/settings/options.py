@@ -86,7 +86,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         section=PROMPT,
         metavar="REPL",
-        help="Put stdin where REPL stands in the arguments.",
+        help="Replace REPL in the arguments by stdin.",
         details="As xargs does; one trailing newline of stdin is dropped.",
     ),
     Opt(
@@ -110,10 +110,10 @@ TABLE: tuple[Opt, ...] = (
         section=MODEL,
         multiple=True,
         metavar="[PROVIDER:]MODEL",
-        help="Which model to ask; several are all asked.",
-        details="What stands before the first ':' is a provider only if it is the name of one and "
-        "--provider is not given: Ollama's tags contain colons. Several: every prompt goes to all "
-        "of them, the text is headed '==> MODEL <==', records have a 'target'.",
+        help="The model to ask; several: ask each of them.",
+        details="The part before the first ':' is a provider only if it is the name of one and "
+        "--provider is not given: Ollama's tags contain colons. With several models every prompt "
+        "goes to each of them; each text begins with '==> MODEL <==', each record has a 'target'.",
     ),
     Opt(
         "--fallback",
@@ -121,9 +121,9 @@ TABLE: tuple[Opt, ...] = (
         section=MODEL,
         multiple=True,
         metavar="MODEL",
-        help="Ask this one if nothing came from the first.",
-        details="Repeatable: one after the other, each only while nothing was delivered. What was "
-        "typed for one provider (--base-url, --key-file, --header) is not given to another.",
+        help="Ask this model if the one before gave nothing.",
+        details="Repeatable: one after the other, each only while nothing was delivered. Options "
+        "for one provider (--base-url, --key-file, --header) do not apply to another.",
     ),
     Opt(
         "--race",
@@ -131,7 +131,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         is_flag=True,
         help="Ask every --model at once; the first token wins.",
-        details="The first that has visible text is heard, the others are cancelled.",
+        details="The first model with visible text gives the answer; the others are cancelled.",
     ),
     Opt(
         "-p",
@@ -139,7 +139,7 @@ TABLE: tuple[Opt, ...] = (
         value=PROVIDER,
         section=MODEL,
         metavar="NAME",
-        help="The provider; --model is then all model.",
+        help="The provider; --model is then taken literally.",
     ),
     Opt(
         "-s",
@@ -190,22 +190,22 @@ TABLE: tuple[Opt, ...] = (
         section=MODEL,
         type=Number(min=-2, max=2),
         metavar="N",
-        help="Against repeating, by count, -2 to 2.",
+        help="Penalty for repeated tokens, by count; -2 to 2.",
     ),
     Opt(
         "--presence-penalty",
         section=MODEL,
         type=Number(min=-2, max=2),
         metavar="N",
-        help="Against repeating at all, -2 to 2.",
+        help="Penalty for any repeated token; -2 to 2.",
     ),
     Opt(
         "--think",
         section=MODEL,
         bare="medium",
         type=click.Choice(EFFORTS),
-        help="How hard to think first (alone: medium).",
-        details="Becomes the provider's own knob: an effort, a budget of tokens, a switch.",
+        help="Effort of reasoning (--think alone: medium).",
+        details="It becomes what the provider has: an effort, a budget of tokens or a switch.",
     ),
     Opt(
         "--schema",
@@ -214,25 +214,25 @@ TABLE: tuple[Opt, ...] = (
         env=False,
         config=False,
         metavar="FILE|JSON",
-        help="A JSON Schema the answer shall match.",
-        details="Sent to the provider in its own form, and checked: an answer that does not match "
-        "is exit status 12. JSON begins with '{', anything else is a file.",
+        help="A JSON Schema that the answer has to match.",
+        details="The provider gets it in its own form, and the answer is checked: one that does "
+        "not match is exit status 12. A value that begins with '{' is JSON, any other a file.",
     ),
     Opt(
         "--session",
         section=MODEL,
         config=False,
         metavar="NAME",
-        help="The conversation this belongs to (Honcho's).",
-        details="Honcho's own session of that name: the question is about what was said in it, and "
-        "'-o add=FILE' and '-o store=PEER' write into it. Other providers keep none.",
+        help="Honcho's conversation that the prompt belongs to.",
+        details="The question is about the messages of that session, and '-o add=FILE' and "
+        "'-o store=PEER' write into it. Other providers do not keep sessions.",
     ),
     Opt(
         "--prefill",
         section=MODEL,
         metavar="TEXT",
-        help="How the answer begins; it goes on from there.",
-        details="For models that can continue a beginning. The answer does not repeat it.",
+        help="The beginning of the answer; the model continues it.",
+        details="Some models cannot. The answer does not repeat the beginning.",
     ),
     Opt(
         "-o",
@@ -242,7 +242,7 @@ TABLE: tuple[Opt, ...] = (
         metavar="KEY=VALUE",
         help="Any field of the request's body; repeatable.",
         details="VALUE is JSON if it parses as JSON, else a string. Dots in KEY nest: "
-        "'-o reasoning.effort=low'. It overrides what other options put there.",
+        "'-o reasoning.effort=low'. It overrides what other options set.",
     ),
     # Output
     Opt(
@@ -251,7 +251,7 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         type=click.Choice([row.name for row in FORMATS]),
         default="text",
-        help="How the answer is written (default: text).",
+        help="The output format (default: text).",
         details=" ".join(f"{row.name}: {row.details}." for row in FORMATS),
     ),
     Opt(
@@ -279,7 +279,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         section=OUTPUT,
         metavar="FILE|FD",
-        help="Records to FILE (appended) or FD, beside the text.",
+        help="Also write records to FILE (appended) or FD.",
         details="- is stdout, where the text goes into the file of -O.",
     ),
     Opt(
@@ -290,9 +290,9 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         section=OUTPUT,
         metavar="FILE",
-        help="The text into FILE, which appears only on exit 0.",
-        details="Written beside it and renamed, so a make target is never half an answer. With "
-        "--jsonl or --json the records still go to stdout. - is stdout.",
+        help="Write the text to FILE; it appears on exit 0 only.",
+        details="It is written beside FILE and renamed, so a make target is never half an answer. "
+        "With --jsonl or --json the records still go to stdout. - is stdout.",
     ),
     Opt(
         "--reasoning",
@@ -303,8 +303,8 @@ TABLE: tuple[Opt, ...] = (
         details="Default: stderr, dimmed, if stdout and stderr are terminals, else hide. stdout: "
         "before the text, a blank line between. only: reasoning instead of the text. raw: an "
         "inline <think> block stays in the text; otherwise it is split out if it opens the answer. "
-        "Of helpingai every <think> and <ser> block is. A hide that was said, and did not come by "
-        "default, also asks the provider to leave it out, where it can: the records lack it then.",
+        "Of helpingai's text every <think> and <ser> block is. If you give hide yourself, the "
+        "provider is also asked to leave the reasoning out, where it can: records then lack it.",
     ),
     Opt(
         "--sanitize",
@@ -312,7 +312,7 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",
-        help="Show control characters instead of sending them.",
+        help="Make control characters visible.",
         details="auto: when stdout is a terminal. C0 controls except newline and tab, DEL, C1, "
         "escape sequences, bidi overrides, tag characters and U+200B are shown in visible form.",
     ),
@@ -321,8 +321,8 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         type=Names(ACCEPTABLE),
         metavar="VERDICT,...",
-        help="Exit 0 for these verdicts too, like length.",
-        details=f"Any of {', '.join(ACCEPTABLE)}. The record's status still tells the truth.",
+        help="Exit 0 for these verdicts too, such as length.",
+        details=f"Any of {', '.join(ACCEPTABLE)}. The status in the record stays what it was.",
     ),
     Opt(
         "--progress",
@@ -330,13 +330,19 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",
-        help="How far a batch is, on stderr.",
+        help="Show the progress of a batch on stderr.",
         details="auto: if stderr is a terminal, and stdout is not one that text goes to. always: "
         "without a terminal a plain line every ten seconds. While one prompt waits for its first "
         "token, a terminal shows the seconds, unless this is never, or -q is given.",
     ),
-    Opt("-u", "--usage", section=OUTPUT, is_flag=True, help="Token counts on stderr at the end."),
-    Opt("--stats", section=OUTPUT, is_flag=True, help="Timings on stderr at the end."),
+    Opt(
+        "-u",
+        "--usage",
+        section=OUTPUT,
+        is_flag=True,
+        help="Print token counts on stderr at the end.",
+    ),
+    Opt("--stats", section=OUTPUT, is_flag=True, help="Print timings on stderr at the end."),
     Opt(
         "--color",
         look=True,
@@ -346,20 +352,20 @@ TABLE: tuple[Opt, ...] = (
         help="Dim the reasoning on stderr.",
         details="auto: if stderr is a terminal and NO_COLOR is not set.",
     ),
-    Opt("-q", "--quiet", section=OUTPUT, is_flag=True, help="Only errors on stderr, no notes."),
+    Opt("-q", "--quiet", section=OUTPUT, is_flag=True, help="Print errors only, no notes."),
     Opt(
         "-v",
         "--verbose",
         section=OUTPUT,
         is_flag=True,
-        help="More notes on stderr.",
+        help="Print more notes on stderr.",
         details="An error begins with the prompt or the file that it is about.",
     ),
     Opt(
         "--debug",
         section=OUTPUT,
         is_flag=True,
-        help="Requests, replies, tracebacks on stderr; no keys.",
+        help="Print requests, replies, tracebacks; no secrets.",
     ),
     # Batch
     Opt(
@@ -370,8 +376,8 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         is_flag=True,
         help="Each line of stdin (or --file) is a prompt.",
-        details="Blank lines are skipped, but counted in a record's index. The arguments apply to "
-        "each prompt. stdin is read as it comes: 'tail -f prompts | stream -L' works.",
+        details="Blank lines are skipped, but count in a record's index. The arguments apply to "
+        "each prompt. stdin is read as it arrives: 'tail -f prompts | stream -L' works.",
     ),
     Opt(
         "-0",
@@ -380,7 +386,7 @@ TABLE: tuple[Opt, ...] = (
         env=False,
         config=False,
         is_flag=True,
-        help="The same with NUL instead of a newline.",
+        help="Like --lines, with NUL instead of a newline.",
     ),
     Opt(
         "--requests",
@@ -391,7 +397,7 @@ TABLE: tuple[Opt, ...] = (
         help="Each line of stdin is a request in JSON.",
         details='{"prompt":...} or {"messages":[...]}, an id, and of the options model, system, '
         "sampling, stop, schema and think; or a line of an OpenAI batch file (custom_id, body). "
-        "A line that is none of these fails alone, with its number.",
+        "A bad line fails alone, with its number; the rest of the batch goes on.",
     ),
     Opt(
         "-j",
@@ -400,7 +406,7 @@ TABLE: tuple[Opt, ...] = (
         type=Count(min=1, max=10_000),
         default=4,
         metavar="N",
-        help="Prompts at the same time (default: 4).",
+        help="Ask N prompts at the same time (default: 4).",
     ),
     Opt(
         "-k",
@@ -408,7 +414,7 @@ TABLE: tuple[Opt, ...] = (
         section=BATCH,
         is_flag=True,
         help="Write in the order of the prompts (text always).",
-        details="The first that is not over streams live; answers behind it wait, on disk beyond "
+        details="The first unfinished answer streams live; those behind it wait, on disk beyond "
         "64 MiB.",
     ),
     Opt(
@@ -419,10 +425,10 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         multiple=True,
         metavar="FILE",
-        help="Skip what these records say is complete; repeatable.",
+        help="Skip prompts complete in these records; repeatable.",
         details="The records are the journal: 'stream -L --json --resume out.jsonl < prompts >> "
-        "out.jsonl', started again after any death, finishes the job. Prompts are known by their "
-        "hash; of several equal ones each counts.",
+        "out.jsonl', started again after any death, finishes the job. Prompts are matched by their "
+        "hash; each of several equal ones counts.",
     ),
     Opt(
         "--halt",
@@ -431,15 +437,15 @@ TABLE: tuple[Opt, ...] = (
         default="never",
         metavar="WHEN",
         help="Stop a failing batch: soon,fail=3; now,fail=1; 10%.",
-        details="soon starts nothing more, now cancels what runs, N% is soon with that share of "
-        "failures (once ten prompts are over). Exit status 20 all the same.",
+        details="soon: start nothing more. now: also cancel what runs. N%: soon, at that share of "
+        "failures, once ten prompts are over. The exit status is 20 in any case.",
     ),
     Opt(
         "--rate",
         section=BATCH,
         type=Rate(),
         metavar="N/s|N/m|N/h",
-        help="Start so many requests a second, minute, hour.",
+        help="Start N requests a second, minute or hour.",
     ),
     Opt(
         "--repeat",
@@ -457,7 +463,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         is_flag=True,
         help="End each text with NUL instead of a newline.",
-        details="For 'xargs -0': the text is then exactly the model's.",
+        details="For 'xargs -0'. The text is then exactly the model's.",
     ),
     # Network
     Opt(
@@ -465,10 +471,10 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         section=NETWORK,
         metavar="URL",
-        help="Where the provider's API is.",
-        details="With or without a slash at its end, or the full path of the operation; no /v1 is "
-        "added. Without --provider any Chat Completions server is meant, and no key is sent to it "
-        "but that of --key-file.",
+        help="The address of the provider's API.",
+        details="With or without a slash at its end, or with the full path of the operation; no "
+        "/v1 is added. Without --provider it is a Chat Completions server, and only the key of "
+        "--key-file is sent to it.",
     ),
     Opt(
         "-H",
@@ -476,8 +482,8 @@ TABLE: tuple[Opt, ...] = (
         section=NETWORK,
         multiple=True,
         metavar="NAME:VALUE|@FILE",
-        help="A header more, or a file of them; repeatable.",
-        details="Arguments are public on most systems: put secrets into a file.",
+        help="Add a header, or a file of them; repeatable.",
+        details="Other users can read arguments on most systems: put secrets into a file.",
     ),
     Opt(
         "--key-file",
@@ -496,7 +502,7 @@ TABLE: tuple[Opt, ...] = (
         type=Seconds(),
         default=10.0,
         metavar="TIME",
-        help="For the connection (default: 10; 0: no limit).",
+        help="Time to connect (default: 10; 0: no limit).",
         details="Every time is a number of seconds, or has a unit: 500ms, 90s, 2m, 1h.",
     ),
     Opt(
@@ -505,7 +511,7 @@ TABLE: tuple[Opt, ...] = (
         type=Seconds(),
         default=300.0,
         metavar="TIME",
-        help="Until the first event (default: 300).",
+        help="Time to the first event (default: 300).",
     ),
     Opt(
         "--idle-timeout",
@@ -513,7 +519,7 @@ TABLE: tuple[Opt, ...] = (
         type=Seconds(),
         default=60.0,
         metavar="TIME",
-        help="Between events, pings not counted (default: 60).",
+        help="Time between events other than pings (default: 60).",
         details="Time blocked on stdout or stopped by ^Z does not count either.",
     ),
     Opt(
@@ -521,7 +527,7 @@ TABLE: tuple[Opt, ...] = (
         section=NETWORK,
         type=Seconds(),
         metavar="TIME",
-        help="For the whole prompt (default: no limit).",
+        help="Time for the whole prompt (default: no limit).",
     ),
     Opt(
         "--max-retries",
@@ -529,9 +535,9 @@ TABLE: tuple[Opt, ...] = (
         type=Count(min=0),
         default=3,
         metavar="N",
-        help="Retries before anything came (default: 3).",
+        help="Retries while nothing was delivered (default: 3).",
         details="After a lost or refused connection, 408, 425, 429, 5xx except 501 and 505, or an "
-        "overload reported in the stream. The server's x-should-retry decides where it is present.",
+        "overload reported in the stream. A server's x-should-retry header decides.",
     ),
     Opt(
         "--max-wait",
@@ -555,10 +561,10 @@ TABLE: tuple[Opt, ...] = (
         section=NETWORK,
         type=click.Choice(("fail", "continue")),
         default="fail",
-        help="When an answer breaks off: fail, or go on with it.",
-        details="continue asks for the rest with what was received (a background response is "
-        "attached to again; elsewhere the text is the answer's beginning) and splices it without "
-        "repeating or losing a character. Where the provider has no way to, it fails as usual.",
+        help="When an answer breaks off: fail, or continue it.",
+        details="continue asks for the rest (it attaches to a background response again; elsewhere "
+        "it sends the text so far as the beginning of the answer) and joins it without repeating "
+        "or losing a character. Where the provider cannot, the answer fails as usual.",
     ),
     Opt(
         "--no-stream",
@@ -581,9 +587,9 @@ TABLE: tuple[Opt, ...] = (
         env=False,
         config=False,
         metavar="FILE",
-        help="Keep what came over the wire, with its times.",
-        details="A cassette, JSON Lines: the request without secrets, status, headers, and each "
-        "read with its time. --replay plays it.",
+        help="Save the bytes of the answer with their times.",
+        details="JSON Lines: the request without secrets, status, headers, and each read with its "
+        "time. --replay plays it.",
     ),
     Opt(
         "--replay",
@@ -593,7 +599,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         metavar="FILE",
         help="Answer from a recording instead of the network.",
-        details="Through the same path: verdict, timings and formats are those of the recording.",
+        details="Verdict, timings and formats come out as they did then.",
     ),
     Opt(
         "--speed",
@@ -602,7 +608,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         type=Speed(),
         metavar="X|instant",
-        help="How fast to play: 2 is twice as fast as it was.",
+        help="Speed of --replay: 2 is twice as fast as it was.",
     ),
     Opt(
         "--decode",
@@ -613,7 +619,7 @@ TABLE: tuple[Opt, ...] = (
         type=click.Choice(("auto", *PROTOCOLS)),
         metavar="PROTOCOL",
         help="Read a provider's raw bytes on stdin; no network.",
-        details=f"One of {', '.join(PROTOCOLS)}; alone or as auto it is found out.",
+        details=f"One of {', '.join(PROTOCOLS)}. Without one, or with auto, the bytes tell.",
     ),
     Opt(
         "--dry-run",
@@ -623,7 +629,8 @@ TABLE: tuple[Opt, ...] = (
         bare="http",
         type=click.Choice(("http", "curl")),
         help="Print the request, or a curl command; send nothing.",
-        details="A key is shown as its variable, so the curl command works when pasted.",
+        details="The key is shown as its variable, so the curl command works when pasted. Other "
+        "secrets are hidden.",
     ),
     Opt(
         "--check",
@@ -633,7 +640,7 @@ TABLE: tuple[Opt, ...] = (
         bare="*",
         value=PROVIDER,
         metavar="PROVIDER",
-        help="Ask for one token: address, key, time to answer.",
+        help="Ask for one token: tests address, key, latency.",
         details="The provider of --model, or the one named. The exit status is the probe's.",
     ),
     Opt(
@@ -642,7 +649,7 @@ TABLE: tuple[Opt, ...] = (
         env=False,
         config=False,
         is_flag=True,
-        help="The provider's models, one a line (or --json).",
+        help="List the provider's models, one a line (or --json).",
     ),
     Opt(
         "--list-providers",
@@ -650,7 +657,7 @@ TABLE: tuple[Opt, ...] = (
         env=False,
         config=False,
         is_flag=True,
-        help="Who can be asked, what is set up (or --json).",
+        help="List providers and their set-up (or --json).",
     ),
     # Other
     Opt(

@@ -346,11 +346,11 @@ def test_no_option_but_the_fields_of_a_line_is_taken() -> None:
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"promt": "x"}, "'promt' is no field of a request line: did you mean 'prompt'?"),
+        ({"promt": "x"}, "'promt' is not a field of a request line: did you mean 'prompt'?"),
         ({"prompt": "x", "max-tokens": 1}, "did you mean 'max_tokens'?"),
         ({"prompt": "x", "max_completion_tokens": 1}, "did you mean 'max_tokens'?"),
-        ({"prompt": "x", "colour": 1}, "'colour' is no field of a request line: there are id,"),
-        ({"prompt": "x", "": 1}, "'' is no field"),
+        ({"prompt": "x", "colour": 1}, "'colour' is not a field of a request line: there are id,"),
+        ({"prompt": "x", "": 1}, "'' is not a field"),
         ({"prompt": 1}, "'prompt' has to be a text, and is 1"),
         ({"prompt": ["x"]}, "'prompt' has to be a text, and is a list"),
         ({"prompt": {"a": 1}}, "and is an object"),
@@ -397,13 +397,13 @@ def test_what_is_wrong_with_a_field(fields: dict[str, Any], why: str) -> None:
         ([{"role": "user", "content": []}], "the prompt is empty"),
         ([USER, {"role": "assistant", "content": "x"}], "the last of the messages is not the user"),
         ([{"role": "system", "content": "x"}], "the last of the messages is not the user's"),
-        ([USER, {"role": "system", "content": "x"}, USER], "messages[1]: a system message stands"),
+        ([USER, {"role": "system", "content": "x"}, USER], "messages[1]: a system message has"),
         ([USER, {"role": "tool", "content": "x"}], "messages[1]: a request line cannot choose too"),
         (
             [{"role": "assistant", "tool_calls": [{"id": "1"}]}],
             "messages[0]: a request line cannot choose tools",
         ),
-        ([{**USER, "name": "Bo"}], "'name' is no field of messages[0]: there are role, content"),
+        ([{**USER, "name": "Bo"}], "'name' is not a field of messages[0]: there are role, content"),
         ([{"role": "user", "content": ["x"]}], "'messages[0].content[0]' has to be a text part or"),
         (
             [{"role": "user", "content": [{"type": "input_audio"}]}],
@@ -445,8 +445,8 @@ def test_two_system_prompts() -> None:
     [
         ({"custom_id": "a"}, "'body' has to be an object, and is missing"),
         ({"custom_id": "a", "body": "x"}, "'body' has to be an object"),
-        ({"custom_id": "a", "params": {}}, "'params' is no field of a batch file's line"),
-        ({"custom_id": "a", "prompt": "x"}, "'prompt' is no field of a batch file's line"),
+        ({"custom_id": "a", "params": {}}, "'params' is not a field of a batch file's line"),
+        ({"custom_id": "a", "prompt": "x"}, "'prompt' is not a field of a batch file's line"),
         ({"body": {}, "method": "GET"}, "'method' has to be POST, and is \"GET\""),
         ({"body": {}, "url": "/v1/responses"}, "'url' has to be /v1/chat/completions"),
         ({"body": {}, "url": "/v1/embeddings"}, "'url' has to be /v1/chat/completions"),

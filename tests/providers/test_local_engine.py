@@ -300,13 +300,15 @@ def test_a_file_that_is_no_gguf(bare: None, tmp_path: Path, content: bytes) -> N
     file = tmp_path / "page.gguf"
     file.write_bytes(content)
     error = refusal(lambda: weights.find(str(file)))
-    assert (error.status, error.message) == ("usage", f"{file} is no GGUF file")
+    assert (error.status, error.message) == ("usage", f"{file} is not a GGUF file")
     assert error.hint
 
 
 def test_a_pipe_is_not_waited_for(bare: None, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.gguf")
-    assert "is no GGUF file" in refusal(lambda: weights.find(str(tmp_path / "pipe.gguf"))).message
+    assert (
+        "is not a GGUF file" in refusal(lambda: weights.find(str(tmp_path / "pipe.gguf"))).message
+    )
 
 
 def test_no_engine(bare: None, model: Callable[[str], str]) -> None:

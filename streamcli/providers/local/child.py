@@ -34,7 +34,7 @@ def main() -> None:
         if host != "http://127.0.0.1":
             raise ValueError(f"the engine listens on {host}")
         answer: dict[str, Any] = {"port": int(port)}
-    except Exception as error:  # whatever it is, it is the parent's to tell
+    except Exception as error:  # whatever it is, the parent reports it
         answer = {"error": f"{type(error).__name__}: {error}"}
     signal.alarm(0)
     # A line of its own, in one write, whatever of the log is around it.

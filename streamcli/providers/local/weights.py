@@ -34,7 +34,7 @@ def available() -> bool:
 def find(model: str) -> Model:
     """What `-m local:MODEL` means; "" and "local" are the default weights.
 
-    A usage error if there is no such file, it is no GGUF, or there is no engine to load it.
+    A usage error if the file is missing or is not GGUF, or if there is no engine to load it.
     """
     default = model in ("", "local")
     path = _default_weights() if default else os.path.expanduser(model)
@@ -83,5 +83,5 @@ def _size_of_gguf(path: str) -> int:
         why = (error.strerror or str(error)).lower()
         raise usage(f"{path}: {why}", "a model file is named by -m local:PATH.gguf") from error
     if magic != b"GGUF":
-        raise usage(f"{path} is no GGUF file", "-m local:PATH.gguf takes weights for llama.cpp")
+        raise usage(f"{path} is not a GGUF file", "-m local:PATH.gguf takes weights for llama.cpp")
     return status.st_size
