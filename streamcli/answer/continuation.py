@@ -9,7 +9,7 @@ beginning again: text that equals it is held until that is clear, and dropped if
 from __future__ import annotations
 
 from ..errors import StreamError
-from ..events import Event, Failed, Finished, Text
+from ..events import Event, Failed, Finished, Text, ToolCall
 from ..messages import ChatRequest
 from ..protocols._contract import Decoder, ResumableDecoder, Resumes, WireFormat
 from ..request import HttpRequest, Target
@@ -27,6 +27,7 @@ class Splice:
         self.pieced = False  # put together of several answers
         self._response_id = ""
         self._text: list[str] = []
+        self._called = False  # a tool call was given
         self._owed = ""  # white space that was delivered, and may come again
         self._echo = ""  # the text so far, as long as the continuation may repeat all of it
         self._held = ""  # the part of it that came again
@@ -42,7 +43,8 @@ class Splice:
         """Return the request for the rest; None if there is no way to ask for it.
 
         A response that the server continues by itself is attached to again; elsewhere the text so
-        far becomes the answer's beginning. `decoder` is that of the broken answer.
+        far becomes the answer's beginning, unless a tool call was given: the model would repeat
+        it. `decoder` is that of the broken answer.
         """
         if isinstance(protocol, Resumes) and isinstance(decoder, ResumableDecoder):
             number = decoder.sequence_number
@@ -52,7 +54,7 @@ class Splice:
                 if self._response_id:
                     self.seen = number
                     return protocol.resume(chat, target, self._response_id, number)
-        continued = self.going_on(chat)
+        continued = None if self._called else self.going_on(chat)
         if continued is None:
             return None
         try:
@@ -76,7 +78,12 @@ class Splice:
         """Return the events without text that was delivered before, and keep the new text."""
         if self._owed or self._echo:
             events = self._without_repetition(events)
-        self._text += [e.text for e in events if isinstance(e, Text) and not e.choice]
+        for event in events:
+            if isinstance(event, Text):
+                if not event.choice:
+                    self._text.append(event.text)
+            elif isinstance(event, ToolCall):
+                self._called = True
         return events
 
     def _without_repetition(self, events: list[Event]) -> list[Event]:

@@ -12,9 +12,10 @@ from turns import DONE, FOREVER, ROLE, STOP, USAGE, Read, Run, text
 
 from streamcli.answer.continuation import Splice
 from streamcli.errors import StreamError
-from streamcli.events import Finished, Reasoning, Retry, Text, Usage
+from streamcli.events import Finished, Reasoning, Retry, Text, ToolCall, Usage
 from streamcli.messages import ChatRequest, Message
 from streamcli.outcome import Limits
+from streamcli.protocols._contract import get
 from streamcli.request import HttpRequest, Target
 
 ANSWER = "Once upon a time,  in a land\n\nfar away, lived a 🐉 who liked tea. "
@@ -117,6 +118,16 @@ def test_a_broken_answer_is_spliced_at_every_cut(how: str) -> None:
         assert (run.outcome.attempts, run.outcome.chars) == (len(cuts) + 1, len(ANSWER))
         assert run.outcome.usage == Usage(), "the usage of the last part alone is too little"
         assert run.outcome.timings()["tokens_per_second"] is None
+
+
+def test_an_answer_with_a_tool_call_is_not_continued() -> None:
+    """The model would make the call once more."""
+    target = Target("vllm", "openai-chat", "http://h/v1", quirks={"prefill": ({}, {})})
+    splice = Splice()
+    splice.join([Text("Let me see.")])
+    assert splice.request(get("openai-chat"), chat(), target, None) is not None
+    splice.join([ToolCall("c", "look", "{}")])
+    assert splice.request(get("openai-chat"), chat(), target, None) is None
 
 
 @pytest.mark.parametrize("how", ["rst", "stall"])
