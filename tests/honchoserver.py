@@ -155,6 +155,9 @@ class Honcho:
         self.keys = keys
         self.answer: list[str] | None = ["They like ", "tea."]
         self.fails = ""
+        self.fails_once = ""  # the same, for the next chat alone
+        self.refuses: list[str] = []  # the paths whose next POST is answered with 503
+        self.refuses_after: dict[str, int] = {}  # the same, after so many of them
         self.workspaces: dict[str, Workspace] = {}
 
     def play(self, conn: Conn) -> None:
@@ -167,6 +170,14 @@ class Honcho:
         path, _, query = conn.request.path.partition("?")
         path = unquote(path).removeprefix("/v3")
         known = False
+        if path in self.refuses_after:
+            self.refuses_after[path] -= 1
+            if self.refuses_after[path] < 0:
+                del self.refuses_after[path]
+                raise Refused(503, "try again")
+        if path in self.refuses:
+            self.refuses.remove(path)
+            raise Refused(503, "try again")
         for method, pattern, handler in ROUTES:
             if found := re.fullmatch(pattern, path):
                 known = True
@@ -416,7 +427,7 @@ def post_chat(call: Call) -> None:
         stream(call, unknown, evidence)
     elif unknown:
         raise Refused(404, unknown)
-    elif call.server.fails:
+    elif call.server.fails_once or call.server.fails:
         raise Refused(500, "An unexpected error occurred")
     else:
         answer = call.server.answer
@@ -426,7 +437,8 @@ def post_chat(call: Call) -> None:
 
 def stream(call: Call, unknown: str, evidence: Any) -> None:
     """Nothing that goes wrong from here on has words: the headers are out."""
-    conn, fails = call.conn, call.server.fails
+    conn, fails = call.conn, call.server.fails_once or call.server.fails
+    call.server.fails_once = ""
     if fails == "500":
         raise Refused(500, "An unexpected error occurred")
     conn.head(ctype="text/event-stream; charset=utf-8")

@@ -8,7 +8,7 @@ follows. The clock, the sleep, the random source and the way to open a request a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 from ..errors import StreamError
@@ -28,7 +28,8 @@ from .think_tags import Splitter
 Moment = tuple[float, list[Event]]
 # Maps the events of one read; it may hold some back until a later one.
 Stage = Callable[[list[Event]], list[Event]]
-# From the text of a whole answer: the trouble of storing it, None if there is none.
+# From the text of a whole answer: the trouble of storing it, None if there is none. Another call
+# goes on with what is not stored yet.
 Store = Callable[[str], Failed | None]
 # Tells the server that nobody reads the answer any more that the decoder was reading.
 Cancel = Callable[[Decoder], None]
@@ -152,7 +153,7 @@ class Turn:
             if wait is None:
                 wait = self._wait_to_continue(end, attempt)
             if wait is None:
-                end = self.outcome.end = self._stored(self._reported(end))
+                end = self.outcome.end = yield from self._stored(self._reported(end))
                 yield self.outcome.t_ms, [end]
                 return
             assert isinstance(end, Failed)
@@ -303,16 +304,21 @@ class Turn:
         dropped.message += f"; going on with it failed: {end.message}"
         return dropped
 
-    def _stored(self, end: Finished | Failed) -> Finished | Failed:
-        """Return `end`, or the trouble of storing a whole answer where it belongs."""
+    def _stored(self, end: Finished | Failed) -> Generator[Moment, None, Finished | Failed]:
+        """Return `end`, or the trouble of storing a whole answer, after as many retries."""
         if self._store is None or isinstance(end, Failed) or end.reason not in (None, "stop"):
             return end
-        trouble = self._store("".join(self._tally.text))
-        if trouble is None:
-            return end
-        trouble.message = self._target.hide(f"the answer was not stored: {trouble.message}")
-        trouble.evidence = end.evidence
-        return trouble
+        text, attempt = "".join(self._tally.text), 0
+        while (trouble := self._store(text)) is not None:
+            attempt += 1
+            trouble.message = self._target.hide(f"the answer was not stored: {trouble.message}")
+            wait = self._pause(trouble, attempt)
+            if wait is None:
+                trouble.evidence = end.evidence
+                return trouble
+            yield self.t_ms(), [Retry(self.outcome.attempts, trouble, wait)]
+            self._sleep(wait)
+        return end
 
     def _pause(self, end: Failed, attempt: int) -> float | None:
         limits = self._limits

@@ -137,7 +137,7 @@ def list_models(invocation: Invocation, context: Context) -> int:
     name, protocol = choice.row.name, choice.row.protocol
     if (what := lists(protocol)) != "models":
         card = choice.target.hide(models_url(protocol, choice.target.base_url))
-        hint = f"curl {card} shows the agent's {what}" if what else ""
+        hint = f"curl {card} shows the agent's {what}" if what == "skills" else ""
         raise usage(f"{name} does not list models", hint)
     models = models_of(choice)
     if invocation.settings.format == "json":
@@ -167,15 +167,17 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
     row = context.providers.get(name)
     what = lists(row.protocol) if row else ""
     enough = no_model and row and row.needs_model and not row.defaults
-    if row is not None and (what == "skills" or (what and enough)):
+    if row is not None and (what in ("skills", "status") or (what and enough)):
         began = time.monotonic()
         count = len(models_of(chosen(invocation, context)))
         took = (time.monotonic() - began) * 1000
+        listed = {} if what == "status" else {what: count}
         if settings.format == "json":
-            _print(_json({"provider": row.name, what: count, "duration_ms": round(took, 1)}))
+            _print(_json({"provider": row.name, **listed, "duration_ms": round(took, 1)}))
         else:
-            works = "key and address work" if what == "models" else "its card is there"
-            _print(f"{row.name}: {works}, {count} {what} ({took:.0f} ms)")
+            works = "its card is there" if what == "skills" else "key and address work"
+            counted = "".join(f", {count} {what}" for what, count in listed.items())
+            _print(f"{row.name}: {works}{counted} ({took:.0f} ms)")
         return 0
     from .single import Single
 

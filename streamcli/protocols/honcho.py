@@ -19,15 +19,15 @@ from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.provider_errors import error_of_body, http_refusal, stream_failure
-from ..wire.sse import MAX_EVENT_SIZE
+from ..wire.sse import MAX_EVENT_SIZE, Payloads
 from ._contract import Glimpse
 from .shared import request as asking
+from .shared.listing import Listing
 from .shared.request import SAMPLING, cannot, merge, no_words_for
 
 NAME = "honcho"
 CAN = ("schema",)
 NEEDS_MODEL = False  # the peer stands in its place, or in `-o peer=`
-LISTING = None
 WORKSPACE_VARIABLE = "HONCHO_WORKSPACE_ID"
 
 JSON = "application/json"
@@ -37,8 +37,24 @@ STEERING = ("peer", "workspace", "add", "store")  # -o options that are no field
 
 Stored = dict[str, Any]  # a message as Honcho takes it: content, peer_id, metadata, ...
 
+
+class _Queue(Listing):
+    """The state of a workspace's queue: it is read without a peer, and creates nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("status", lambda base: _below(base, "/queue/status"), "total_work_units")
+
+    def address(self, target: Target, options: Mapping[str, Any]) -> str:
+        chat = ChatRequest("", [], options=dict(options))
+        path = f"/workspaces/{workspace_of(chat, target)}/queue/status"
+        return _below(target.base_url, path)
+
+
+LISTING = _Queue()
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _OWN_PATH = re.compile(r"/v3(/.*)?$")
+_GONE = re.compile(r"\b(workspace|peer|session)\b.* not found", re.IGNORECASE)
 _MESSAGE = ("content", "metadata", "created_at", "configuration")
 _AUTHOR = ("peer_id", "peer", "role")
 
@@ -96,10 +112,10 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     detail = error.get("detail") if isinstance(error, dict) else None
     if status in (401, 403):
         failed.hint = "check the key, and -o workspace=NAME: a key may be good for one alone"
-    elif status == 404 and detail == "Not Found":  # no such route
-        failed.hint = "check --base-url (http://HOST:8000; its API has to be version 3)"
-    elif status == 404:
+    elif status == 404 and isinstance(detail, str) and _GONE.search(detail):
         failed.hint = "check -o workspace=, -o target= and --session: they name what is there"
+    elif status in (404, 405):  # no such route: an older version, or another server
+        failed.hint = "check --base-url (http://HOST:8000; its API has to be version 3)"
     return failed
 
 
@@ -121,9 +137,9 @@ class Decoder:
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.ending = False
-        self._body = JsonBody(
-            self, "answer of Honcho's", limit, Template("content", lambda value: value["delta"])
-        )
+        self._payloads = Payloads(limit)
+        template = Template("content", lambda value: value["delta"])
+        self._body = JsonBody(self, "answer of Honcho's", limit, template, payloads=self._payloads)
         self.feed = self._body.feed
 
     @property
@@ -135,6 +151,8 @@ class Decoder:
         end = out[-1] if out and not self._body.alive else None
         if isinstance(end, Failed) and (broken is not None or end.evidence == ("eof",)):
             end.hint = end.hint or _BROKEN_OFF
+            if self._payloads.looks_like in ("", "sse"):
+                end.transient = True  # nothing came: most often the model behind it failed
         return out
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
@@ -313,7 +331,10 @@ def _no_session(option: str) -> StreamError:
 
 
 def post(target: Target, path: str, body: dict[str, Any], accept: str = JSON) -> HttpRequest:
-    """A POST below {base}/v3; the base may be written with that, or with a whole route."""
-    base, query, tail = target.base_url.partition("?")
-    base = _OWN_PATH.sub("", base.rstrip("/"))
-    return asking.post(target, f"{base}/v3{path}{query}{tail}", body, accept)
+    return asking.post(target, _below(target.base_url, path), body, accept)
+
+
+def _below(base: str, path: str) -> str:
+    """Return {base}/v3{path}; the base may be written with /v3, or with a whole route."""
+    base, query, tail = base.partition("?")
+    return f"{_OWN_PATH.sub('', base.rstrip('/'))}/v3{path}{query}{tail}"

@@ -8,6 +8,7 @@ from ..input.files import Files
 from ..settings.config_file import Config
 from ..terminal.messages import Messages
 from .from_config import Providers
+from .set_up import SetUp
 
 
 class Context:
@@ -19,4 +20,5 @@ class Context:
         self.environ = environ
         self.messages = messages
         self.files = Files()
+        self.set_up = SetUp()
         self.key_of_command: dict[tuple[str, ...], str] = {}  # by key_cmd

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ..answer.turn import Cancel, Store
@@ -19,6 +18,7 @@ from ..settings.settings import Invocation, Settings
 from ..transport.seam import Open, Patience, Response
 from . import resolve
 from .context import Context
+from .set_up import Step
 
 if TYPE_CHECKING:
     from ..transport.client import Http
@@ -52,8 +52,8 @@ class Endpoint:
         self._messages = context.messages
         self._weights = self._find_weights() if self.row.name == "local" else None
         self._engine: Engine | None = None
-        self._steps: list[HttpRequest] | None = None  # before the first question; None: not made
-        self._stepping = Lock()
+        self._steps: list[Step] | None = None  # before the first question; None: not made
+        self._set_up = context.set_up
 
     def _find_weights(self) -> Model:
         """Return what the local engine is to load; the model has its name from here on."""
@@ -134,23 +134,25 @@ class Endpoint:
     def prepared(self, chat: ChatRequest, plain: Open, open: Open) -> Open:
         """Wrap `open`: send the setup requests once, through `plain`, before the first question.
 
-        The first thread to ask sends them, and the others wait. If one is refused, its refusal is
-        the answer.
+        The first thread to ask sends them, and the others wait. A request that another endpoint of
+        the run has sent is not sent again. If one is refused, its refusal is the answer.
         """
         if not isinstance(self.protocol, Keeper):
             return open
         before = self.protocol.before
 
         def prepared(request: HttpRequest, patience: Patience) -> Response:
-            with self._stepping:
+            with self._set_up:
                 if self._steps is None:
-                    self._steps = before(chat, self.target, self.added)
+                    self._steps = self._set_up.numbered(before(chat, self.target, self.added))
                 while self._steps:
-                    answer = plain(self._steps[0], patience)
-                    if not 200 <= answer.status < 300:
-                        return answer
-                    answer.read()
-                    answer.close()
+                    if self._set_up.is_new(self._steps[0]):
+                        answer = plain(self._steps[0].request, patience)
+                        if not 200 <= answer.status < 300:
+                            return answer
+                        answer.read()
+                        answer.close()
+                        self._set_up.sent(self._steps[0])
                     del self._steps[0]
             return open(request, patience)
 
@@ -162,16 +164,21 @@ class Endpoint:
         if not isinstance(protocol, Keeper) or not protocol.after(chat, self.target, "x"):
             return None
         after = protocol.after
+        left: list[HttpRequest] | None = None
 
         def store(text: str) -> Failed | None:
+            nonlocal left
+            if left is None:
+                left = after(chat, self.target, text)
             try:
-                for request in after(chat, self.target, text):
-                    answer = plain(request, Patience(limits.first_timeout, limits.idle_timeout))
+                while left:
+                    answer = plain(left[0], Patience(limits.first_timeout, limits.idle_timeout))
                     body = answer.read()
                     answer.close()
                     if not 200 <= answer.status < 300:
                         headers = {name.lower(): value for name, value in answer.headers.items()}
                         return self.protocol.refusal(answer.status, headers, body)
+                    del left[0]
             except StreamError as error:
                 return Failed.of(error)
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from ..errors import StreamError, usage
+from ..input.chat_options import options_of
 from ..messages import ChatRequest, Message
 from ..protocols._contract import get
 from ..request import HttpRequest
@@ -58,7 +59,8 @@ def models_of(choice: resolve.Choice) -> list[str]:
     chat = ChatRequest(listing.model, [Message("user", "hi")])
     asked = protocol.request(chat, target)
     headers = [each for each in asked.headers if each[0].lower() != "content-type"]
-    request = HttpRequest("GET", listing.url(target.base_url), headers, b"", target.unix_socket)
+    url = listing.address(target, options_of(settings.option))
+    request = HttpRequest("GET", url, headers, b"", target.unix_socket)
     total = settings.limits.timeout
     until = None if total is None else time.monotonic() + total
     answer = http.open(request, Patience(settings.first_timeout, settings.idle_timeout, until))
@@ -77,6 +79,9 @@ def models_of(choice: resolve.Choice) -> list[str]:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise StreamError("not_a_stream", "the list of models is not JSON") from None
+    if not listing.fits(found):
+        what = f"the answer is not the {listing.what} of {choice.row.name}"
+        raise StreamError("not_a_stream", what, "check --base-url")
     return listing.names(found)
 
 

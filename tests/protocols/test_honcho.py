@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import Stream
+from faultserver import FaultServer
 from honchoserver import HonchoServer
 from recordings import check_recording, recordings
 from splits import decode, every_two, whole
@@ -519,6 +520,8 @@ def test_refusals() -> None:
     failed = refused(404, "Not Found")
     assert (failed.status, "--base-url" in failed.hint) == ("rejected", True)
     assert "/v1" not in failed.hint
+    for body in (b"<html>404</html>", b'{"error":{"message":"no route"}}', b"", b"[]"):
+        assert "--base-url" in honcho.refusal(404, {}, body).hint, body
     failed = refused(500, "An unexpected error occurred")
     assert (failed.status, failed.transient) == ("provider", True)
     assert refused(422, "Invalid filter").message == "HTTP 422: Invalid filter"
@@ -674,6 +677,53 @@ def test_what_would_be_sent(stream: Stream) -> None:
     assert rows["honcho"]["configured"] is True
 
 
+def test_an_answer_that_never_came_is_asked_for_again(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...]
+) -> None:
+    """200 and nothing in it: the commonest failure, when the model behind it fails."""
+    running.fails_once = "silent"
+    run = stream(*here, "--max-retries", "1", "--json", "who?")
+    (end,) = run.records
+    assert (run.returncode, end["text"], end["attempts"]) == (0, "They like tea.", 2)
+    running.fails = "silent"
+    run = stream(*here, "--max-retries", "1", "--json", "who?")
+    (end,) = run.records
+    assert (run.returncode, end["attempts"], end["status"]) == (8, 2, "malformed")
+
+
+def test_a_check_needs_no_peer_and_creates_nothing(stream: Stream, running: HonchoServer) -> None:
+    local = {"HONCHO_URL": running.url, "HONCHO_WORKSPACE_ID": "w"}
+    for args in (("--check=honcho",), ("--check", "-m", "honcho:ann")):
+        run = stream(*args, env=local)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert run.text.startswith("honcho: key and address work (")
+    assert running.routes() == ["GET /v3/workspaces/w/queue/status"] * 2
+    assert running.workspaces == {}
+    stream("--check=honcho", "-o", "workspace=x", env=local)
+    assert running.routes()[-1] == "GET /v3/workspaces/x/queue/status"
+    (told,) = stream("--check=honcho", "--json", env=local).records
+    assert told.keys() == {"provider", "duration_ms"}
+    run = stream("--list-models", "-p", "honcho", env=local)
+    assert (run.returncode, "honcho does not list models" in run.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {"detail": "Not Found"}),
+        (404, {"error": {"message": "no such route"}}),
+        (200, {"object": "list", "data": []}),
+    ],
+)
+def test_a_check_of_another_server(
+    server: FaultServer, stream: Stream, status: int, body: dict[str, Any]
+) -> None:
+    url = server.script("other", lambda conn: conn.reply(status, body))
+    run = stream("--check=honcho", env={"HONCHO_URL": url})
+    assert run.returncode != 0
+    assert "--base-url" in run.stderr
+
+
 # The steps around an answer, by the command
 
 
@@ -728,6 +778,61 @@ def test_in_a_batch_messages_are_added_once_and_every_answer_is_stored(
     notes.write_text('{"peer_id":"alice","content":"I like coffee."}\n')
     run = stream(*here, *args, "--json", "a?")
     assert run.records[0]["prompt_hash"] not in before
+
+
+def test_what_was_said_before_is_added_once_for_several_models(
+    stream: Stream, running: HonchoServer, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.jsonl"
+    notes.write_text('{"peer_id":"alice","content":"I like tea."}\n' * 250)  # three requests
+    args = ("--session", "s", "-o", f"add={notes}", "--json", "who?")
+    two = ("-m", "honcho:ann", "-m", "honcho:bob")
+    run = stream(*two, *args, env={"HONCHO_URL": running.url})
+    assert run.returncode == 0
+    session = running.workspaces["default"].sessions["s"]
+    assert session.said() == [("alice", "I like tea.")] * 250
+    assert set(session.peers) == {"alice", "ann", "bob"}
+    running.workspaces.clear()
+    assert stream(*two, "--race", *args, env={"HONCHO_URL": running.url}).returncode == 0
+    assert len(running.workspaces["default"].sessions["s"].said()) == 250
+
+
+def test_adding_and_storing_are_tried_again(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...], tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes.jsonl"
+    notes.write_text('{"peer_id":"alice","content":"I like tea."}\n')
+    path = "/workspaces/default/sessions/s/messages"
+    args = ("--session", "s", "-o", f"add={notes}", "-o", "store=bot", "--jsonl", "who?")
+    args = ("--max-retries", "1", *args)
+    running.refuses = [path]
+    run = stream(*here, *args)
+    assert (run.returncode, run.records[-1]["attempts"]) == (0, 2)
+    said = [("alice", "I like tea."), ("bot", "They like tea.")]
+    assert running.workspaces["default"].sessions["s"].said() == said
+    running.workspaces.clear()
+    running.answer = ["x" * 25_000, "y"]
+    running.refuses_after = {path: 1}  # what is added is taken, the answer is refused once
+    run = stream(*here, *args)
+    assert run.returncode == 0
+    (retry,) = (record for record in run.records if record["type"] == "retry")
+    assert "the answer was not stored" in retry["error"]["message"]
+    said = running.workspaces["default"].sessions["s"].said()
+    assert [len(text) for _, text in said] == [11, 25_000, 1]
+    running.refuses = [path] * 10
+    run = stream(*here, "--max-retries", "1", "--session", "s", "-o", "store=bot", "who?")
+    assert run.returncode == 15
+    assert "the answer was not stored: HTTP 503: try again (2 attempts)" in run.stderr
+
+
+def test_in_a_batch_storing_is_tried_again(
+    stream: Stream, running: HonchoServer, here: tuple[str, ...]
+) -> None:
+    running.refuses = ["/workspaces/default/sessions/s/messages"]
+    args = ("--max-retries", "1", "--session", "s", "-o", "store=bot", "-L", "--json")
+    run = stream(*here, *args, stdin=b"a?\nb?\n")
+    assert run.returncode == 0
+    assert len(running.workspaces["default"].sessions["s"].said()) == 2
 
 
 @pytest.mark.parametrize("fails", ["silent", "cut", "lost", "told"])

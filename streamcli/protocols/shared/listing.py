@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...request import join_url
+from ...request import Target, join_url
 
 _OPERATIONS = re.compile(
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
@@ -17,7 +17,8 @@ _VERSION = re.compile(r"/v\d\w*$")
 class Listing:
     """What a server lists of itself.
 
-    `what` names it ("models", an agent's "skills"). `url` makes the list's address from any base
+    `what` names it ("models", an agent's "skills", or "status": no list, but a read that creates
+    nothing and proves that key and address work). `url` makes the list's address from any base
     address. `place` is where the list is in the answer (a bare array is one too), `ids` are the
     names under which its objects have theirs. `model` stands in the request whose headers are
     sent along: "" where a request takes none.
@@ -38,6 +39,14 @@ class Listing:
         self.place = place
         self.ids = ids
         self.model = model
+
+    def address(self, target: Target, options: Mapping[str, Any]) -> str:
+        """Return the list's address at `target`; `options` are those of `-o`."""
+        return self.url(target.base_url)
+
+    def fits(self, value: Any) -> bool:
+        """Whether an answer can be what was asked for."""
+        return self.what != "status" or (isinstance(value, dict) and self.place in value)
 
     def names(self, value: Any) -> list[str]:
         """Return the ids in the answer: of strings or objects."""
