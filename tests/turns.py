@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from streamcli.answer.turn import Asking, Turn
+from streamcli.answer.answer_stream import AnswerStream
+from streamcli.answer.turn import Turn
 from streamcli.errors import StreamError
 from streamcli.events import Event, Failed, Finished, Text
 from streamcli.messages import ChatRequest, Message
@@ -120,7 +121,7 @@ def turn(
 class Played:
     """The events of what was asked, and when it was over."""
 
-    def __init__(self, clock: Clock, asking: Asking, slow_reader: float = 0) -> None:
+    def __init__(self, clock: Clock, asking: AnswerStream, slow_reader: float = 0) -> None:
         began = clock.now
         self.events: list[Event] = []
         for _, events in asking:

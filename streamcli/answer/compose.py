@@ -15,8 +15,9 @@ from ..outcome import Limits
 from ..protocols._contract import WireFormat
 from ..request import Target
 from ..transport.seam import Open
+from .answer_stream import AnswerStream, Cancel, Pause, Store
 from .fallback import Fallback
-from .turn import Asking, Cancel, Pause, Store, Turn
+from .turn import Turn
 
 
 class Endpoint(Protocol):
@@ -87,7 +88,7 @@ def compose(
     random: Callable[[], float],
     race: bool = False,
     first: int = 0,
-) -> Asking:
+) -> AnswerStream:
     """Return what will give the answer: of one candidate, the first that can, or the fastest.
 
     In a race all are asked at once; otherwise one after the other, beginning with the `first`.

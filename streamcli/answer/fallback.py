@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..events import Event, Failed, Retry
 from ..outcome import Outcome
-from .turn import Moment, Turn
+from .answer_stream import Moment
+from .turn import Turn
 
 # The kinds of failure that another provider would meet too.
 _OURS = ("usage", "write", "interrupted", "bug", "total_timeout")

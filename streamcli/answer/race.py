@@ -13,7 +13,8 @@ from threading import Thread
 from ..errors import usage
 from ..events import Failed, Finished, Text
 from ..outcome import Outcome
-from .turn import Moment, Turn
+from .answer_stream import Moment
+from .turn import Turn
 
 _BOUND = 64  # moments that wait for a slow reader; then the racers wait, and their sockets
 

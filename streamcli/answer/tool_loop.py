@@ -15,9 +15,9 @@ from ..errors import StreamError
 from ..events import USAGE_FIELDS, Failed, Finished, ToolCall, ToolResult, Usage
 from ..messages import ChatRequest, Message, Tool
 from ..outcome import Outcome
+from .answer_stream import AnswerStream, Moment
 from .assistant_message import AssistantMessage
 from .stages import Tally
-from .turn import Asking, Moment
 
 # From a tool and the arguments of a call: what does not match its schema, "" if all does.
 Check = Callable[[Tool, dict[str, Any]], str]
@@ -30,8 +30,8 @@ _KEPT = ("auto", "none")  # the tool choices that later rounds keep; others woul
 _CUT = ("length", "content_filter", "refusal")  # the finish reasons after which no call is run
 
 
-class Round(Asking, Protocol):
-    """The Asking of one round; a Turn takes the one before it as its `before`."""
+class Round(AnswerStream, Protocol):
+    """The AnswerStream of one round; a Turn takes the one before it as its `before`."""
 
     @property
     def began(self) -> float: ...
@@ -58,7 +58,7 @@ class Runner(Protocol):
 
 
 class ToolLoop:
-    """A prompt with its rounds, as one Asking: iterate, then read `outcome` and `messages`.
+    """A prompt with its rounds, as one AnswerStream: iterate, then read `outcome` and `messages`.
 
     `outcome` counts over all rounds: text, calls, usage (unknown as soon as one round's is),
     attempts and timings. The end of a round that goes on is not an event. `messages` are those

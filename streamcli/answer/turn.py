@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator
-from typing import Protocol
 
 from ..errors import StreamError
 from ..events import Attempt, Event, Failed, Finished, Retry, Usage
@@ -19,54 +18,18 @@ from ..protocols._contract import Decoder, WireFormat, decoder_for
 from ..request import HttpRequest, Target
 from ..transport.seam import Open, Patience, Response
 from ..wire.endings import WAITED
+from .answer_stream import Cancel, Earlier, Moment, Pause, Store
 from .continuation import DROPS, Splice
 from .retry import delay, explain
 from .stages import Redact, Tally, last_events
 from .think_tags import Splitter
 
-# Milliseconds since the prompt began, and the events of one network read.
-Moment = tuple[float, list[Event]]
 # Maps the events of one read; it may hold some back until a later one.
 Stage = Callable[[list[Event]], list[Event]]
-# From the text of a whole answer: the trouble of storing it, None if there is none. Another call
-# goes on with what is not stored yet.
-Store = Callable[[str], Failed | None]
-# Tells the server that nobody reads the answer any more that the decoder was reading.
-Cancel = Callable[[Decoder], None]
-# From a failure and the number of the attempt: seconds until the next, None if there is none.
-Pause = Callable[[Failed, int], float | None]
-
 # The failures with which we leave a response that is still open.
 _STOPPED = ("first_timeout", *WAITED)
 # Some servers take long answers, thinking or tools (HelpingAI) only in requests for a stream.
 _WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
-
-
-class Asking(Protocol):
-    """A prompt in progress: one Turn, or several as one. Iterate, then read `outcome`.
-
-    `number` is the index of the target whose answer it is. `resumable`: after a Retry the
-    iteration may be left, and resumed in any thread.
-    """
-
-    resumable: bool
-
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def number(self) -> int: ...
-    def __iter__(self) -> Iterator[Moment]: ...
-    def stop(self, failed: Failed) -> None: ...
-    def t_ms(self) -> float: ...
-
-
-class Earlier(Protocol):
-    """A turn before this one: when its prompt began on the clock, and its attempts."""
-
-    @property
-    def began(self) -> float: ...
-    @property
-    def outcome(self) -> Outcome: ...
 
 
 class Turn:
@@ -121,8 +84,7 @@ class Turn:
         self._decoder: Decoder | None = None
         self._stages: list[Stage] = []
         self._think: Splitter | None = None  # the first of the stages, until it is done
-        redact = Redact(target, chat.model)
-        self._tally = Tally(self.outcome, redact, keeps_text=store is not None)
+        self._tally = Tally(self.outcome, Redact(target, chat.model), keeps_text=store is not None)
         self._dropped: Failed | None = None  # the first break of an answer that was continued
         self._store = store
         self._cancel = cancel
@@ -179,8 +141,6 @@ class Turn:
         if self._answer is not None:
             answer, self._answer = self._answer, None
             answer.close(whole=isinstance(self.outcome.end, Finished))
-
-    # One attempt
 
     def _attempt(self) -> Iterator[Moment]:
         self._left = None
@@ -332,9 +292,9 @@ class Turn:
                 max_wait=limits.max_wait,
                 random=self._random,
             )
-        if wait is not None and limits.timeout is not None:
-            over = self.began + limits.timeout
-            wait = wait if self._clock() + wait < over else None  # --timeout ends before the wait
+        over = None if limits.timeout is None else self.began + limits.timeout
+        if wait is not None and over is not None and self._clock() + wait >= over:
+            wait = None  # --timeout ends before the wait
         if wait is None:
             explain(end, attempt, limits.max_wait)
         return wait

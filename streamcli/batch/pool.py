@@ -12,7 +12,7 @@ from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from ..answer.turn import Asking
+from ..answer.answer_stream import AnswerStream
 from ..errors import StreamError, bug, usage
 from ..events import Attempt, Failed, Finished, Retry, Started, Usage
 from ..outcome import Outcome
@@ -28,7 +28,7 @@ _NO_ANSWER = (Attempt, Retry, Started, Usage, Failed)  # may come before a refus
 class Batch:
     """Runs the tasks of an iterable (in a thread: it may wait for input); iterate it for the news.
 
-    `ask` makes the Asking of a task, which asks through `task.client` and has `pause` for its
+    `ask` makes the AnswerStream of a task, which asks through `task.client` and has `pause` for its
     decisions; `client` makes what a worker asks through, in its thread. `interrupted` is how
     tasks end that `cancel` broke off.
     """
@@ -36,7 +36,7 @@ class Batch:
     def __init__(
         self,
         tasks: Iterable[Task],
-        ask: Callable[[Task], Asking],
+        ask: Callable[[Task], AnswerStream],
         client: Callable[[], Client],
         *,
         jobs: int,
@@ -230,7 +230,7 @@ class Batch:
         task.moments = task.client = None
         return task, task.outcome.t_ms, None
 
-    # What an Asking decides by
+    # What an AnswerStream decides by
 
     def pause(self, task: Task) -> Callable[[Failed, int], float | None]:
         """A 429 holds its provider and costs the prompt nothing; other retries are counted."""

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 from threading import Condition
 from typing import Protocol
 
-from ..answer.turn import Asking, Moment
+from ..answer.answer_stream import AnswerStream, Moment
 from ..errors import StreamError
 from ..events import Event, Failed
 from ..outcome import Outcome
@@ -54,7 +54,7 @@ class Task:
         self.what = what  # the owner's
         self.gates = gates
         self.failed = failed
-        self.asking: Asking | None = None
+        self.asking: AnswerStream | None = None
         self.moments: Iterator[Moment] | None = None
         self.client: Client | None = None  # of the worker that has it now
         self.entry = Entry()

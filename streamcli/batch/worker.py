@@ -9,8 +9,8 @@ from functools import partial
 from threading import Event as Flag
 from typing import TYPE_CHECKING, cast
 
+from ..answer.answer_stream import AnswerStream
 from ..answer.compose import Candidate, Connection, compose
-from ..answer.turn import Asking
 from ..errors import StreamError
 from ..events import Failed
 from ..messages import ChatRequest
@@ -74,7 +74,7 @@ class Worker:
 
 
 class Asker:
-    """Makes the Asking of a task; its `ask` runs in the worker's thread that has the task.
+    """Makes the AnswerStream of a task; its `ask` runs in the worker's thread that has the task.
 
     `delay` is what to wait by the rules for one prompt, `batch` the one whose rules come before.
     """
@@ -85,7 +85,7 @@ class Asker:
         self._races = races
         self._delay = delay
 
-    def ask(self, task: Task) -> Asking:
+    def ask(self, task: Task) -> AnswerStream:
         numbers = range(len(task.gates))
         race = self._races and len(numbers) > 1
         if race:

@@ -8,8 +8,8 @@ from functools import partial
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Any
 
+from ..answer.answer_stream import AnswerStream
 from ..answer.compose import Candidate, Connection, compose
-from ..answer.turn import Asking
 from ..errors import StreamError, usage
 from ..events import Failed, Finished
 from ..input.prompt import anything, gather, no_prompt
@@ -51,7 +51,7 @@ class Live:
         self._facts = facts
         self._recorder: Recorder | None = None
 
-    def prepare(self) -> Asking:
+    def prepare(self) -> AnswerStream:
         """Return what will give the answer; StreamError where something is missing."""
         words, settings, context = self._invocation.words, self._settings, self._context
         if not anything(words, settings.file, settings.no_stdin):

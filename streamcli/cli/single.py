@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..answer.answer_stream import AnswerStream, Moment
 from ..answer.fallback import Fallback
-from ..answer.turn import Asking, Moment
 from ..errors import Interrupted, StreamError, bug
 from ..events import Attempt, Event, Finished, Retry, Started, Usage
 from ..outcome import Outcome, Verdict
@@ -49,7 +49,7 @@ class Single:
         self._voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
         self._delivery = Delivery(settings)
         self._facts: Any = None
-        self._asking: Asking | None = None
+        self._asking: AnswerStream | None = None
         self._asked = 0  # the number of the endpoint that is asked
         self._nothing = Outcome()  # what came before anything was asked
         self.silent = False  # nobody reads the answer: a probe

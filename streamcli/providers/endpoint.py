@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..answer.turn import Cancel, Store
+from ..answer.answer_stream import Cancel, Store
 from ..errors import StreamError
 from ..events import Failed, Finished
 from ..input.chat_options import chat_of, options_of

@@ -555,7 +555,7 @@ def test_opaque_state_goes_back_with_its_message() -> None:
 
 
 class Scripted:
-    """An Asking that gives these events."""
+    """An AnswerStream that gives these events."""
 
     number = 0
     resumable = False

@@ -15,8 +15,8 @@ from queue import Empty
 
 import pytest
 
+from streamcli.answer.answer_stream import Moment, Pause
 from streamcli.answer.retry import delay
-from streamcli.answer.turn import Moment, Pause
 from streamcli.batch import pool as batch_module
 from streamcli.batch.limits import Gate, Pace
 from streamcli.batch.pool import Batch
@@ -51,7 +51,7 @@ class Line:
 
 
 class Reply:
-    """An Asking: its attempts end as `rng` wants, out of `kinds`."""
+    """An AnswerStream: its attempts end as `rng` wants, out of `kinds`."""
 
     resumable = True
     number = 0
