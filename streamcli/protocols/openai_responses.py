@@ -1,7 +1,7 @@
 """OpenAI Responses, as OpenAI, Azure, xAI, OpenRouter, LM Studio and llama.cpp really stream it.
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming; the deviations are
-those of recorded streams (see tests/test_openai_responses.py).
+those of recorded streams (see tests/protocols/test_openai_responses.py).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs_named import NamedRuns
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
-from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.listing import Listing, models_below
 from .shared.openai_values import think_fields, usage_of
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post
-from .shared.responseitems import DELTAS, GIVEN, Items, place
+from .shared.response_items import DELTAS, GIVEN, Items
 
 if TYPE_CHECKING:
     from ..request import Quirks
@@ -44,7 +44,9 @@ FINISH = {
     "max_messages": "length",
     "content_filter": "content_filter",
 }
-TERMINAL = tuple(f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled"))
+TERMINAL = tuple(
+    f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")
+)
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -106,21 +108,25 @@ def _stream_options(quirks: Quirks) -> dict[str, Any]:
 
 
 def _items(message: Message) -> list[dict[str, Any]]:
-    """A message as input items: what a tool was asked and what it gave are items of their own."""
+    """Return a message as input items: calls, their results and opaque state are items too."""
     if message.role == "tool":
         output = {"type": "function_call_output", "call_id": message.call_id}
         return [{**output, "output": message.text}]
-    items: list[dict[str, Any]] = []
     if message.attachments:
         parts = [_part(attachment) for attachment in message.attachments]
         text = {"type": "input_text", "text": message.text}
-        items.append({"role": message.role, "content": [*parts, text]})
-    elif message.text or not message.tool_calls:
-        items.append({"role": message.role, "content": message.text})
-    return items + [
-        {"type": "function_call", "call_id": id, "name": name, "arguments": arguments}
-        for id, name, arguments in message.tool_calls
-    ]
+        return [{"role": message.role, "content": [*parts, text]}]
+    items: list[dict[str, Any]] = []
+    for part in message.parts(NAME):
+        if part.opaque is not None:
+            items.append(part.opaque)
+        if part.text:
+            items.append({"role": message.role, "content": part.text})
+        if part.call is not None:
+            call_id, name, arguments = part.call
+            call = {"type": "function_call", "call_id": call_id, "name": name}
+            items.append({**call, "arguments": arguments})
+    return items or [{"role": message.role, "content": message.text}]
 
 
 def _part(attachment: Attachment) -> dict[str, Any]:
@@ -170,10 +176,9 @@ def recognises(glimpse: Glimpse) -> bool:
 class Decoder:
     """Responses events to ours; also a whole response where a server did not stream.
 
-    What re-attaching to a background response needs: `response_id`, `sequence_number` (the last
-    one seen) and, for the stream that goes on, `skip_until`: events up to that number give no
-    deltas, and what an event at the end of a part repeats is not given either if the part began
-    before the stream.
+    `response_id`, `sequence_number` (the last one seen) and `skip_until` serve to attach again to a
+    response in the background: a stream that goes on repeats no delta up to number `skip_until`,
+    and no part that began before it.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -182,8 +187,9 @@ class Decoder:
         self.sequence_number: int | None = None
         self._skip_until = -1
         self._body = JsonBody(self, "response", limit, NamedRuns("response.", limit))
-        self._items = Items(self._body.say)
+        self._items = Items(NAME, self._body)
         self._model = ""
+        self._waiting = ""  # the status of a whole response that has not ended
         self._raw: str | None = None  # the provider's word for the end
 
     @property
@@ -203,9 +209,10 @@ class Decoder:
         return self._body.feed(data)
 
     def close(self, broken: Failed | None = None) -> list[Event]:
-        return self._body.close(broken)
-
-    # What one value says
+        out = self._body.close(broken)
+        if self._waiting and broken is None and out and isinstance(end := out[-1], Failed):
+            end.message = f"the answer is not there yet: the response is {self._waiting}"
+        return out
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
@@ -224,24 +231,21 @@ class Decoder:
         body, kind = self._body, value.get("type")
         kind = kind if type(kind) is str else ""
         if kind in DELTAS:
-            channel, part = DELTAS[kind]
-            self._items.said.add((part, place(value)))
             body.alive = True
-            body.say(channel, value.get("delta"), out)
-            return
-        error = value.get("error")
-        if error or "error" in (kind, event):
-            body.alive = True
-            body.fail(stream_failure(error or value, "error"), out)
-        elif kind.startswith("response."):
-            body.alive = True
-            self._other(kind, value, out)
+            self._items.delta(kind, value, out)
         elif value.get("object") == "response":
             body.alive = True
             self._started(value, out)
+            self._waiting = "" if _end_of(value) else words(value.get("status"))
             if _end_of(value):
                 self._result("", value, out)
                 self.ending = True
+        elif error := error_in(value, event):
+            body.alive = True
+            body.fail(stream_failure(error, "error"), out)
+        elif kind.startswith("response."):
+            body.alive = True
+            self._other(kind, value, out)
 
     def _other(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
         before = len(out)
@@ -258,7 +262,7 @@ class Decoder:
             out.append(Progress())
 
     def _started(self, response: dict[str, Any], out: list[Event]) -> None:
-        """Who answers. llama.cpp tells its model only at the end."""
+        """Tell who answers. llama.cpp names its model only at the end."""
         id, model = words(response.get("id")), words(response.get("model"))
         if (id and not self.response_id) or (model and not self._model):
             self.response_id = self.response_id or id
@@ -266,27 +270,26 @@ class Decoder:
             out.append(Started(self._model, self.response_id))
         self._items.tools(response.get("tools"))
 
-    # How it ends
-
     def _result(self, kind: str, response: dict[str, Any], out: list[Event]) -> None:
-        """The finished response, by its event's type or ("") its status."""
+        """Read the finished response, by its event's type or ("") its status."""
         usage, error = response.get("usage"), response.get("error")
         if usage and isinstance(usage, dict):
             out.append(usage_of(usage, "input", "output"))
         how = _end_of(response) or kind.removeprefix("response.")
         details = response.get("incomplete_details")
-        reason = details.get("reason") if isinstance(details, dict) else None
-        self._items.finished(response.get("output"), how == "completed", out)
+        reason = words(details.get("reason") if isinstance(details, dict) else None)
+        self._items.finished(response, how in ("completed", "done"), out)
         if how == "failed" or error:
             failed = stream_failure(error or "the server said that the response failed")
         elif how.startswith("cancel"):
             failed = Failed("stream_error", "the response was cancelled")
-        elif how == "incomplete" and str(reason) not in FINISH:
+        elif how == "incomplete" and reason not in FINISH:
             why = f" ({reason})" if reason else ""
             failed = Failed("stream_error", f"the server left the answer incomplete{why}")
         else:
-            self._raw = str(reason) if how == "incomplete" else how
+            self._raw = reason if how == "incomplete" else "completed" if how == "done" else how
             return
+        failed.raw = reason or how
         failed.evidence = ("marker",) if kind else ()
         self._body.fail(failed, out)
 
@@ -304,6 +307,6 @@ class Decoder:
 
 
 def _end_of(response: dict[str, Any]) -> str:
-    """The status of a response that has ended; "" while it goes on."""
+    """Return the status of a response that has ended; "" while it goes on."""
     status = words(response.get("status"))
     return "" if status in ("queued", "in_progress") else status

@@ -13,12 +13,14 @@ import pytest
 from recordings import check_error_body, check_recording, error_bodies, name_of, recordings, summary
 from splits import bytewise, decode, every_two, merged, sampled, whole
 
+from streamcli.answer.assistant_message import assistant_message
 from streamcli.errors import StreamError
 from streamcli.events import (
     Citation,
     Event,
     Failed,
     Finished,
+    Opaque,
     Progress,
     Reasoning,
     Refusal,
@@ -467,6 +469,171 @@ def test_parts_and_items_are_told_apart() -> None:
         COMPLETED,
     )
     assert said(events) == [Text("Hi you there"), Reasoning("hmso")]
+
+
+HELLO = message("Hello")
+
+
+def streamed(*places: dict[str, Any]) -> list[dict[str, Any]]:
+    """A text in two deltas, told whole three times more, each at a place of its own."""
+    first, second, done, part, item = places
+    return [
+        kind("output_text.delta", **first, delta="Hel"),
+        kind("output_text.delta", **second, delta="lo"),
+        kind("output_text.done", **done, text="Hello"),
+        kind("content_part.done", **part, part={"type": "output_text", "text": "Hello"}),
+        kind("output_item.done", **item, item={**HELLO, "id": item.get("item_id")}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [{}] * 5,  # nothing says which item it is
+        [{}, {}, {"item_id": "A"}, {"item_id": "A"}, {"item_id": "A"}],
+        [{"item_id": id} for id in "BBAAA"],
+        [{"item_id": id} for id in "ABCDE"],
+        [{"output_index": 0, "item_id": id} for id in "ABCDE"],  # Copilot
+        # vLLM, Bedrock's mantle, GPT-OSS servers: the index of a part counts on
+        [{"output_index": 1, "content_index": index} for index in (1, 1, 1, 1, 0)],
+        [{"output_index": 1, "content_index": index} for index in (0, 1, 2, 3, 4)],
+        [{"output_index": 1, "content_index": index} for index in (0, 1, 0, 0, 0)],
+        [{"output_index": index, "item_id": "A"} for index in (0, 1, 2, 3, 4)],
+        [{"output_index": index} for index in (0, 1, 1, 1, 1)],
+        [{"item_id": "A", "content_index": index} for index in (7, 7, 0, 0, 0)],
+        [{}, {}, *[{"output_index": 0, "content_index": 0}] * 3],
+    ],
+)
+def test_a_text_is_given_once_whatever_its_parts_are_called(places: list[dict[str, Any]]) -> None:
+    last = kind("completed", response=response(output=[HELLO]))
+    assert said(told(CREATED, *streamed(*places), last)) == [Text("Hello")]
+    # The same of a second message, and of the thoughts of the model.
+    twice = kind("completed", response=response(output=[HELLO, HELLO]))
+    again = [{**place, "output_index": 9, "item_id": "Z"} for place in places]
+    events = told(CREATED, *streamed(*places), *streamed(*again), twice)
+    assert said(events) == [Text("HelloHello")]
+
+
+def test_thoughts_are_given_once_whatever_kind_of_part_they_come_back_as() -> None:
+    item = {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "Hmm."}]}
+    events = told(
+        kind("reasoning_text.delta", item_id="x", delta="Hmm"),
+        kind("reasoning_text.delta", item_id="x", delta="."),
+        kind("reasoning_part.done", part={"type": "reasoning_text", "text": "Hmm."}),
+        kind("output_item.done", item=item),
+        kind("completed", response=response(output=[item, message("Hi")])),
+    )
+    assert said(events) == [Reasoning("Hmm."), Text("Hi")]
+
+
+def test_older_names_of_thoughts_are_read() -> None:
+    events = told(
+        kind("reasoning.delta", delta={"text": "a"}),
+        kind("reasoning_summary.delta", output_index=0, delta="b"),
+        COMPLETED,
+    )
+    assert said(events) == [Reasoning("ab"), Text("Hi")]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        response(output=[{"type": "message", "content": "Hi"}]),
+        response(output=[{"type": "message", "content": [{"type": "text", "text": "Hi"}]}]),
+        response(output_text="Hi"),
+        response(output=[], output_text="Hi"),
+    ],
+)
+def test_other_forms_of_a_whole_answer(last: dict[str, Any]) -> None:
+    assert said(told(CREATED, kind("completed", response=last))) == [Text("Hi")]
+    events = decode(Decoder(), whole(json.dumps(last).encode()))
+    assert events == [Started("m", "resp_1"), Text("Hi"), events[-1]]
+    assert isinstance(events[-1], Finished)
+
+
+def test_response_done_ends_an_answer_by_its_status() -> None:
+    events = told(CREATED, DELTA, kind("done", response=response(output=[])))
+    assert events[-1] == Finished("stop", "completed", ("finish_reason", "marker"))
+    reason = {"reason": "max_output_tokens"}
+    cut = response("incomplete", incomplete_details=reason)
+    assert told(DELTA, kind("done", response=cut))[-1] == Finished(
+        "length", "max_output_tokens", ("finish_reason", "marker")
+    )
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+def test_a_response_that_is_not_there_yet_is_not_an_answer(status: str) -> None:
+    *_, end = decode(Decoder(), whole(json.dumps(response(status, output=[])).encode()))
+    assert isinstance(end, Failed)
+    assert (end.status, status in end.message) == ("truncated", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "end_kind", "message"),
+    [
+        ({"code": "data_inspection_failed", "message": "no"}, "filtered", "no"),  # DashScope
+        ({"code": "invalid_prompt", "message": "no"}, "filtered", "no"),
+        ({"code": "rate_limit_exceeded", "message": "slow"}, "rate_limit", "slow"),
+        ({"code": "context_length_exceeded", "message": "long"}, "context_window", "long"),
+        ({"code": "server_error", "message": "oops"}, "stream_error", "oops"),
+        ({"error": {"message": "inner", "code": "insufficient_quota"}}, "quota", "inner"),
+        ("it broke", "stream_error", "it broke"),
+        (["it broke"], "stream_error", "it broke"),
+    ],
+)
+def test_an_error_is_judged_by_its_code_wherever_it_stands(
+    error: Any, end_kind: str, message: str
+) -> None:
+    used = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+    last = response("failed", error=error, usage=used)
+    events = told(CREATED, DELTA, kind("failed", response=last))
+    assert events[-2] == Usage(input_tokens=1, output_tokens=2, total_tokens=3)
+    whole_answer = decode(Decoder(), whole(json.dumps(last).encode()))
+    assert whole_answer[-2] == events[-2]
+    for end in (events[-1], whole_answer[-1], told(DELTA, {"type": "error", "error": error})[-1]):
+        assert isinstance(end, Failed)
+        assert (end.kind, end.message) == (end_kind, message)
+    assert events[-1].raw == "failed"  # type: ignore[attr-defined]
+
+
+# Opaque state: what the model thought, as only its provider can read it
+
+SEALED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+
+
+def test_encrypted_thoughts_are_kept_once() -> None:
+    last = kind("completed", response=response(output=[SEALED, {**CALL, "arguments": "{}"}]))
+    events = told(
+        CREATED,
+        kind("output_item.added", output_index=0, item={**SEALED, "encrypted_content": "gA"}),
+        kind("output_item.done", output_index=0, item=SEALED),
+        kind("output_item.done", output_index=1, item={**CALL, "arguments": "{}"}),
+        last,
+    )
+    assert said(events) == [Opaque(NAME, SEALED), ToolCall("call_1", "f", "{}")]
+    assert said(told(CREATED, last)) == said(events), "also where only the last event has them"
+    bare = {**SEALED, "encrypted_content": None}
+    assert said(told(kind("output_item.done", output_index=0, item=bare), COMPLETED)) == [
+        Text("Hi")
+    ]
+
+
+def test_encrypted_thoughts_go_back_as_they_came() -> None:
+    events = told(
+        CREATED,
+        kind("output_item.done", output_index=0, item=SEALED),
+        kind("output_text.delta", output_index=1, delta="Let me see."),
+        kind("output_item.done", output_index=2, item={**SEALED, "id": "rs_2"}),
+        kind("output_item.done", output_index=3, item={**CALL, "arguments": "{}"}),
+        kind("completed", response=response()),
+    )
+    call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    assert ask(Message("user", "hi"), assistant_message(events))["input"][1:] == [
+        SEALED,
+        {"role": "assistant", "content": "Let me see."},
+        {**SEALED, "id": "rs_2"},
+        call,
+    ]
 
 
 def test_llamacpp_numbers_nothing_and_names_its_model_last() -> None:
