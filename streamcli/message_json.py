@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .events import Opaque
-from .messages import VERSION, Attachment, Call, Message, Placed
+from .message_parts import Call, Placed
+from .messages import VERSION, Attachment, Message
 
 T = TypeVar("T")
 Read = Callable[[str], bytes]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .events import Opaque
+from .message_parts import Call, Part, Placed, parts_of
 
 VERSION = 1  # of the serialisation; it grows when a field changes its meaning
-
-# A tool call as a message keeps it: (id, name, arguments as JSON text).
-Call = tuple[str, str, str]
 
 
 class Attachment:
@@ -67,42 +64,6 @@ class Attachment:
         return {**plain, "data": self.base64()}
 
 
-class Placed:
-    """An Opaque event and its place: behind `text_at` characters and `calls_at` tool calls."""
-
-    __slots__ = ("calls_at", "opaque", "text_at")
-
-    def __init__(self, opaque: Opaque, text_at: int, calls_at: int) -> None:
-        self.opaque = opaque
-        self.text_at = text_at
-        self.calls_at = calls_at
-
-    def to_json(self) -> dict[str, Any]:
-        opaque = self.opaque
-        plain = {"protocol": opaque.protocol, "value": opaque.value}
-        plain |= {"text_at": self.text_at, "calls_at": self.calls_at}
-        if opaque.call_id:
-            plain["call_id"] = opaque.call_id
-        if opaque.chars:
-            plain["chars"] = opaque.chars
-        return plain
-
-
-class Part:
-    """One part of a message, see `Message.parts`: text, a call, or opaque state alone.
-
-    `opaque` is the value of the Opaque event that belongs to the text or the call, None if there
-    is none.
-    """
-
-    __slots__ = ("call", "opaque", "text")
-
-    def __init__(self, text: str = "", call: Call | None = None, opaque: Any = None) -> None:
-        self.text = text
-        self.call = call
-        self.opaque = opaque
-
-
 class Message:
     """One message of a conversation.
 
@@ -151,34 +112,8 @@ class Message:
         self.opaque = opaque
 
     def parts(self, protocol: str) -> list[Part]:
-        """Return text, calls and the opaque state of `protocol`, in the order they were given.
-
-        Between two opaque parts the text comes first, then the calls. State of other protocols
-        is left out.
-        """
-        placed = [each for each in self.opaque if each.opaque.protocol == protocol]
-        of_call = {each.opaque.call_id: each.opaque.value for each in placed}
-        parts: list[Part] = []
-        text_done = calls_done = 0
-
-        def up_to(text_at: int, calls_at: int) -> None:
-            nonlocal text_done, calls_done
-            if text := self.text[text_done:text_at]:
-                parts.append(Part(text))
-                text_done = text_at
-            for call in self.tool_calls[calls_done:calls_at]:
-                parts.append(Part(call=call, opaque=of_call.get(call[0])))
-            calls_done = max(calls_done, calls_at)
-
-        for each in placed:
-            opaque, text_at = each.opaque, each.text_at
-            if opaque.call_id:
-                continue
-            up_to(text_at - opaque.chars, each.calls_at)
-            parts.append(Part(self.text[text_done:text_at], opaque=opaque.value))
-            text_done = max(text_done, text_at)
-        up_to(len(self.text), len(self.tool_calls))
-        return parts
+        """Return text, calls and the opaque state of `protocol`, in the order they were given."""
+        return parts_of(self.text, self.tool_calls, self.opaque, protocol)
 
     def to_json(self, *, by_path: bool = False) -> dict[str, Any]:
         """Return plain data for `message_json.from_json`; empty fields are left out.

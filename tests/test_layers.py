@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "streamcli"
 LAYERS = (
     ("errors", "secrets"),
     ("events",),
-    ("messages", "timings"),
+    ("message_parts", "timings"),
+    ("messages",),
     ("message_json",),
     ("request",),
     ("wire",),
@@ -42,6 +43,7 @@ ONLY = {("answer", "transport"): {"seam"}}
 OWED: set[tuple[str, str]] = set()
 # The clock, the sleep, the random source and the way to send a request are arguments in here.
 PURE = (
+    "message_parts",
     "errors",
     "events",
     "messages",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..events import Attempt, Event, Opaque, Reasoning, Text, ToolCall
-from ..messages import Message, Placed
+from ..message_parts import Placed
+from ..messages import Message
 
 
 class AssistantMessage:

@@ -20,7 +20,8 @@ from streamcli.events import (
     ToolCall,
 )
 from streamcli.message_json import from_json
-from streamcli.messages import Attachment, Message, Part, Placed
+from streamcli.message_parts import Part, Placed
+from streamcli.messages import Attachment, Message
 
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
 REDACTED = {"type": "redacted_thinking", "data": "Ev=="}
@@ -119,9 +120,9 @@ def test_places_beyond_an_edited_text_lose_nothing() -> None:
         Placed(Opaque("p", 2), 99, 99),
         Placed(Opaque("p", 3, call_id="no such call"), 1, 0),
     )
-    message = Message("assistant", "text", tool_calls=(("a", "f", "{}"),), opaque=places)
+    message = Message("assistant", "a longer text", tool_calls=(("a", "f", "{}"),), opaque=places)
     parts = message.parts("p")
-    assert "".join(part.text for part in parts) == "text"
+    assert "".join(part.text for part in parts) == "a longer text"
     assert [part.call for part in parts if part.call] == [("a", "f", "{}")]
     assert [part.opaque for part in parts if part.opaque] == [1, 2]
 
