@@ -13,10 +13,9 @@ HIDDEN = "[hidden]"
 _SHORTEST = 4  # characters: redacting a shorter one would spoil the text and hide nothing
 
 # Names of headers, query fields, JSON fields and variables whose value is secret.
-_NAMES = re.compile(
+_NAMES = (  # compiled when first needed: a start seldom does
     r"auth|key|cookie|secret|passw|passphrase|pwd|signature|credential|token(?!s)"
-    r"|(?<![a-z])(?:sig|pin|otp)(?![a-z])",
-    re.IGNORECASE,
+    r"|(?<![a-z])(?:sig|pin|otp)(?![a-z])"
 )
 _PLACES = ("SSH_AUTH_SOCK", "XAUTHORITY", "GPG_TTY")  # variables that say where, not what
 _PLAIN_FIELDS = ("alt", "api-version", "include", "starting_after", "stream")  # of a query
@@ -24,7 +23,7 @@ _PLAIN_FIELDS = ("alt", "api-version", "include", "starting_after", "stream")  #
 
 def is_secret(name: str) -> bool:
     """Tell whether a header, field or variable of this name holds a secret."""
-    return _NAMES.search(name) is not None
+    return re.search(_NAMES, name, re.IGNORECASE) is not None
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from ..settings.option_types import Opt
 from ..settings.options import SECTIONS, TABLE
 
 if TYPE_CHECKING:
-    from ..settings.config_file import Config
+    from ..settings.config import Config
     from ..settings.settings import Invocation
 
 EXAMPLES = """\
@@ -159,7 +159,7 @@ def parse(args: list[str]) -> Invocation | int:
     except StreamError as error:  # from the configuration, or stdout
         _complain(f"{error.message}: {error.hint}" if error.hint else error.message)
         return error.exit_code
-    from ..settings.config_file import Config
+    from ..settings.config import Config
     from ..settings.settings import Invocation, Settings
 
     def from_any(*wanted: ParameterSource) -> frozenset[str]:

@@ -31,19 +31,16 @@ if TYPE_CHECKING:
     from ..transport.replay import Player
 
 
-def wants_replay(invocation: Invocation) -> bool:
-    """Tell whether --decode or --replay gives the answer; usage errors for what contradicts it."""
+def check(invocation: Invocation) -> None:
+    """Raise a usage error for what contradicts --decode or --replay."""
     settings = invocation.settings
     given = [mode for mode in ("decode", "replay") if getattr(settings, mode)]
     if settings.speed is not None and given != ["replay"]:
         raise usage("--speed needs --replay", "--replay FILE --speed 2")
-    if not given:
-        return False
     others = [option for option in ("record", "attach", "file") if getattr(settings, option)]
     if len(given) > 1 or others or invocation.words:
         what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "a prompt"
         raise usage(f"--{given[0]} reads an answer that is there already: it does not take {what}")
-    return True
 
 
 class Replay:

@@ -22,12 +22,12 @@ from ..terminal.messages import Messages, stats_line, usage_line
 from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, is_dumb
 from ..terminal.signals import Signals
-from .replay import Replay, wants_replay
 
 if TYPE_CHECKING:
     from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
     from .live import Live
+    from .replay import Replay
 
 Emit = Callable[[float, list[Event]], None]
 _NAME = 40  # characters of a prompt that tell it from others
@@ -92,7 +92,10 @@ class Single:
 
     def _stream(self) -> None:
         context = Context(self._invocation.config, os.environ, self._voice)
-        if wants_replay(self._invocation):
+        if self._settings.replays:
+            from .replay import Replay, check
+
+            check(self._invocation)
             self._source = Replay(self._invocation, context, self._closed, self._facts)
         else:
             from .live import Live

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..input.files import Files
-from ..settings.config_file import Config
+from ..settings.config import Config
 from ..terminal.messages import Messages
-from .from_config import Providers
+from .providers import Providers
 from .set_up import SetUp
 
 

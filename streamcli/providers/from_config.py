@@ -1,14 +1,14 @@
-"""The rows of one run: ours, with those of the configuration's [provider.NAME] tables."""
+"""Rows made of the configuration's [provider.NAME] tables, and what is wrong with one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from ..errors import StreamError, usage
+from ..errors import StreamError
 from ..protocols._contract import ReadsRow, get
-from ..settings.config_file import Config, nearest
+from ..settings.config import Config
+from ..settings.config_file import ConfigFile, nearest
 from ..settings.options import PROTOCOLS
 from .row import Row
 from .table import BY_NAME
@@ -25,57 +25,20 @@ _PRICES = ("input", "output", "cache_read", "cache_write")
 _CHAT = {"stream_options": {"include_usage": True}}
 
 
-class Providers:
-    """Every provider that can be asked, by name; iterates over the names.
-
-    A mistake in a provider's table stops only who asks that provider: it is in `broken`.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self._rows: dict[str, Row] = dict(BY_NAME)
-        self.broken: dict[str, StreamError] = {}
-        for name, facts in config.providers.items():
-            try:
-                self._rows[name] = _row(config, name, facts)
-            except StreamError as error:
-                self._rows.pop(name, None)
-                self.broken[name] = error
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._rows or name in self.broken
-
-    def __iter__(self) -> Iterator[str]:
-        yield from (*self._rows, *self.broken)
-
-    @property
-    def rows(self) -> list[Row]:
-        """The rows without a mistake."""
-        return list(self._rows.values())
-
-    def get(self, name: str) -> Row | None:
-        """Return the row of that name, or None; the usage error of its table if that is wrong."""
-        if (error := self.broken.get(name)) is not None:
-            raise usage(error.message, error.hint)
-        return self._rows.get(name)
-
-    def row(self, name: str) -> Row:
-        """Return the row of that name; a usage error with the nearest names if there is none."""
-        if (row := self.get(name)) is not None:
-            return row
-        if name in PROTOCOLS:
-            hint = f'[provider.NAME] in the configuration, with protocol = "{name}" and base_url'
-            raise usage(f"'{name}' is a protocol, not a provider", hint)
-        from difflib import get_close_matches
-
-        near = get_close_matches(name.lower(), self, n=3, cutoff=0.5)
-        hint = " or ".join(f"'{other}'" for other in near) if near else ", ".join(self)
-        raise usage(
-            f"no provider is called '{name}'",
-            f"did you mean {hint}? (stream --list-providers)" if near else f"there are {hint}",
-        )
+def rows_of(config: Config) -> tuple[dict[str, Row], dict[str, StreamError]]:
+    """Return the rows that the configuration's tables make, and the mistakes of the others."""
+    assert isinstance(config, ConfigFile)
+    rows: dict[str, Row] = {}
+    broken: dict[str, StreamError] = {}
+    for name, facts in config.providers.items():
+        try:
+            rows[name] = _row(config, name, facts)
+        except StreamError as error:
+            broken[name] = error
+    return rows, broken
 
 
-def _row(config: Config, name: str, facts: Any) -> Row:
+def _row(config: ConfigFile, name: str, facts: Any) -> Row:
     """Return the row of one table; a usage error names the key and the line that is wrong."""
     where = ("provider", name)
     if not isinstance(facts, dict):
@@ -120,7 +83,7 @@ def _row(config: Config, name: str, facts: Any) -> Row:
     return row
 
 
-def _think_tags(config: Config, where: tuple[str, ...], tags: Any) -> tuple[Any, ...]:
+def _think_tags(config: ConfigFile, where: tuple[str, ...], tags: Any) -> tuple[Any, ...]:
     """Return the kinds of tags: names, and pairs of an opening and a closing tag."""
     for tag in tags if isinstance(tags, list) else [None]:
         pair = tag if isinstance(tag, list) and len(tag) == 2 else [tag]
@@ -130,7 +93,7 @@ def _think_tags(config: Config, where: tuple[str, ...], tags: Any) -> tuple[Any,
     return tuple(tuple(tag) if isinstance(tag, list) else tag for tag in tags)
 
 
-def _key(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
+def _key(config: ConfigFile, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
     """Put into the row where its key comes from, and which header carries it."""
     if "key_env" in facts:
         row.key_vars = (_string(config, where, facts, "key_env", ""),)
@@ -149,7 +112,7 @@ def _key(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row
         row.quirks["key_header"] = header
 
 
-def _own_keys(config: Config, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
+def _own_keys(config: ConfigFile, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
     """Put the keys that the row's protocol reads by itself into the row's template."""
     own = {key: value for key, value in facts.items() if key not in _KEYS}
     if not own and row.protocol in _COMPLETE:
@@ -165,7 +128,7 @@ def _own_keys(config: Config, where: tuple[str, ...], facts: dict[str, Any], row
         raise config.mistake((*where, *inside), key, what)
 
 
-def _not_here(config: Config, where: tuple[str, ...], key: str, protocol: str) -> StreamError:
+def _not_here(config: ConfigFile, where: tuple[str, ...], key: str, protocol: str) -> StreamError:
     """Return the error for a key that `protocol` does not read."""
     readers = {name: each for name in PROTOCOLS if isinstance(each := get(name), ReadsRow)}
     if goes := [name for name, each in readers.items() if key in each.ROW_KEYS]:
@@ -175,7 +138,7 @@ def _not_here(config: Config, where: tuple[str, ...], key: str, protocol: str) -
     return config.unknown(where, key, "a key", (*_KEYS, *known))
 
 
-def _price(config: Config, where: tuple[str, ...], model: str, prices: Any) -> dict[str, float]:
+def _price(config: ConfigFile, where: tuple[str, ...], model: str, prices: Any) -> dict[str, float]:
     if not isinstance(prices, dict):
         raise config.mistake(where, model, "has to be a table: { input = 0.25, output = 2.0 }")
     for key, value in prices.items():
@@ -187,7 +150,7 @@ def _price(config: Config, where: tuple[str, ...], model: str, prices: Any) -> d
 
 
 def _string(
-    config: Config, where: tuple[str, ...], facts: dict[str, Any], key: str, other: str
+    config: ConfigFile, where: tuple[str, ...], facts: dict[str, Any], key: str, other: str
 ) -> str:
     value = facts.get(key, other)
     if not isinstance(value, str):
@@ -196,7 +159,7 @@ def _string(
 
 
 def _table(
-    config: Config, where: tuple[str, ...], facts: dict[str, Any], key: str
+    config: ConfigFile, where: tuple[str, ...], facts: dict[str, Any], key: str
 ) -> dict[str, Any]:
     value = facts.get(key, {})
     if not isinstance(value, dict):

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..secrets import is_secret, of_url
+from .config import Config
 from .option_types import Opt
 from .options import TABLE
 
@@ -25,18 +26,12 @@ _SECRET_TABLES = ("headers", "query", "body")
 _PAIRS = ("header", "option")  # options whose values are NAME:VALUE or NAME=VALUE
 
 
-class Config:
-    """The contents of the file, with option values already converted; empty without a file.
+class ConfigFile(Config):
+    """A configuration from a file: it converts options, and names the lines of mistakes."""
 
-    `providers` are tables as they are in the file: one that is wrong is nobody's trouble until
-    its provider is asked.
-    """
-
-    def __init__(self, path: str = "", text: str = "") -> None:
-        self.path = path
-        self.defaults: dict[str, Any] = {}  # by field of Settings
-        self.aliases: dict[str, str] = {}
-        self.providers: dict[str, Any] = {}
+    def __init__(self, path: str, text: str) -> None:
+        super().__init__()
+        self._path = path
         self._text = text
 
     def options(self, where: tuple[str, ...], table: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +60,7 @@ class Config:
     def mistake(self, where: tuple[str, ...], key: str, what: str) -> StreamError:
         """Return the error that names this key and its line."""
         line = line_of(self._text, where, key)
-        return usage(f"{self.path}, line {line}: '{'.'.join((*where, key))}' {what}")
+        return usage(f"{self._path}, line {line}: '{'.'.join((*where, key))}' {what}")
 
     def unknown(self, where: tuple[str, ...], key: str, what: str, known: Any) -> StreamError:
         """Return the error for a key that is not one of `known`, with the nearest of them."""
@@ -104,7 +99,7 @@ def load(path: str) -> Config:
         raise usage(f"{path} is not UTF-8: offset {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         raise usage(f"{path}: {error}", "correct it, or --no-config") from None
-    config = Config(path, text)
+    config = ConfigFile(path, text)
     if stat.S_ISREG(mode) and mode & 0o044:
         for where, key in _secrets(tables):
             found = config.mistake(where, key, "is secret, and others can read the file")
@@ -113,7 +108,7 @@ def load(path: str) -> Config:
     return config
 
 
-def _read(config: Config, tables: dict[str, Any]) -> None:
+def _read(config: ConfigFile, tables: dict[str, Any]) -> None:
     known = ("defaults", "alias", "provider")
     for name, table in tables.items():
         if name not in known:

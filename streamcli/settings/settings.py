@@ -8,7 +8,7 @@ from ..outcome import Limits
 from .formats import format_of
 
 if TYPE_CHECKING:
-    from .config_file import Config
+    from .config import Config
 
 INSPECTIONS = ("list_providers", "list_models", "check", "dry_run")  # modes that ask nothing
 BATCH_INPUTS = ("lines", "null", "requests")  # options that make stdin a batch
@@ -143,6 +143,11 @@ class Settings(_Frozen):
         """Whether there is more than one answer to get, or one that may be there already."""
         several = self.compares or self.repeat is not None
         return several or bool(self.batch_inputs or self.resume)
+
+    @property
+    def replays(self) -> bool:
+        """Whether the answer is there already; --speed alone is a mistake."""
+        return bool(self.decode or self.replay) or self.speed is not None
 
     @property
     def limits(self) -> Limits:

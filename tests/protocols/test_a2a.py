@@ -32,8 +32,8 @@ from streamcli.events import (
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
 from streamcli.protocols._contract import Cancels, get
 from streamcli.protocols._detect import AutoDecoder, protocol_of
-from streamcli.providers.from_config import Providers
 from streamcli.providers.list_models import models_url
+from streamcli.providers.providers import Providers
 from streamcli.request import HttpRequest, Target
 from streamcli.settings.config_file import load
 

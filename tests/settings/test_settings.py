@@ -9,7 +9,7 @@ import pytest
 
 from streamcli.cli.parse import parse
 from streamcli.outcome import Limits
-from streamcli.settings.config_file import Config
+from streamcli.settings.config import Config
 from streamcli.settings.options import TABLE
 from streamcli.settings.settings import BATCH_INPUTS, INSPECTIONS, Invocation, Settings
 

@@ -1,0 +1,18 @@
+"""What a configuration says; empty without a file, which config_file reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Config:
+    """The contents of the configuration file, with option values already converted.
+
+    `providers` are tables as they are in the file: a mistake in one matters only when its provider
+    is asked.
+    """
+
+    def __init__(self) -> None:
+        self.defaults: dict[str, Any] = {}  # by field of Settings
+        self.aliases: dict[str, str] = {}
+        self.providers: dict[str, Any] = {}
