@@ -14,18 +14,28 @@ from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
-from ..wire.lenient_json import whole
+from ..wire.lenient_json import whole, words
 from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import template
+from .shared.agent_calls import AgentCalls
 from .shared.openai_values import failure_of, reason_of
 
 NAME = "json-events"
 CAN: tuple[str, ...] = ()
 NEEDS_MODEL = False  # unless its template has a place for one
 LISTING = None
-PATHS = ("text_path", "reasoning_path", "finish_path", "done_path", "error_path")
+# What agents say instead of a finish reason when they had no round left.
+OUT_OF_ROUNDS = (
+    *("iteration_limit", "max_iterations", "max_turns", "max_steps", "max_rounds"),
+    *("recursion_limit", "tool_limit", "max_tool_calls", "step_limit", "turn_limit"),
+)
+PATHS = (
+    *("text_path", "reasoning_path", "finish_path", "done_path", "limit_path"),
+    *("error_path", "error_message_path", "tool_path", "tool_name_path", "tool_arguments_path"),
+    *("tool_id_path", "tool_result_path", "tool_error_path"),
+)
 ROW_KEYS = (*template.KEYS, *PATHS)
 needs_model = template.needs_model
 
@@ -71,34 +81,51 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Events by their `paths`, each of which may be missing:
+    """Reads events by their `paths`, each of which may be missing:
 
-    text_path       a delta of the answer; without it the whole event is one, a JSON string
-    reasoning_path  a delta of what the model thinks
-    finish_path     the finish reason; a string
-    done_path       the end, by any value but null, false, 0 and ""; `a.b=end`, `a.b=true`: by that
-                    string, number or truth value alone
-    error_path      an error, whatever it is; beside `error` at the top, which always is one
+    text_path            a delta of the answer; without it the whole event is one, a JSON string
+    reasoning_path       a delta of what the model thinks
+    finish_path          the finish reason; a string
+    done_path            the end
+    error_path           an error; beside `error` at the top, which always is one
+    error_message_path   the words for people of such an error
+    limit_path           the agent ran out of its rounds; without it `type=iteration_limit`
+    tool_path            the agent calls a tool of its own; tool_name_path, tool_arguments_path and
+                         tool_id_path say which, and how
+    tool_result_path     what a tool returned, tool_error_path how it failed
 
-    A value of another type is no delta. Without done_path `[DONE]` is the end; without finish_path
-    too, so is a clean end of the body.
+    done, error, limit and tool are conditions: they hold for any value but null, false, 0 and "".
+    `a.b=end`, `a.b=true` hold for that string, number or truth value alone. Without done_path
+    `[DONE]` is the end; without finish_path too, so is a clean end of the body.
     """
 
+    ending = False
+
     def __init__(self, limit: int = MAX_EVENT_SIZE, paths: Mapping[str, str] | None = None) -> None:
-        self.ending = False
         paths = paths or {}
         self._text = _steps(paths.get("text_path"))
         self._reasoning = _steps(paths.get("reasoning_path"))
         self._finish = _steps(paths.get("finish_path"))
-        done, self._by_value, self._done_value = paths.get("done_path", "").partition("=")
-        self._done = _steps(done)
-        self._error = _steps(paths.get("error_path"))
+        self._done = _Condition(paths.get("done_path"))
+        self._error = _Condition(paths.get("error_path"))
+        self._message = _steps(paths.get("error_message_path"))
+        self._limit = _Condition(paths.get("limit_path") or "type=iteration_limit")
+        self._tool = _Condition(paths.get("tool_path"))
+        self._name = _steps(paths.get("tool_name_path")) or self._tool.steps
+        self._arguments = _steps(paths.get("tool_arguments_path"))
+        self._id = _steps(paths.get("tool_id_path"))
+        results = ((paths.get("tool_result_path"), False), (paths.get("tool_error_path"), True))
+        self._results = [(_steps(path), is_error) for path, is_error in results if path]
+        self._calls = AgentCalls()
+        self._last: dict[str, str] = {}  # by a tool's name the id of its last call
+        self._number = 0
         self._reason = ""
+        plain = self._text and self._text != self._done.steps
         self._body = JsonBody(
             self,
             f"text at '{'.'.join(self._text)}'" if self._text else "strings",
             limit,
-            Template(self._text[-1], self._place) if self._text not in ((), self._done) else None,
+            Template(self._text[-1], self._place) if plain else None,
             done_ends_it=not self._done,
             eof_ends_it=not (self._done or self._finish),
         )
@@ -119,21 +146,21 @@ class Decoder:
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         body = self._body
-        error = value.get("error") if type(value) is dict else None
-        if not error and self._error:
-            error = at(value, self._error)
-        if error or event == "error":
-            body.fail(stream_failure(error or value, "error"), out)
+        if (failed := self._failure(value, event)) is not None:
+            body.fail(failed, out)
             return
-        if self._reasoning and type(thought := at(value, self._reasoning)) is str:
-            body.alive = True
-            body.say(Reasoning, thought, out)
-        ends = bool(self._done) and self._is_end(at(value, self._done))
+        if self._reasoning:
+            self._say(Reasoning, at(value, self._reasoning), out)
+        if self._tool or self._results:
+            self._agent(value, out)
+        ends = self._done.holds(value)
         # A word of the server's in the text's place is no text.
-        marked = ends and self._by_value and self._done == self._text
-        if not marked and type(text := at(value, self._text)) is str:
-            body.alive = True
-            body.say(Text, text, out)
+        if not (ends and self._done.value is not None and self._done.steps == self._text):
+            text = at(value, self._text)
+            if self._text or type(text) is str:
+                self._say(Text, text, out)
+        if body.ended:
+            return
         if self._finish and (reason := at(value, self._finish)) and type(reason) is str:
             self._reason = whole(reason)
             body.alive = self.ending = True
@@ -141,17 +168,67 @@ class Decoder:
             body.alive = True
             body.finish("marker", out)
 
-    def _is_end(self, value: Any) -> bool:
-        if self._by_value:
-            plain = type(value) in (bool, int, float)
-            return bool((str(value).lower() if plain else value) == self._done_value)
-        return value not in (None, False, 0, "")
+    def _say(self, channel: type[Text] | type[Reasoning], text: Any, out: list[Event]) -> None:
+        if text is None:
+            return
+        before = len(out)
+        self._body.alive = self._body.alive or not isinstance(text, dict | list)
+        self._body.say(channel, text, out)
+        if len(out) > before:
+            self._reason, self.ending = "", False  # the answer goes on
+
+    def _failure(self, value: Any, event: str) -> Failed | None:
+        """Return the failure that an event is, if it is one."""
+        error = value.get("error") if type(value) is dict else None
+        if not error and self._error.holds(value):
+            error = at(value, self._error.steps)
+            message = (self._message and at(value, self._message)) or self._beside(value, error)
+            if message and type(message) is str:
+                error = message if self._error.value is not None else f"{error}: {message}"
+            elif self._error.value is not None:
+                error = value  # the condition's own word says nothing
+        if error or event == "error":
+            return stream_failure(error or value, "error")
+        if self._limit.holds(value) or event == "iteration_limit":
+            self._body.alive = True
+            what = "the agent ran out of its rounds before it had an answer"
+            return Failed("tool", what, "ask for less at once, or raise its limit")
+        return None
+
+    def _beside(self, value: Any, error: Any) -> Any:
+        """Return the `message` beside an error's word, or in an object beside it."""
+        place = at(value, self._error.steps[:-1])
+        if type(place) is not dict or type(error) is dict:
+            return None
+        places = (place, *(each for each in place.values() if type(each) is dict))
+        return next((each["message"] for each in places if each.get("message")), None)
+
+    def _agent(self, value: Any, out: list[Event]) -> None:
+        """Give the call and the result of a tool that the agent runs itself."""
+        name = words(at(value, self._name))
+        id = words(at(value, self._id)) if self._id else ""
+        if self._tool.holds(value):
+            self._body.alive = True
+            self._number += 1
+            id = id or f"call_{self._number}"
+            self._last[name] = id
+            arguments = at(value, self._arguments) if self._arguments else None
+            self._calls.complete(id, name, arguments, out)
+            return
+        for steps, is_error in self._results:
+            if (output := at(value, steps)) is not None:
+                self._body.alive = True
+                id = id or self._last.get(name, "")
+                self._calls.begin(id, name)
+                self._calls.result(id, output, out, is_error)
 
     def finished(self) -> bool:
         return bool(self._reason)
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         raw = self._reason or None
+        if raw and raw.lower().replace("-", "_") in OUT_OF_ROUNDS:
+            return Failed("tool", f"the agent ran out of its rounds (finish reason {raw})")
         if raw and (failed := failure_of(raw)):
             return failed
         return Finished(reason_of(raw) if raw else None, raw, evidence)
@@ -159,6 +236,29 @@ class Decoder:
     def _place(self, value: Any) -> Any:
         """The object that holds the text of a plain event."""
         return at(value, self._text[:-1])
+
+
+class _Condition:
+    """A path, and the value that has to be there; without one, any that is something."""
+
+    __slots__ = ("steps", "value")
+
+    def __init__(self, path: str | None) -> None:
+        path, by_value, value = (path or "").partition("=")
+        self.steps = _steps(path)
+        self.value = value if by_value else None
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+    def holds(self, event: Any) -> bool:
+        if not self.steps:
+            return False
+        found = at(event, self.steps)
+        if self.value is None:
+            return found not in (None, False, 0, "")
+        plain = type(found) in (bool, int, float)
+        return bool((str(found).lower() if plain else found) == self.value)
 
 
 def _steps(path: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from splits import bytewise, decode, every_two, merged, sampled, whole
 
-from streamcli.events import Event, Failed, Finished, Reasoning, Text
+from streamcli.events import Event, Failed, Finished, Reasoning, Text, ToolCall, ToolResult
 from streamcli.protocols._contract import decoder_for, get
 from streamcli.request import Target
 from streamcli.wire.sse import MAX_EVENT_SIZE
@@ -47,7 +47,7 @@ def token(text: Any, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("framed", [sse, lines])
 def test_text_by_its_path(framed: Any) -> None:
-    data = framed(token("Hi"), token(" you"), {"data": None}, token(""), token(7), token("é\n"))
+    data = framed(token("Hi"), token(" you"), {"data": None}, token(""), token("é\n"))
     assert events(data, **TOKEN) == [Text("Hi"), Text(" you"), Text("é\n"), EOF]
 
 
@@ -206,6 +206,108 @@ def test_errors(error: bytes, says: str) -> None:
     assert kept == [Text("a")]
     assert isinstance(end, Failed)
     assert (end.status, end.message) == ("provider", says)
+
+
+TYLER = {
+    "text_path": "data.content_chunk",
+    "error_path": "type=execution_error",
+    "error_message_path": "data.message",
+    "tool_path": "type=tool_selected",
+    "tool_name_path": "data.tool_name",
+    "tool_arguments_path": "data.arguments",
+    "tool_id_path": "data.tool_call_id",
+    "tool_result_path": "data.result",
+    "tool_error_path": "data.error",
+    "done_path": "type=execution_complete",
+}
+
+
+def tyler(kind: str, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "data": data}
+
+
+@pytest.mark.parametrize(
+    ("paths", "says"),
+    [
+        ({"error_path": "data.error_type"}, "RuntimeError: out of words"),
+        ({"error_path": "data.error_type", "error_message_path": "data.why"}, "RuntimeError: why"),
+        ({"error_path": "type=failed", "error_message_path": "data.why"}, "why"),
+        ({"error_path": "type=failed", "error_message_path": "data.nothing"}, "out of words"),
+    ],
+)
+def test_the_message_beside_an_error(paths: dict[str, str], says: str) -> None:
+    error = tyler("failed", error_type="RuntimeError", message="out of words", why="why")
+    fine = tyler("done", message="not an error")
+    *kept, end = events(sse(token("a"), fine, error, "[DONE]"), **paths, **TOKEN)
+    assert kept == [Text("a")]
+    assert isinstance(end, Failed)
+    assert end.status == "provider"
+    assert says in end.message
+    assert "{" not in end.message
+
+
+@pytest.mark.parametrize("framed", [sse, lines])
+def test_tools_that_the_agent_runs(framed: Any) -> None:
+    """Tyler's execution events."""
+    named = {"tool_name": "web-search", "tool_call_id": "c1"}
+    data = framed(
+        tyler("tool_selected", arguments={"q": 1}, **named),
+        tyler("tool_executing", **named),
+        tyler("tool_result", result="many", **named),
+        tyler("tool_selected", arguments="", tool_name="write", tool_call_id="c2"),
+        tyler("tool_error", error="disk full", tool_name="write", tool_call_id="c2"),
+        tyler("llm_stream_chunk", content_chunk="So."),
+        tyler("execution_complete", duration_ms=1),
+    )
+    assert events(data, **TYLER) == [
+        ToolCall("c1", "web-search", '{"q":1}', by="server"),
+        ToolResult("c1", "web-search", "many", by="server"),
+        ToolCall("c2", "write", "{}", by="server"),
+        ToolResult("c2", "write", "disk full", True, by="server"),
+        Text("So."),
+        MARKER,
+    ]
+
+
+def test_tools_without_ids() -> None:
+    paths = {"tool_path": "call", "tool_result_path": "gave", "tool_name_path": "name"}
+    data = sse(
+        {"call": True, "name": "look"},
+        {"gave": {"n": 1}, "name": "look"},
+        {"call": True, "name": "look"},
+        {"gave": 0, "name": "look"},
+        token("So."),
+    )
+    assert events(data, **paths, **TOKEN)[:4] == [
+        ToolCall("call_1", "look", "{}", by="server"),
+        ToolResult("call_1", "look", '{"n":1}', by="server"),
+        ToolCall("call_2", "look", "{}", by="server"),
+        ToolResult("call_2", "look", "0", by="server"),
+    ]
+    (call, *_) = events(sse({"tool": "look"}, token("x")), tool_path="tool", **TOKEN)
+    assert call == ToolCall("call_1", "look", "{}", by="server"), "the condition is the name"
+
+
+def test_an_agent_that_ran_out_of_rounds() -> None:
+    limit = tyler("iteration_limit", iterations_used=10)
+    after = (tyler("llm_stream_chunk", content_chunk="Sorry."), tyler("execution_complete"))
+    for data, paths in (
+        (sse(token("a"), limit, *after), TYLER),
+        (b"event: iteration_limit\ndata: {}\n\n", TOKEN),
+        (sse(token("a"), {"why": "max_turns"}), {**TOKEN, "finish_path": "why"}),
+        (sse(token("a"), {"over": True}), {**TOKEN, "limit_path": "over"}),
+    ):
+        *_, end = events(data, **paths)
+        assert isinstance(end, Failed)
+        assert (end.status, "out of its rounds" in end.message) == ("tool", True)
+
+
+def test_text_behind_a_finish_reason_goes_on_with_the_answer() -> None:
+    paths = {**TOKEN, "finish_path": "why"}
+    two = sse(token("a"), token("", why="length"), token("b"), token("", why="stop"))
+    assert events(two, **paths)[-1] == Finished("stop", "stop", ("finish_reason", "eof"))
+    cut = sse(token("a"), token("", why="stop"), token("b"))
+    assert isinstance(events(cut, **paths)[-1], Failed)
 
 
 @pytest.mark.parametrize(
