@@ -1,8 +1,8 @@
-"""The child that runs the local engine: its crash is not ours, nor is its log on our stderr.
+"""The child process that runs the local engine: so its crash and its log are not ours.
 
-One JSON line on stdin is the order (from local.Engine); one on stdout answers it, {"port": N} or
-{"error": "..."}. It ends when stdin does: with its parent, however that one ends. It is run as a
-file, and imports nothing of ours.
+It reads one JSON line on stdin, the order of server.Engine, and answers with one on stdout:
+{"port": N} or {"error": "..."}. It ends when its stdin does, so with its parent, however that
+ends. It is run as a file, and imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     out = os.dup(1)
-    os.dup2(2, 1)  # what the engine itself prints on stdout belongs with its log
+    os.dup2(2, 1)  # what the engine prints on stdout belongs to its log
     order = json.loads(sys.stdin.readline())
-    # Loading holds the GIL: a parent's death or a load without end is the kernel's to notice.
+    # Loading holds the GIL: only the kernel notices a dead parent, or a load that does not end.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != order["parent"]:
@@ -74,9 +74,9 @@ def _load(order: dict[str, Any]) -> Any:
 
 
 def _threads() -> int:
-    """One a core, about, and one CPU left for the others: a thread without one stops them all.
+    """Return about one thread a core, and leave one CPU free: a waiting thread stops them all.
 
-    Beyond four, half of the CPUs we may use are taken for the siblings of the other half.
+    Beyond four CPUs, half of them are taken for hyperthreads of the other half.
     """
     usable = getattr(os, "sched_getaffinity", None)  # not on macOS
     count = len(usable(0)) if usable else os.cpu_count() or 1

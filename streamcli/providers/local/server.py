@@ -1,7 +1,7 @@
 """The local engine: llama.cpp on loopback in a child process, for the length of one run.
 
-An `Engine` begins to load, and `Engine.wait` returns when it is loaded; `start` is both. The
-engine itself is imported by the child only (engine.py).
+Making an `Engine` starts loading, and `Engine.wait` returns when it is loaded; `start` does both.
+Only the child imports llama.cpp (child.py).
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ def start(
     clock: Callable[[], float],
     timeout: float = 120.0,
 ) -> Engine:
-    """An engine that answers, for the caller to close; StreamError if there can be none."""
+    """Return an engine that is loaded, for the caller to close; StreamError if it cannot be."""
     engine = Engine(find(model), jobs=jobs, verbose=verbose, timeout=timeout)
     engine.wait(note, clock)
     return engine
 
 
 class Engine:
-    """The child process. It ends at `close`, and with this process however that one ends.
+    """The child process. It ends at `close`, and with this process, however that ends.
 
     Make it in the main thread: on Linux it ends with the thread that made it. It loads while the
-    caller does other things; `wait` for it before `base_url` is used.
+    caller does other things: call `wait` before using `base_url`.
     """
 
     base_url = ""
@@ -75,7 +75,7 @@ class Engine:
             pass  # `wait` says why it is gone already
 
     def wait(self, note: Callable[[str], None], clock: Callable[[], float]) -> None:
-        """Returns when it can be asked. Closed if it cannot, or if a signal interrupts this."""
+        """Return when the engine is loaded; close it if that fails, or if a signal interrupts."""
         try:
             self.base_url = f"http://127.0.0.1:{self._port(note, clock)}/v1"
         except BaseException:
@@ -104,13 +104,13 @@ class Engine:
                 raise StreamError("connect_timeout", what, "try a smaller model")
         answer: dict[str, Any] = orjson.loads(line[0])
         if "error" in answer:
-            while read := os.read(fd, 65536):  # what it had still to say of it
+            while read := os.read(fd, 65536):  # the rest of its log
                 log += read
             raise self._failed(log.replace(line[0], b""), answer["error"])
         return int(answer["port"])
 
     def _failed(self, log: bytes, reason: str) -> StreamError:
-        """The log holds errors only, and the first one is the cause of the others."""
+        """Return the error of loading: the log has errors only, and the first caused the others."""
         lines = log.decode("utf-8", "replace").split("\n")
         cause = next((line for line in lines if line.strip()), reason)
         cause = _LOG_PREFIX.sub("", cause, count=1)
@@ -118,7 +118,7 @@ class Engine:
         return StreamError("server_error", what, "try another file, or see its log with -v")
 
     def died(self) -> str:
-        """What ended it, to be asked when a connection to it broke; "" while it runs."""
+        """Return what ended the engine, for a connection that broke; "" while it runs."""
         import subprocess
 
         try:
@@ -129,7 +129,7 @@ class Engine:
         return f"the local engine died ({how})"
 
     def close(self) -> None:
-        """Ends it at once."""
+        """End the engine at once."""
         self.process.kill()
         self.process.wait()
         self.process.stdin.close()
@@ -139,12 +139,11 @@ class Engine:
 def _spawn(verbose: bool) -> Any:
     import subprocess
 
-    # Not the keys that others gave us.
     environ = without_secrets(os.environ)
-    # Its threads spin otherwise while they wait for one that another program keeps from its CPU:
-    # on two busy CPUs that is 3 tokens/s instead of 60.
+    # Otherwise its threads spin while they wait for one that another program keeps from its CPU:
+    # on two busy CPUs that gives 3 tokens/s instead of 60.
     environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # By its path: with -m it would have to be found again, and in the current directory first.
+    # Run by its path: -m would search for it again, and in the current directory first.
     program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child.py")
     return subprocess.Popen(
         [sys.executable, "-P", program],
@@ -153,5 +152,5 @@ def _spawn(verbose: bool) -> Any:
         stderr=None if verbose else subprocess.STDOUT,
         env=environ,
         bufsize=0,
-        start_new_session=True,  # a ^C is for us: it ends when we say so, or when we end
+        start_new_session=True,  # ^C is for us: the child ends at `close`, or with us
     )

