@@ -137,12 +137,13 @@ def last_events(decoder: Decoder, broken: Failed | None) -> list[Event]:
     """Return what the decoder held back, and the end.
 
     `broken` is why the bytes stopped, None if they ended. A decoder judges what a broken
-    transport means, and whether an answer was complete when we stopped waiting; any other trouble
-    is the end itself, whatever the decoder makes of the cut.
+    transport means, and whether an answer was complete, or had failed before, when we stopped
+    waiting; any other trouble is the end itself, whatever the decoder makes of the cut.
     """
     if broken is None or broken.kind in _BROKE:
         return decoder.close(broken)
-    events = decoder.close(broken if broken.kind in WAITED else None)
-    if broken.kind not in WAITED or isinstance(events[-1], Failed):
-        events[-1] = broken
+    if broken.kind in WAITED:
+        return decoder.close(broken)
+    events = decoder.close()
+    events[-1] = broken
     return events

@@ -7,7 +7,8 @@ from typing import Any
 from ..events import Event, Failed
 from ..request import Target
 from ..wire.lenient_json import json_values
-from ..wire.sse import MAX_EVENT_SIZE, Message, Payloads, Stray
+from ..wire.payloads import Payloads
+from ..wire.sse import MAX_EVENT_SIZE, Message, Stray
 from ._contract import Decoder, Glimpse, ProtocolFile, decoder_for, get, names
 
 PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be

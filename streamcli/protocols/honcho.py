@@ -18,8 +18,9 @@ from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
+from ..wire.payloads import Payloads
 from ..wire.provider_errors import error_of_body, http_refusal, stream_failure
-from ..wire.sse import MAX_EVENT_SIZE, Payloads
+from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import request as asking
 from .shared.listing import Listing

@@ -20,7 +20,7 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import template
 from .shared.agent_calls import AgentCalls
-from .shared.openai_values import failure_of, reason_of
+from .shared.finish_reasons import failure_of, reason_of
 
 NAME = "json-events"
 CAN: tuple[str, ...] = ()

@@ -19,8 +19,9 @@ from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.chat_request import request as chat_request
+from .shared.finish_reasons import failure_of, reason_of, worst
 from .shared.listing import Listing, models_below
-from .shared.openai_values import choices_of, failure_of, reason_of, usage_of, worst
+from .shared.openai_values import choices_of, usage_of
 from .shared.toolcalls import ToolCalls
 
 NAME = "openai-chat"
@@ -207,7 +208,7 @@ class Decoder:
         return bool(self._reasons) and not self._open
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        raw = worst(self._reasons)
+        raw = worst(self._reasons.values())
         reason = reason_of(raw) if raw is not None else None
         if self._refused and reason in ("stop", None):
             reason = "refusal"

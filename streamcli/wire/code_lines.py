@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .sse import BOM, MAX_EVENT_SIZE, Message, Payloads, Stray
+from .payloads import Payloads
+from .sse import BOM, MAX_EVENT_SIZE, Message, Stray
 
 
 class CodeLines(Payloads):

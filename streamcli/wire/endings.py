@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..events import Failed
+from .payloads import Payloads
 from .provider_errors import excerpt
-from .sse import Payloads
 
 # The failures with which we stop waiting for more of an answer.
 WAITED = ("idle_timeout", "total_timeout")

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ..events import Event, Text
-from .sse import Payloads
+from .payloads import Payloads
 
 _PROBE = "probe"
 _PATIENCE = 16

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..events import Event
 from .fast_runs import Template
-from .sse import Message, Payloads
+from .payloads import Payloads
+from .sse import Message
 
 
 class NamedRuns(Template):

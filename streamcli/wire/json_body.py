@@ -1,8 +1,8 @@
-"""A body of JSON events, whatever its framing and whatever is wrong with it: shared by protocols.
+"""A body of JSON events, whatever its framing and whatever is wrong with it: for all protocols.
 
-What is the same for every JSON protocol lives here: lenient parsing, `[DONE]`, errors written
-beside the stream, events that are too large, bodies that are no stream at all, what a broken or
-missing end means. What the values say is the protocol's own.
+What is the same for each of them lives here: lenient parsing, `[DONE]`, keepalives, errors written
+beside the stream, events that are too large, bodies that are not a stream, what a broken or missing
+end means, and what a text field may hold. What the values say is the protocol's own.
 """
 
 from __future__ import annotations
@@ -11,25 +11,34 @@ from typing import Any, Protocol
 
 import orjson
 
-from ..events import Event, Failed, Finished, Reasoning, Refusal, Text
+from ..events import Event, Failed, Finished, Reasoning, Refusal, Text, ToolCall, ToolResult
 from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Template
-from .lenient_json import Halves, json_values
+from .lenient_json import Halves, json_values, whole
+from .payloads import Payloads
 from .provider_errors import describe, stream_failure
-from .sse import MAX_EVENT_SIZE, Message, Payloads
+from .sse import MAX_EVENT_SIZE, Message
+
+# What servers send instead of JSON, in any case: end markers, and signs of life.
+_MARKERS = ("[done]", "done", "[end]", "<done>")
+_MARKER_EVENTS = ("done", "end", "complete", "completed")
+_PINGS = ("ping", "pong", "[ping]", "keepalive", "keep-alive", "heartbeat", "hb")
+_PING_EVENTS = ("ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat")
+_ERROR_EVENTS = ("error", "exception", "fatal", "err")
+_ANSWERS = (Text, ToolCall, ToolResult, Refusal)
 
 
 class Reader(Protocol):
     """What a protocol makes of the values."""
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
-        """One JSON value (mostly an object) and its SSE event name ("message" if it has none)."""
+        """Read one JSON value (mostly an object); its SSE event is "message" if it has no name."""
 
     def finished(self) -> bool:
-        """Whether the provider's own word for the end was seen (a finish reason)."""
+        """Return whether the provider's own word for the end stands: a finish reason."""
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        """The end as an event, after what was held back for it (tool calls) went into `out`.
+        """Return the end as an event, after what was held back for it (tool calls) went into `out`.
 
         `evidence` says what proves it: marker, eof, hold or transport_error, and finish_reason
         before it if `finished`.
@@ -38,6 +47,15 @@ class Reader(Protocol):
 
 class JsonBody:
     """Drives a Reader. `feed` and `close` keep the contract of protocols.Decoder.
+
+    The reader puts deltas into `out` with `say`, and calls `finish` where its format's own marker
+    ends the answer, `fail` for what ends it badly. After `fail_later` the rest of the body is still
+    read, until its marker or its end: the reader then takes usage from it, and nothing else.
+
+    The hold rule is kept here: where `close` is told that we stopped waiting (an idle or total
+    timeout), the answer is finished if its reason stands (`finished`) and text or a tool call came;
+    else the timeout itself is the end. protocols/shared/ending.py keeps reasons so that text behind
+    one reopens the answer.
 
     `noun` is what the body should have been ("chat completion"). A `template` makes runs of like
     chunks quick; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's end
@@ -57,6 +75,7 @@ class JsonBody:
     ) -> None:
         self.ended = False
         self.alive = False  # some value was one of ours
+        self.failure: Failed | None = None  # the end that is to come: see `fail_later`
         self.halves = Halves()
         self._reader = reader
         self._noun = noun
@@ -64,10 +83,13 @@ class JsonBody:
         self._template = template
         self._done_ends_it = done_ends_it
         self._eof_ends_it = eof_ends_it
+        self._answered = False  # text or a tool call came
+        self._odd = False  # a value that is read held something else where text belongs
         self._torn = False  # the bytes ended inside a value
         self._payloads = payloads or Payloads(limit)
 
     def feed(self, data: bytes) -> list[Event]:
+        """Return the events that these bytes completed."""
         out: list[Event] = []
         if self.ended:
             return out
@@ -81,9 +103,12 @@ class JsonBody:
                 return out
         if self._payloads.overflow:
             self.fail(too_large(self._limit), out)
+        if not self._answered:
+            self._answered = has_answer(out)
         return out
 
     def close(self, broken: Failed | None = None) -> list[Event]:
+        """Return the last events: the bytes ended, by `broken` if it was not the server's doing."""
         out: list[Event] = []
         if self.ended:
             return out
@@ -92,10 +117,12 @@ class JsonBody:
                 self.payload(payload, out, last=True)
             if self.ended:
                 return out
-        whole = self._eof_ends_it and self.alive and not (broken or self._torn)
-        if whole or self._reader.finished():
+        waited = broken is not None and broken.kind in WAITED
+        answered = self._answered or has_answer(out)
+        over = self._eof_ends_it and self.alive and not (broken or self._torn)
+        if over or self.failure or (self._reader.finished() and (answered or not waited)):
             self.finish(proof_of(broken), out)
-        elif broken is not None and broken.kind in WAITED:
+        elif broken is not None and waited:
             self.fail(broken, out)
         else:
             self.fail(self._unfinished(broken), out)
@@ -108,8 +135,14 @@ class JsonBody:
         out: list[Event],
         choice: int = 0,
     ) -> None:
-        """A delta, if `text` is one: a string that is not empty. Cut surrogate pairs are joined."""
-        if not text or type(text) is not str:
+        """Put a delta into `out`, if there is any text. Surrogate pairs that were cut are joined.
+
+        A number or a boolean is its JSON text. An object or a list, where the protocol has no rule
+        for one, ends the answer: without it the answer would seem whole.
+        """
+        if type(text) is not str:
+            text = self._as_text(text)
+        if not text:
             return
         # Lone surrogates make a string that UTF-8 cannot hold; only the lenient parser yields them.
         if self.halves.held or not text.isascii():
@@ -117,14 +150,49 @@ class JsonBody:
         if text:
             out.append(channel(text, choice))
 
+    def _as_text(self, value: Any) -> str:
+        """Return the JSON text of a number or a boolean; "" for nothing, or for what is not text.
+
+        The reader has not done with the value yet, so that the failure waits until it has.
+        """
+        import json
+
+        if value is None or value in ([], {}):
+            return ""
+        if isinstance(value, bool | int | float):
+            return json.dumps(value)
+        try:
+            shown = json.dumps(value, ensure_ascii=False)
+        except RecursionError:
+            shown = "something nested too deeply"
+        shown = whole(shown if len(shown) <= 80 else shown[:77] + "...")
+        self.fail_later(Failed("bad_json", f"the stream holds {shown} where text belongs"))
+        self._odd = True
+        return ""
+
     def finish(self, proof: str, out: list[Event]) -> None:
-        """The end by the provider's word; `proof` is marker, eof, hold or transport_error."""
+        """End the answer by the provider's word; `proof` is marker, eof, hold or transport_error.
+
+        A failure that was put off is the end instead.
+        """
+        if self.failure is not None:
+            self.fail(self.failure, out)
+            return
         self._say_rest(out)
         evidence = ("finish_reason", proof) if self._reader.finished() else (proof,)
         out.append(self._reader.finish(evidence, out))
         self.ended = True
 
+    def fail_later(self, failed: Failed) -> None:
+        """End the answer with `failed` once the marker or the end of the body is reached.
+
+        The first failure counts. Use it where usage may follow an error.
+        """
+        self.failure = self.failure or failed
+
     def fail(self, failed: Failed, out: list[Event]) -> None:
+        """End the answer with `failed`, or with the failure that was put off before."""
+        failed = self.failure or failed
         self._say_rest(out)
         if self._reader.finished() and not failed.evidence:
             failed.evidence = ("finish_reason",)
@@ -136,7 +204,7 @@ class JsonBody:
             out.append(channel(text, choice))
 
     def payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
-        """One payload; `feed` finds them, another framing (AWS's) brings its own."""
+        """Read one payload; `feed` finds them, another framing (AWS's) brings its own."""
         event = "message"
         if type(payload) is not bytes:
             if not isinstance(payload, Message):
@@ -155,33 +223,52 @@ class JsonBody:
             self._odd_payload(payload, event, out, last)
             return
         template, before = self._template, len(out)
-        try:
-            self._reader.value(value, event, out)
-        except RecursionError:
-            self.fail(_nested(), out)
+        if event != "message" and self._is_sign(value, event, out):
+            return
+        self._read(value, event, out)
         if template is None or self.ended:
             return
-        if len(out) == before + 1 and template.learning:
+        if self.failure is not None:
+            template.forget()
+        elif len(out) == before + 1 and template.learning:
             template.learn(payload, value, out[before])
         elif len(out) != before + 1 or type(out[before]) is not Text:
             template.forget()  # what was learned may mean something else from here on
 
+    def _read(self, value: Any, event: str, out: list[Event]) -> None:
+        try:
+            self._reader.value(value, event, out)
+        except RecursionError:
+            self.fail(_nested(), out)
+        if self._odd and not self.ended and self.failure is not None:
+            self.fail(self.failure, out)
+
+    def _is_sign(self, value: Any, event: str, out: list[Event]) -> bool:
+        """Return whether an event says all it has to say by its name; its value is empty then."""
+        if value not in (None, "", [], {}):
+            return False
+        event = event.lower()
+        if self._done_ends_it and event in _MARKER_EVENTS:
+            self._marker(out)
+            return True
+        return event in _PING_EVENTS
+
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
-        if payload.strip().startswith(b"[DONE]"):
+        """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
+        event = event.lower()
+        word = payload[:100].decode("utf-8", "replace").strip().lower()
+        if word.startswith("[done]") or word in _MARKERS or (not word and event in _MARKER_EVENTS):
             if self._done_ends_it:
                 self._marker(out)
             return
-        try:
-            values = json_values(payload)
-        except ValueError:
-            values = []
-            for line in payload.split(b"\n") if b"\n" in payload else ():
-                try:
-                    values += json_values(line)
-                except ValueError:
-                    values = []
-                    break
+        if not word or word in _PINGS or event in _PING_EVENTS:
+            return
+        values = _values(payload)
         if not values:
+            if event in _ERROR_EVENTS:
+                said = payload.decode("utf-8", "replace").strip()
+                self.fail(stream_failure(said, event), out)
+                return
             if last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
                 self._torn = True
                 return
@@ -190,33 +277,63 @@ class JsonBody:
             return
         for value in values:
             if not self.ended:
-                try:
-                    self._reader.value(value, event, out)
-                except RecursionError:
-                    self.fail(_nested(), out)
+                self._read(value, event, out)
 
     def _marker(self, out: list[Event]) -> None:
-        if self.alive:
+        if self.failure is not None or self.alive:
             self.finish("marker", out)
         else:
             self.fail(held_no(self._noun, "marker", self._payloads), out)
 
-    def _stray(self, line: bytes, out: list[Event]) -> None:
-        """A JSON object written into an event stream without `data:` is an error (Lemonade)."""
+    def _stray(self, lines: bytes, out: list[Event]) -> None:
+        """Take a JSON object in an event stream without `data:` for an error (Lemonade, Gemini)."""
+        if lines.strip().lower() == b"[done]":
+            if self._done_ends_it:
+                self._marker(out)
+            return
         try:
-            values = json_values(line)
+            values = json_values(lines)
         except ValueError:
             return
         for value in values:
+            if isinstance(value, list):
+                value = next((each for each in value if isinstance(each, dict)), None)
             if not self.ended and isinstance(value, dict):
                 self.fail(stream_failure(value.get("error") or value), out)
 
     def _unfinished(self, broken: Failed | None) -> Failed:
-        """The bytes ended without the provider's word for it: cut, or never a stream at all."""
+        """Return the end where the provider's word is missing: cut, or never a stream at all."""
         if self.alive:
             return cut(broken)
         over = self._eof_ends_it and not self._torn
         return broken or no_stream(self._payloads, self._noun, over)
+
+
+def has_answer(events: list[Event]) -> bool:
+    """Return whether text, a refusal, a tool call or its result is among the events."""
+    return any(isinstance(event, _ANSWERS) for event in events)
+
+
+def _values(payload: bytes) -> list[Any]:
+    """Return the JSON values of a payload; [] if it holds anything else.
+
+    Of lines of which some are not JSON, only an error counts: a server that fails in the middle of
+    an event writes its error behind the half of it.
+    """
+    try:
+        return json_values(payload)
+    except ValueError:
+        pass
+    values: list[Any] = []
+    clean = True
+    for line in payload.split(b"\n") if b"\n" in payload else ():
+        try:
+            values += json_values(line)
+        except ValueError:
+            clean = False
+    if clean:
+        return values
+    return [each for each in values if isinstance(each, dict) and each.get("error")]
 
 
 def _nested() -> Failed:

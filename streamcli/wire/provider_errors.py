@@ -19,7 +19,7 @@ from typing import Any
 
 from ..events import Failed
 from .lenient_json import json_values, whole
-from .sse import Payloads
+from .payloads import Payloads
 
 _MESSAGES = (
     "message",

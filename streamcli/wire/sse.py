@@ -1,15 +1,17 @@
-"""SSE and JSON framing: bytes in, payload bytes out, for any chunking. No I/O, never raises.
+"""Server-sent events: bytes in, the data of events out, for any chunking. No I/O, never raises.
 
-SSE follows https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+It follows https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 except that `close` hands over the event the spec would drop, for its reader to judge.
 """
 
 from __future__ import annotations
 
-from .lenient_json import is_json
+import orjson
 
 MAX_EVENT_SIZE = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_MOST_LINES = 1000  # of a stray JSON value
 
 
 class Message(bytes):
@@ -27,7 +29,7 @@ class Message(bytes):
 
 
 class Stray(bytes):
-    """A line among SSE that is none of it but may be an error: `{...`, or `error: ...`'s value."""
+    """Lines among SSE that are not SSE but may be an error: JSON, or the value of `error: ...`."""
 
 
 class SSE:
@@ -37,8 +39,9 @@ class SSE:
     event) and an LF that starts the next read is swallowed. Unfinished lines are kept as
     fragments and joined once: joining at each read is quadratic for a long line that drips.
 
-    `strays` collects lines of the form `{...` or `error: ...`: some servers write their errors
-    so, and the rules would drop them. `overflow` turns true once one event outgrows `limit`.
+    `strays` collects JSON that stands among the events without `data:`, on one line or on several,
+    and the value of `error: ...`: some servers write their errors so, and the rules would drop
+    them. `overflow` turns true once one event outgrows `limit`.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -57,6 +60,7 @@ class SSE:
         self._event = b""
         self._id = b""
         self._open = False  # lines of an unfinished event were read
+        self._spread: list[bytes] = []  # the first lines of JSON that is spread over several
 
     @property
     def last_event_id(self) -> str:
@@ -153,6 +157,8 @@ class SSE:
             self._line(line, out)
 
     def _line(self, line: bytes, out: list[bytes]) -> None:
+        if self._spread and self._continue(line, out):
+            return
         if not line:
             if self._data:
                 data = b"\n".join(self._data)
@@ -188,115 +194,38 @@ class SSE:
         self.recognised = True
 
     def _other(self, field: bytes, value: bytes, line: bytes, out: list[bytes]) -> None:
-        """A line that is none of the format."""
+        """Read a line that does not follow the format."""
         if field == b"error" and value:
             self._stray(value, out)
-        elif field.startswith(b"{"):
-            self._stray(line, out)
+        elif (start := field.lstrip()[:1]) and start in b"{[":
+            if _is_whole(line):
+                self._stray(line, out)
+            else:
+                self._spread.append(line)
+
+    def _continue(self, line: bytes, out: list[bytes]) -> bool:
+        """Read a line behind the beginning of a JSON value; False if the value does not go on."""
+        spread = self._spread
+        if not line or line.startswith(_FIELDS) or len(spread) > _MOST_LINES:
+            spread.clear()
+            return False
+        spread.append(line)
+        # Its last line is a bracket, no further right than the first one.
+        bare = line.lstrip()
+        outermost = len(line) - len(bare) <= len(spread[0]) - len(spread[0].lstrip())
+        if outermost and bare[:1] in (b"}", b"]") and _is_whole(value := b"\n".join(spread)):
+            spread.clear()
+            self._stray(value, out)
+        return True
 
     def _stray(self, line: bytes, out: list[bytes]) -> None:
         self.strays.append(line)
 
 
-class _InOrder(SSE):
-    """Its strays stand between the events, where they were read."""
-
-    def _stray(self, line: bytes, out: list[bytes]) -> None:
-        out.append(Stray(line))
-
-
-class Payloads:
-    """JSON payloads out of a body, whichever framing its first byte betrays.
-
-    SSE gives the data of its events, and its Strays where they stood. A body that starts with `{`
-    or `[` is a server that does not stream, or streams JSON lines: a first line that is JSON by
-    itself makes it lines, else the whole body is one payload at the end (a trailing `data: [DONE]`
-    is cut off).
-    `looks_like` then is "sse", "json", "html" or "" (nothing but blanks yet). `sse` parses the
-    events, where they need another parser than the usual one.
-    """
-
-    def __init__(self, limit: int = MAX_EVENT_SIZE, sse: SSE | None = None) -> None:
-        self.looks_like = ""
-        self.sse: SSE = sse or _InOrder(limit)
-        self.excerpt = b""  # how a body that is no stream begins
-        self._limit = limit
-        self._blanks = b""
-        self._fragments: list[bytes] = []
-        self._size = 0
-        self._whole = False
-        self._by_line = False
-        self._overflow = False
-
-    @property
-    def overflow(self) -> bool:
-        return self._overflow or self.sse.overflow
-
-    @property
-    def settled(self) -> bool:
-        """It is SSE and nothing is left to be learned here: `sse` may be fed directly."""
-        return self.looks_like == "sse" and len(self.excerpt) == 200
-
-    def feed(self, data: bytes) -> list[bytes]:
-        if self.looks_like == "sse":
-            if len(self.excerpt) < 200:
-                self.excerpt = (self.excerpt + data)[:200]
-            return self.sse.feed(data)
-        if not self.looks_like:
-            data = self._blanks + data
-            start = data.removeprefix(BOM).lstrip()
-            if not start or (len(data) < 3 and BOM.startswith(data)):
-                self._blanks = data[-4096:]
-                return []
-            if start[:1] in (b"{", b"["):
-                self.looks_like = "json"
-            elif start[:1] == b"<":
-                self.looks_like = "html"
-            else:
-                self.looks_like = "sse"
-                self.excerpt = start[:200]
-                return self.sse.feed(data)
-            data = start
-        if len(self.excerpt) < 200:
-            self.excerpt = (self.excerpt + data)[:200]
-        if self.looks_like == "html":
-            return []
-        return self._json(data)
-
-    def _json(self, data: bytes) -> list[bytes]:
-        self._size += len(data)
-        if self._size > self._limit:
-            self._overflow = True
-        end = data.rfind(b"\n") + 1
-        if self._whole or not end:
-            self._fragments.append(data)
-            return []
-        lines = b"".join((*self._fragments, data[:end]))
-        self._fragments = [data[end:]] if end < len(data) else []
-        if not self._by_line:
-            first = lines[: lines.find(b"\n")]
-            if not is_json(first):
-                self._whole = True
-                self._fragments.insert(0, lines)
-                return []
-            self._by_line = True
-        self._size = len(data) - end
-        return [p for p in map(_bare, lines.split(b"\n")) if p]
-
-    def close(self) -> list[bytes]:
-        if self.looks_like == "sse":
-            return self.sse.close()
-        rest = b"".join(self._fragments)
-        self._fragments = []
-        if self._by_line:
-            return [rest] if _bare(rest) else []
-        if rest and not is_json(rest):
-            body, cut, trailer = rest.rpartition(b"data:")
-            if cut and is_json(body):
-                return [body, trailer.strip()]
-        return [rest] if rest.strip() else []
-
-
-def _bare(line: bytes) -> bytes:
-    line = line.strip()
-    return line[5:].lstrip() if line.startswith(b"data:") else line
+def _is_whole(value: bytes) -> bool:
+    """Return whether `value` is JSON, or a marker in brackets."""
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value.strip().lower() == b"[done]"
+    return True

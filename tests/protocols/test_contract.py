@@ -27,7 +27,7 @@ from streamcli.protocols import _contract as protocols
 from streamcli.protocols._detect import AutoDecoder
 from streamcli.providers.table import BY_NAME
 from streamcli.request import HttpRequest, Target
-from streamcli.wire.sse import Payloads
+from streamcli.wire.payloads import Payloads
 
 NAMES = sorted(
     path.stem.replace("_", "-")

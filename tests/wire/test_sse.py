@@ -10,7 +10,8 @@ import pytest
 from splits import bytewise, every_two, whole
 
 from streamcli.wire.lenient_json import Halves, json_values
-from streamcli.wire.sse import SSE, Message, Payloads
+from streamcli.wire.payloads import Payloads
+from streamcli.wire.sse import SSE, Message
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 CASES = json.loads((SHARED / "sse_cases.json").read_text()) if SHARED.is_dir() else []

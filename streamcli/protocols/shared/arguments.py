@@ -1,4 +1,4 @@
-"""A tool call's arguments: JSON text with us, an object on the wire of some protocols. Pure."""
+"""A tool call's arguments: JSON text in events, an object on the wire of some protocols. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,41 @@ from typing import Any
 
 import orjson
 
-from ...wire.lenient_json import whole
+from ...wire.lenient_json import json_values, whole
+
+
+def call_text(arguments: Any) -> str:
+    """Return a tool call's arguments as JSON text, `{}` if there are none.
+
+    The same value sent twice is one. ValueError if they are not JSON, or nested too deeply; its
+    words follow "arguments that are".
+    """
+    text = text_of(arguments)
+    if text.strip() in ("", "null"):
+        return "{}"
+    if isinstance(arguments, str):
+        try:
+            orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return _lenient(text)
+    return text
+
+
+def _lenient(text: str) -> str:
+    """Return `text` if it is JSON for lenient readers; of the same value sent twice the first."""
+    from json import JSONDecoder
+
+    try:
+        values = json_values(text.encode())
+        if len(values) == 1:
+            return text
+        if all(value == values[0] for value in values):
+            text = text.lstrip()
+            return text[: JSONDecoder().raw_decode(text)[1]]
+    except (ValueError, RecursionError):
+        pass
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    raise ValueError(f"not JSON: {shown}")
 
 
 def text_of(arguments: Any) -> str:

@@ -1,4 +1,4 @@
-"""What OpenAI's wire formats have in common: finish reasons, token counts, knobs. Pure.
+"""What OpenAI's wire formats have in common: token counts, knobs. Pure.
 
 The names and numbers of the two dozen servers that imitate Chat Completions and Completions.
 """
@@ -7,53 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...events import Failed, Usage
-from ...wire.lenient_json import count, whole
+from ...events import Usage
+from ...wire.lenient_json import count
 
 if TYPE_CHECKING:
     from ...request import Quirks
-
-FINISH = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "refusal": "refusal",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
-# Reasons that are no end of an answer but a failure of the server (Mistral, OpenRouter, DeepSeek,
-# the vLLM family).
-FAILURES = ("error", "abort", "insufficient_system_resource")
-SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter")
-
-
-def reason_of(raw: str) -> str:
-    """A finish reason in our words (events.FINISH_REASONS)."""
-    return FINISH.get(raw.lower(), "other")
-
-
-def worst(reasons: dict[int, str]) -> str | None:
-    """Of the raw finish reasons of all choices the one that matters most."""
-    return max(reasons.values(), key=lambda raw: SEVERITY.index(reason_of(raw)), default=None)
-
-
-def failure_of(reason: str, detail: Any = None) -> Failed | None:
-    """What a finish reason means that is no end of an answer; None if it is one."""
-    if reason.lower() not in FAILURES:
-        return None
-    word = whole(f"{reason} ({detail})" if detail and detail != reason else reason)
-    return Failed(
-        "overloaded" if "resource" in reason else "stream_error",
-        f"the server ended the answer with finish reason {word}",
-        evidence=("finish_reason",),
-        transient="resource" in reason,
-    )
 
 
 def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completion") -> Usage:

@@ -1,0 +1,213 @@
+"""Finish reasons: one table for every provider's words, and when a reason counts. Pure.
+
+A word means one of events.FINISH_REASONS, or a failure (`failed`, `overloaded`), or a pause
+(`paused`: the answer is not whole), or nothing at all. The words are those of the providers'
+documents, of recorded streams and of public reports. Spelling does not matter: case, `-`, `_`,
+blanks, dots, and a FINISH_REASON_ in front. A word that is not in the table is `other`: complete,
+with a note. To teach `stream` another word, add it to a line of WORDS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ...events import Failed
+from ...wire.lenient_json import whole
+
+WORDS = {
+    "stop": (
+        *("stop", "stopped", "stop_sequence", "stop_string", "stop_str", "stop_token", "stop_word"),
+        *("stop_words", "stop_tokens", "stop_sequences", "stop_sequence_reached", "stop_criteria"),
+        *("eos", "eos_token", "eos_found", "eot", "eog", "end", "end_turn", "end_of_turn"),
+        *("end_id", "end_of_text", "endoftext", "end_of_sequence", "stop_string_found", "word"),
+        *("complete", "completed", "done", "finish", "finished", "final", "normal", "natural"),
+        *("success", "succeeded", "ok"),
+    ),
+    "length": (
+        *("length", "max_length", "max_len", "model_length", "length_limit", "limit", "max_output"),
+        *("max_tokens", "max_token", "max_output_tokens", "max_new_tokens"),
+        *("max_completion_tokens", "max_generated_tokens", "max_output_tokens_reached"),
+        *("max_tokens_exceeded", "max_tokens_reached", "max_predicted_tokens_reached"),
+        *("token_limit", "token_limit_reached", "output_limit", "continuation", "error_limit"),
+        *("context", "context_length", "context_length_exceeded", "context_length_reached"),
+        *("context_window", "context_window_exceeded", "max_context", "max_context_length"),
+        *("model_context_window_exceeded", "context_limit", "context_overflow", "truncated_final"),
+        *("length_capped", "max_length_reached", "prompt_too_long"),
+    ),
+    "content_filter": (
+        *("content_filter", "content_filtered", "content_filtering", "filter", "filtered"),
+        *("sensitive", "sensitive_content", "safety", "unsafe", "blocked", "block", "blocklist"),
+        *("blacklist", "prohibited", "prohibited_content", "recitation", "spii", "language"),
+        *("image_safety", "image_prohibited_content", "image_recitation", "error_toxic", "toxic"),
+        *("guardrail_intervened", "guardrail", "guardrails", "guardrail_violation", "flagged"),
+        *("moderation", "moderated", "moderation_blocked", "content_moderation", "jailbreak"),
+        *("content_policy", "content_policy_violation", "policy_violation", "model_armor"),
+        *("content_blocked", "content_violation", "data_inspection_failed", "risk"),
+    ),
+    "refusal": ("refusal", "refused", "refuse", "model_refusal"),
+    "tool_calls": (
+        *("tool_calls", "tool_call", "tool_use", "tool", "tools", "tool_uses", "tool_choice"),
+        *("function_call", "function_calls", "function", "function_calling", "tool_calling"),
+        *("tool_code", "client_tool_call"),
+    ),
+    # The server gave up, or what the model wrote is of no use to it: exit 15.
+    "failed": (
+        *("error", "errors", "errored", "fail", "failed", "failure", "exception", "fault"),
+        *("abort", "aborted", "cancel", "cancelled", "canceled", "cancellation", "user_cancel"),
+        *("user_cancelled", "user_canceled", "user_stopped", "client_disconnect", "disconnect"),
+        *("disconnected", "connection_error", "network", "network_error", "server_error"),
+        *("internal_error", "internal_server_error", "model_error", "model_unloaded"),
+        *("upstream_error", "provider_error", "stream_error", "engine_error", "inference_error"),
+        *("timeout", "timed_out", "time_out", "time_limit", "deadline", "deadline_exceeded"),
+        *("repetition", "repetitive", "repeat", "loop", "load_error", "error_other"),
+        *("malformed_function_call", "malformed_tool_call", "malformed_tool_use", "malformed"),
+        *("malformed_response", "malformed_model_output", "malformed_output", "invalid_output"),
+        *("unexpected_tool_call", "too_many_tool_calls", "invalid_tool_call", "tool_use_failed"),
+        *("missing_thought_signature", "no_image", "image_other", "tool_error", "tool_call_error"),
+    ),
+    # The same, and another try may go well.
+    "overloaded": (
+        *("insufficient_system_resource", "insufficient_system_resources", "overloaded"),
+        *("overload", "server_overloaded", "engine_overloaded", "preempt", "preempted", "busy"),
+    ),
+    # The answer is not over, or the provider does not say why it is: exit 18.
+    "paused": (
+        *("pause_turn", "pause", "paused", "compaction", "compacted", "other", "incomplete"),
+        *("interrupted", "interrupt", "in_progress", "not_finished", "unfinished", "truncated"),
+        *("partial", "max_turns", "turn_limit"),
+    ),
+    # Not a reason, though it is written out.
+    "": ("", "null", "none", "nil", "undefined", "unspecified", "nan"),
+}
+_SIGNS = re.compile(r"[\s_.\-]+")
+_PREFIXES = ("finishreason", "stopreason", "reason")
+
+
+def _key(word: str) -> str:
+    key = _SIGNS.sub("", word.lower())
+    for prefix in _PREFIXES:
+        if key.startswith(prefix) and key != prefix:
+            return key.removeprefix(prefix)
+    return key
+
+
+TABLE = {_key(word): name for name, words in WORDS.items() for word in words}
+# From the one that matters least to the one that matters most.
+SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter")
+_BAD = ("paused", "overloaded", "failed")
+_RANK = {name: rank for rank, name in enumerate((*SEVERITY, *_BAD))}
+
+
+def known(raw: Any) -> str | None:
+    """Return what a field says of the end; None if it is not a reason.
+
+    One of events.FINISH_REASONS ("other" for a word that is not in the table), or `failed`,
+    `overloaded` or `paused`.
+    """
+    if type(raw) is not str:
+        return None
+    return TABLE.get(_key(raw), "other") or None
+
+
+def first_of(*fields: Any) -> str | None:
+    """Return the first of these fields that holds a reason, as it was written."""
+    return next((whole(raw) for raw in fields if known(raw) is not None), None)
+
+
+def reason_of(raw: str | None) -> str | None:
+    """Return the finish reason in our words; None without one, or if it is a failure."""
+    name = known(raw)
+    return name if name in SEVERITY else None
+
+
+def is_failure(raw: str | None) -> bool:
+    """Return whether a reason says that the server gave up: nothing that follows mends it."""
+    return known(raw) in ("failed", "overloaded")
+
+
+def failure_of(raw: Any, detail: Any = None) -> Failed | None:
+    """Return the failure that a reason stands for; None if it ends an answer, or is not one.
+
+    `detail` is what the server says beside it, a word too.
+    """
+    name = known(raw)
+    if name not in _BAD:
+        return None
+    word = whole(f"{raw} ({detail})" if detail and detail != raw else raw)
+    if name == "paused":
+        return Failed(
+            "truncated",
+            f"the provider ended the answer before it was whole (finish reason {word})",
+            "try again",
+            evidence=("finish_reason",),
+            raw=whole(raw),
+        )
+    return Failed(
+        "overloaded" if name == "overloaded" else "stream_error",
+        f"the server ended the answer with finish reason {word}",
+        evidence=("finish_reason",),
+        transient=name == "overloaded",
+        raw=whole(raw),
+    )
+
+
+def worst(reasons: Iterable[str]) -> str | None:
+    """Return of the raw reasons of all choices the one that matters most; None without any."""
+    return max(reasons, key=lambda raw: _RANK[known(raw) or "other"], default=None)
+
+
+class FinishReasons:
+    """The reasons of an answer's choices, each provisional until the marker or the end.
+
+    Servers send one with every chunk, one a round, or one early: text, reasoning or a tool call
+    that comes behind a reason reopens its choice, and the last reason counts. The decoder notes
+    what it reads in the order of the stream: `said` for content, `add` for a reason.
+    """
+
+    def __init__(self) -> None:
+        self._standing: dict[int, str] = {}  # choice: its raw reason
+        self._open: set[int] = set()  # choices without a reason
+        self._said = False  # there is text or a call
+
+    def seen(self, choice: int = 0) -> None:
+        """Note that a choice exists, so that the answer is not whole without its reason."""
+        if choice not in self._standing:
+            self._open.add(choice)
+
+    def said(self, choice: int = 0, *, answer: bool = True) -> None:
+        """Note content of a choice; `answer`: text or a call, not reasoning alone."""
+        self._standing.pop(choice, None)
+        self._open.add(choice)
+        self._said = self._said or answer
+
+    def add(self, raw: str, choice: int = 0) -> None:
+        """Note a reason."""
+        self._open.discard(choice)
+        self._standing[choice] = raw
+
+    @property
+    def complete(self) -> bool:
+        """Every choice has a reason that stands."""
+        return bool(self._standing) and not self._open
+
+    @property
+    def answered(self) -> bool:
+        """Text or a call came."""
+        return self._said
+
+    @property
+    def settled(self) -> bool:
+        """Only a marker and usage may follow: Decoder.ending.
+
+        Not behind tool calls, which some servers run themselves, nor before any text.
+        """
+        if not self.complete or not self._said:
+            return False
+        return all(known(raw) != "tool_calls" for raw in self._standing.values())
+
+    @property
+    def raw(self) -> str | None:
+        """The reason that counts, as the provider writes it."""
+        return worst(self._standing.values())

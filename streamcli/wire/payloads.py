@@ -1,0 +1,110 @@
+"""JSON payloads out of a body, whichever framing it has. No I/O, never raises."""
+
+from __future__ import annotations
+
+from .lenient_json import is_json
+from .sse import BOM, MAX_EVENT_SIZE, SSE, Stray
+
+
+class _InOrder(SSE):
+    """Puts its strays between the events, where they were read."""
+
+    def _stray(self, line: bytes, out: list[bytes]) -> None:
+        out.append(Stray(line))
+
+
+class Payloads:
+    """JSON payloads out of a body, whichever framing its first byte betrays.
+
+    SSE gives the data of its events, and its Strays where they stood. A body that starts with `{`
+    or `[` is a server that does not stream, or streams JSON lines: a first line that is JSON by
+    itself makes it lines, else the whole body is one payload at the end (a trailing `data: [DONE]`
+    is cut off).
+    `looks_like` then is "sse", "json", "html" or "" (nothing but blanks yet). `sse` parses the
+    events, where they need another parser than the usual one.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE, sse: SSE | None = None) -> None:
+        self.looks_like = ""
+        self.sse: SSE = sse or _InOrder(limit)
+        self.excerpt = b""  # how a body that is no stream begins
+        self._limit = limit
+        self._blanks = b""
+        self._fragments: list[bytes] = []
+        self._size = 0
+        self._whole = False
+        self._by_line = False
+        self._overflow = False
+
+    @property
+    def overflow(self) -> bool:
+        return self._overflow or self.sse.overflow
+
+    @property
+    def settled(self) -> bool:
+        """It is SSE and nothing is left to be learned here: `sse` may be fed directly."""
+        return self.looks_like == "sse" and len(self.excerpt) == 200
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if self.looks_like == "sse":
+            if len(self.excerpt) < 200:
+                self.excerpt = (self.excerpt + data)[:200]
+            return self.sse.feed(data)
+        if not self.looks_like:
+            data = self._blanks + data
+            start = data.removeprefix(BOM).lstrip()
+            if not start or (len(data) < 3 and BOM.startswith(data)):
+                self._blanks = data[-4096:]
+                return []
+            if start[:1] in (b"{", b"["):
+                self.looks_like = "json"
+            elif start[:1] == b"<":
+                self.looks_like = "html"
+            else:
+                self.looks_like = "sse"
+                self.excerpt = start[:200]
+                return self.sse.feed(data)
+            data = start
+        if len(self.excerpt) < 200:
+            self.excerpt = (self.excerpt + data)[:200]
+        if self.looks_like == "html":
+            return []
+        return self._json(data)
+
+    def _json(self, data: bytes) -> list[bytes]:
+        self._size += len(data)
+        if self._size > self._limit:
+            self._overflow = True
+        end = data.rfind(b"\n") + 1
+        if self._whole or not end:
+            self._fragments.append(data)
+            return []
+        lines = b"".join((*self._fragments, data[:end]))
+        self._fragments = [data[end:]] if end < len(data) else []
+        if not self._by_line:
+            first = lines[: lines.find(b"\n")]
+            if not is_json(first):
+                self._whole = True
+                self._fragments.insert(0, lines)
+                return []
+            self._by_line = True
+        self._size = len(data) - end
+        return [p for p in map(_bare, lines.split(b"\n")) if p]
+
+    def close(self) -> list[bytes]:
+        if self.looks_like == "sse":
+            return self.sse.close()
+        rest = b"".join(self._fragments)
+        self._fragments = []
+        if self._by_line:
+            return [rest] if _bare(rest) else []
+        if rest and not is_json(rest):
+            body, cut, trailer = rest.rpartition(b"data:")
+            if cut and is_json(body):
+                return [body, trailer.strip()]
+        return [rest] if rest.strip() else []
+
+
+def _bare(line: bytes) -> bytes:
+    line = line.strip()
+    return line[5:].lstrip() if line.startswith(b"data:") else line
