@@ -185,6 +185,7 @@ def test_thoughts_come_before_the_text() -> None:
     assert events(data, text_path="say", reasoning_path="think") == [
         Reasoning("hm"),
         Text("a"),
+        Reasoning("1"),
         Text("b"),
         EOF,
     ]
