@@ -48,6 +48,7 @@ COMMAND = [sys.executable, "-m", "streamcli"]
 # These, STREAM_* and AWS_*: a developer's shell must not change what a test sees.
 SCRUBBED_ENDINGS = ("_API_KEY", "_API_KEY_FILE", "_API_URL", "_API_BASE", "_BASE_URL", "_PROXY")
 SCRUBBED = {"OLLAMA_HOST", "NO_COLOR", "FORCE_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR", "COLUMNS"}
+SCRUBBED |= {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 SCRUBBED |= {"HONCHO_URL", "HONCHO_WORKSPACE_ID", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"}
 
 # Becomes the command, with signals as a terminal would give them but for those to ignore: a parent

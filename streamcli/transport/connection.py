@@ -182,21 +182,27 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
-        socks = self._socks
-        to = (host, port) if socks is None else (socks.host, socks.port)
-        stream = self._connect(*to, local_address, socket_options)
-        if socks is not None:
-            from .socks import handshake
-
-            def send(data: bytes) -> None:
-                self._channel.write(stream, data)
-
-            try:
-                handshake(socks, host, port, send, lambda size: self._exactly(stream, size))
-            except BaseException:
-                stream.close()
-                raise
+        if self._socks is None:
+            stream = self._connect(host, port, local_address, socket_options)
+        else:
+            stream = self._through(self._socks, host, port)
         return self._channel.connected(stream)
+
+    def _through(self, socks: Proxy, host: str, port: int) -> httpcore.NetworkStream:
+        from .socks import destination, handshake
+
+        host = destination(socks, host, port)
+        stream = self._connect(socks.host, socks.port, None, None)
+
+        def send(data: bytes) -> None:
+            self._channel.write(stream, data)
+
+        try:
+            handshake(socks, host, port, send, lambda size: self._exactly(stream, size))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     def _connect(
         self, host: str, port: int, local_address: str | None, socket_options: Any

@@ -7,7 +7,6 @@ from email.utils import formatdate
 from typing import Protocol
 
 from ..errors import StreamError
-from .content_coding import codings_of, unpacked
 
 REFUSAL_LIMIT = 256 * 1024  # bytes that are read of an error's body
 REST_LIMIT = 4096  # bytes that may follow an answer's end marker before its connection is given up
@@ -45,8 +44,10 @@ class HttpResponse:
     def chunks(self) -> Iterator[bytes]:
         """Return the body bytes as they arrive; StreamError if they break off before their end."""
         self._chunks = iter(self._body)
-        if codings := codings_of(self.headers.get("content-encoding", "")):
-            self._chunks = unpacked(codings, self._chunks)
+        if coding := self.headers.get("content-encoding"):
+            from .content_coding import codings_of, unpacked
+
+            self._chunks = unpacked(codings_of(coding), self._chunks)
         return self._chunks
 
     def read(self, limit: int = REFUSAL_LIMIT) -> bytes:

@@ -42,10 +42,25 @@ def need_socksio(proxy: Proxy) -> None:
         ) from None
 
 
+def destination(proxy: Proxy, host: str, port: int) -> str:
+    """Return what the proxy is to be asked for: the host's name, or an address of it."""
+    if proxy.scheme not in ("socks4", "socks5") or is_ip(host):
+        return host
+    family = socket.AF_INET if proxy.scheme == "socks4" else 0
+    try:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise StreamError(
+            "dns",
+            f"the host {host} was not found ({error.strerror})",
+            f"with socks4a or socks5h in {proxy.variable}, the proxy looks it up",
+            transient=error.errno == socket.EAI_AGAIN,
+        ) from error
+    return str(found[0][4][0])
+
+
 def handshake(proxy: Proxy, host: str, port: int, send: Send, receive: Receive) -> None:
-    """Ask the proxy for a connection to `host`; `receive(n)` returns exactly n bytes."""
-    if proxy.scheme in ("socks4", "socks5"):
-        host = _address(host, port, socket.AF_INET if proxy.scheme == "socks4" else 0)
+    """Ask the proxy for a connection to a `destination`; `receive(n)` returns exactly n bytes."""
     version = _version_4 if proxy.scheme.startswith("socks4") else _version_5
     version(proxy, host, port, send, receive)
 
@@ -54,18 +69,6 @@ def refused(proxy: Proxy, why: str) -> StreamError:
     """Return the trouble with a proxy that answered, in words that name its variable."""
     hint = f"check {proxy.variable}, or unset it"
     return StreamError("proxy", f"the proxy of {proxy.variable} refused: {why}", hint)
-
-
-def _address(host: str, port: int, family: int) -> str:
-    try:
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        again = error.errno == socket.EAI_AGAIN
-        what = f"the host {host} was not found ({error.strerror})"
-        raise StreamError(
-            "dns", what, "socks5h lets the proxy look it up", transient=again
-        ) from error
-    return str(found[0][4][0])
 
 
 def _version_4(proxy: Proxy, host: str, port: int, send: Send, receive: Receive) -> None:

@@ -45,6 +45,7 @@ def context(environ: Mapping[str, str], built_in: Callable[[], ssl.SSLContext]) 
             ) from error
 
 
+@lru_cache(1)
 def no_context() -> ssl.SSLContext:
     """Return an empty context: it costs nothing, and refuses every certificate."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
