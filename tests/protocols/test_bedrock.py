@@ -45,7 +45,8 @@ from streamcli.messages import Attachment, ChatRequest, Message, Tool
 from streamcli.protocols._contract import get
 from streamcli.protocols._detect import AutoDecoder
 from streamcli.providers.list_models import models_url
-from streamcli.providers.table import BY_NAME, cost
+from streamcli.providers.prices import cost
+from streamcli.providers.table import BY_NAME
 from streamcli.request import Target
 
 NAME = "bedrock"

@@ -21,7 +21,9 @@ from splits import decode, whole
 from streamcli.batch.summary import Summary
 from streamcli.events import Event, Failed, Finished, Started, Usage
 from streamcli.outcome import Outcome, judge
-from streamcli.output.records import Facts, JsonSink, RecordSink
+from streamcli.output.json_object import JsonSink
+from streamcli.output.jsonl import RecordSink
+from streamcli.output.records import Facts
 from streamcli.output.records import line as as_line
 from streamcli.protocols._contract import get
 from streamcli.wire.provider_errors import retry_after
