@@ -9,7 +9,7 @@ import pytest
 from turns import CALL, DONE, FOREVER, PING, ROLE, STOP, USAGE, Read, Run, chunk, text
 
 from streamcli.events import Failed, Retry
-from streamcli.outcome import Limits
+from streamcli.outcome import Limits, judge
 
 # ---- first --------------------------------------------------------------------------------------
 
@@ -107,6 +107,23 @@ def test_an_event_restarts_the_hold() -> None:
     run = Run([(0, text("Hi")), (0, STOP), (9, USAGE), (FOREVER, b"")])
     run.finished("finish_reason", "hold")
     assert (run.seconds, run.outcome.usage.output_tokens) == (19, 2)
+
+
+@pytest.mark.parametrize(
+    ("reads", "status"),
+    [
+        # The server runs the call itself: visible text follows.
+        ([CALL, chunk("tool_calls"), text("It rains."), STOP], "complete"),
+        ([CALL, chunk("tool_calls"), text(" \n"), STOP], "tool"),
+        ([CALL, STOP], "tool"),
+        ([CALL], "tool"),
+        ([text("Let me see."), CALL, chunk("tool_calls")], "tool"),
+        ([text("Let me see."), chunk("tool_calls")], "malformed"),
+    ],
+)
+def test_a_call_that_waits_for_the_caller_is_never_exit_0(reads: list[bytes], status: str) -> None:
+    run = Run([(0, read) for read in (*reads, DONE)])
+    assert judge(run.outcome, shows_tools=False).status == status
 
 
 def test_a_marker_within_the_hold_is_the_end() -> None:
