@@ -96,6 +96,7 @@ _stream_value() {
     --events) _stream_files ;;
     -O | --output) _stream_files ;;
     --reasoning) _stream_offer hide stderr stdout only raw ;;
+    --buffer) _stream_offer chunk line sentence paragraph ;;
     --sanitize) _stream_offer auto always never ;;
     --accept) _stream_list length filtered truncated mismatch malformed tool timeout ;;
     --progress) _stream_offer auto always never ;;
@@ -147,11 +148,11 @@ _stream() {
     -f | --file | -I | --replace | -a | --attach | -m | --model | --fallback | -p | \
         --provider | -s | --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
         --frequency-penalty | --presence-penalty | --schema | --session | --prefill | -o | \
-        --option | --format | --events | -O | --output | --reasoning | --sanitize | --accept | \
-        --progress | --color | -j | --jobs | --resume | --halt | --rate | --repeat | \
-        --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
-        --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
-        --unix-socket | --record | --replay | --speed)
+        --option | --format | --events | -O | --output | --reasoning | --buffer | --pace | \
+        --sanitize | --accept | --progress | --color | -j | --jobs | --resume | --halt | \
+        --rate | --repeat | --base-url | -H | --header | --key-file | --connect-timeout | \
+        --first-timeout | --idle-timeout | --timeout | --max-retries | --max-wait | \
+        --max-event-size | --on-drop | --unix-socket | --record | --replay | --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -163,14 +164,14 @@ _stream() {
                 --race -p --provider -s --system --temperature --top-p --max-tokens --stop \
                 --seed --frequency-penalty --presence-penalty --think --think= --schema \
                 --session --prefill -o --option --format --jsonl --json --events -O --output \
-                --reasoning --sanitize --accept --progress -u --usage --stats --color -q \
-                --quiet -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
-                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
-                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
-                --max-retries --max-wait --max-event-size --on-drop --no-stream \
-                --unix-socket --record --replay --speed --decode --decode= --dry-run \
-                --dry-run= --check --check= --list-models --list-providers --no-config -V \
-                --version -h --help
+                --reasoning -x --extract --extract= --items --items= --buffer --pace \
+                --sanitize --accept --progress -u --usage --stats --color -q --quiet -v \
+                --verbose --debug -L --lines -0 --null --requests -j --jobs -k --keep-order \
+                --resume --halt --rate --repeat --print0 --base-url -H --header --key-file \
+                --connect-timeout --first-timeout --idle-timeout --timeout --max-retries \
+                --max-wait --max-event-size --on-drop --no-stream --unix-socket --record \
+                --replay --speed --decode --decode= --dry-run --dry-run= --check --check= \
+                --list-models --list-providers --no-config -V --version -h --help
         fi
         ;;
     esac

@@ -146,6 +146,8 @@ class Batching:
         for option in ("decode", "replay", "speed"):
             if getattr(settings, option) is not None:
                 raise usage(f"--{option} is for one answer that is there already, not for a batch")
+        if "pace" in self._invocation.given:
+            raise usage("--pace is for one answer, not for a batch")
         if settings.record:
             raise usage("--record keeps one answer, not a batch's", "--events keeps records")
         if settings.resume and not settings.records:
@@ -236,7 +238,7 @@ class Batching:
         name = asked.lane.name if asked.lane is not None else ""
         if self._settings.race and (winner := _peer(task)) is not None:
             name = winner.label
-        delivery.open(self._outputs.sinks(facts, task.sequence, name, asked.tags))
+        delivery.open(self._outputs.sinks(facts, delivery.shape, task.sequence, name, asked.tags))
         if asked.matching is not None:
             delivery.check(asked.matching)
         return delivery

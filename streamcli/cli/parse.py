@@ -45,8 +45,7 @@ class Command(click.Command):
             from ..input.prompt import LITERAL_DASH
 
             words = [LITERAL_DASH if word == "-" else word for word in words]
-        bare = {option.long: option.bare for option in TABLE if option.bare}
-        options = [f"{arg}={bare[arg]}" if arg in bare else arg for arg in options]
+        options = [each for arg in options for each in _with_bare_value(arg)]
         if not {"--help", "-h", "--version", "--no-config"} & set(options):
             self._configure(ctx)
         return super().parse_args(ctx, options + words)
@@ -73,6 +72,29 @@ class Command(click.Command):
             for option in TABLE:
                 if option.section == section:
                     formatter.write(_help_row(synopsis(option), option.help or ""))
+
+
+def _with_bare_value(arg: str) -> list[str]:
+    """Return the argument with the value of an option that stands without one: -x, -qx, --think.
+
+    The value of such an option comes only behind `=`, so that it never takes the prompt.
+    """
+    for option in TABLE:
+        if not option.bare:
+            continue
+        if arg == option.long:
+            return [f"{arg}={option.bare}"]
+        letter = option.short[1:]
+        if not letter or arg[:1] != "-" or arg[:2] == "--" or letter not in arg:
+            continue
+        flags, _, value = arg[1:].partition(letter)
+        if all(_is_flag(f"-{flag}") for flag in flags) and value[:1] in ("", "="):
+            return [f"-{flags}"] * bool(flags) + [f"{option.long}={value[1:] or option.bare}"]
+    return [arg]
+
+
+def _is_flag(name: str) -> bool:
+    return any(option.is_flag for option in TABLE if name == option.short)
 
 
 def synopsis(option: Opt) -> str:

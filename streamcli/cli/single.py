@@ -88,7 +88,7 @@ class Single:
             self._facts = Facts(time.time)
         screen = self._voice.screen
         outputs = Outputs(self._settings, self._signals, self._closed, screen, silent=self.silent)
-        self._delivery.open(outputs.sinks(self._facts))
+        self._delivery.open(outputs.sinks(self._facts, self._delivery.shape))
 
     def _stream(self) -> None:
         context = Context(self._invocation.config, os.environ, self._voice)
@@ -198,6 +198,8 @@ class Single:
                 voice.error(
                     self._name() + verdict.message + kept, hint_of(verdict, self._endpoint())
                 )
+        if self._delivery.shape is not None and (answer := self._delivery.shape.around()):
+            voice.detail(f"the answer: {answer}", limit=4000)
 
     def _name(self) -> str:
         """Return what tells this run from others beside it (xargs -P), for --verbose."""

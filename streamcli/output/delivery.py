@@ -9,6 +9,7 @@ from ..errors import Interrupted, StreamError
 from ..events import Event, Failed
 from ..outcome import Outcome, Verdict, interrupted, judge
 from ..settings.settings import Settings
+from .shape import shape_of
 from .sink import Sink
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 class Delivery:
     """Writes one answer to all of its sinks, and judges how it ended.
 
-    `matching` checks the text against a schema. `facts` are those of its records, if it has any.
-    `signum` is the signal that ended it, for the process to die by.
+    `matching` checks the text against a schema, `shape` is what is made of it. `facts` are those
+    of its records, if it has any. `signum` is the signal that ended it, for the process to die by.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.shape = shape_of(settings)
         self.sinks: list[Sink] = []
         self.matching: Matching | None = None
         self.facts: Facts | None = None
@@ -91,4 +93,6 @@ class Delivery:
             verdict.exit_code = 128 + self.signum
         elif verdict.complete and self.matching is not None:
             verdict = self.matching.judged(verdict, accepted)
+        if self.shape is not None:
+            verdict = self.shape.judged(verdict, accepted)
         return verdict

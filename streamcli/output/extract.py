@@ -6,6 +6,7 @@ import re
 
 _OPEN = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})[ \t]*(.*)")
 _WORD = re.compile(r"[^\s{}:,=]+")
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _LONGEST = 200  # characters of a line that may be a fence
 # What a line begins with while it may still become a fence.
 _MAYBE = re.compile(r"[ \t]*(`*|~*)[ \t\r]*$")
@@ -39,6 +40,14 @@ class Extract:
         out: list[str] = []
         at = 0
         while at < len(text) and not self.closed:
+            if not self._line and not self._passing and not (self.found and self._indent):
+                fence = _FENCE.search(text, at)
+                begin = text.rfind("\n") + 1 if fence is None else fence.start()
+                if begin > at:  # whole lines without a fence
+                    if self.found:
+                        out.append(text[at:begin])
+                    at = begin
+                    continue
             end = text.find("\n", at) + 1
             self._part(text[at : end or len(text)], out)
             at = end or len(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ..errors import StreamError
 from ..events import Event
@@ -10,6 +11,9 @@ from ..outcome import Outcome, Verdict
 from ..terminal.fds import is_terminal
 from .descriptor import Out, unwritable
 from .text import Look, TextSink
+
+if TYPE_CHECKING:
+    from .shape import Shape
 
 
 class FileSink:
@@ -21,7 +25,9 @@ class FileSink:
     else goes there. On a terminal, `sanitize` may make control characters visible.
     """
 
-    def __init__(self, path: str, look: Look, sanitize: str = "auto") -> None:
+    def __init__(
+        self, path: str, look: Look, sanitize: str = "auto", shape: Shape | None = None
+    ) -> None:
         self._path = path
         self._temporary: str | None = None
         if not path:
@@ -48,7 +54,7 @@ class FileSink:
         self._fd = fd
         if sanitize == "auto" and is_terminal(fd):
             look = look.but(sanitize=True)
-        self._text = TextSink(Out(fd, path), look)
+        self._text = TextSink(Out(fd, path), look, shape)
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
         self._text.emit(t_ms, events)

@@ -17,6 +17,7 @@ know it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from .text import Look
 if TYPE_CHECKING:
     from .order import Place, Turnstile
     from .records import Facts
+    from .shape import Shape
 
 
 class Outputs:
@@ -57,6 +59,8 @@ class Outputs:
         batch: bool = False,
         headings: bool = False,
         silent: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._settings = settings
         self._signals = signals
@@ -74,6 +78,11 @@ class Outputs:
         self._order: Turnstile | None = None
         self._aside_order: Turnstile | None = None
         self._look = look_of(settings, screen, batch=batch)
+        if settings.pace is not None and self._file is None and not batch:
+            from .pace import Pace
+
+            rate = settings.pace
+            self._look.paced = lambda write: Pace(write, rate, clock, sleep).write
         if batch and self._look.aside is not None:
             from .order import Turnstile
 
@@ -89,15 +98,17 @@ class Outputs:
     def sinks(
         self,
         facts: Facts | None,
+        shape: Shape | None = None,
         number: int = 0,
         name: str = "",
         tags: Mapping[str, Any] | None = None,
     ) -> Iterator[Sink]:
         """Open the sinks of one answer, one after the other: an error leaves those before it.
 
-        `facts` are given if the run writes records. In a batch, `number` is the place of the
-        answer in the order, `name` its model, and `tags` are its index, and its id if it has one.
-        --events comes first, so that its `end` record can have the trouble of the others.
+        `facts` are given if the run writes records; `shape` is what its text becomes. In a batch,
+        `number` is the place of the answer in the order, `name` its model, and `tags` are its
+        index, and its id if it has one. --events comes first, so that its `end` record can have the
+        trouble of the others.
         """
         self._check_usage()
         if facts is not None and (events := self._open_events()) is not None:
@@ -113,9 +124,9 @@ class Outputs:
             out: Out | Place = stdout if self._order is None else self._order.place(number)
             if not self._format.records and item is None:
                 look = look.but(end_newline=is_terminal(1))
-            yield self._module.sink(out, Context(self._settings, look, facts, item))
+            yield self._module.sink(out, Context(self._settings, look, facts, item, shape))
         if self._file is not None:
-            yield self._file_sink(look, name, tags)
+            yield self._file_sink(look, shape, name, tags)
 
     def done(self, number: int, gap: bytes = b"") -> None:
         """Let the answers behind that number follow: all of it is written.
@@ -149,6 +160,11 @@ class Outputs:
 
     def _check_usage(self) -> None:
         settings, records = self._settings, self._format.records
+        if records and self._file is None:
+            for option in ("extract", "items"):
+                if getattr(settings, option) is not None:
+                    what = f"--{option} is for a text, and --format {settings.format} writes none"
+                    raise usage(what, f"-O FILE, or --{option} without --format")
         if settings.output == "-" and records:
             raise usage(f"-O - and --format {settings.format} both write to stdout", "-O FILE")
         if settings.events == "-" and (records or self._file is None):
@@ -195,7 +211,9 @@ class Outputs:
         """Return what asks for the signal that ends a batch; one prompt has it raised."""
         return (lambda: self._signals.notified) if self._batch else None
 
-    def _file_sink(self, look: Look, name: str, tags: Mapping[str, Any] | None) -> Sink:
+    def _file_sink(
+        self, look: Look, shape: Shape | None, name: str, tags: Mapping[str, Any] | None
+    ) -> Sink:
         from .file import FileSink
 
         assert self._file is not None
@@ -205,7 +223,7 @@ class Outputs:
 
             path = filled(path, {**(tags or {}), "model": name})
             make_folder(self._file, path)
-        return FileSink(path, look, self._settings.sanitize)
+        return FileSink(path, look, self._settings.sanitize, shape)
 
     def _heading(self, number: int, name: str) -> str:
         if not self._headings:

@@ -12,6 +12,11 @@ _STRING = r'"[^"\\\r\n]*+(?:\\[^\r\n][^"\\\r\n]*+)*+"'
 # Past whole strings and everything else, up to what means something (or a string without its end).
 _TO_BRACKET = re.compile(rf'[^"\[\]{{}}]*+(?:{_STRING}[^"\[\]{{}}]*+)*+')
 _TO_BRACKET_OR_COMMA = re.compile(rf'[^"\[\]{{}},]*+(?:{_STRING}[^"\[\]{{}},]*+)*+')
+# A whole element, up to its comma, whose brackets are not nested deeper than most are.
+_PLAIN = rf'[^"\[\]{{}}]++|{_STRING}'
+_INNER = rf"[\[{{](?:{_PLAIN})*+[\]}}]"
+_OUTER = rf"[\[{{](?:{_PLAIN}|{_INNER})*+[\]}}]"
+_ELEMENT = re.compile(rf'\s*+({_OUTER}|{_STRING}|[^"\[\]{{}},\s]++)\s*+,')
 _TO_TOKEN = re.compile(r'[^"\[\]{},:]*+')
 _STRING_END = re.compile(r'["\\\r\n]')
 _RAW = {"\n": "\\n", "\r": "\\r"}  # a model's mistake in a string, which would end our line
@@ -233,6 +238,10 @@ class JsonItems:
                 at, start = self._string(text, at, True)
                 continue
             top = self._depth == self._level
+            if top and start == at and not self._item:
+                while (whole := _ELEMENT.match(text, at)) is not None:
+                    self._element(whole[1], out)
+                    at = start = whole.end()
             found = (_TO_BRACKET_OR_COMMA if top else _TO_BRACKET).match(text, at)
             assert found is not None
             at = found.end()
@@ -247,13 +256,13 @@ class JsonItems:
                 self._depth += 1
             elif char == ",":
                 self._item.append(text[start : at - 1])
-                self._element(out)
+                self._end_element(out)
                 start = at
             else:
                 self._depth -= 1
                 if self._depth < self._level:
                     self._item.append(text[start : at - 1])
-                    self._element(out, last=True)
+                    self._end_element(out, last=True)
                     self._leave()
                     return at
         if start < size:
@@ -266,17 +275,21 @@ class JsonItems:
         # Another array in the root object would make this one a guess.
         self._level, self._kind, self._value = (-1 if self._steps else 1), "{", False
 
-    def _element(self, out: list[str], last: bool = False) -> None:
+    def _end_element(self, out: list[str], last: bool = False) -> None:
         item = "".join(self._item).strip()
         self._item.clear()
-        if last and not item and not self.count:
-            return
+        if item or not last or self.count:
+            self._element(item, out)
+
+    def _element(self, item: str, out: list[str]) -> None:
         if not _is_json(item):
             self._wrong(f"element {self.count} of the array is not JSON")
             return
         self.count += 1
         if not self.trouble:
-            out.append(item.replace("\r", "").replace("\n", "") + "\n")
+            if "\n" in item or "\r" in item:
+                item = item.replace("\r", "").replace("\n", "")
+            out.append(item + "\n")
 
     def _wrong(self, trouble: str) -> None:
         self.trouble = self.trouble or trouble

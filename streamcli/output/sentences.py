@@ -27,6 +27,7 @@ _NAMED = frozenset(
 _NUMBERED = frozenset(
     ("no", "nr", "nos", "art", "fig", "figs", "eq", "sec", "ch", "vol", "p", "pp")
 )
+_NEAR = 200  # characters at the end of a text, where an end often is
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|\.(?=\w))*$|\d+$")
 
 
@@ -36,7 +37,15 @@ def last_end(text: str, last: bool) -> int:
     Only the WINDOW characters around a full stop decide. `last`: no more text will come.
     """
     end = 0
-    for found in _END.finditer(text):
+    for begin in (len(text) - _NEAR, 0):  # the last one is all that is wanted
+        if begin >= 0 and not end:
+            end = _last_end(text, begin, last)
+    return end
+
+
+def _last_end(text: str, begin: int, last: bool) -> int:
+    end = 0
+    for found in _END.finditer(text, begin):
         if found.end() == len(text) and not last and found[0] != "\n":
             break  # more blanks or quotes may follow
         if found["spaced"] is None or _ends(text, found):

@@ -10,6 +10,7 @@ from ..settings.settings import Settings
 
 if TYPE_CHECKING:
     from .records import Facts
+    from .shape import Shape
     from .text import Look
 
 
@@ -53,15 +54,22 @@ class Context:
     """What a sink may need to know of its answer.
 
     `facts` are what its records have in common, for a format that is made of records. `look` says
-    how a text is shown. `item` is None for the one answer of a run that is not a batch.
+    how a text is shown, `shape` what is made of it. `item` is None for the one answer of a run
+    that is not a batch.
     """
 
-    __slots__ = ("facts", "item", "look", "settings")
+    __slots__ = ("facts", "item", "look", "settings", "shape")
 
     def __init__(
-        self, settings: Settings, look: Look, facts: Facts | None = None, item: Item | None = None
+        self,
+        settings: Settings,
+        look: Look,
+        facts: Facts | None = None,
+        item: Item | None = None,
+        shape: Shape | None = None,
     ) -> None:
         self.settings = settings
         self.look = look
         self.facts = facts
         self.item = item
+        self.shape = shape

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from ..events import Event, Reasoning, Returned, Text
 from ..outcome import Outcome, Verdict
 from ..terminal.sanitize import Sanitizer
 from .sink import Context, Item, Writer
+
+if TYPE_CHECKING:
+    from .shape import Shape
 
 
 class Look:
@@ -14,10 +20,10 @@ class Look:
     `reasoning` is one of "hide", "stderr" (to `aside`), "stdout" (before the text, a blank line
     between), "only", and "raw" (tags are in the text already; the sink does nothing). `sanitize`
     and `sanitize_aside` make control characters visible. `end_newline` ends a text with a newline
-    if it has none.
+    if it has none. `paced` makes a writer of text that keeps a steady pace.
     """
 
-    __slots__ = ("aside", "end_newline", "reasoning", "sanitize", "sanitize_aside")
+    __slots__ = ("aside", "end_newline", "paced", "reasoning", "sanitize", "sanitize_aside")
 
     def __init__(
         self,
@@ -27,12 +33,14 @@ class Look:
         end_newline: bool = False,
         aside: Writer | None = None,
         sanitize_aside: bool = False,
+        paced: Callable[[Callable[[str], None]], Callable[[str], None]] | None = None,
     ) -> None:
         self.reasoning = reasoning
         self.sanitize = sanitize
         self.end_newline = end_newline
         self.aside = aside
         self.sanitize_aside = sanitize_aside
+        self.paced = paced
 
     def but(
         self,
@@ -48,21 +56,24 @@ class Look:
             end_newline=end_newline,
             aside=aside or self.aside,
             sanitize_aside=self.sanitize_aside,
+            paced=self.paced,
         )
 
 
 def sink(out: Writer, context: Context) -> TextSink:
     """Return the sink of this format."""
     if context.item is None:
-        return TextSink(out, context.look)
-    return ItemSink(out, context.look, context.item)
+        return TextSink(out, context.look, context.shape)
+    return ItemSink(out, context.look, context.item, context.shape)
 
 
 class TextSink:
-    """Writes the text of choice 0 to `out`."""
+    """Writes the text of choice 0 to `out`, in a shape if it is to have one."""
 
-    def __init__(self, out: Writer, look: Look) -> None:
+    def __init__(self, out: Writer, look: Look, shape: Shape | None = None) -> None:
         self._out = out
+        self._shape = shape
+        self._put = self._write if look.paced is None else look.paced(self._write)
         self._reasoning = look.reasoning
         self._clean = Sanitizer() if look.sanitize else None
         self._end_newline = look.end_newline
@@ -75,12 +86,29 @@ class TextSink:
         self._plain = look.reasoning in ("hide", "raw")
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
-        if self._plain:
+        shape = self._shape
+        if self._plain and (shape is None or not shape.counts_deltas):
             text = "".join([e.text for e in events if isinstance(e, Text) and not e.choice])
+            if text and shape is not None:
+                text = shape.feed(text)
             if text:
-                self._write(text)
+                self._put(text)
+        elif shape is not None:
+            self._shaped(events, shape)
         else:
             self._both(events)
+
+    def _shaped(self, events: list[Event], shape: Shape) -> None:
+        """Write what the shape makes of each delta; the reasoning goes beside it."""
+        shaped: list[Event] = []
+        for event in events:
+            if isinstance(event, Text):
+                if not event.choice and (text := shape.feed(event.text)):
+                    shaped.append(type(event)(text))
+            else:
+                shaped.append(event)
+        if shaped:
+            self._both(shaped)
 
     def _both(self, events: list[Event]) -> None:
         pieces: list[str] = []
@@ -96,14 +124,14 @@ class TextSink:
             elif type(event) is Reasoning and not event.choice:
                 if self._reasoning == "stderr":
                     if pieces:  # on one terminal people see the order of the two
-                        self._write("".join(pieces))
+                        self._put("".join(pieces))
                         pieces.clear()
                     self._think(event.text)
                     self._channel = Reasoning
-                else:
+                elif self._reasoning in ("stdout", "only"):
                     pieces.append(self._apart(Reasoning, event.text))
         if pieces:
-            self._write("".join(pieces))
+            self._put("".join(pieces))
 
     def _apart(self, channel: type[Event], text: str) -> str:
         """Return `text`, behind a blank line if the other channel came before it on stdout."""
@@ -137,12 +165,18 @@ class TextSink:
             self._aside_last = "\n"
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        self._end_shape()
         if self._clean is not None and (rest := self._clean.close()):
             self._last = rest[-1]
             self._out.write(rest.encode())
         self._end_aside()
         if self._end_newline and self._last != "\n":
             self._out.write(b"\n")
+
+    def _end_shape(self) -> None:
+        """Write what the shape has held back."""
+        if self._shape is not None and (rest := self._shape.close()):
+            self._both([Text(rest)])
 
 
 class ItemSink(TextSink):
@@ -151,8 +185,8 @@ class ItemSink(TextSink):
     If that is a newline, the newlines that the text ends with are left out.
     """
 
-    def __init__(self, out: Writer, look: Look, item: Item) -> None:
-        super().__init__(out, look)
+    def __init__(self, out: Writer, look: Look, item: Item, shape: Shape | None = None) -> None:
+        super().__init__(out, look, shape)
         self._end = item.end
         self._heading = item.heading
         self._held = ""
@@ -171,6 +205,7 @@ class ItemSink(TextSink):
             self._out.write(text.encode())
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        self._end_shape()
         rest = self._clean.close() if self._clean is not None else ""
         self._end_aside()
         self._out.write((self._heading + (rest and self._held + rest)).encode() + self._end)

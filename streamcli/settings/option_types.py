@@ -195,6 +195,19 @@ class Halt(click.ParamType):  # type: ignore[type-arg]
         self.fail(f"{text!r} is none of never, soon,fail=N, now,fail=N and N%.", param, ctx)
 
 
+class Buffering(click.ParamType):  # type: ignore[type-arg]
+    """chunk, line, sentence, paragraph, or a number of chunks."""
+
+    name = "buffer"
+    choices = ("chunk", "line", "sentence", "paragraph")
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        text = str(value)
+        if text not in self.choices and not (text.isascii() and text.isdecimal() and int(text)):
+            self.fail(f"{text!r} is none of {', '.join(self.choices)} and a number.", param, ctx)
+        return text
+
+
 class Names(click.ParamType):  # type: ignore[type-arg]
     """A comma-separated list out of a fixed set."""
 

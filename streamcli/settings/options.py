@@ -16,6 +16,7 @@ from .option_types import (
     FILE,
     MODEL_NAME,
     PROVIDER,
+    Buffering,
     Count,
     Halt,
     Names,
@@ -305,6 +306,52 @@ TABLE: tuple[Opt, ...] = (
         "inline <think> block stays in the text; otherwise it is split out if it opens the answer. "
         "Of helpingai's text every <think> and <ser> block is. If you give hide yourself, the "
         "provider is also asked to leave the reasoning out, where it can: records then lack it.",
+    ),
+    Opt(
+        "-x",
+        "--extract",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        bare="*",
+        metavar="LANG",
+        help="Only the first fenced code block (of LANG).",
+        details="As it streams, without its fences, and without the blanks before them. No such "
+        "block is exit status 12, a block without an end 18.",
+    ),
+    Opt(
+        "--items",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        bare="*",
+        metavar="PATH",
+        help="Each element of a JSON array as a line of its own.",
+        details="Written the moment it closes. PATH is the place, as in data.items; without it, "
+        "the root, or the one array in the root object. The line is what the model wrote, without "
+        "its line breaks. Text and a fence around the JSON are skipped. An array without an "
+        "end is exit status 18, none at all, or an element that is not JSON, 12. "
+        "Behind --extract it reads the block.",
+    ),
+    Opt(
+        "--buffer",
+        look=True,
+        section=OUTPUT,
+        type=Buffering(),
+        default="chunk",
+        metavar="chunk|line|sentence|paragraph|N",
+        help="Hold the text until such a part is whole.",
+        details="N is a number of chunks. The end of the answer is written in any case. Records "
+        "are not held.",
+    ),
+    Opt(
+        "--pace",
+        look=True,
+        section=OUTPUT,
+        type=Number(min=0, min_open=True),
+        metavar="CPS",
+        help="Write the text at so many characters a second.",
+        details="A model that is faster waits. For one prompt, not for a batch.",
     ),
     Opt(
         "--sanitize",

@@ -72,6 +72,10 @@ class Settings(_Frozen):
     events: str | None = None
     output: str | None = None
     reasoning: str | None = None
+    extract: str | None = None  # * for any language
+    items: str | None = None  # * for the root
+    buffer: str = "chunk"
+    pace: float | None = None  # characters a second
     sanitize: str = "auto"
     accept: tuple[str, ...] = ()
     progress: str = "auto"

@@ -53,10 +53,10 @@ class Messages:
         if not self._quiet:
             self._write(one_line(message))
 
-    def detail(self, message: str) -> None:
-        """Write what only --verbose asks for."""
+    def detail(self, message: str, limit: int = 600) -> None:
+        """Write what only --verbose asks for, cut to `limit` characters."""
         if self.verbose:
-            self._write(one_line(message))
+            self._write(one_line(message, limit))
 
     def debug(self, message: str) -> None:
         """Write what only --debug asks for."""

@@ -1,0 +1,123 @@
+"""What is made of a text before it is written: --extract, then --items, then --buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ..outcome import Verdict
+from ..settings.settings import Settings
+
+if TYPE_CHECKING:
+    from .extract import Extract
+    from .json_items import JsonItems
+
+ANY = "*"  # the value of --items and --extract that stands for none
+_KEPT = 4000  # characters of an answer without a block, for --verbose
+
+
+class Stage(Protocol):
+    """Takes a text in pieces, and gives another one."""
+
+    def feed(self, text: str) -> str: ...
+    def close(self) -> str: ...
+
+
+class Shape:
+    """Shapes the text of one answer, and judges whether it had the shape.
+
+    `counts_deltas`: feed it one delta at a time.
+    """
+
+    def __init__(
+        self,
+        extract: Extract | None,
+        items: JsonItems | None,
+        buffer: Stage | None,
+        counts_deltas: bool,
+    ) -> None:
+        self._extract = extract
+        self._items = items
+        self.counts_deltas = counts_deltas
+        self._stages = [stage for stage in (extract, items, buffer) if stage is not None]
+        self._rest = ""
+        self._ended = False
+        self._kept = ""  # of an answer that has no block so far
+
+    def feed(self, text: str) -> str:
+        """Return what a delta adds."""
+        if self._extract is not None and not self._extract.found and len(self._kept) < _KEPT:
+            self._kept += text
+        for stage in self._stages:
+            if text:
+                text = stage.feed(text)
+        return text
+
+    def close(self) -> str:
+        """Return what was held back: the answer has ended."""
+        self._end()
+        rest, self._rest = self._rest, ""
+        return rest
+
+    def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:
+        """Return `verdict`, or that on the shape of a complete answer in its place."""
+        self._end()
+        if not verdict.complete:
+            return verdict
+        status, message, hint = self._trouble()
+        if not status:
+            if self._items is not None and self._items.skipped and not verdict.message:
+                verdict.message = "the text around the JSON was skipped"
+            return verdict
+        worse = Verdict(status, message, hint)
+        worse.error = {"kind": status, "message": message, "http_status": None}
+        if status in accept:
+            worse.exit_code = 0
+        return worse
+
+    def around(self) -> str:
+        """Return the beginning of an answer that has no block, for people."""
+        found = self._extract is None or self._extract.found
+        return "" if found else self._kept[:_KEPT]
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        text = ""
+        for stage in self._stages:
+            text = (stage.feed(text) if text else "") + stage.close()
+        self._rest = text
+
+    def _trouble(self) -> tuple[str, str, str]:
+        """Return the status, the message and the hint; all empty if the answer is right."""
+        extract, items = self._extract, self._items
+        if extract is not None and not extract.found:
+            return "mismatch", "the answer has no such code block", "-v shows it"
+        if extract is not None and not extract.closed:
+            return "truncated", "the code block of the answer has no end", ""
+        if items is not None and items.trouble:
+            return "truncated" if items.cut else "mismatch", items.trouble, ""
+        return "", "", ""
+
+
+def shape_of(settings: Settings) -> Shape | None:
+    """Return a new shape for one answer; None if the text is written as it is."""
+    extract: Extract | None = None
+    items: JsonItems | None = None
+    buffer: Stage | None = None
+    if settings.extract is not None:
+        from .extract import Extract
+
+        extract = Extract("" if settings.extract == ANY else settings.extract)
+    if settings.items is not None:
+        from .json_items import JsonItems
+
+        items = JsonItems("" if settings.items == ANY else settings.items)
+    if settings.buffer not in ("chunk", "1"):
+        from .buffer import Buffer
+
+        buffer = Buffer(settings.buffer)
+    if extract is None and items is None and buffer is None:
+        return None
+    return Shape(extract, items, buffer, settings.buffer.isdecimal())
