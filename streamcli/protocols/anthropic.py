@@ -27,7 +27,7 @@ from ..events import (
 )
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, join_url
-from ..wire.fast_runs_plain import PaddedRuns, PlainEvents
+from ..wire.fast_runs import PaddedRuns, UnnamedEvents
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
@@ -207,7 +207,7 @@ class Decoder:
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.ending = False
         self._body = JsonBody(self, "message of Anthropic's", limit, PaddedRuns("text", _place))
-        self._events = PlainEvents("content_block_delta")
+        self._events = UnnamedEvents("content_block_delta")
         self._started = ("", "")
         self._reason = ""
         self._raw_usage: dict[str, Any] = {}

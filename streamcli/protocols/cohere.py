@@ -13,8 +13,7 @@ from typing import Any
 from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Started, Text, Usage
 from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target
-from ..wire.fast_runs import Template
-from ..wire.fast_runs_plain import PlainEvents
+from ..wire.fast_runs import Template, UnnamedEvents
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
@@ -171,7 +170,7 @@ class Decoder:
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.ending = False
         self._body = JsonBody(self, "answer of Cohere's", limit, Template("text", _place))
-        self._events = PlainEvents("content-delta")
+        self._events = UnnamedEvents("content-delta")
         self._reason = ""
         self._calls = ToolCalls()
 

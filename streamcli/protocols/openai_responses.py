@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..events import Event, Failed, Finished, Progress, Started
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, join_url
-from ..wire.fast_runs_named import NamedRuns
+from ..wire.fast_runs import NamedRuns
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure

@@ -13,7 +13,7 @@ import orjson
 
 from ..events import Event, Failed, Finished, Reasoning, Refusal, Text, ToolCall, ToolResult
 from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
-from .fast_runs import Template
+from .fast_runs import Runs
 from .lenient_json import Halves, json_values, whole
 from .payloads import Payloads
 from .provider_errors import describe, stream_failure
@@ -68,7 +68,7 @@ class JsonBody:
         reader: Reader,
         noun: str,
         limit: int = MAX_EVENT_SIZE,
-        template: Template | None = None,
+        template: Runs | None = None,
         done_ends_it: bool = False,
         eof_ends_it: bool = False,
         payloads: Payloads | None = None,
