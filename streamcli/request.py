@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from .secrets import redact
 
@@ -37,7 +37,7 @@ class Target:
     `quirks` are habits of its server. `template` holds the row's keys that its protocol reads by
     itself (ROW_KEYS). `session`, `workspace` and `background` are options of this run: the
     conversation it belongs to, the place where that is kept, and whether a response shall go on
-    when the connection breaks.
+    when the connection breaks. `refused` names body fields that its server rejected in this run.
     """
 
     __slots__ = (
@@ -48,6 +48,7 @@ class Target:
         "protocol",
         "provider",
         "quirks",
+        "refused",
         "secrets",
         "session",
         "template",
@@ -83,11 +84,15 @@ class Target:
         self.background = background
         self.unix_socket = unix_socket
         self.secrets = secrets
+        self.refused: frozenset[str] = frozenset()
 
     def leave_out(self, field: str) -> None:
-        """Send this field no more: the server rejected it, for the later prompts of a run too."""
-        kept = {name: value for name, value in self.quirks.items() if name != field}
-        self.quirks = cast("Quirks", kept)
+        """Note a body field that the server rejected, for the later prompts of a run too.
+
+        Requests then do without it, or say the same in another way, where they can: what the user
+        asked for is sent all the same.
+        """
+        self.refused |= {field}
 
     def hide(self, text: str) -> str:
         """Return `text` without the key and the `secrets`: servers repeat what they refuse."""

@@ -80,6 +80,7 @@ class Turn:
         self._round = round
         self._answer: Response | None = None
         self._splice = Splice() if go_on else None
+        self._sent = b""  # the body of the last request
         self._next: HttpRequest | None = None  # the request for the rest of a broken answer
         self._decoder: Decoder | None = None
         self._stages: list[Stage] = []
@@ -119,8 +120,6 @@ class Turn:
                 yield self.outcome.t_ms, [end]
                 return
             assert isinstance(end, Failed)
-            if end.without:
-                target.leave_out(end.without)
             yield self.t_ms(), [Retry(self.outcome.attempts, end, wait)]
             self._sleep(wait)
             self.outcome.end = None
@@ -148,6 +147,7 @@ class Turn:
         total = None if limits.timeout is None else self.began + limits.timeout
         patience = Patience(limits.first_timeout, limits.idle_timeout, total)
         request = self._next or self._protocol.request(self._chat, self._target)
+        self._sent = request.body
         answer = self._answer = self._open(request, patience)
         try:
             self.outcome.meter.headers_ms = self.t_ms()
@@ -237,9 +237,14 @@ class Turn:
         """Return the seconds until another attempt; None if this end stands."""
         if isinstance(end, Finished) or self.delivered:
             return None
-        if end.without and self._target.quirks.get(end.without):
+        if end.without and self._asks_otherwise(end.without):
             return 0.0
         return self._pause(end, attempt)
+
+    def _asks_otherwise(self, refused: str) -> bool:
+        """Return whether the request changes now that this field is known to be rejected."""
+        self._target.leave_out(refused)
+        return self._protocol.request(self._chat, self._target).body != self._sent
 
     def _wait_to_continue(self, end: Finished | Failed, attempt: int) -> float | None:
         """Return the seconds until the rest of a broken answer is asked for; None if it is not."""

@@ -101,7 +101,7 @@ class Replay:
         )
         if not player.protocol:
             raise usage(f"{path} does not say which protocol it holds")
-        self._format = replayed = ReplayedFormat(player.protocol)
+        self._format = replayed = ReplayedFormat(player.protocol, player)
         self._learn(player.provider, player.protocol, player.model)
         if (attempts := player.attempts()) is not None:
             settings = settings.but(max_retries=min(settings.max_retries, attempts - 1))
@@ -152,10 +152,14 @@ class Replay:
 
 
 class ReplayedFormat:
-    """The protocol of bytes from elsewhere; "" means that it has to be recognised."""
+    """The protocol of bytes from elsewhere; "" means that it has to be recognised.
 
-    def __init__(self, name: str) -> None:
+    `player` has the recorded answers, if the bytes are those of a recording.
+    """
+
+    def __init__(self, name: str, player: Player | None = None) -> None:
         self._name = name
+        self._player = player
         self._auto: AutoDecoder | None = None
         self.Decoder: DecoderFactory = self._decoder
 
@@ -176,7 +180,9 @@ class ReplayedFormat:
         return self.decoder(Target("", self._name, ""), limit, None)
 
     def request(self, chat: ChatRequest, target: Target) -> HttpRequest:
-        return HttpRequest("", "", [], b"")
+        """Return a stand-in, which changes with a refused field if the recorded request did."""
+        next_one = 0 if self._player is None else self._player.next_one
+        return HttpRequest("", "", [], b"%d" % next_one)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Failed:
         return get(self.name or "openai-chat").refusal(status, headers, body)

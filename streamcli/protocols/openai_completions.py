@@ -22,7 +22,7 @@ from ._contract import Glimpse
 from .shared.finish_reasons import failure_of, reason_of, worst
 from .shared.listing import Listing, models_below
 from .shared.openai_values import choices_of, usage_of
-from .shared.request import cannot, merge, no_words_for, post
+from .shared.request import cannot, merge, no_words_for, post, sent
 
 NAME = "openai-completions"
 CAN = ("prefill",)
@@ -36,16 +36,17 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     body: dict[str, Any] = {"model": chat.model, "prompt": _prompt(chat), "stream": chat.stream}
     if not chat.model:
         del body["model"]
-    if chat.stream and quirks.get("stream_options"):
+    if chat.stream and quirks.get("stream_options") and "stream_options" not in target.refused:
         body["stream_options"] = dict(quirks["stream_options"])
+    seed = quirks.get("seed", "seed")
     for field, value in (
-        ("temperature", chat.temperature),
-        ("top_p", chat.top_p),
-        ("max_tokens", chat.max_tokens),
-        ("stop", list(chat.stop) or None),
-        (quirks.get("seed", "seed"), chat.seed),
-        ("frequency_penalty", chat.frequency_penalty),
-        ("presence_penalty", chat.presence_penalty),
+        ("temperature", sent(chat, target, "temperature")),
+        ("top_p", sent(chat, target, "top_p")),
+        ("max_tokens", sent(chat, target, "max_tokens")),
+        ("stop", sent(chat, target, "stop")),
+        (seed, sent(chat, target, "seed", seed)),
+        ("frequency_penalty", sent(chat, target, "frequency_penalty")),
+        ("presence_penalty", sent(chat, target, "presence_penalty")),
     ):
         if value is not None:
             body[field] = value

@@ -20,7 +20,7 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.listing import Listing, models_below
 from .shared.openai_values import think_fields, usage_of
-from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post
+from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post, sent
 from .shared.response_items import DELTAS, GIVEN, Items
 
 if TYPE_CHECKING:
@@ -60,15 +60,16 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     }
     if not chat.model:
         del body["model"]
-    if chat.stream and (options := _stream_options(quirks)):
+    options = _stream_options(quirks)
+    if chat.stream and options and "stream_options" not in target.refused:
         body["stream_options"] = options
     if chat.stream and target.background:
         body |= {"background": True, "store": True}
     for field, value in (
         ("instructions", chat.system),
-        ("temperature", chat.temperature),
-        ("top_p", chat.top_p),
-        ("max_output_tokens", chat.max_tokens),
+        ("temperature", sent(chat, target, "temperature")),
+        ("top_p", sent(chat, target, "top_p")),
+        ("max_output_tokens", sent(chat, target, "max_tokens", "max_output_tokens")),
         ("tools", [_tool(tool) for tool in chat.tools] or None),
         ("tool_choice", _tool_choice(chat.tool_choice)),
     ):
@@ -76,7 +77,11 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
             body[field] = value
     if chat.think is not None:
         knob = {"*": THINK["none"]} if chat.hide_reasoning else THINK
-        merge(body, think_fields(chat.think, quirks, knob))
+        if not ("think" in chat.wishes and "reasoning" in target.refused):
+            merge(body, think_fields(chat.think, quirks, knob))
+    if chat.tools and "include" not in target.refused:
+        # With the results of the tools the model wants its thoughts back.
+        body["include"] = ["reasoning.encrypted_content"]
     if chat.schema is not None:
         shape: dict[str, Any] = {"type": "json_schema", "name": "answer", "schema": chat.schema}
         if quirks.get("strict_schema"):

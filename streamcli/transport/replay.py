@@ -41,18 +41,26 @@ class Player:
         self._clock = clock
         self._sleep = sleep
         self._began = 0.0
+        self._opened = 0
+        self._attempts: int | None = None
         first = self._tape.peek() or {}
         self.provider = _text(first, "provider")
         self.protocol = _text(first, "protocol")
         self.model = _text(first, "model")
 
     def attempts(self) -> int | None:
-        """How many there are; None where that is not known beforehand (a pipe)."""
-        if not os.path.isfile(self._tape.path):
-            return None
-        with open(self._tape.path, "rb") as file:
-            lines = (_parsed(data) for data in file if b'"request"' in data)
-            return sum(1 for line in lines if line is not None and line["type"] == "request")
+        """Return how many there are; None where that is not known beforehand (a pipe)."""
+        if self._attempts is None and os.path.isfile(self._tape.path):
+            with open(self._tape.path, "rb") as file:
+                lines = [_parsed(data) for data in file if b'"request"' in data]
+            self._attempts = sum(line is not None and line["type"] == "request" for line in lines)
+        return self._attempts
+
+    @property
+    def next_one(self) -> int:
+        """The number of the next recorded attempt, from 0; that of the last one behind it."""
+        attempts = self.attempts()
+        return self._opened if attempts is None else min(self._opened, attempts - 1)
 
     def open(self, request: HttpRequest, patience: Patience) -> Response:
         """The answer to the next recorded attempt, whatever is asked."""
@@ -62,6 +70,7 @@ class Player:
         if line is None:
             raise usage(f"{tape.path} holds no further answer")
         tape.take()
+        self._opened += 1
         self._began = self._clock()
         response = self._line("response", patience)
         status, headers = response.get("status"), response.get("headers")

@@ -362,6 +362,49 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 
+# Body fields that servers reject, which another attempt may do without or say in another way, and
+# what the user can do where it cannot. The first that a message names is the one.
+FIELDS = {
+    "stream_options": "-o stream_options=null leaves it out",
+    "chat_template_kwargs": "leave out --think",
+    "reasoning_effort": "leave out --think, or give another level",
+    "reasoning": "leave out --think, or give another level",
+    "max_completion_tokens": "-o max_tokens=N instead of --max-tokens",
+    "max_output_tokens": "leave out --max-tokens",
+    "max_tokens": "-o max_completion_tokens=N instead of --max-tokens",
+    "temperature": "leave out --temperature",
+    "top_p": "leave out --top-p",
+    "frequency_penalty": "leave out --frequency-penalty",
+    "presence_penalty": "leave out --presence-penalty",
+    "random_seed": "leave out --seed",
+    "seed": "leave out --seed",
+    "stop": "leave out --stop",
+    "response_format": "leave out --schema, and ask for JSON in the prompt",
+    "text.format": "leave out --schema, and ask for JSON in the prompt",
+    "include": "",
+}
+_REJECTS = re.compile(
+    r"un(?:supported|recogni[sz]ed|known|expected)|(?:does|do) not support|deprecated"
+    r"|(?:not|n't) (?:be )?(?:\w+ )?(?:supported|permitted|allowed|accepted|available|compatible)"
+    r"|extra (?:inputs?|fields?)|cannot find field|use '?max_(?:completion_)?tokens",
+    re.IGNORECASE,
+)
+
+
+def rejected_field(message: str, param: str = "") -> str | None:
+    """Return the body field that an error of the request says the server does not take."""
+    if "encrypted content" in message.lower():  # of models that do not think
+        return "include"
+    if any(name in message for name in ("stream_options", "include_usage", "include_obfuscation")):
+        return "stream_options"
+    if not _REJECTS.search(message):
+        return None
+    if param in FIELDS:
+        return param
+    named = [name for name in FIELDS if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", message)]
+    return min(named, key=message.index, default=None)
+
+
 # What an HTTP status leaves open for prose to tell. Of a 401 and of what the server did wrong
 # itself (5xx) the words are not asked.
 _ASKED_OF = {

@@ -51,7 +51,7 @@ _BARE = frozenset(
 class Report:
     """What an error says: `message` for people, and what a machine can judge it by."""
 
-    __slots__ = ("codes", "daily", "delay", "message", "status")
+    __slots__ = ("codes", "daily", "delay", "message", "param", "status")
 
     def __init__(self) -> None:
         self.message = ""
@@ -59,6 +59,7 @@ class Report:
         self.status: int | None = None  # an HTTP status inside the error
         self.delay: float | None = None  # seconds after which to try again
         self.daily = False  # the quota of a day is used up (Google)
+        self.param = ""  # the field of the request that it is about
 
 
 def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
@@ -85,6 +86,12 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
     if kind is None or (status >= 500 and kind in ("auth", "overloaded")):
         kind = _kind_of_status(status, report)
     hint = _hint(kind, report.message)
+    without = None
+    if status in (400, 422) and kind == "rejected":
+        from .error_codes import FIELDS, rejected_field
+
+        without = rejected_field(report.message, report.param)
+        hint = hint or FIELDS.get(without or "", "")
     if status == 404 and (found is None or "model" not in report.message.lower()):
         hint = hint or "check --base-url (many servers want /v1 at its end)"
     return Failed(
@@ -93,7 +100,7 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
         hint,
         retry_after=report.delay,
         transient=_passes(kind, report, status),
-        without=_refused_field(status, report.message),
+        without=without,
         **known,
     )
 
@@ -231,6 +238,8 @@ def _read_codes(error: dict[str, Any], report: Report, depth: int) -> None:
         report.codes.append(f"minimax {code}")
     elif report.status is None:
         report.status = http_status_of(error)
+    if not report.param and isinstance(param := error.get("param"), str):
+        report.param = param
     for key in ("innererror", "inner_error", "innerError", "cause"):
         if isinstance(inner := error.get(key), dict):
             _read(inner, report, depth - 1)
@@ -363,15 +372,6 @@ def _hint(kind: str, message: str) -> str:
     if kind == "rate_limit" and NEVER_FITS.search(message):
         return "shorten the prompt, or raise the limit of this key"
     return HINTS.get(kind, "")
-
-
-_STREAM_OPTIONS = ("stream_options", "include_usage", "include_obfuscation")
-
-
-def _refused_field(status: int, message: str) -> str | None:
-    """Return the field of the request that may be left out in another attempt."""
-    refused = status in (400, 422) and any(name in message for name in _STREAM_OPTIONS)
-    return "stream_options" if refused else None
 
 
 # Bodies and numbers

@@ -57,14 +57,19 @@ class Fake:
 class Run:
     """Turns `answers` (one an attempt) into events, and notes what was slept."""
 
-    def __init__(self, *answers: Fake | StreamError, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        *answers: Fake | StreamError,
+        limits: Limits | None = None,
+        chat: ChatRequest | None = None,
+    ) -> None:
         self.slept: list[float] = []
         self.requests: list[HttpRequest] = []
         self.now = 0.0
         self.answers = list(answers)
         target = Target("p", "openai-chat", "http://h/v1", quirks={"stream_options": {"a": 1}})
         self.turn = Turn(
-            ChatRequest("m", [Message("user", "hi")]),
+            chat or ChatRequest("m", [Message("user", "hi")]),
             target,
             get("openai-chat"),
             self.open,
@@ -159,6 +164,20 @@ def test_a_field_the_server_rejects_is_left_out_once() -> None:
     run = Run(Fake(no, status=400), Fake(no, status=400), limits=Limits(max_retries=0))
     assert isinstance(run.end, Failed)
     assert run.end.status == "rejected"
+
+
+def test_a_field_is_said_in_another_way_once() -> None:
+    no = b'{"error":{"message":"Unsupported parameter: \'max_tokens\'","param":"max_tokens"}}'
+    chat = ChatRequest("m", [Message("user", "hi")], max_tokens=7)
+    run = Run(Fake(no, status=400), Fake(delta("Hi"), FINISH, DONE), chat=chat)
+    assert isinstance(run.end, Finished)
+    assert b'"max_tokens"' in run.requests[0].body
+    assert b'"max_completion_tokens":7' in run.requests[1].body
+    no = no.replace(b"max_tokens", b"temperature")
+    typed = ChatRequest("m", [Message("user", "hi")], temperature=7)
+    run = Run(Fake(no, status=400), chat=typed)
+    assert isinstance(run.end, Failed)
+    assert (len(run.requests), run.end.hint) == (1, "leave out --temperature")
 
 
 def test_a_wait_that_is_too_long_is_named() -> None:

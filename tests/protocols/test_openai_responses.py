@@ -225,6 +225,7 @@ def test_a_plain_request() -> None:
                     }
                 ],
                 "tool_choice": "required",
+                "include": ["reasoning.encrypted_content"],
             },
         ),
         ({"tool_choice": "weather"}, {"tool_choice": {"type": "function", "name": "weather"}}),

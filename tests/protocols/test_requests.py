@@ -217,3 +217,91 @@ def test_the_command_attaches(stream: Stream, tmp_path: Path) -> None:
         sent = json.loads(run.text.partition("\n\n")[2])
         assert sent["reasoning_effort"] == field
         assert sent["messages"][0]["content"] == "low", "it never eats the prompt"
+
+
+# Fields that a server or a model refuses
+
+
+def bodies(name: str, chat: ChatRequest, *refused: str, **quirks: Any) -> dict[str, Any]:
+    """The body of a request, after the server rejected these fields."""
+    target = Target("p", name, "http://h/v1", quirks=quirks)  # type: ignore[arg-type]
+    for field in refused:
+        target.leave_out(field)
+    return json.loads(get(name).request(chat, target).body)
+
+
+def wished(model: str, **fields: Any) -> ChatRequest:
+    """A request whose fields are general preferences, from the configuration."""
+    return ChatRequest(model, [Message("user", "hi")], wishes=frozenset(fields), **fields)
+
+
+PREFERENCES: dict[str, Any] = {"temperature": 0.2, "top_p": 0.9}
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses"])
+@pytest.mark.parametrize(
+    ("model", "takes"),
+    [
+        ("o3", False),
+        ("o4-mini", False),
+        ("gpt-5", False),
+        ("gpt-5-mini-2025-08-07", False),
+        ("openai/gpt-5-codex", False),
+        ("gpt-5-chat-latest", True),
+        ("gpt-5.2", True),  # it may be told not to reason
+        ("gpt-4o", True),
+        ("gpt-oss-20b", True),
+        ("foo3", True),
+    ],
+)
+def test_a_preference_is_not_sent_to_a_model_that_refuses_it(
+    name: str, model: str, takes: bool
+) -> None:
+    sent = bodies(name, wished(model, **PREFERENCES))
+    assert ({"temperature", "top_p"} <= sent.keys()) is takes
+    assert bool(sent.keys() & {"temperature", "top_p"}) is takes
+    typed = bodies(name, ChatRequest(model, [Message("user", "hi")], **PREFERENCES))
+    assert typed.keys() >= PREFERENCES.keys(), "what was typed is sent"
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses"])
+def test_a_preference_that_the_server_rejected_is_left_out(name: str) -> None:
+    assert "temperature" not in bodies(name, wished("m", temperature=0.2), "temperature")
+    typed = ChatRequest("m", [Message("user", "hi")], temperature=0.2)
+    assert bodies(name, typed, "temperature")["temperature"] == 0.2
+
+
+def test_a_token_limit_has_another_name_where_one_was_rejected() -> None:
+    typed = ChatRequest("m", [Message("user", "hi")], max_tokens=7)
+    assert bodies("openai-chat", typed, "max_tokens")["max_completion_tokens"] == 7
+    quirks = {"max_tokens": "max_completion_tokens"}
+    assert bodies("openai-chat", typed, "max_completion_tokens", **quirks)["max_tokens"] == 7
+    both = ("max_tokens", "max_completion_tokens")
+    assert "max_completion_tokens" in bodies("openai-chat", typed, *both)
+    assert not bodies("openai-chat", wished("m", max_tokens=7), *both).keys() & set(both)
+
+
+def test_a_switch_of_templates_gives_way_to_an_effort() -> None:
+    think = {"*": {}, "none": {"chat_template_kwargs": {"enable_thinking": False}}}
+    chat = ChatRequest("m", [Message("user", "hi")], think="none")
+    assert "chat_template_kwargs" in bodies("openai-chat", chat, think=think)
+    sent = bodies("openai-chat", chat, "chat_template_kwargs", think=think)
+    assert (sent["reasoning_effort"], "chat_template_kwargs" in sent) == ("none", False)
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "openai-completions"])
+def test_stream_options_are_left_out_once_rejected(name: str) -> None:
+    options = {"stream_options": {"include_obfuscation": False}}
+    chat = ChatRequest("m", [Message("user", "hi")])
+    assert "stream_options" in bodies(name, chat, **options)
+    assert "stream_options" not in bodies(name, chat, "stream_options", **options)
+
+
+def test_responses_asks_for_encrypted_thoughts_where_tools_make_rounds() -> None:
+    tool = Tool("f", "", {"type": "object"})
+    chat = ChatRequest("m", [Message("user", "hi")], tools=(tool,))
+    assert bodies("openai-responses", chat)["include"] == ["reasoning.encrypted_content"]
+    assert "include" not in bodies("openai-responses", chat, "include")
+    assert "include" not in bodies("openai-responses", chat.but(tools=()))
+    own = chat.but(options={"include": ["x"]})
+    assert bodies("openai-responses", own)["include"] == ["x"]

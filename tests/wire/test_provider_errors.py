@@ -332,3 +332,55 @@ def test_nothing_an_error_holds_raises() -> None:
     ):
         assert stream_failure(found).message
         assert stream_failure({"message": found}).message
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (
+            error(
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead.",
+                param="max_tokens",
+                code="unsupported_parameter",
+            ),
+            "max_tokens",
+        ),
+        (
+            error(
+                "Unsupported value: 'temperature' does not support 0.2 with this model.",
+                param="temperature",
+            ),
+            "temperature",
+        ),
+        (error("Unsupported parameter: 'reasoning.effort' is not supported"), "reasoning"),
+        (error("Unrecognized request argument supplied: stream_options"), "stream_options"),
+        (error("unknown field stream_options"), "stream_options"),
+        (error("property 'chat_template_kwargs' is unsupported"), "chat_template_kwargs"),
+        (
+            {
+                "detail": [
+                    {"loc": ["body", "top_p"], "msg": "Extra inputs are not permitted"},
+                ]
+            },
+            "top_p",
+        ),
+        (error("Encrypted content is not supported with this model."), "include"),
+        (error("`temperature` is deprecated for this model."), "temperature"),
+        (error('Unknown name "seed": Cannot find field.'), "seed"),
+        (error("max_tokens: 100000 > 8192, the maximum allowed"), None),
+        (error("temperature must be between 0 and 2", param="temperature"), None),
+        (error("the stop was unexpected, non-stop"), "stop"),
+        (error("no such model"), None),
+    ],
+)
+def test_the_field_that_a_server_rejects_is_known(body: Any, field: str | None) -> None:
+    for status in (400, 422):
+        assert refused(status, body).without == field
+    assert refused(500, body).without is None
+
+
+def test_the_message_names_the_option_that_works() -> None:
+    failed = refused(400, error("Unsupported parameter: 'temperature' is not supported."))
+    assert "temperature" in failed.message
+    assert failed.hint == "leave out --temperature"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...messages import Attachment, ChatRequest, Message
 from ...request import HttpRequest, Target, join_url
 from .openai_values import think_fields
-from .request import calls_of, cannot, function_of, merge, post
+from .request import calls_of, cannot, function_of, merge, post, sent
 
 if TYPE_CHECKING:
     from ...request import Quirks
@@ -26,23 +26,27 @@ def request(name: str, chat: ChatRequest, target: Target) -> HttpRequest:
     body: dict[str, Any] = {"model": chat.model, "messages": messages, "stream": chat.stream}
     if not chat.model:
         del body["model"]
-    if chat.stream and quirks.get("stream_options"):
+    if chat.stream and quirks.get("stream_options") and "stream_options" not in target.refused:
         body["stream_options"] = dict(quirks["stream_options"])
+    limit = quirks.get("max_tokens", "max_tokens")
+    if limit in target.refused:  # it has two names, and some servers know one of them
+        limit = "max_tokens" if limit != "max_tokens" else "max_completion_tokens"
+    seed = quirks.get("seed", "seed")
     for field, value in (
-        ("temperature", chat.temperature),
-        ("top_p", chat.top_p),
-        (quirks.get("max_tokens", "max_tokens"), chat.max_tokens),
-        ("stop", list(chat.stop) or None),
-        (quirks.get("seed", "seed"), chat.seed),
-        ("frequency_penalty", chat.frequency_penalty),
-        ("presence_penalty", chat.presence_penalty),
+        ("temperature", sent(chat, target, "temperature")),
+        ("top_p", sent(chat, target, "top_p")),
+        (limit, sent(chat, target, "max_tokens", limit)),
+        ("stop", sent(chat, target, "stop")),
+        (seed, sent(chat, target, "seed", seed)),
+        ("frequency_penalty", sent(chat, target, "frequency_penalty")),
+        ("presence_penalty", sent(chat, target, "presence_penalty")),
         ("tools", [function_of(tool) for tool in chat.tools] or None),
         ("tool_choice", _tool_choice(chat.tool_choice)),
     ):
         if value is not None:
             body[field] = value
     if chat.think is not None:
-        merge(body, think_fields(chat.think, quirks, THINK))
+        merge(body, _think(chat, target))
     if chat.schema is not None:
         merge(body, _response_format(chat.schema, quirks))
     if chat.prefill is not None:
@@ -58,6 +62,17 @@ def request(name: str, chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.prefill is not None and base_url == quirks.get("own_base"):
         base_url = quirks["prefill_base"]
     return post(target, join_url(base_url, "/chat/completions"), body)
+
+
+def _think(chat: ChatRequest, target: Target) -> dict[str, Any]:
+    """Return the fields for --think; a server that refuses its templates' switch gets an effort."""
+    assert chat.think is not None
+    fields = think_fields(chat.think, target.quirks, THINK)
+    if "chat_template_kwargs" in target.refused and fields.pop("chat_template_kwargs", None):
+        fields.setdefault("reasoning_effort", chat.think)
+    if "think" in chat.wishes:
+        fields = {name: value for name, value in fields.items() if name not in target.refused}
+    return fields
 
 
 def _message(name: str, message: Message) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -35,6 +36,25 @@ def insists_on(chat: ChatRequest, field: str) -> bool:
     """Whether this field of Chat must be said; a general preference may be left out."""
     wished = field in chat.wishes and field in (*SAMPLING, "think")
     return getattr(chat, field) not in (None, ()) and not wished
+
+
+# OpenAI's models that always reason, under any prefix of a gateway; gpt-5-chat does not.
+_REASONS = r"(?:^|[/:.])(?:o[134]|gpt-5|codex)(?![\w.])(?!.*chat)"
+_NOT_OF_REASONING = ("temperature", "top_p", "stop", *PENALTIES)
+
+
+def sent(chat: ChatRequest, target: Target, field: str, name: str = "") -> Any:
+    """Return the value of this field of Chat, as it goes into the body (as `name`) or None.
+
+    A general preference is not sent where the server rejected it, or the model is known to.
+    """
+    value = getattr(chat, field)
+    if field in chat.wishes and (
+        (name or field) in target.refused
+        or (field in _NOT_OF_REASONING and re.search(_REASONS, chat.model))
+    ):
+        return None
+    return list(value) or None if isinstance(value, tuple) else value
 
 
 def no_words_for(protocol: str, chat: ChatRequest, *fields: str, hint: str = "") -> None:
