@@ -29,7 +29,10 @@ LONGEST = 32 << 20  # bytes of a line: longer ones come in pieces, and so are no
 
 # How our own lines begin, which is where one that is glued to a torn one is found.
 HEAD = b'{"type":'
-KINDS = ("start", "delta", "tool_call", "tool_result", "citation", "retry", "end", "summary")
+KINDS = (
+    *("start", "delta", "tool_call", "tool_result", "citation", "usage", "retry", "end"),
+    "summary",
+)
 _HEADS = [HEAD + b'"%s"' % kind.encode() for kind in KINDS]
 _KEY = b'"prompt_hash"'  # and no other records have it than those of kind end
 _HASH = re.compile(r"[0-9a-f]{32}")

@@ -129,7 +129,7 @@ split -n r/$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT \\
     Example(
         "A loop that reads names; -n leaves the loop its stdin",
         """\
-while read -r name; do
+while IFS= read -r name || [ -n "$name" ]; do
     stream -n "A pun on $name"; echo
 done < names.txt > puns.txt
 """,

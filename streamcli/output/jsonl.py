@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from ..events import (
+    USAGE_FIELDS,
     Attempt,
     Citation,
     Event,
@@ -17,6 +18,7 @@ from ..events import (
     Text,
     ToolCall,
     ToolResult,
+    Usage,
 )
 from ..outcome import Outcome, Verdict
 from .records import Facts, dumps, end_record, error_of, escape, line, tool_call
@@ -50,6 +52,7 @@ class RecordSink:
         self._facts = facts
         self._seq = 0
         self._round = 1
+        self._counts: dict[str, int | None] = {}
         base = orjson.dumps({"type": "delta", "request_id": facts.request_id, **facts.tags})
         self._base = base[:-1] + b',"t_ms":'
 
@@ -107,6 +110,8 @@ class RecordSink:
                 "start": event.start,
                 "end": event.end,
             }
+        if isinstance(event, Usage):
+            return self._usage(t_ms, event)
         if isinstance(event, Retry):
             return {
                 **facts.base("retry", t_ms),
@@ -115,6 +120,14 @@ class RecordSink:
                 "delay_ms": round(event.delay * 1000, 1),
             }
         return None
+
+    def _usage(self, t_ms: float, event: Usage) -> dict[str, Any] | None:
+        """Return the counts as they come; servers that repeat them with every chunk, once."""
+        counts = {name: getattr(event, name) for name in USAGE_FIELDS}
+        if counts == self._counts:
+            return None
+        self._counts = counts
+        return {**self._facts.base("usage", t_ms), **counts}
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
         self._out.lines(line(end_record(self._facts, outcome, verdict)))

@@ -255,5 +255,8 @@ def test_every_exit_code_and_record_is_told() -> None:
 
     for status, code in EXIT_OF_STATUS.items():
         assert re.search(rf"^\|[ 0-9]*\b{code}\b[ 0-9]*\| `{status}` \|", README, re.MULTILINE)
-    for kind in ("start", "delta", "tool_call", "citation", "retry", "end", "summary"):
+    for kind in (
+        *("start", "delta", "tool_call", "tool_result", "citation", "usage", "retry"),
+        "end",
+    ):
         assert re.search(rf"^\| `{kind}` \|", README, re.MULTILINE)

@@ -197,7 +197,8 @@ def the_other_parameters(ran: Ran) -> None:
 
 def rates(ran: Ran) -> None:
     assert ran.code == 0
-    _, *shown = ran.text.split("\r")
+    _, *shown, last = ran.text.split("\r\x1b[K")
+    assert last == "", "the line is cleared"
     words = [line.removeprefix("[").partition(",")[0] for line in shown]
     assert words == ["1 tokens", "3 tokens", "4 tokens"]
     assert all(int(line.split()[2]) > 0 and line.endswith(" tok/s]") for line in shown)
@@ -446,8 +447,9 @@ EXAMPLES = (
         (("Progress Tracking", "tokens_per_second = token_count / elapsed if elapsed > 0 else 0"),),
         r'`print(f"\r[{token_count} tokens, {tokens_per_second:.1f} tok/s]")`',
         f'{_AI} --jsonl "Explain machine learning" | jq -nj --unbuffered \'foreach '
-        '(inputs | select(.type == "delta")) as $new (0; . + ($new.text | [scan("\\\\S+")] | '
-        'length); "\\r[\\(.) tokens, \\(. * 1000 / $new.t_ms | ceil) tok/s]")\'',
+        '(inputs | select(.type == "delta" or .type == "end")) as $new (0; . + ($new.text // "" | '
+        '[scan("\\\\S+")] | length); "\\r\\u001b[K" + if $new.type == "end" then "" else '
+        '"[\\(.) tokens, \\(. * 1000 / $new.t_ms | ceil) tok/s]" end)\'',
         (Case(says(*STORY), rates),),
     ),
     Example(
@@ -549,7 +551,7 @@ EXAMPLES = (
     Example(
         (("3. Memory Efficiency", "word_count += len(chunk.content.split())"),),
         "`word_count += ...; await send_to_user(chunk.content)`: no answer is held in memory",
-        f'{_AI} "Tell me a story" | tee /dev/stderr | wc -w',
+        f'{_AI} "Tell me a story" | tee -a /dev/stderr | wc -w',
         (Case(says(*STORY), words_counted),),
     ),
     Example(
@@ -592,7 +594,7 @@ EXAMPLES = (
     Example(
         (("StreamChunk", "is_final: bool = False # Last chunk indicator"),),
         "`chunk.content`, `chunk.timestamp`, `chunk.is_final`, `chunk.metadata`",
-        f'{_AI} --jsonl "Tell me a story" | jq -c \'select(.type != "start") | '
+        f'{_AI} --jsonl "Tell me a story" | jq -c \'select(.type == "delta" or .type == "end") | '
         '{content: .text, timestamp: .t_ms, is_final: (.type == "end"), '
         "metadata: {model, finish_reason, usage}}'",
         (Case(counts_tokens, fields_of_chunks),),

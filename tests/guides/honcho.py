@@ -168,7 +168,8 @@ EXAMPLES = (
     Example(
         ((_DATA, "Buffered Processing - Accumulate chunks until a logical break"),),
         "buffered processing: a line at a time",
-        f'{_USER} {_WHAT} | while IFS= read -r line || [ "$line" ]; do echo "> $line"; done',
+        f'{_USER} {_WHAT} | while IFS= read -r line || [ -n "$line" ]; '
+        'do printf "> %s\\n" "$line"; done',
         (Case(answers(*ABOUT), prints("> They test the streaming\n> functionality.\n")),),
     ),
     Example(

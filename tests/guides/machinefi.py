@@ -32,7 +32,7 @@ def waits_to_be_seen(conn: Conn, folder: Path) -> None:
     """Goes on only once its first line arrived where the command put it."""
     conn.open_with("def quicksort(items):\n")
     assert eventually((folder / "seen.txt").exists)
-    conn.delta("    ...\n")
+    conn.delta("    ...\n    # the end")  # no line break: the last line counts too
     conn.finish()
     conn.done()
     conn.end()
@@ -54,7 +54,9 @@ def an_algorithm(ran: Ran) -> None:
 
 
 def each_line_when_it_is_there(ran: Ran) -> None:
-    assert (ran.folder / "seen.txt").read_text() == "def quicksort(items):\n...\n"
+    assert (
+        ran.folder / "seen.txt"
+    ).read_text() == "def quicksort(items):\n    ...\n    # the end\n"
 
 
 def the_first_line_alone(ran: Ran) -> None:
@@ -106,7 +108,8 @@ EXAMPLES = (
     Example(
         (("Benefits of Streaming Responses", "Users see content immediately"),),
         "`on_content(content)`: a callback for each line, the moment it is there",
-        f'{_FI} {_QUICKSORT} | while read -r line; do echo "$line" >> seen.txt; done',
+        f'{_FI} {_QUICKSORT} | while IFS= read -r line || [ -n "$line" ]; '
+        'do printf "%s\\n" "$line" >> seen.txt; done',
         (Case(waits_to_be_seen, each_line_when_it_is_there),),
     ),
     Example(

@@ -325,7 +325,7 @@ EXAMPLES = (
     Example(
         (("Token counting", "self.total_tokens += len(update.data) // 4"),),
         "`self.total_tokens += len(...) // 4`: about as many",
-        f"{_TYLER} {_SPACE} | tee /dev/stderr | wc -m | "
+        f"{_TYLER} {_SPACE} | tee -a /dev/stderr | wc -m | "
         "awk '{ print \"📊 Approximate tokens used:\", int($1 / 4) }'",
         (Case(anyone_says(*STORY), about_four_tokens),),
     ),
@@ -358,7 +358,8 @@ EXAMPLES = (
     Example(
         (("Real-World Example: Live Research Assistant", "for topic in topics:"),),
         "`LiveResearchAssistant().research(topic)` of each topic, live and kept, and a summary",
-        "while IFS= read -r topic; do printf '\\n🔍 Researching: %s\\n⏰ Started: %s\\n\\n' "
+        'while IFS= read -r topic || [ -n "$topic" ]; do '
+        "printf '\\n🔍 Researching: %s\\n⏰ Started: %s\\n\\n' "
         f'"$topic" "$(date +%T)"; {_APP} -n --events runs.jsonl '
         "\"Research '$topic' comprehensively\" | tee -a report.md; done < topics.txt; echo; "
         'jq -rs \'"📊 Tools used: \\(map(select(.type == "tool_call").name) | unique | '

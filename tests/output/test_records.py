@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 from conftest import Configure, Result, Stream, at_once
-from faultserver import FaultServer
+from faultserver import Conn, FaultServer
 from records import SCHEMA, check, ref
 
 from streamcli.output import records
@@ -118,6 +118,31 @@ def test_controls_are_escaped_and_long_deltas_split(server: FaultServer, stream:
         assert not any(0x80 <= ord(char) < 0xA0 for char in line)
     assert all(len(line) < 4096 for line in run.stdout.split(b"\n"))
     assert "".join(r["text"] for r in run.records if r["type"] == "delta") == text
+
+
+def test_counts_are_records_the_moment_they_come(server: FaultServer, stream: Stream) -> None:
+    """For those who watch tokens in real time; what is only repeated is not told again."""
+
+    def counted(**counts: int) -> dict[str, Any]:
+        return {"choices": [], "usage": counts}
+
+    def play(conn: Conn) -> None:
+        conn.open_with("Hello")
+        for counts in ((5, 1), (5, 1), (5, 2)):
+            conn.event(counted(prompt_tokens=counts[0], completion_tokens=counts[1]))
+        conn.finish("stop")
+        conn.done()
+        conn.end()
+
+    url = server.script("counted", play)
+    run = stream("-m", "vllm:m", "--base-url", url, "-n", "--jsonl", "hi")
+    for record in run.records:
+        check(record)
+    told = [record for record in run.records if record["type"] == "usage"]
+    assert [(each["input_tokens"], each["output_tokens"]) for each in told] == [(5, 1), (5, 2)]
+    assert told[0]["cache_read_tokens"] is None
+    end = run.records[-1]
+    assert end["usage"] == {name: told[-1][name] for name in end["usage"]}
 
 
 def test_request_ids_are_unique_and_sort_by_time() -> None:
