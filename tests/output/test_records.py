@@ -136,8 +136,7 @@ def test_counts_are_records_the_moment_they_come(server: FaultServer, stream: St
 
     url = server.script("counted", play)
     run = stream("-m", "vllm:m", "--base-url", url, "-n", "--jsonl", "hi")
-    for record in run.records:
-        check(record)
+    check(run.records)
     told = [record for record in run.records if record["type"] == "usage"]
     assert [(each["input_tokens"], each["output_tokens"]) for each in told] == [(5, 1), (5, 2)]
     assert told[0]["cache_read_tokens"] is None
