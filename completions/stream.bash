@@ -92,7 +92,7 @@ _stream_value() {
     -s | --system) _stream_text_or_file ;;
     --think) _stream_offer none low medium high max ;;
     --schema) _stream_files ;;
-    --format) _stream_offer text jsonl json ;;
+    --format) _stream_offer text jsonl json sse ;;
     --events) _stream_files ;;
     -O | --output) _stream_files ;;
     --reasoning) _stream_offer hide stderr stdout only raw ;;

@@ -88,7 +88,7 @@ complete -c stream -l schema -r -F -d 'A JSON Schema that the answer has to matc
 complete -c stream -l session -x -d 'Honcho\'s conversation that the prompt belongs to.'
 complete -c stream -l prefill -x -d 'The beginning of the answer; the model continues it.'
 complete -c stream -s o -l option -x -d 'Any field of the request\'s body; repeatable.'
-complete -c stream -l format -x -a 'text jsonl json' -d 'The output format (default: text).'
+complete -c stream -l format -x -a 'text jsonl json sse' -d 'The output format (default: text).'
 complete -c stream -l jsonl -d 'Short for --format jsonl.'
 complete -c stream -l json -d 'Short for --format json.'
 complete -c stream -l events -r -F -d 'Also write records to FILE (appended) or FD.'

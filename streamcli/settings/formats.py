@@ -45,6 +45,13 @@ FORMATS = [
     Format(
         "json", "json_object", "one end record with the whole text in it", records=True, long=True
     ),
+    Format(
+        "sse",
+        "sse",
+        "the records of jsonl as server-sent events, for a web page",
+        records=True,
+        summary=True,
+    ),
 ]
 
 
