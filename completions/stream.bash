@@ -148,11 +148,12 @@ _stream() {
     -f | --file | -I | --replace | -a | --attach | -m | --model | --fallback | -p | \
         --provider | -s | --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
         --frequency-penalty | --presence-penalty | --schema | --session | --prefill | -o | \
-        --option | --format | --events | -O | --output | --reasoning | --buffer | --pace | \
-        --sanitize | --accept | --progress | --color | -j | --jobs | --resume | --halt | \
-        --rate | --repeat | --base-url | -H | --header | --key-file | --connect-timeout | \
-        --first-timeout | --idle-timeout | --timeout | --max-retries | --max-wait | \
-        --max-event-size | --on-drop | --unix-socket | --record | --replay | --speed)
+        --option | --format | --events | -O | --output | --reasoning | --enough | --buffer | \
+        --pace | --sanitize | --accept | --progress | --color | -j | --jobs | --resume | \
+        --halt | --rate | --repeat | --base-url | -H | --header | --key-file | \
+        --connect-timeout | --first-timeout | --idle-timeout | --timeout | --max-retries | \
+        --max-wait | --max-event-size | --on-drop | --unix-socket | --record | --replay | \
+        --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -164,14 +165,15 @@ _stream() {
                 --race -p --provider -s --system --temperature --top-p --max-tokens --stop \
                 --seed --frequency-penalty --presence-penalty --think --think= --schema \
                 --session --prefill -o --option --format --jsonl --json --events -O --output \
-                --reasoning -x --extract --extract= --items --items= --buffer --pace \
-                --sanitize --accept --progress -u --usage --stats --color -q --quiet -v \
-                --verbose --debug -L --lines -0 --null --requests -j --jobs -k --keep-order \
-                --resume --halt --rate --repeat --print0 --base-url -H --header --key-file \
-                --connect-timeout --first-timeout --idle-timeout --timeout --max-retries \
-                --max-wait --max-event-size --on-drop --no-stream --unix-socket --record \
-                --replay --speed --decode --decode= --dry-run --dry-run= --check --check= \
-                --list-models --list-providers --no-config -V --version -h --help
+                --reasoning -x --extract --extract= --items --items= --enough --buffer \
+                --pace --sanitize --accept --progress -u --usage --stats --color -q --quiet \
+                -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
+                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
+                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
+                --max-retries --max-wait --max-event-size --on-drop --no-stream \
+                --unix-socket --record --replay --speed --decode --decode= --dry-run \
+                --dry-run= --check --check= --list-models --list-providers --no-config -V \
+                --version -h --help
         fi
         ;;
     esac

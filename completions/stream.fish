@@ -96,6 +96,7 @@ complete -c stream -s O -l output -r -F -d 'Write the text to FILE; it appears o
 complete -c stream -l reasoning -x -a 'hide stderr stdout only raw' -d 'Where the model\'s reasoning goes.'
 complete -c stream -s x -l extract -x -d 'Only the first fenced code block (of LANG).'
 complete -c stream -l items -x -d 'Each element of a JSON array as a line of its own.'
+complete -c stream -l enough -x -d 'Cancel the request once the text has this.'
 complete -c stream -l buffer -x -a 'chunk line sentence paragraph' -d 'Hold the text until such a part is whole.'
 complete -c stream -l pace -x -d 'Write the text at so many characters a second.'
 complete -c stream -l sanitize -x -a 'auto always never' -d 'Make control characters visible.'

@@ -5,6 +5,7 @@ A *kind* says what happened (`error.kind` of the `end` record); it belongs to on
 
     status        exit  kinds
     complete         0
+    enough           0  (--enough was met)
     bug              1  bug
     usage            2  usage
     network          7  dns connect tls proxy lost
@@ -67,6 +68,7 @@ STATUS_OF_KIND = {
 # Numbers of curl where it has a matching one (7 8 18 22 23 28 47 63 67), ours elsewhere.
 EXIT_OF_STATUS = {
     "complete": 0,
+    "enough": 0,
     "bug": 1,
     "usage": 2,
     "network": 7,

@@ -36,6 +36,7 @@ class Outcome:
 
     def __init__(self) -> None:
         self.end: Finished | Failed | None = None
+        self.enough = False  # we stopped the answer, as it had what was wanted
         self.model = ""
         self.response_id = ""
         self.usage = Usage()
@@ -81,7 +82,7 @@ class Verdict:
 
     @property
     def complete(self) -> bool:
-        return self.status == "complete"
+        return self.status in ("complete", "enough")
 
 
 def judge(
@@ -105,6 +106,8 @@ def judge(
             "message": end.message,
             "http_status": end.http_status,
         }
+    elif outcome.enough:
+        verdict = Verdict("enough")
     else:
         verdict = _finished(end, outcome, max_tokens, shows_tools)
     if verdict.status in accept:

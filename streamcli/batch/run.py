@@ -6,9 +6,11 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from ..answer.enough import Watch
 from ..answer.retry import delay
 from ..errors import EXIT_OF_STATUS, Interrupted, StreamError, bug, usage
 from ..events import Event, Failed, Retry
@@ -20,7 +22,7 @@ from ..output.formats import Outputs
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint
 from ..providers.prices import price
-from ..settings.settings import Invocation
+from ..settings.settings import Invocation, Settings
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
 from .limits import Halt, Pace
@@ -124,7 +126,7 @@ class Batching:
             max_wait=limits.max_wait,
             random=random.random,
         )
-        asker = Asker(settings.race, by_the_rules)
+        asker = Asker(settings.race, by_the_rules, _watch_of(settings))
         self._batch = asker.batch = Batch(
             self._prompts,
             asker.ask,
@@ -342,6 +344,15 @@ class Batching:
         head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
         head |= {"schema": SCHEMA, "ts": timestamp(now)}
         self._outputs.summary(head | self._summary.record(wall, self._code()))
+
+
+def _watch_of(settings: Settings) -> Callable[[], Watch] | None:
+    """Return what makes the watch of each answer, for --enough."""
+    if settings.enough is None:
+        return None
+    from ..output.enough import Watch as WatchText
+
+    return partial(WatchText, settings)
 
 
 def _peer(task: Task) -> Endpoint | None:

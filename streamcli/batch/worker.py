@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..answer.answer_stream import AnswerStream
 from ..answer.compose import Candidate, Connection, compose
+from ..answer.enough import Enough, Watch
 from ..errors import StreamError
 from ..events import Failed
 from ..messages import ChatRequest
@@ -77,13 +78,20 @@ class Asker:
     """Makes the AnswerStream of a task; its `ask` runs in the worker's thread that has the task.
 
     `delay` is what to wait by the rules for one prompt, `batch` the one whose rules come before.
+    `watch` makes what tells when an answer is enough (--enough), None for never.
     """
 
     batch: Batch
 
-    def __init__(self, races: bool, delay: Callable[[Failed, int], float | None]) -> None:
+    def __init__(
+        self,
+        races: bool,
+        delay: Callable[[Failed, int], float | None],
+        watch: Callable[[], Watch] | None = None,
+    ) -> None:
         self._races = races
         self._delay = delay
+        self._watch = watch
 
     def ask(self, task: Task) -> AnswerStream:
         numbers = range(len(task.gates))
@@ -91,13 +99,14 @@ class Asker:
         if race:
             cast(Worker, task.client).cancels = []
         usable = [number for number in numbers if task.gates[number].closed is None]
-        return compose(
+        stream = compose(
             [self._candidate(task, number, race) for number in numbers],
             race=race,
             first=usable[0] if usable else 0,
             clock=time.monotonic,
             random=random.random,
         )
+        return stream if self._watch is None else Enough(stream, self._watch())
 
     def _candidate(self, task: Task, number: int, race: bool) -> Candidate:
         endpoint, chat = _pair(task, number)

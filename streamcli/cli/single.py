@@ -50,6 +50,7 @@ class Single:
         self._delivery = Delivery(settings)
         self._facts: Any = None
         self._asking: AnswerStream | None = None
+        self._falls_back = False
         self._asked = 0  # the number of the endpoint that is asked
         self._nothing = Outcome()  # what came before anything was asked
         self.silent = False  # nobody reads the answer: a probe
@@ -103,6 +104,7 @@ class Single:
             self._source = Live(self._invocation, context, self._signals, self._closed, self._facts)
         source = self._source
         self._asking = asking = source.prepare()
+        self._falls_back = isinstance(asking, Fallback)
         if source.endpoints and not self._settings.race:  # with the defaults of its provider
             self._settings = self._delivery.settings = source.endpoints[0].settings
         if source.schema is not None:
@@ -111,6 +113,8 @@ class Single:
             self._delivery.check(Matching(source.schema))
         sinks = self._delivery.sinks
         emit = sinks[0].emit if len(sinks) == 1 else self._delivery.emit
+        if self._settings.enough is not None:
+            self._asking = asking = self._until_enough(asking)
         moments = iter(asking)
         line = self._voice.screen.line(2)
         if line is not None and not (
@@ -122,6 +126,12 @@ class Single:
             if len(events) == 1 or self._voice.verbose:
                 for event in events:
                     self._note(event)
+
+    def _until_enough(self, asking: AnswerStream) -> AnswerStream:
+        from ..answer.enough import Enough
+        from ..output.enough import Watch
+
+        return Enough(asking, Watch(self._settings))
 
     def _wait(self, moments: Iterator[Moment], line: Line, emit: Emit) -> None:
         """Show a sign of life on stderr's terminal until the first token is there."""
@@ -148,7 +158,7 @@ class Single:
         if isinstance(event, Retry):
             before, self._asked = self._asked, self._asking.number if self._asking else 0
             then = f"trying again in {event.delay:.1f} s"
-            endpoint = self._endpoint() if isinstance(self._asking, Fallback) else None
+            endpoint = self._endpoint() if self._falls_back else None
             if self._asked != before and endpoint is not None:
                 then = f"asking {endpoint.label}"
             self._voice.note(f"{event.error.message}: {then}")

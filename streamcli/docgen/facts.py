@@ -22,6 +22,7 @@ from .records import records
 VERDICTS = {
     "complete": "The answer is whole: the model stopped by itself, or called tools that the "
     "records show. An unknown finish reason counts as complete, and is told on stderr.",
+    "enough": "The answer had what --enough asks for, and the request was cancelled.",
     "bug": "A bug in `stream`; --debug shows the traceback.",
     "usage": "A mistake in options, configuration or input: an unreadable file, a prompt that is "
     "not UTF-8. Nothing was sent.",

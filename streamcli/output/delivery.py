@@ -91,7 +91,7 @@ class Delivery:
         )
         if self.signum and verdict.status == "interrupted":
             verdict.exit_code = 128 + self.signum
-        elif verdict.complete and self.matching is not None:
+        elif verdict.status == "complete" and self.matching is not None:
             verdict = self.matching.judged(verdict, accepted)
         if self.shape is not None:
             verdict = self.shape.judged(verdict, accepted)

@@ -62,7 +62,7 @@ class Shape:
     def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:
         """Return `verdict`, or that on the shape of a complete answer in its place."""
         self._end()
-        if not verdict.complete:
+        if verdict.status != "complete":  # of what was cut nothing can be said
             return verdict
         status, message, hint = self._trouble()
         if not status:

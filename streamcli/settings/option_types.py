@@ -208,6 +208,24 @@ class Buffering(click.ParamType):  # type: ignore[type-arg]
         return text
 
 
+class EnoughOf(click.ParamType):  # type: ignore[type-arg]
+    """A regular expression, or a number of lines or items, as in 3lines."""
+
+    name = "enough"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        import re
+
+        text = str(value)
+        if not text or re.fullmatch(r"0+ ?(line|item)s?", text):
+            self.fail(f"{text!r} is there before the answer begins.", param, ctx)
+        try:
+            re.compile(text)
+        except re.error as error:
+            self.fail(f"{text!r} is not a regular expression: {error}.", param, ctx)
+        return text
+
+
 class Names(click.ParamType):  # type: ignore[type-arg]
     """A comma-separated list out of a fixed set."""
 

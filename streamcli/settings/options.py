@@ -18,6 +18,7 @@ from .option_types import (
     PROVIDER,
     Buffering,
     Count,
+    EnoughOf,
     Halt,
     Names,
     Number,
@@ -332,6 +333,17 @@ TABLE: tuple[Opt, ...] = (
         "its line breaks. Text and a fence around the JSON are skipped. An array without an "
         "end is exit status 18, none at all, or an element that is not JSON, 12. "
         "Behind --extract it reads the block.",
+    ),
+    Opt(
+        "--enough",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        type=EnoughOf(),
+        metavar="REGEX|Nlines|Nitems",
+        help="Cancel the request once the text has this.",
+        details="The text ends there, and the exit status is 0. Nitems are elements of the array "
+        "of --items. A match is looked for with each delta, in the last 1000 characters.",
     ),
     Opt(
         "--buffer",

@@ -75,6 +75,7 @@ class Settings(_Frozen):
     extract: str | None = None  # * for any language
     items: str | None = None  # * for the root
     buffer: str = "chunk"
+    enough: str | None = None
     pace: float | None = None  # characters a second
     sanitize: str = "auto"
     accept: tuple[str, ...] = ()

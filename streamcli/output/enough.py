@@ -1,0 +1,62 @@
+"""What is enough for --enough: a match of a regular expression, lines, or elements of an array."""
+
+from __future__ import annotations
+
+import re
+
+from ..settings.settings import Settings
+from .json_items import JsonItems
+from .shape import ANY
+
+_COUNT = re.compile(r"(\d+) ?(line|item)s?")
+_LONGEST = 1000  # characters of a match that may be spread over several deltas
+_PART = re.compile(r"[^,\]]*[,\]]?")  # up to where an element may close
+
+
+class Watch:
+    """Watches the text of one answer; call it with each delta.
+
+    Returns how many characters of the delta are wanted, once that is enough; else None.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        wanted = settings.enough or ""
+        counted = _COUNT.fullmatch(wanted)
+        self._left = int(counted[1]) if counted is not None else 0
+        self._items: JsonItems | None = None
+        self._pattern: re.Pattern[str] | None = None
+        self._before = ""
+        if counted is None:
+            self._pattern = re.compile(wanted)
+        elif counted[2] == "item":
+            self._items = JsonItems("" if settings.items in (None, ANY) else settings.items or "")
+
+    def __call__(self, text: str) -> int | None:
+        if self._pattern is not None:
+            return self._match(self._pattern, text)
+        return self._lines(text) if self._items is None else self._elements(self._items, text)
+
+    def _match(self, pattern: re.Pattern[str], text: str) -> int | None:
+        seen = self._before + text
+        found = pattern.search(seen)
+        if found is not None:
+            return max(0, found.end() - len(self._before))
+        self._before = seen[-_LONGEST:]
+        return None
+
+    def _lines(self, text: str) -> int | None:
+        lines = text.count("\n")
+        if lines < self._left:
+            self._left -= lines
+            return None
+        at = 0
+        for _ in range(self._left):
+            at = text.index("\n", at) + 1
+        return at
+
+    def _elements(self, items: JsonItems, text: str) -> int | None:
+        for part in _PART.finditer(text):
+            items.feed(part[0])
+            if items.count >= self._left:
+                return part.end()
+        return None
