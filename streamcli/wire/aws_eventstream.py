@@ -1,6 +1,6 @@
 """AWS's event stream: binary messages of headers and a payload. No I/O, never raises, linear.
 
-https://smithy.io/2.0/aws/amazon-eventstream.html says what a message is, in big-endian numbers:
+A message, in big-endian numbers (https://smithy.io/2.0/aws/amazon-eventstream.html):
 
     length of all of it (4), length of the headers (4), CRC-32 of these eight bytes (4)
     headers, one after the other: length of its name (1), name, type (1), value
@@ -26,7 +26,7 @@ _STRING = 7
 
 
 class Frame:
-    """One message: its headers, those whose value is a string, and its payload."""
+    """One message: its payload, and the headers whose value is a string."""
 
     __slots__ = ("headers", "payload")
 
@@ -36,25 +36,28 @@ class Frame:
 
 
 class EventStream:
-    """`feed(bytes)` gives each message that the bytes completed.
+    """Cuts bytes into messages: `feed` returns each message that they completed.
 
     `overflow` turns true once a message announces more than `limit` bytes of payload; `damage`
-    then tells what is wrong with the bytes, where something is. After either nothing more comes.
+    says what is wrong with the bytes, if something is. After either, `feed` returns nothing.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.overflow = False
         self.damage = ""
         self._limit = limit
-        # Joined only when there is enough: joining at each read is quadratic for what drips.
+        # Joined once a message is whole: joining at each read is quadratic for slow streams.
         self._fragments: list[bytes] = []
         self._size = 0  # of the fragments
         self._enough = _PRELUDE.size
-        self._headers: tuple[bytes, dict[str, str]] = (b"", {})  # nearly always those of before
+        self._headers: tuple[bytes, dict[str, str]] = (
+            b"",
+            {},
+        )  # most are those of the message before
 
     @staticmethod
     def begins(data: bytes) -> bool:
-        """Whether a body that begins so may be one: no text has a length's first byte."""
+        """Return whether a body may be one: text does not begin with a length's first byte."""
         return data[:1] in (b"\0", b"\1", b"\2")
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -82,7 +85,7 @@ class EventStream:
         return frames
 
     def _length(self, data: bytes, at: int) -> int:
-        """The length of the message at `at`; 0 if it is none, or too large."""
+        """Return the length of the message at `at`; 0 if it is damaged or too large."""
         length, headers, checksum = _PRELUDE.unpack_from(data, at)
         if crc32(data[at : at + 8]) != checksum:
             self.damage = "the checksum at the beginning of a message is wrong"
@@ -111,7 +114,7 @@ class EventStream:
 
 
 def _headers(raw: bytes) -> dict[str, str] | None:
-    """The headers whose value is a string; None if they are not what headers look like."""
+    """Return the headers whose value is a string; None if they are damaged."""
     headers: dict[str, str] = {}
     at = 0
     while at < len(raw):

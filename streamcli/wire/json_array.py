@@ -1,6 +1,6 @@
-"""A JSON array as server-sent events: its elements, the moment they close. No I/O, linear.
+"""A JSON array as server-sent events: each element, the moment it closes. No I/O, linear.
 
-What stands between elements or is broken goes on as an event too, for its reader to judge.
+Bytes between elements and broken elements become events too, for their reader to judge.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _GUESSES = ((b"\n}", 2), (b"}\n,", 1))
 
 
 class ArrayEvents:
-    """Turns an array into events; a body that is none passes as it is.
+    """Turns an array into events; a body that is not an array passes unchanged.
 
-    A list among what `feed` gives holds elements that are parsed already.
+    `feed` returns bytes, and lists of elements that are parsed already.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -55,7 +55,7 @@ class ArrayEvents:
         return self._events(data) if self._array else [data]
 
     def close(self) -> bytes:
-        """What is left; an element that never closed is an event without its end already."""
+        """Return the rest; `feed` gave an element that did not close, as an event without end."""
         held, self._held = self._held, b""
         return held
 
@@ -93,7 +93,7 @@ class ArrayEvents:
         return [*out, b"".join(pieces)]
 
     def _guess(self, data: bytes, at: int) -> tuple[list[Any], int]:
-        """Elements from `at` on, and where they end: right if they are the inside of a list."""
+        """Return elements from `at` on, and their end; the parser says whether the guess holds."""
         for mark, size in _GUESSES:
             end = data.rfind(mark, at) + size
             if at < end <= at + self._limit:
@@ -104,7 +104,7 @@ class ArrayEvents:
         return [], at
 
     def _scan(self, data: bytes, at: int) -> int:
-        """Where the element ends that `at` is in; the end of `data` if not in there."""
+        """Return the end of the element around `at`, or the end of `data`."""
         if self._word:
             found = _END_OF_WORD.search(data, at)
             self._inside = found is None
