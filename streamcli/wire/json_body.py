@@ -75,6 +75,7 @@ class JsonBody:
     ) -> None:
         self.ended = False
         self.alive = False  # some value was one of ours
+        self.answered = False  # text or a tool call came; set it where values come by another way
         self.failure: Failed | None = None  # the end that is to come: see `fail_later`
         self.halves = Halves()
         self._reader = reader
@@ -83,7 +84,7 @@ class JsonBody:
         self._template = template
         self._done_ends_it = done_ends_it
         self._eof_ends_it = eof_ends_it
-        self._answered = False  # text or a tool call came
+        self.answered = False  # text or a tool call came
         self._odd = False  # a value that is read held something else where text belongs
         self._torn = False  # the bytes ended inside a value
         self._payloads = payloads or Payloads(limit)
@@ -103,8 +104,8 @@ class JsonBody:
                 return out
         if self._payloads.overflow:
             self.fail(too_large(self._limit), out)
-        if not self._answered:
-            self._answered = has_answer(out)
+        if not self.answered:
+            self.answered = has_answer(out)
         return out
 
     def close(self, broken: Failed | None = None) -> list[Event]:
@@ -118,7 +119,7 @@ class JsonBody:
             if self.ended:
                 return out
         waited = broken is not None and broken.kind in WAITED
-        answered = self._answered or has_answer(out)
+        answered = self.answered or has_answer(out)
         over = self._eof_ends_it and self.alive and not (broken or self._torn)
         if over or self.failure or (self._reader.finished() and (answered or not waited)):
             self.finish(proof_of(broken), out)
@@ -225,7 +226,7 @@ class JsonBody:
         template, before = self._template, len(out)
         if event != "message" and self._is_sign(value, event, out):
             return
-        self._read(value, event, out)
+        self.read(value, event, out)
         if template is None or self.ended:
             return
         if self.failure is not None:
@@ -235,7 +236,7 @@ class JsonBody:
         elif len(out) != before + 1 or type(out[before]) is not Text:
             template.forget()  # what was learned may mean something else from here on
 
-    def _read(self, value: Any, event: str, out: list[Event]) -> None:
+    def read(self, value: Any, event: str, out: list[Event]) -> None:
         try:
             self._reader.value(value, event, out)
         except RecursionError:
@@ -255,17 +256,17 @@ class JsonBody:
 
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
-        event = event.lower()
+        name = event.lower()
         word = payload[:100].decode("utf-8", "replace").strip().lower()
-        if word.startswith("[done]") or word in _MARKERS or (not word and event in _MARKER_EVENTS):
+        if word.startswith("[done]") or word in _MARKERS or (not word and name in _MARKER_EVENTS):
             if self._done_ends_it:
                 self._marker(out)
             return
-        if not word or word in _PINGS or event in _PING_EVENTS:
+        if not word or word in _PINGS or name in _PING_EVENTS:
             return
         values = _values(payload)
         if not values:
-            if event in _ERROR_EVENTS:
+            if name in _ERROR_EVENTS:
                 said = payload.decode("utf-8", "replace").strip()
                 self.fail(stream_failure(said, event), out)
                 return
@@ -277,7 +278,7 @@ class JsonBody:
             return
         for value in values:
             if not self.ended:
-                self._read(value, event, out)
+                self.read(value, event, out)
 
     def _marker(self, out: list[Event]) -> None:
         if self.failure is not None or self.alive:
