@@ -1,7 +1,7 @@
 """Anthropic's Messages, as Anthropic, llama.cpp, LiteLLM and others stream them.
 
-Source: https://platform.claude.com/docs/en/api/messages and its guide to streaming; the deviations
-are those of recorded streams (see tests/test_anthropic.py).
+Source: https://platform.claude.com/docs/en/api/messages and its guide to streaming. Recorded
+streams show where servers deviate from it (tests/protocols/test_anthropic.py).
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from ..events import (
     Refusal,
     Started,
     Text,
-    ToolCall,
     Usage,
 )
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import PaddedRuns, UnnamedEvents
 from ..wire.json_body import JsonBody
-from ..wire.lenient_json import natural, whole, words
+from ..wire.lenient_json import natural, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.arguments import object_of, text_of
-from .shared.claude import max_tokens, thinking
+from .shared.anthropic_blocks import Block
+from .shared.arguments import object_of
+from .shared.claude import advice, max_tokens, sendable, thinking
+from .shared.ending import Ending
 from .shared.listing import Listing, models_below
+from .shared.nested_text import text_in
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for
 
 NAME = "anthropic"
@@ -47,21 +49,11 @@ CACHE_IS_APART = True  # `input_tokens` does not contain the cached ones
 VERSION = "2023-06-01"
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
-FINISH = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "refusal",
-}
-# What they say for the same where an OpenAI server stands behind the gateway.
-FINISH |= {word: word for word in ("stop", "length", "tool_calls", "content_filter")}
-
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/v1/messages."""
     no_words_for(NAME, chat, "seed", *PENALTIES, hint="leave it out")
+    chat = sendable(chat)
     limit = target.quirks.get("default_max_tokens") or max_tokens(chat.model)
     body: dict[str, Any] = {
         "model": chat.model,
@@ -91,7 +83,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def _url(base: str) -> str:
-    """An address is usually given without its version, but some paste it, or the whole path."""
+    """Return the address: most give it without its version, some with it or the whole path."""
     known = re.search(r"/(v\d+|messages)/*(\?|$)", base)
     return join_url(base, "/messages" if known else "/v1/messages")
 
@@ -104,7 +96,7 @@ def _headers(target: Target) -> list[tuple[str, str]]:
 
 
 def _messages(chat: ChatRequest) -> list[dict[str, Any]]:
-    """All results of one round of tools belong into one message, what the user adds behind them."""
+    """Return the messages: all results of one round in one, what the user adds behind them."""
     messages: list[dict[str, Any]] = []
     results = False  # the last message is one of results
     for message in chat.messages:
@@ -130,12 +122,18 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
         if message.is_error:
             result["is_error"] = True
         return [result]
-    if not blocks and not message.tool_calls:
+    parts = message.parts(NAME)
+    if not blocks and all(part.text and part.opaque is None for part in parts):
         return message.text
-    if message.text:  # an empty block is refused
-        blocks.append(_text(message.text))
-    for id, tool, arguments in message.tool_calls:
-        blocks.append({"type": "tool_use", "id": id, "name": tool, "input": object_of(arguments)})
+    for part in parts:
+        if part.opaque is not None:
+            blocks.append(part.opaque)
+        elif part.call is not None:
+            id, tool, arguments = part.call
+            use = {"type": "tool_use", "id": id, "name": tool, "input": object_of(arguments)}
+            blocks.append(use)
+        elif part.text.strip():  # a blank block is refused
+            blocks.append(_text(part.text))
     return blocks
 
 
@@ -174,21 +172,9 @@ def _tool_choice(choice: str | None) -> dict[str, str] | None:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
-    return http_refusal(status, headers, body)
-
-
-class _Call:
-    """A tool call: its input comes in pieces of JSON, or whole where nothing is streamed."""
-
-    def __init__(self, block: dict[str, Any], number: int) -> None:
-        self.id = words(block.get("id")) or f"call_{number}"
-        self.name = words(block.get("name"))
-        self.input = block.get("input")
-        self.pieces: list[str] = []
-
-    def event(self) -> ToolCall:
-        """ValueError if the input is nested too deeply."""
-        return ToolCall(self.id, self.name, whole("".join(self.pieces)) or text_of(self.input))
+    failed = http_refusal(status, headers, body)
+    failed.hint = failed.hint or advice(failed.message)
+    return failed
 
 
 def recognises(glimpse: Glimpse) -> bool:
@@ -202,22 +188,26 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """The events of a message to ours; also a whole message where a server did not stream."""
+    """Decodes the events of a message, or a whole message where a server did not stream."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
-        self._body = JsonBody(self, "message of Anthropic's", limit, PaddedRuns("text", _place))
+        self._runs = PaddedRuns("text", _place)
+        self._body = JsonBody(self, "message of Anthropic's", limit, self._runs)
         self._events = UnnamedEvents("content_block_delta")
         self._started = ("", "")
-        self._reason = ""
+        self._ending = Ending()
         self._raw_usage: dict[str, Any] = {}
         self._usage = Usage()
-        self._calls: list[_Call] = []
-        self._open: dict[int, _Call] = {}  # block: its call
+        self._open: dict[int, Block] = {}  # by index, without plain text
+        self._cited: Block | None = None  # the text block whose text and sources are collected
 
     @property
     def ended(self) -> bool:
         return self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.soon
 
     def feed(self, data: bytes) -> list[Event]:
         return self._body.feed(self._events.feed(data))
@@ -225,14 +215,14 @@ class Decoder:
     def close(self, broken: Failed | None = None) -> list[Event]:
         return self._body.feed(self._events.close()) + self._body.close(broken)
 
-    # What one value says
+    # Values
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
             if event == "error":
                 self._body.fail(stream_failure(value, "error"), out)
             return
-        kind = value.get("type")  # the name says the same, and some gateways drop it
+        kind = value.get("type")  # some gateways drop the name, which says the same
         before = len(out)
         if kind == "content_block_delta":
             delta = value.get("delta")
@@ -241,37 +231,42 @@ class Decoder:
         elif kind == "ping":
             return
         elif kind == "content_block_start":
-            self._block(value.get("content_block"), value.get("index"), out)
+            self._begin(value.get("content_block"), value.get("index"), out)
+        elif kind == "content_block_stop":
+            self._close(value.get("index"), out)
         elif kind == "message_start":
             self._message(value.get("message"), out)
         elif kind == "message" and "role" in value:
             self._message(value, out)
         elif kind == "message_delta":
+            self._close_all(out)
             self._end(value.get("delta"), out)
             self._count(value.get("usage"), out)
         elif kind == "message_stop":
+            self._close_all(out)
             self._body.finish("marker", out)
         elif kind == "error" or event == "error" or value.get("error"):
+            self._count(value.get("usage"), out)
             self._body.fail(stream_failure(value.get("error") or value, "error"), out)
-        elif kind != "content_block_stop":
-            return  # one of the types yet to come
+        else:
+            return  # a type that is not known yet
         self._body.alive = True
         if len(out) == before:
             out.append(Progress())
 
     def _message(self, message: Any, out: list[Event]) -> None:
-        """A message begins, anew where a gateway asked again; or it is whole."""
+        """Begin a message, again where a gateway asked again; or read a whole one."""
         if not isinstance(message, dict):
             return
-        self._calls.clear()
         self._open.clear()
+        self._cited = None
         self._raw_usage.clear()
-        self._reason = ""
-        self.ending = False
+        self._ending.begin()
         self._start(words(message.get("model")), words(message.get("id")), out)
         content = message.get("content")
         for index, block in enumerate(content if isinstance(content, list) else ()):
-            self._block(block, index, out)
+            self._begin(block, index, out)
+            self._close(index, out)
         self._end(message, out)
         self._count(message.get("usage"), out)
 
@@ -280,43 +275,100 @@ class Decoder:
             self._started = (model, id)
             out.append(Started(model, id))
 
-    def _block(self, block: Any, index: Any, out: list[Event]) -> None:
-        if not isinstance(block, dict):
+    def _begin(self, plain: Any, index: Any, out: list[Event]) -> None:
+        """Begin a block, and close another one that is whole but was not closed."""
+        self._close(index, out)
+        self._close_all(out, only_whole=True)
+        if not isinstance(plain, dict):
             return
-        index = index if type(index) is int else -1
-        self._open.pop(index, None)
-        kind = block.get("type")
+        kind = plain.get("type")
+        block = Block(plain)
         if kind == "text":
-            notes = block.get("citations")
-            for note in notes if isinstance(notes, list) else ():
-                _cite(note, out)
-            self._body.say(Text, block.get("text"), out)
-        elif kind == "thinking":
-            self._body.say(Reasoning, block.get("thinking"), out)
-        elif kind == "tool_use":  # server_tool_use and mcp_tool_use the server runs itself
-            call = _Call(block, len(self._calls))
-            self._open[index] = call
-            self._calls.append(call)
-        elif kind == "fallback" and isinstance(other := block.get("to"), dict):
+            if "citations" in plain:
+                self._cited = block
+                self._open[_number(index)] = block
+            self._say(plain.get("text"), out)
+            for citation in _list(plain.get("citations")):
+                self._cite(citation, out)
+            return
+        if kind == "fallback":
+            other = plain.get("to")
             model, id = self._started  # another model goes on
-            self._start(words(other.get("model")) or model, id, out)
+            self._start(words(isinstance(other, dict) and other.get("model")) or model, id, out)
+            return
+        self._open[_number(index)] = block
+        if kind == "thinking":
+            self._think(block, plain.get("thinking"), out)
+        elif kind == "tool_use":
+            self._ending.reasoning()  # a call is under way
+        elif block.served:
+            self._ending.work()
 
     def _delta(self, delta: dict[str, Any], index: Any, out: list[Event]) -> None:
         kind = delta.get("type")
         if kind == "text_delta":
-            self._body.say(Text, delta.get("text"), out)
-        elif kind == "thinking_delta":
-            self._body.say(Reasoning, delta.get("thinking"), out)
+            self._say(delta.get("text"), out)
+            return
+        if kind == "citations_delta":
+            if self._cited is None:
+                self._cited = self._open[_number(index)] = Block({"type": "text"})
+            self._cite(delta.get("citation"), out)
+            return
+        block = self._open.get(_number(index))
+        if kind == "thinking_delta":
+            self._think(block, delta.get("thinking"), out)
+        elif block is None:
+            return
         elif kind == "input_json_delta":
-            piece = delta.get("partial_json")
-            call = self._open.get(index if type(index) is int else -1)
-            if call and isinstance(piece, str):
-                call.pieces.append(piece)
-        elif kind == "citations_delta":
-            _cite(delta.get("citation"), out)
+            if isinstance(piece := delta.get("partial_json"), str):
+                block.pieces.append(piece)
+        elif kind in ("signature_delta", "compaction_delta"):
+            block.amend(delta)
+
+    def _say(self, text: Any, out: list[Event]) -> None:
+        if text is None or text == "":
+            return
+        self._ending.text(0, str(text))
+        self._body.say(Text, text, out)
+        if self._cited is not None and isinstance(text, str):
+            self._cited.pieces.append(text)
+            self._runs.forget()  # runs of events do not come by here
+            self._runs.learning = False
+
+    def _think(self, block: Block | None, thought: Any, out: list[Event]) -> None:
+        thought = text_in(thought)
+        if not thought:
+            return
+        self._ending.reasoning()
+        self._body.say(Reasoning, thought, out)
+        if block is not None and isinstance(thought, str):
+            block.pieces.append(thought)
+
+    def _cite(self, citation: Any, out: list[Event]) -> None:
+        if self._cited is not None and isinstance(citation, dict):
+            self._cited.citations.append(citation)
+        _cite(citation, out)
+
+    def _close(self, index: Any, out: list[Event]) -> None:
+        """Give a block that is whole: a tool call, or state that Anthropic wants back."""
+        block = self._open.pop(_number(index), None)
+        if block is None:
+            return
+        if block is self._cited:
+            self._cited = None
+        if block.kind == "tool_use":
+            self._ending.call(*block.call(self._ending.calls), out)
+        elif opaque := block.opaque(NAME):
+            out.append(opaque)
+
+    def _close_all(self, out: list[Event], only_whole: bool = False) -> None:
+        """Close the open blocks: some servers leave out `content_block_stop`."""
+        for index, block in list(self._open.items()):
+            if not only_whole or block.is_whole:
+                self._close(index, out)
 
     def _count(self, usage: Any, out: list[Event]) -> None:
-        """Counts are cumulative; those that are missing or null stay what they were."""
+        """Add counts, which are cumulative; those that are missing or null stay as they were."""
         if not isinstance(usage, dict):
             return
         self._raw_usage |= {name: count for name, count in usage.items() if count is not None}
@@ -329,36 +381,37 @@ class Decoder:
         if not isinstance(delta, dict):
             return
         reason, details = delta.get("stop_reason"), delta.get("stop_details")
-        if reason and isinstance(reason, str):
-            self._reason = whole(reason)
-            self.ending = True
-        if reason == "refusal" and isinstance(details, dict):
-            self._body.say(Refusal, details.get("explanation"), out)
+        self._ending.end(reason)
+        if isinstance(details, dict):
+            explanation = details.get("explanation")
+            if reason == "refusal":
+                self._body.say(Refusal, explanation, out)
 
-    # How it ends
+    # The end
 
     def finished(self) -> bool:
-        return bool(self._reason)
+        return self._ending.reached
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        try:
-            out += [call.event() for call in self._calls]
-        except ValueError as error:
-            return Failed("bad_json", f"a tool call is {error}", evidence=evidence)
-        raw = self._reason or None
-        reason = FINISH.get(raw, "other") if raw else None
-        if self._calls and reason == "stop":
-            reason = "tool_calls"
-        return Finished(reason, raw, evidence)
+        self._close_all(out)
+        return self._ending.finish(evidence, out)
+
+
+def _number(index: Any) -> int:
+    return index if type(index) is int else -1
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _place(value: Any) -> Any:
-    """The object that holds the text of a plain delta."""
+    """Return the object that holds the text of a plain delta."""
     return value["delta"]
 
 
 def _cite(citation: Any, out: list[Event]) -> None:
-    """A source; the offsets of this API are places in the source, not in the answer."""
+    """Give a source; the offsets of this API are places in the source, not in the answer."""
     if isinstance(citation, dict):
         url = words(citation.get("url")) or words(citation.get("source"))
         title = words(citation.get("title")) or words(citation.get("document_title"))
@@ -367,7 +420,7 @@ def _cite(citation: Any, out: list[Event]) -> None:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:
-    """Token counts; `input_tokens` is without the cached ones, which stand beside it."""
+    """Return token counts; `input_tokens` does not contain the cached ones beside it."""
     details = usage.get("output_tokens_details")
     counts = [
         usage.get("input_tokens"),

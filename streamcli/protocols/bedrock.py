@@ -1,7 +1,7 @@
-"""AWS Bedrock's Converse, with API keys (bearer tokens): AWS's signatures are not spoken.
+"""AWS Bedrock's Converse, with API keys (bearer tokens), not with AWS's signatures.
 
-Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html;
-the deviations are those of recorded streams (see tests/test_bedrock.py).
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html.
+Recorded streams show where it deviates (tests/protocols/test_bedrock.py).
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ from typing import Any
 
 import orjson
 
-from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Text, Usage
+from ..events import Event, Failed, Finished, Progress, Reasoning, Text, Usage
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, quoted
 from ..wire.aws_eventstream import EventStream, Frame
 from ..wire.endings import too_large
-from ..wire.json_body import JsonBody
-from ..wire.lenient_json import count, whole, words
+from ..wire.json_body import JsonBody, has_answer
+from ..wire.lenient_json import count, words
 from ..wire.provider_errors import error_of_body, excerpt, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ..wire.sse import Message as Payload
 from ._contract import Glimpse
 from .shared.arguments import object_of
-from .shared.claude import max_tokens, thinking, version
+from .shared.bedrock_blocks import Block, as_stream, citation
+from .shared.bedrock_invoke import EVENTS, InvokeFrames
+from .shared.claude import advice, max_tokens, sendable, thinking, version
+from .shared.ending import Ending
 from .shared.listing import Listing, with_field
+from .shared.nested_text import text_in
 from .shared.request import PENALTIES, cannot, merge, no_words_for, post
-from .shared.toolcalls import ToolCalls
 
 _OWN_PATH = re.compile(r"/model/.*$|/openai/v1$")
 
@@ -54,7 +57,7 @@ FORMATS = {
     "application/pdf": ("document", "pdf"),
 }
 _TYPE = "application/vnd.amazon.eventstream, application/json"
-# Addresses are pasted whole, or as the one of its OpenAI-compatible API.
+# People paste whole addresses, or that of its OpenAI-compatible API.
 _OTHER_PATHS = re.compile(r"(/model/[^/]+/converse(-stream)?|/openai/v1)$")
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 # (kind, whether to try again may help) by name, without "Exception".
@@ -72,31 +75,11 @@ ERRORS = {
     "resourceNotFound": ("rejected", False),
 }
 
-FINISH = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "content_filtered": "content_filter",
-    "guardrail_intervened": "content_filter",
-    "refusal": "refusal",
-}
-# No end of an answer: what the model wrote is of no use to the server.
-FAILURES = ("malformed_model_output", "malformed_tool_use")
-EVENTS = (
-    "messageStart",
-    "contentBlockStart",
-    "contentBlockDelta",
-    "contentBlockStop",
-    "messageStop",
-    "metadata",
-)
-
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/model/{model}/converse-stream, or /converse for all at once."""
     no_words_for(NAME, chat, "seed", *PENALTIES)
+    chat = sendable(chat)
     body: dict[str, Any] = {"messages": _messages(chat)}
     if chat.system:
         body["system"] = [{"text": chat.system}]
@@ -111,7 +94,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.tools and chat.tool_choice != "none":
         body["toolConfig"] = _tool_config(chat)
     elif any(message.role == "tool" for message in chat.messages):
-        # It refuses calls and results of tools that are not offered too.
+        # Bedrock refuses calls and results of tools that are not offered too.
         raise cannot(NAME, "results of tools without the tools")
     if chat.think is not None:
         merge(body, _thinking(chat, chat.think))
@@ -126,13 +109,13 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 def _url(chat: ChatRequest, base: str) -> str:
     base, query, tail = base.partition("?")
     base = _OTHER_PATHS.sub("", base.rstrip("/"))
-    # A model may be an ARN, with slashes and colons: all of it is one quoted of the path.
+    # A model may be an ARN, with slashes and colons: all of it is one segment of the path.
     operation = "converse-stream" if chat.stream else "converse"
     return f"{base}/model/{quoted(chat.model)}/{operation}{query}{tail}"
 
 
 def _messages(chat: ChatRequest) -> list[dict[str, Any]]:
-    """User and assistant must take turns: results of tools belong to what the user says."""
+    """Return the messages. User and assistant take turns: results of tools are the user's."""
     messages: list[dict[str, Any]] = []
     documents: list[str] = []
     for message in chat.messages:
@@ -149,21 +132,30 @@ def _messages(chat: ChatRequest) -> list[dict[str, Any]]:
 
 def _content(message: Message, documents: list[str]) -> list[dict[str, Any]]:
     blocks = [_attachment(attachment, documents) for attachment in message.attachments]
-    if message.text:  # an empty block is refused
-        blocks.append({"text": message.text})
     if message.role == "tool":
+        if message.text:  # an empty block is refused
+            blocks.append({"text": message.text})
         result: dict[str, Any] = {"toolUseId": message.call_id, "content": blocks}
         if message.is_error:  # only some models know that a call can fail
             result["status"] = "error"
         return [{"toolResult": result}]
-    for id, tool, arguments in message.tool_calls:
-        use = {"toolUseId": id, "name": tool, "input": object_of(arguments)}
-        blocks.append({"toolUse": use})
+    for part in message.parts(NAME):
+        if part.opaque is not None:
+            blocks.append(part.opaque)
+        elif part.call is not None:
+            id, tool, arguments = part.call
+            use = {"toolUseId": id, "name": tool, "input": object_of(arguments)}
+            blocks.append({"toolUse": use})
+        elif part.text.strip() or len(blocks) == 0:
+            blocks.append({"text": part.text})
     return blocks
 
 
 def _attachment(attachment: Attachment, documents: list[str]) -> dict[str, Any]:
-    """Text goes as text: not every model takes documents. `documents` are the names so far."""
+    """Return a block. Text stays text: not every model takes documents.
+
+    `documents` are the names of those so far.
+    """
     if attachment.url:
         raise cannot(NAME, f"an attachment by its address ({attachment.url})", "fetch it first")
     if attachment.kind == "text":
@@ -178,7 +170,7 @@ def _attachment(attachment: Attachment, documents: list[str]) -> dict[str, Any]:
 
 
 def _document_name(file: str, taken: list[str]) -> str:
-    """Letters, digits and few signs, at most 200; and no two documents of one name."""
+    """Return a name of letters, digits and few signs, at most 200, that is not taken."""
     name = _UNNAMEABLE.sub(" ", file.rpartition(".")[0]).strip()[:190] or "document"
     if name in taken:
         name += f" {len(taken) + 1}"
@@ -202,7 +194,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _thinking(chat: ChatRequest, effort: str) -> dict[str, Any]:
-    """Every vendor's models have a knob of their own; Claude's is the one of Anthropic's API."""
+    """Return the fields for an effort: each vendor has its own, Claude those of Anthropic's API."""
     if version(chat.model) is None:
         raise cannot(
             f"{NAME} with {chat.model}",
@@ -228,17 +220,18 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
         name = "modelError"
     if name and failed.message == f"HTTP {status}":
         failed.message += f": {name}"
-    if failed.kind in ("rejected", "rate_limit"):  # which is what a status alone says
+    if failed.kind in ("rejected", "rate_limit"):  # as a status alone says
         _classify(failed, name)
     if "on-demand throughput" in failed.message:
         failed.hint = "ask for its inference profile: -m bedrock:us.MODEL (or eu., apac., global.)"
     elif status == 404 or "model identifier" in failed.message:
         failed.hint = "-m bedrock:VENDOR.MODEL, with a model that the region has"
+    failed.hint = failed.hint or advice(failed.message)
     return failed
 
 
 def exception(name: str, body: bytes) -> Failed:
-    """An exception in a stream, whose body should be {"message": ...}."""
+    """Return the failure for an exception in a stream; its body should be {"message": ...}."""
     error = error_of_body(body)
     failed = stream_failure(excerpt(body) if error is None else error, name)
     _classify(failed, name)
@@ -255,7 +248,7 @@ def _classify(failed: Failed, name: str) -> None:
 
 
 def recognises(glimpse: Glimpse) -> bool:
-    """A binary stream, or a whole answer, which is JSON."""
+    """Return whether it is a binary stream, or a whole answer, which is JSON."""
     value = glimpse.value
     if isinstance(value, dict):
         return "stopReason" in value and isinstance(value.get("output"), dict)
@@ -263,21 +256,25 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """The events of a binary stream to ours; also a whole answer, which is JSON."""
+    """Decodes a binary stream, or a whole answer, which is JSON."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
         self._body = JsonBody(self, "answer of Bedrock's", limit)
         self._limit = limit
         self._begun = False
         self._frames: EventStream | None = None
-        self._reason = ""
-        self._calls = ToolCalls()
-        self._open: set[int] = set()  # blocks that are calls of ours
+        self._invoked: InvokeFrames | None = None
+        self._ended = False  # by the end of an InvokeModel answer
+        self._ending = Ending()
+        self._open: dict[int, Block] = {}  # by index
 
     @property
     def ended(self) -> bool:
-        return self._body.ended
+        return self._ended or self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.soon or (self._invoked is not None and self._invoked.ending)
 
     def feed(self, data: bytes) -> list[Event]:
         body = self._body
@@ -286,15 +283,16 @@ class Decoder:
             self._begun = True
             if EventStream.begins(data):
                 self._frames = EventStream(self._limit)
-                body.feed(b":\n\n")  # a stream has begun, whatever it holds
+                body.feed(b":\n\n")  # a stream began: it is not empty
         if self._frames is None:
             return body.feed(data)
-        if body.ended:
+        if self.ended:
             return out
         for frame in self._frames.feed(data):
             self._frame(frame, out)
-            if body.ended:
+            if self.ended:
                 return out
+        body.answered = body.answered or has_answer(out)
         if self._frames.overflow:
             body.fail(too_large(self._limit), out)
         elif self._frames.damage:
@@ -302,15 +300,22 @@ class Decoder:
         return out
 
     def close(self, broken: Failed | None = None) -> list[Event]:
-        return self._body.close(broken)
+        if self._invoked is not None and not self.ended:
+            events = self._invoked.close(broken)
+            if events is not None:
+                self._ended = True
+                return events
+        return [] if self._ended else self._body.close(broken)
 
     def _frame(self, frame: Frame, out: list[Event]) -> None:
         headers = frame.headers
         kind = headers.get(":message-type")
         if kind == "event":
             name = headers.get(":event-type", "")
-            if name in EVENTS:  # others are yet to come
+            if name in EVENTS:  # others are not known yet
                 self._body.payload(Payload.of(frame.payload, name.encode(), b""), out)
+            elif name == "chunk":
+                self._chunk(frame.payload, out)
         elif kind == "exception":
             name = headers.get(":exception-type", "")
             self._body.fail(exception(name, frame.payload), out)
@@ -318,117 +323,120 @@ class Decoder:
             message = headers.get(":error-message", "")
             self._body.fail(exception(headers.get(":error-code", ""), message.encode()), out)
 
-    # What one value says
+    def _chunk(self, payload: bytes, out: list[Event]) -> None:
+        """Read a frame of InvokeModel, which `stream` does not ask for but recordings hold."""
+        if self._invoked is None:
+            self._invoked = InvokeFrames(self._limit)
+        events = self._invoked.feed(payload)
+        if isinstance(events, dict):
+            for name in EVENTS:
+                if name in events:
+                    self._body.read(events[name], name, out)
+            return
+        out += events
+        self._ended = bool(events) and isinstance(events[-1], Finished | Failed)
+
+    # Values
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
             return
         before = len(out)
-        if event == "contentBlockDelta":
-            self._delta(value.get("delta"), value.get("contentBlockIndex"), out)
-        elif event == "contentBlockStart":
-            start = value.get("start")
-            self._call(start.get("toolUse") if isinstance(start, dict) else None, value)
-        elif event == "messageStop":
-            self._stop(value.get("stopReason"), out)
-        elif event == "metadata":
-            self._count(value.get("usage"), out)
-        elif event == "message":  # no stream, but JSON
+        if event == "message":  # a whole answer
             answer = value.get("output")
             if not isinstance(answer, dict):
                 if isinstance(value.get("message"), str):
                     self._body.fail(stream_failure(value), out)
                 return
-            self._message(answer.get("message"), out)
-            self._count(value.get("usage"), out)
-            self._stop(value.get("stopReason"), out)
-        elif event not in EVENTS:
+            for name, each in as_stream(answer.get("message")):
+                self._event(name, each, out)
+            self._event("metadata", value, out)
+            self._event("messageStop", value, out)
+        elif event in EVENTS:
+            self._event(event, value, out)
+        else:
             return
         self._body.alive = True
         if len(out) == before:
             out.append(Progress())
 
-    def _delta(self, delta: Any, index: Any, out: list[Event]) -> None:
+    def _event(self, event: str, value: dict[str, Any], out: list[Event]) -> None:
+        index = value.get("contentBlockIndex")
+        index = index if type(index) is int else -1
+        if event == "contentBlockDelta":
+            self._delta(value.get("delta"), index, out)
+        elif event == "contentBlockStart":
+            start = value.get("start")
+            self._begin(start.get("toolUse") if isinstance(start, dict) else None, index, out)
+        elif event == "contentBlockStop":
+            self._close(index, out)
+        elif event == "messageStop":
+            for open in list(self._open):
+                self._close(open, out)
+            self._ending.end(value.get("stopReason"))
+        elif event == "metadata" and isinstance(usage := value.get("usage"), dict):
+            counted = usage_of(usage)
+            if counted != Usage():
+                out.append(counted)
+
+    def _delta(self, delta: Any, index: int, out: list[Event]) -> None:
         if type(delta) is not dict:
             return
-        if text := delta.get("text"):
-            self._body.say(Text, text, out)
+        if (text := delta.get("text")) is not None:
+            self._say(text, out)
         elif isinstance(thought := delta.get("reasoningContent"), dict):
-            self._body.say(Reasoning, thought.get("text"), out)
+            self._think(thought, self._open.setdefault(index, Block()), out)
         elif isinstance(use := delta.get("toolUse"), dict):
-            if type(index) is int and index in self._open:
-                self._calls.add(0, {"index": index, "function": {"arguments": use.get("input")}})
-        elif "citation" in delta:
-            _cite(delta["citation"], out)
+            block = self._open.get(index)
+            if block and block.use is not None and isinstance(piece := use.get("input"), str):
+                block.pieces.append(piece)
+        elif cited := citation(delta.get("citation")):
+            out.append(cited)
 
-    def _call(self, use: Any, block: dict[str, Any]) -> None:
-        """A call begins, or is there whole; those of `server_tool_use` the server runs itself."""
+    def _say(self, text: Any, out: list[Event]) -> None:
+        if text is not None and text != "":
+            self._ending.text(0, str(text))
+            self._body.say(Text, text, out)
+
+    def _think(self, thought: dict[str, Any], block: Block, out: list[Event]) -> None:
+        text = text_in(thought.get("text"))
+        if text:
+            self._ending.reasoning()
+            self._body.say(Reasoning, text, out)
+            block.pieces.append(words(text))
+        block.seal(thought)
+
+    def _begin(self, use: Any, index: int, out: list[Event]) -> None:
+        """Begin a call; the server runs those of `server_tool_use` itself."""
+        self._close(index, out)
         if not isinstance(use, dict) or use.get("type") == "server_tool_use":
+            self._ending.work()
             return
-        index = block.get("contentBlockIndex")
-        if type(index) is int:
-            self._open.add(index)
-        function = {"name": words(use.get("name")), "arguments": use.get("input")}
-        id = words(use.get("toolUseId"))
-        self._calls.add(0, {"index": index, "id": id, "function": function})
+        self._ending.reasoning()  # the answer goes on
+        self._open[index] = Block(use)
 
-    def _message(self, message: Any, out: list[Event]) -> None:
-        content = message.get("content") if isinstance(message, dict) else None
-        for block in content if isinstance(content, list) else ():
-            if not isinstance(block, dict):
-                continue
-            self._body.say(Text, block.get("text"), out)
-            self._call(block.get("toolUse"), {})
-            if isinstance(thought := block.get("reasoningContent"), dict):
-                thought = thought.get("reasoningText")
-                self._body.say(Reasoning, isinstance(thought, dict) and thought.get("text"), out)
-            if isinstance(cited := block.get("citationsContent"), dict):
-                self._message(cited, out)
-                notes = cited.get("citations")
-                for note in notes if isinstance(notes, list) else ():
-                    _cite(note, out)
-
-    def _stop(self, reason: Any, out: list[Event]) -> None:
-        if not reason or not isinstance(reason, str):
+    def _close(self, index: int, out: list[Event]) -> None:
+        block = self._open.pop(index, None)
+        if block is None:
             return
-        self._reason = whole(reason)
-        self.ending = True
-        if reason in FAILURES:
-            message = f"the server ended the answer with stop reason {reason}"
-            self._body.fail(Failed("stream_error", message), out)
+        if use := block.use:
+            id = words(use.get("toolUseId")) or f"call_{self._ending.calls}"
+            arguments = "".join(block.pieces) or use.get("input")
+            self._ending.call(id, words(use.get("name")), arguments, out)
+        elif opaque := block.opaque(NAME):
+            out.append(opaque)
 
-    def _count(self, usage: Any, out: list[Event]) -> None:
-        counted = usage_of(usage) if isinstance(usage, dict) else Usage()
-        if counted != Usage():
-            out.append(counted)
-
-    # How it ends
+    # The end
 
     def finished(self) -> bool:
-        return bool(self._reason)
+        return self._ending.reached
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        reason = FINISH.get(self._reason, "other")
-        if self._calls and reason == "stop":
-            reason = "tool_calls"
-        out += self._calls.calls()
-        return Finished(reason, self._reason, evidence)
-
-
-def _cite(citation: Any, out: list[Event]) -> None:
-    """A source; the offsets of this API are places in the source, not in the answer."""
-    if not isinstance(citation, dict):
-        return
-    location = citation.get("location")
-    web = location.get("web") if isinstance(location, dict) else None
-    url = web.get("url") if isinstance(web, dict) else None
-    url, title = words(url) or words(citation.get("source")), words(citation.get("title"))
-    if url or title:
-        out.append(Citation(url, title))
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        return self._ending.finish(evidence, out)
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:
-    """Token counts; `inputTokens` is without the cached ones, which stand beside it."""
+    """Return token counts; `inputTokens` does not contain the cached ones beside it."""
     return Usage(
         count(usage.get("inputTokens")),
         count(usage.get("outputTokens")),

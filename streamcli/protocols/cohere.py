@@ -1,7 +1,7 @@
-"""Cohere's v2 chat; what its older v1 streams (JSON lines) is read too, though never asked for.
+"""Cohere's v2 chat; streams of the older v1 (JSON lines) are read too, but not asked for.
 
-Source: https://docs.cohere.com/reference/chat-stream; the deviations are those of recorded streams
-(see tests/test_cohere.py).
+Source: https://docs.cohere.com/reference/chat-stream. Recorded streams show where it deviates
+(tests/protocols/test_cohere.py).
 """
 
 from __future__ import annotations
@@ -10,24 +10,36 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Started, Text, Usage
+from ..events import (
+    Citation,
+    Event,
+    Failed,
+    Finished,
+    Opaque,
+    Progress,
+    Reasoning,
+    Started,
+    Text,
+    Usage,
+)
 from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template, UnnamedEvents
 from ..wire.json_body import JsonBody
-from ..wire.lenient_json import count, natural, whole, words
+from ..wire.lenient_json import count, is_json, natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
+from .shared.ending import Ending
 from .shared.listing import Listing, with_field
+from .shared.nested_text import text_in
 from .shared.request import calls_of, cannot, function_of, merge, no_words_for, post
-from .shared.toolcalls import ToolCalls
 
 _OWN_PATH = re.compile(r"/v[12](/chat)?$|/models$")
 
 
 def _models(base: str) -> str:
-    """{base}/v1/models, all of them: it gives twenty where nothing is said."""
+    """Return {base}/v1/models, for all models: without a size it gives twenty."""
     base, _, query = base.partition("?")
     query = with_field(query, "endpoint=chat&page_size=1000")
     return f"{_OWN_PATH.sub('', base.rstrip('/'))}/v1/models?{query}"
@@ -41,20 +53,9 @@ LISTING = Listing("models", _models, place="models", ids=("name", "id"))
 # Tokens to think with. Harder than that is without a limit, which is what Cohere recommends:
 # https://docs.cohere.com/docs/reasoning
 BUDGETS = {"low": 2048, "medium": 8192}
-# An address is given with its version or without, or with the whole path.
+# People give the address with its version, without it, or with the whole path.
 _VERSION = re.compile(r"/v[12](/chat)?$")
 
-FINISH = {
-    "COMPLETE": "stop",
-    "STOP_SEQUENCE": "stop",
-    "MAX_TOKENS": "length",
-    "TOOL_CALL": "tool_calls",
-    # v1 alone
-    "ERROR_LIMIT": "length",
-    "ERROR_TOXIC": "content_filter",
-}
-# No end of an answer, though the event is the usual one.
-FAILURES = ("ERROR", "TIMEOUT", "USER_CANCEL")
 EVENTS = (
     "message-start",
     "content-start",
@@ -107,9 +108,16 @@ def _message(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.call_id, "content": content}
     plain: dict[str, Any] = {"role": message.role, "content": content}
+    state = [each.opaque for each in message.parts(NAME) if isinstance(each.opaque, dict)]
+    if thinking := [each for each in state if "tool_plan" not in each]:
+        text = [{"type": "text", "text": message.text}] if message.text else []
+        plain["content"] = [*thinking, *parts, *text]
+    elif message.tool_calls and not content:
+        del plain["content"]
+    for each in state:
+        if "tool_plan" in each:
+            plain |= each
     if message.tool_calls:
-        if not content:
-            del plain["content"]
         plain["tool_calls"] = calls_of(message)
     return plain
 
@@ -165,18 +173,24 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """The events of a stream to ours; also a whole answer of v2."""
+    """Decodes the events of a stream, or a whole answer of v2."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
         self._body = JsonBody(self, "answer of Cohere's", limit, Template("text", _place))
         self._events = UnnamedEvents("content-delta")
-        self._reason = ""
-        self._calls = ToolCalls()
+        self._ending = Ending()
+        self._open: dict[int, _Call] = {}  # by index
+        # Pieces of the thinking and of the plan, which Cohere wants back.
+        self._thinking: list[str] = []
+        self._plan: list[str] = []
 
     @property
     def ended(self) -> bool:
         return self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.soon
 
     def feed(self, data: bytes) -> list[Event]:
         return self._body.feed(self._events.feed(data))
@@ -184,67 +198,134 @@ class Decoder:
     def close(self, broken: Failed | None = None) -> list[Event]:
         return self._body.feed(self._events.close()) + self._body.close(broken)
 
-    # What one value says
+    # Values
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
             return
         kind, before = value.get("type"), len(out)
         if kind in EVENTS:
-            delta = value.get("delta")
+            delta, index = value.get("delta"), value.get("index")
+            index = index if type(index) is int else -1
             if kind == "message-start":
                 self._start(value.get("id"), out)
+            elif kind in ("tool-call-start", "content-start"):
+                self._close_all(out, only_whole=True)
             if isinstance(delta, dict):
-                self._message(delta.get("message"), value.get("index"), out)
+                self._message(delta.get("message"), index, out)
                 if kind == "message-end":
                     self._end(delta, delta.get("usage"), out)
-            if kind == "message-end" and not self._body.ended:
+            if kind == "content-end":
+                self._keep(out)
+            elif kind == "tool-call-end":
+                self._close(index, out)
+            elif kind == "message-end" and not self._body.ended:
+                self._close_all(out)
                 self._body.finish("marker", out)
         elif "event_type" in value and "is_finished" in value:
             self._older(value, out)
         elif "finish_reason" in value and isinstance(value.get("message"), dict):
             self._start(value.get("id"), out)
-            self._message(value["message"], None, out)
+            self._message(value["message"], -1, out)
+            self._close_all(out)
             self._end(value, value.get("usage"), out)
         else:
             alone = kind is None and isinstance(value.get("message"), str)
             if alone or value.get("error") or "error" in (kind, event):
                 self._body.fail(stream_failure(value, "error"), out)
-            return  # else one of the types yet to come
+            return  # or a type that is not known yet
         self._body.alive = True
         if len(out) == before:
             out.append(Progress())
 
     def _start(self, id: Any, out: list[Event]) -> None:
         if id and isinstance(id, str):
-            out.append(Started("", whole(id)))  # which model it is, is never said
+            out.append(Started("", whole(id)))  # Cohere does not name the model
 
-    def _message(self, message: Any, index: Any, out: list[Event]) -> None:
-        """A message, or what an event adds to it: there each list is the one item that grows."""
+    def _message(self, message: Any, index: int, out: list[Event]) -> None:
+        """Read a message, or what an event adds to it: the one item of each list that grows."""
         if type(message) is not dict:
             return
-        self._body.say(Reasoning, message.get("tool_plan"), out)
+        if plan := message.get("tool_plan"):
+            self._think(plan, self._plan, out)
         for item in _items(message.get("content")):
-            self._body.say(Reasoning, item.get("thinking"), out)
-            self._body.say(Text, item.get("text"), out)
+            self._think(item.get("thinking"), self._thinking, out)
+            self._say(item.get("text"), out)
         for call in _items(message.get("tool_calls")):
-            self._calls.add(0, {"index": index, **call})
+            self._call(call, index, out)
         for citation in _items(message.get("citations")):
             _cite(citation, out)
 
+    def _say(self, text: Any, out: list[Event]) -> None:
+        if text is not None and text != "":
+            if self._thinking:
+                self._keep(out)
+            self._ending.text(0, str(text))
+            self._body.say(Text, text, out)
+
+    def _think(self, thought: Any, pieces: list[str], out: list[Event]) -> None:
+        if thought := text_in(thought):
+            self._ending.reasoning()
+            self._body.say(Reasoning, thought, out)
+            if isinstance(thought, str):
+                pieces.append(thought)
+
+    def _keep(self, out: list[Event]) -> None:
+        """Give the thinking and the plan that are whole, in the form that Cohere wants back."""
+        if self._thinking:
+            thought = {"type": "thinking", "thinking": whole("".join(self._thinking))}
+            out.append(Opaque(NAME, thought))
+            self._thinking = []
+        if self._plan:
+            out.append(Opaque(NAME, {"tool_plan": whole("".join(self._plan))}))
+            self._plan = []
+
+    def _call(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
+        """Begin a call, if the delta has a name, else go on with the call of its index."""
+        function = delta.get("function")
+        function = function if isinstance(function, dict) else {}
+        if name := words(function.get("name")):
+            self._close(index, out)
+            self._ending.reasoning()  # the answer goes on
+            self._open[index] = _Call(words(delta.get("id")), name)
+        if call := self._open.get(index):
+            arguments = function.get("arguments")
+            if isinstance(arguments, str):
+                call.pieces.append(arguments)
+            elif arguments is not None:
+                call.arguments = arguments
+
+    def _close(self, index: int, out: list[Event]) -> None:
+        """Give a call that is whole."""
+        call = self._open.pop(index, None)
+        if call is None:
+            return
+        self._keep(out)
+        arguments = "".join(call.pieces) or call.arguments
+        id = call.id or f"call_{self._ending.calls}"
+        self._ending.call(id, call.name, arguments, out, own_id=bool(call.id))
+
+    def _close_all(self, out: list[Event], only_whole: bool = False) -> None:
+        for index, call in list(self._open.items()):
+            if not only_whole or is_json("".join(call.pieces).encode()):
+                self._close(index, out)
+        if not only_whole:
+            self._keep(out)
+
     def _older(self, value: dict[str, Any], out: list[Event]) -> None:
-        """An event of v1."""
+        """Read an event of v1."""
         kind = value["event_type"]
         if kind == "stream-start":
             self._start(value.get("generation_id"), out)
         elif kind == "text-generation":
-            self._body.say(Text, value.get("text"), out)
-        elif kind == "tool-calls-chunk":  # what is said before the calls; they come whole later
-            self._body.say(Reasoning, value.get("text"), out)
+            self._say(value.get("text"), out)
+        elif kind == "tool-calls-chunk":  # the plan; the calls come whole later
+            self._think(value.get("text"), [], out)
         elif kind == "tool-calls-generation":
             for call in _items(value.get("tool_calls")):
                 function = {"name": call.get("name"), "arguments": call.get("parameters")}
-                self._calls.add(0, {"function": function})
+                self._call({"function": function}, -1, out)
+                self._close(-1, out)
         elif kind == "citation-generation":
             for citation in _items(value.get("citations")):
                 _cite(citation, out)
@@ -258,46 +339,49 @@ class Decoder:
     def _end(self, end: dict[str, Any], usage: Any, out: list[Event]) -> None:
         if isinstance(usage, dict) and (counted := usage_of(usage)) != Usage():
             out.append(counted)
-        reason, error = end.get("finish_reason"), end.get("error")
-        if reason and isinstance(reason, str):
-            self._reason = whole(reason)
-            self.ending = True
-        if error:
+        self._ending.end(end.get("finish_reason"))
+        if error := end.get("error"):
             failed = stream_failure({"message": error, "type": end.get("error_type")})
-        elif self._reason in FAILURES:
-            message = f"the server ended the answer with finish reason {self._reason}"
-            failed = Failed("stream_error", message, transient=self._reason == "TIMEOUT")
-        else:
-            return
-        self._body.fail(failed, out)
+            self._body.fail(failed, out)
 
-    # How it ends
+    # The end
 
     def finished(self) -> bool:
-        return bool(self._reason)
+        return self._ending.reached
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        raw = self._reason or None
-        reason = FINISH.get(raw, "other") if raw else None
-        if self._calls and reason == "stop":
-            reason = "tool_calls"
-        out += self._calls.calls()
-        return Finished(reason, raw, evidence)
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        self._close_all(out)
+        end = self._ending.finish(evidence, out)
+        if isinstance(end, Failed) and end.raw == "TIMEOUT":
+            end.transient = True
+        return end
+
+
+class _Call:
+    """A tool call that has begun."""
+
+    __slots__ = ("arguments", "id", "name", "pieces")
+
+    def __init__(self, id: str, name: str) -> None:
+        self.id = id
+        self.name = name
+        self.pieces: list[str] = []
+        self.arguments: Any = None  # where they come as an object
 
 
 def _place(value: Any) -> Any:
-    """The object that holds the text of a plain delta."""
+    """Return the object that holds the text of a plain delta."""
     return value["delta"]["message"]["content"]
 
 
 def _items(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list, or the one that stands where a list of them would."""
+    """Return the objects of a list, or the one object in place of a list."""
     items = value if isinstance(value, list) else (value,)
     return [item for item in items if type(item) is dict]
 
 
 def _cite(citation: dict[str, Any], out: list[Event]) -> None:
-    """Each source of a citation; one that was given without title or URL goes by its id."""
+    """Give each source of a citation; one without title or URL goes by its id."""
     start, end = citation.get("start"), citation.get("end")
     sources = _items(citation.get("sources"))
     ids = citation.get("document_ids")  # v1
@@ -311,11 +395,12 @@ def _cite(citation: dict[str, Any], out: list[Event]) -> None:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:
-    """Token counts. What is billed is less: without the words that Cohere itself puts before."""
+    """Return token counts. Billed are fewer: not the words that Cohere itself adds."""
     tokens = usage.get("tokens") or usage.get("billed_units")
     tokens = tokens if isinstance(tokens, dict) else {}
     return Usage(
         count(tokens.get("input_tokens")),
         count(tokens.get("output_tokens")),
+        count(tokens.get("reasoning_tokens")),
         cache_read_tokens=count(usage.get("cached_tokens")),
     )

@@ -1,6 +1,6 @@
 """Google's Gemini as server-sent events, which Vertex AI and LiteLLM stream too.
 
-What is asked and what is said is in shared/gemini.py and shared/gemini_events.py.
+The request is in shared/gemini.py, the events are in shared/gemini_events.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Gemini's events to ours; also a whole answer where a server did not stream."""
+    """Decodes events, or a whole answer where a server did not stream."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self._values = Values(limit)

@@ -1,6 +1,6 @@
 """Google's Gemini as one JSON array, which it streams element by element without `alt=sse`.
 
-What is asked and what is said is in shared/gemini.py and shared/gemini_events.py.
+The request is in shared/gemini.py, the events are in shared/gemini_events.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from ..events import Event, Failed
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.json_array import ArrayEvents
+from ..wire.json_body import has_answer
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.gemini import request as gemini_request
@@ -32,9 +33,9 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """The elements of the array to events; also what `gemini` reads.
+    """Decodes the elements of the array, and also what `gemini` reads.
 
-    The array's end proves the answer's, if its reason was given before.
+    The end of the array is the marker of the answer, if its reason stands.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -57,8 +58,11 @@ class Decoder:
                 out += body.feed(part)
                 continue
             if not body.alive:
-                body.feed(b":\n\n")  # something came, whatever it is
-            values.value(part, "message", out)
+                body.feed(b":\n\n")  # a stream began: it is not empty
+            for element in part:
+                if not body.ended:
+                    body.read(element, "message", out)
+        body.answered = body.answered or has_answer(out)
         if self._array.closed and values.finished() and not body.ended:
             body.finish("marker", out)
         return out

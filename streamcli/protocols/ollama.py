@@ -1,7 +1,7 @@
 """Ollama's own API: /api/chat, and /api/generate for what only that can do (raw prompts, suffix).
 
-Source: https://github.com/ollama/ollama/blob/main/docs/api.md; what servers really do was seen on
-a real one and in recorded streams (see tests/test_ollama.py).
+Source: https://github.com/ollama/ollama/blob/main/docs/api.md, a real server and recorded streams
+(tests/protocols/test_ollama.py).
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..events import Event, Failed, Finished, Reasoning, Started, Text, ToolCall, Usage
+from ..events import Event, Failed, Finished, Opaque, Reasoning, Started, Text, Usage
 from ..messages import ChatRequest, Message
 from ..request import HttpRequest, Target
 from ..wire.json_body import JsonBody
-from ..wire.lenient_json import natural, whole
+from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.arguments import object_of, text_of
+from .shared.arguments import object_of
+from .shared.ending import Ending
 from .shared.listing import Listing, models_below
+from .shared.nested_text import text_in
 from .shared.request import cannot, function_of, merge, post
 
 NAME = "ollama"
@@ -42,9 +44,9 @@ _NO_MODEL = re.compile(r"model ['\"]([\w./:-]+)['\"] not found")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/api/chat, or {base}/api/generate if `-o` or the row asks for what it alone has.
+    """POST {base}/api/chat, or {base}/api/generate if `-o` or the row needs it.
 
-    What `-o` gives goes to the top of the body (keep_alive, logprobs), the model's parameters
+    The fields of `-o` go to the top of the body (keep_alive, logprobs), the model's parameters
     (num_ctx, top_k) into its `options`.
     """
     extra, parameters = _options(chat)
@@ -54,7 +56,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     body: dict[str, Any] = {"model": chat.model, "stream": chat.stream}
     body |= _messages(chat) if path == "chat" else _prompt(chat, bool(extra.get("raw")))
     if chat.think is not None:
-        body["think"] = {**THINK, **target.quirks.get("efforts", {})}.get(chat.think, chat.think)
+        body["think"] = _think(chat, chat.think, target.quirks.get("efforts", {}))
     if chat.schema is not None:
         body["format"] = chat.schema
     if parameters:
@@ -65,8 +67,21 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     return post(target, f"{base}/api/{path}{query}{tail}", body, "application/x-ndjson")
 
 
+def _think(chat: ChatRequest, effort: str, efforts: dict[str, Any]) -> Any:
+    """Return `think` for an effort. What was typed is sent as it is; a model may refuse it.
+
+    Of a general preference remains what any model takes that can think: gpt-oss has three levels,
+    most others have none.
+    """
+    if "think" in chat.wishes and effort not in efforts and effort != "none":
+        if "gpt-oss" not in chat.model:
+            return True
+        return "high" if effort == "max" else effort
+    return {**THINK, **efforts}.get(effort, effort)
+
+
 def _options(chat: ChatRequest) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(fields of the body, parameters of the model) that the chat asks for; `-o` is stronger."""
+    """Return (fields of the body, parameters of the model); `-o` is stronger."""
     named = {
         "temperature": chat.temperature,
         "top_p": chat.top_p,
@@ -97,6 +112,9 @@ def _messages(chat: ChatRequest) -> dict[str, Any]:
 
 def _message(message: Message) -> dict[str, Any]:
     plain = {"role": message.role, **_content(message, "content")}
+    for part in message.parts(NAME):
+        if isinstance(part.opaque, dict):
+            plain["thinking"] = plain.get("thinking", "") + part.opaque.get("thinking", "")
     if message.tool_calls:
         plain["tool_calls"] = [
             {"id": id, "function": {"name": name, "arguments": object_of(arguments)}}
@@ -108,7 +126,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _content(message: Message, field: str) -> dict[str, Any]:
-    """The text as `field`, text files before it, and the images beside it."""
+    """Return the text as `field`, text files before it, and the images beside it."""
     files, images = "", []
     for attachment in message.attachments:
         if attachment.url:
@@ -124,7 +142,7 @@ def _content(message: Message, field: str) -> dict[str, Any]:
 
 
 def _prompt(chat: ChatRequest, raw: bool) -> dict[str, Any]:
-    """The body of /api/generate. A raw prompt has no template: what needs one cannot be said."""
+    """Return the body of /api/generate. A raw prompt has no template, and takes less."""
     for given, what in (
         (len(chat.messages) != 1 or chat.messages[0].role != "user", "a conversation"),
         (chat.tools and chat.tool_choice != "none", "tools"),
@@ -148,6 +166,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
         failed.hint = f"ollama pull {found[1]}" if found else "check --base-url (http://HOST:11434)"
     elif "think value" in failed.message or "ChatRequest.think" in failed.message:
         failed.hint = "it can think or not, without levels: --think=medium or --think=none"
+    elif "does not support thinking" in failed.message:
+        failed.hint = "leave out --think, or ask a model that thinks"
     return failed
 
 
@@ -159,32 +179,36 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Ollama's JSON lines to events; also a whole answer, which is the same as one line."""
+    """Decodes JSON lines, or a whole answer, which is one such line."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
         self._body = JsonBody(self, "answer of Ollama's", limit)
         self.feed = self._body.feed
         self.close = self._body.close
         self._model = ""
-        self._reason = ""
-        self._calls = 0
+        self._ending = Ending()
+        self._thinking: list[str] = []  # to be given as a whole too
 
     @property
     def ended(self) -> bool:
         return self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.soon
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
             return
         body = self._body
         if error := value.get("error"):
+            self._count(value, out)
             body.fail(stream_failure(error), out)
             return
         message, done = value.get("message"), value.get("done")
         if type(message) is dict:
             text = message.get("content")
-        else:  # /api/generate has all at the top
+        else:  # /api/generate has its fields at the top
             message, text = value, value.get("response")
             if text is None and done is None:
                 return
@@ -193,43 +217,60 @@ class Decoder:
             self._model = whole(model)
             out.append(Started(self._model, ""))
         if thought := message.get("thinking"):
-            body.say(Reasoning, thought, out)
-        if text:
+            self._think(thought, out)
+        if text is not None and text != "":
+            if self._thinking:
+                self._keep(out)
+            self._ending.text(0, str(text))
             body.say(Text, text, out)
         if calls := message.get("tool_calls"):
             self._tools(calls, out)
-        if (reason := value.get("done_reason")) and type(reason) is str:
-            self._reason = whole(reason)
-            self.ending = True
+        if reason := value.get("done_reason"):
+            self._ending.end(reason)
         if done is True and not body.ended:
-            counts = [value.get(name) for name in ("prompt_eval_count", "eval_count")]
-            if any(type(count) is int for count in counts):
-                out.append(Usage(*map(natural, counts)))
+            self._count(value, out)
             body.finish("marker", out)
 
+    def _think(self, thought: Any, out: list[Event]) -> None:
+        thought = text_in(thought)
+        self._ending.reasoning()
+        self._body.say(Reasoning, thought, out)
+        if isinstance(thought, str):
+            self._thinking.append(thought)
+
+    def _keep(self, out: list[Event]) -> None:
+        """Give the thinking as a whole: Ollama wants it in the assistant's message."""
+        if self._thinking:
+            out.append(Opaque(NAME, {"thinking": whole("".join(self._thinking))}))
+            self._thinking = []
+
+    def _count(self, value: dict[str, Any], out: list[Event]) -> None:
+        counts = [value.get(name) for name in ("prompt_eval_count", "eval_count")]
+        if any(type(count) is int for count in counts):
+            out.append(Usage(*map(natural, counts)))
+
     def _tools(self, calls: Any, out: list[Event]) -> None:
-        """Each call comes whole, its arguments as an object."""
-        for call in calls if isinstance(calls, list) else ():
+        """Give the calls; each comes whole, its arguments as an object."""
+        self._keep(out)
+        for call in calls if isinstance(calls, list) else (calls,):
             function = call.get("function") if isinstance(call, dict) else None
-            if not isinstance(function, dict) or not isinstance(name := function.get("name"), str):
+            if not isinstance(function, dict) or not (name := words(function.get("name"))):
                 continue
-            id = call.get("id")
-            if not isinstance(id, str) or not id:
-                id = f"call_{self._calls}"  # older versions send none: it must still be unique
-            self._calls += 1
-            try:
-                arguments = text_of(function.get("arguments"))
-            except ValueError as error:
-                self._body.fail(Failed("bad_json", f"a tool call's arguments are {error}"), out)
-                return
-            out.append(ToolCall(whole(id), whole(name), arguments))
+            id = words(call.get("id"))
+            self._ending.call(
+                id or f"call_{self._ending.calls}",  # older versions send none
+                name,
+                function.get("arguments"),
+                out,
+                own_id=bool(id),
+            )
 
     def finished(self) -> bool:
-        return bool(self._reason)
+        return self._ending.reached
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        raw = self._reason or None
-        reason = raw if raw in ("stop", "length", None) else "other"  # load, unload
-        if self._calls and reason in ("stop", None):  # after a tool call Ollama says stop too
-            reason = "tool_calls"
-        return Finished(reason, raw, evidence)
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        self._keep(out)
+        end = self._ending.finish(evidence, out)
+        if isinstance(end, Finished) and end.raw in ("load", "unload"):
+            end.reason = "stop"  # the request only loaded a model
+        return end

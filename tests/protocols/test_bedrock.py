@@ -25,6 +25,7 @@ from awsframes import (
 from conftest import Stream
 from faultserver import Conn, FaultServer
 from realservers import needed
+from recordings import check_recording, recordings
 from records import parse_records
 from splits import bytewise, decode, every_two, sampled, whole
 from test_contract import check_ends, mutated
@@ -35,6 +36,7 @@ from streamcli.events import (
     Event,
     Failed,
     Finished,
+    Opaque,
     Progress,
     Reasoning,
     Text,
@@ -70,10 +72,26 @@ def events(*frames: bytes, every: bool = True) -> list[Event]:
     found = decode(get(NAME).Decoder(), whole(data))
     for pieces in (bytewise(data), *(every_two(data) if every else sampled(data, 5))):
         assert decode(get(NAME).Decoder(), pieces) == found
-    return [event for event in found if not isinstance(event, Progress)]
+    return [event for event in found if not isinstance(event, Opaque | Progress)]
 
 
 # What it really sent
+
+
+def usage(raw: dict[str, Any]) -> Usage:
+    return Usage(
+        raw.get("inputTokens"),
+        raw.get("outputTokens"),
+        None,
+        raw.get("cacheReadInputTokens"),
+        raw.get("cacheWriteInputTokens"),
+        raw.get("totalTokens"),
+    )
+
+
+@pytest.mark.parametrize("path", recordings(NAME))
+def test_recording(path: Path) -> None:
+    check_recording(NAME, path, usage)
 
 
 def test_recorded_text() -> None:
@@ -88,8 +106,8 @@ def test_recorded_text() -> None:
 def test_recorded_tools() -> None:
     """The first call is one that Bedrock runs itself: nobody is asked for it."""
     assert events(RECORDED_TOOLS) == [
-        Usage(1002, 59, total_tokens=1061),
         ToolCall("tooluse_7hzWoeZES8ykBy2ZYAyUeA", "final_result", '{"result":7006652.0}'),
+        Usage(1002, 59, total_tokens=1061),
         Finished("tool_calls", "tool_use", ENDED),
     ]
 
@@ -151,7 +169,7 @@ def test_tool_calls_come_whole() -> None:
     ) == [
         Text("I look."),
         ToolCall("c1", "look", '{"q":"é"}'),
-        ToolCall("c2", "now", ""),
+        ToolCall("c2", "now", "{}"),
         Finished("tool_calls", "tool_use", ENDED),
     ]
 
@@ -191,8 +209,8 @@ def test_a_whole_answer() -> None:
         Text("Hi"),
         Text(" there"),
         Citation("", "T"),
-        Usage(1, 2, total_tokens=3),
         ToolCall("c", "look", '{"q":1}'),
+        Usage(1, 2, total_tokens=3),
         Finished("tool_calls", "tool_use", ENDED),
     ]
     assert events(json.dumps(answer).encode()) == expected
@@ -219,11 +237,11 @@ def test_reasons(word: str, reason: str) -> None:
 
 @pytest.mark.parametrize("word", ["malformed_model_output", "malformed_tool_use"])
 def test_reasons_that_are_failures(word: str) -> None:
-    kept, failed = events(delta("Hi"), stop(word), metadata(inputTokens=1))
-    assert kept == Text("Hi")
+    kept, used, failed = events(delta("Hi"), stop(word), metadata(inputTokens=1))
+    assert (kept, used) == (Text("Hi"), Usage(1))
     assert isinstance(failed, Failed)
     assert (failed.status, word in failed.message) == ("provider", True)
-    assert failed.evidence == ("finish_reason",)
+    assert (failed.raw, failed.evidence) == (word, ENDED)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +316,7 @@ def test_damage_keeps_what_came_before() -> None:
         (b'{"message":"The security token included in the request is invalid."}', "stream_error"),
         (START, "truncated"),
         (event("contentBlockDelta", b"nonsense"), "bad_json"),
-        (event("contentBlockDelta", b""), "bad_json"),
+        (event("contentBlockDelta", b""), "truncated"),
         (event("messageStop", b"[" * 5000), "bad_json"),
     ],
 )
@@ -320,8 +338,8 @@ def test_an_event_that_is_too_large() -> None:
 def test_what_the_lenient_parser_alone_can_read() -> None:
     cut, rest = (delta(half) for half in ("a\ud83d", "\ude00b"))
     assert events(cut, rest, stop())[:2] == [Text("a"), Text("\U0001f600b")]
-    found = events(call(0, "\ud83d", "\ud83d", "\ud83d"), stop("tool_use"))
-    assert found[0] == ToolCall("\ufffd", "\ufffd", "\ufffd")
+    found = events(call(0, "\ud83d", "\ud83d", '"\ud83d"'), stop("tool_use"))
+    assert found[0] == ToolCall("\ufffd", "\ufffd", '"\ufffd"')
 
 
 def test_broken_after_the_reason_is_whole() -> None:

@@ -24,6 +24,7 @@ from streamcli.events import (
     Event,
     Failed,
     Finished,
+    Opaque,
     Progress,
     Reasoning,
     Started,
@@ -43,13 +44,16 @@ HI = Message("user", "hi")
 TOOL = Tool("look", "Looks it up", {"type": "object", "properties": {"q": {"type": "string"}}})
 PNG = Attachment("cat.png", "image/png", b"\x89PNG")
 KEY = "co-test-1234567890"
+# Its recorder left out the first event.
+WITHOUT_ID = {"cohere--openllmetry-js--recording--0-923320"}
 
 
 def usage(raw: dict[str, Any]) -> Usage:
-    tokens = raw.get("tokens", raw)  # v1's are taken out already
+    tokens = raw.get("tokens", raw.get("billed_units", raw))  # v1's are taken out already
     return Usage(
         input_tokens=tokens["input_tokens"],
         output_tokens=tokens["output_tokens"],
+        reasoning_tokens=tokens.get("reasoning_tokens"),
         cache_read_tokens=raw.get("cached_tokens"),
     )
 
@@ -61,8 +65,9 @@ def test_recording(path: Path) -> None:
     thought = expected["reasoning"] + expected.get("tool_plan", "")
     events = check_recording(NAME, path, usage, {name_of(path): thought})
     started = events[0]
-    assert isinstance(started, Started)
-    assert started.response_id
+    if name_of(path) not in WITHOUT_ID:
+        assert isinstance(started, Started)
+        assert started.response_id
     end = events[-1]
     if expected["error"]:
         assert isinstance(end, Failed)
@@ -263,7 +268,7 @@ def events(*values: Any) -> list[Event]:
     assert decode(get(NAME).Decoder(), whole(data)) == found
     for pieces in (bytewise(data), *every_two(data)):
         assert decode(get(NAME).Decoder(), pieces) == found
-    return [event for event in found if not isinstance(event, Progress)]
+    return [event for event in found if not isinstance(event, Opaque | Progress)]
 
 
 def said(kind: str, index: int | None = None, **message: Any) -> dict[str, Any]:
@@ -330,7 +335,7 @@ def test_tool_calls_come_whole() -> None:
         Reasoning("I will "),
         Reasoning("look."),
         ToolCall("c1", "look", '{"q":"é"}'),
-        ToolCall("c2", "now", ""),
+        ToolCall("c2", "now", "{}"),
         Finished("tool_calls", "TOOL_CALL", MARKED),
     ]
 
@@ -362,10 +367,12 @@ def test_a_whole_answer() -> None:
         Started("", "r"),
         Reasoning("I will look."),
         Reasoning("Hmm"),
+        Opaque("cohere", {"type": "thinking", "thinking": "Hmm"}),
+        Opaque("cohere", {"tool_plan": "I will look."}),
         Text("Hi"),
         Citation("", "d", 0, 2),
+        ToolCall("c", "f", "{}"),
         Usage(5, 2),
-        ToolCall("c", "f", ""),
         Finished("tool_calls", "COMPLETE", ("finish_reason", "eof")),
     ]
 
@@ -392,13 +399,13 @@ def test_what_v1_says_beyond_text() -> None:
     assert [event for event in found if not isinstance(event, Progress)] == [
         Started("", "g"),
         Reasoning("I will look."),
+        ToolCall("call_0", "look", '{"q":"x"}'),
+        ToolCall("call_1", "now", "{}"),
         Text("Hi"),
         Citation("", "d1", 0, 2),
         Citation("", "d2", 0, 2),
         Usage(5, 2),
-        ToolCall("call_0", "look", '{"q":"x"}'),
-        ToolCall("call_1", "now", "{}"),
-        Finished("tool_calls", "COMPLETE", MARKED),
+        Finished("stop", "COMPLETE", MARKED),
     ]
     for pieces in (bytewise(data), *every_two(data)):
         assert decode(get(NAME).Decoder(), pieces) == found
@@ -434,7 +441,7 @@ def test_reasons_that_are_failures(word: str, again: bool) -> None:
     assert kept == Text("Hi")
     assert isinstance(failed, Failed)
     assert (failed.status, failed.transient, word in failed.message) == ("provider", again, True)
-    assert failed.evidence == ("finish_reason",)
+    assert (failed.raw, failed.evidence) == (word, MARKED)
     lines = older("text-generation", text="Hi") + older("stream-end", finish_reason=word)
     *_, ended = decode(get(NAME).Decoder(), whole(lines.encode()))
     assert ended == failed
@@ -471,7 +478,7 @@ def test_an_emoji_cut_in_two() -> None:
         said("tool-call-start", 0, tool_calls={"id": "\ud83d", "function": {"name": "\ud83d"}}),
         end("TOOL_CALL"),
     )
-    assert call == ToolCall("\ufffd", "\ufffd", "")
+    assert call == ToolCall("\ufffd", "\ufffd", "{}")
 
 
 def test_runs_of_deltas_are_the_same_as_each_by_itself() -> None:

@@ -44,7 +44,7 @@ def _lenient(text: str) -> str:
 
 
 def text_of(arguments: Any) -> str:
-    """The arguments as JSON text; ValueError if they are nested too deeply to be written."""
+    """Return the arguments as JSON text; ValueError if they are nested too deeply."""
     if isinstance(arguments, str):
         return whole(arguments)
     try:
@@ -59,7 +59,7 @@ def text_of(arguments: Any) -> str:
 
 
 def object_of(arguments: str) -> dict[str, Any]:
-    """The arguments as an object. Models write broken JSON: the wrapping is Anthropic's advice.
+    """Return the arguments as an object. Broken JSON is wrapped, as Anthropic advises.
 
     https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
     """
@@ -68,3 +68,12 @@ def object_of(arguments: str) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         value = None
     return value if isinstance(value, dict) else {"INVALID_JSON": arguments}
+
+
+def can_send(value: Any) -> bool:
+    """Return whether a value of a provider's can be sent back exactly as it came."""
+    try:
+        orjson.dumps(value)
+    except TypeError:  # lone surrogates, huge integers, nested too deeply
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What the name of a Claude model tells: how it is asked to think, how long it may answer. Pure.
+"""What a Claude model takes, by its name: thinking, length of the answer, sampling. Pure.
 
 The names are `claude-FAMILY-MAJOR-MINOR-DATE`, before version 4 `claude-MAJOR-MINOR-FAMILY-DATE`,
 with prefixes and other separators at other vendors (us.anthropic.claude-opus-4-6-v1).
@@ -21,9 +21,20 @@ _ANSWER = 4096  # room for the answer beside the thinking
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d\d?))?(?!\d)")
 _NEWEST = (99, 0)
 
+_REFUSED = re.compile(r"deprecated|support|may only|must be|cannot|not (?:allowed|permitted)")
+# What to leave out, by the word in the message of a refusal.
+_OPTIONS = {
+    "temperature": "--temperature",
+    "top_p": "--top-p",
+    "topP": "--top-p",
+    "prefill": "--prefill",
+    "thinking": "--think",
+    "effort": "--think",
+}
+
 
 def version(model: str) -> tuple[int, int] | None:
-    """(major, minor); None for a model that is no Claude; a name without number is a new one."""
+    """Return (major, minor); None if the model is not a Claude. A name without number is new."""
     model = model.lower()
     if "claude" not in model:
         return None
@@ -32,7 +43,7 @@ def version(model: str) -> tuple[int, int] | None:
 
 
 def max_tokens(model: str) -> int:
-    """What to allow when nothing is said: the API wants a number, and refuses one too large.
+    """Return the limit to send without --max-tokens: the API wants one, and not too large.
 
     https://platform.claude.com/docs/en/about-claude/models/overview: the largest that all models
     of a version take. Other models behind this API get what every one of them takes.
@@ -43,8 +54,41 @@ def max_tokens(model: str) -> int:
     return 8192 if known < (3, 7) else 32000
 
 
+def sendable(chat: ChatRequest) -> ChatRequest:
+    """Return the request without the general preferences that its model is known to refuse.
+
+    Since Opus 4.7 models take no sampling, those from 4.1 on take one of its two fields, and with
+    thinking the temperature is fixed. 5.5 always thinks, and models before 3.7 never do.
+    """
+    known = version(chat.model)
+    if known is None:
+        return chat
+    refused: list[str] = []
+    thinks = chat.think not in (None, "none")
+    if known >= (4, 7):
+        refused += ("temperature", "top_p")
+    elif thinks:
+        refused.append("temperature")
+        if chat.top_p is not None and chat.top_p < 0.95:
+            refused.append("top_p")
+    elif known >= (4, 1) and chat.temperature is not None and chat.top_p is not None:
+        refused.append("top_p" if "top_p" in chat.wishes else "temperature")
+    if (chat.think == "none" and known >= (5, 5)) or (thinks and known < (3, 7)):
+        refused.append("think")
+    changes = {field: None for field in refused if field in chat.wishes}
+    return chat.but(**changes) if changes else chat
+
+
+def advice(message: str) -> str:
+    """Return which option to change when a model refuses a request with this message, or ""."""
+    if not _REFUSED.search(message):
+        return ""
+    named = [option for field, option in _OPTIONS.items() if field in message]
+    return f"leave out {' or '.join(named)}" if named else ""
+
+
 def thinking(chat: ChatRequest, effort: str, default_max_tokens: int) -> dict[str, Any]:
-    """The fields for an effort. Since 4.6 models decide by themselves; before, by a budget."""
+    """Return the fields for an effort: since 4.6 models decide, before by a budget."""
     if effort == "none":
         return {"thinking": {"type": "disabled"}}
     known = version(chat.model)

@@ -1,4 +1,4 @@
-"""What Gemini is asked, for both of its framings. Pure.
+"""A request to Gemini, for both of its framings. Pure.
 
 Source: https://ai.google.dev/api/generate-content
 """
@@ -11,22 +11,25 @@ from typing import Any
 import orjson
 
 from ...errors import usage
+from ...message_parts import Call
 from ...messages import Attachment, ChatRequest, Message, Tool
 from ...request import HttpRequest, Target
 from .arguments import object_of
 from .request import cannot, key_headers, merge
 
-# Models before 3 are told how many tokens to think with, later ones how hard.
+# Models before 3 take a number of tokens to think with, later ones a level.
 # https://ai.google.dev/gemini-api/docs/openai#thinking has the same numbers.
 BUDGETS = {"none": 0, "low": 1024, "medium": 8192, "high": 24576, "max": 24576}
 LEVELS = {"none": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "max": "HIGH"}
 _PRO_MAX = 32768
 
-_MAJOR = re.compile(r"gemini-(\d+)")
+_NUMBER = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 _VERSION = re.compile(r"/v\d+(alpha|beta)?\d*(/|$)")
 _OPERATION = re.compile(r":(streamG|g)enerateContent$")
+# The NAME under which state is kept: that of one framing serves the other too.
+STATE = "gemini"
 _OURS = re.compile(r"call_\d+")  # an id that was invented where the model gave none
-# What stands for a signature that is not there: models since 3 refuse a call without one.
+# In place of a signature that is missing: models since 3 refuse a call without one.
 # https://ai.google.dev/gemini-api/docs/thought-signatures
 _UNSIGNED = "skip_thought_signature_validator"
 
@@ -56,7 +59,7 @@ def request(name: str, chat: ChatRequest, target: Target, query: str) -> HttpReq
 
 
 def _url(chat: ChatRequest, base: str, query: str) -> str:
-    """An address is given with its version or without, or with the whole path."""
+    """Return the address, which people give with its version, without it, or whole."""
     base, _, given = base.partition("?")
     base = base.rstrip("/")
     path = _OPERATION.sub("", base)
@@ -91,17 +94,19 @@ def _config(chat: ChatRequest) -> dict[str, Any]:
     config = {field: value for field, value in fields if value is not None}
     if chat.schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": chat.schema}
-    if chat.think is not None:
-        config["thinkingConfig"] = _thinking(chat, chat.think)
+    if chat.think is not None and (thinking := _thinking(chat, chat.think)):
+        config["thinkingConfig"] = thinking
     return config
 
 
 def _thinking(chat: ChatRequest, effort: str) -> dict[str, Any]:
     thinking: dict[str, Any] = {}
-    if _levelled(chat.model):
-        thinking["thinkingLevel"] = LEVELS[effort]
+    if _has_levels(chat.model):
+        thinking["thinkingLevel"] = _level(chat.model, effort)
     elif effort == "max" and "pro" in chat.model:
         thinking["thinkingBudget"] = _PRO_MAX
+    elif effort == "none" and "pro" in chat.model and "think" in chat.wishes:
+        return {}  # 2.5 Pro always thinks, and refuses a budget of 0
     else:
         thinking["thinkingBudget"] = BUDGETS[effort]
     if effort != "none" and not chat.hide_reasoning:
@@ -109,18 +114,38 @@ def _thinking(chat: ChatRequest, effort: str) -> dict[str, Any]:
     return thinking
 
 
-def _levelled(model: str) -> bool:
-    """A model since 3; a name without number (gemini-flash-latest) is a new one."""
-    found = _MAJOR.search(model)
-    return int(found[1]) >= 3 if found else "gemini" in model
+def _number(model: str) -> tuple[int, int]:
+    """Return (major, minor); a name without a number (gemini-flash-latest) is a new model."""
+    found = _NUMBER.search(model)
+    if found:
+        return int(found[1]), int(found[2] or 0)
+    return (99, 0) if "gemini" in model else (0, 0)
+
+
+def _has_levels(model: str) -> bool:
+    return _number(model) >= (3, 0)
+
+
+def _level(model: str, effort: str) -> str:
+    """Return the level of an effort, or the next one that the model has.
+
+    https://ai.google.dev/gemini-api/docs/thinking: Pro models and Flash since 3.7 have no MINIMAL,
+    and 3 Pro has no MEDIUM.
+    """
+    level, number = LEVELS[effort], _number(model)
+    if level == "MINIMAL" and ("pro" in model or (number >= (3, 7) and "lite" not in model)):
+        return "LOW"
+    if level == "MEDIUM" and number == (3, 0) and "pro" in model:
+        return "HIGH"
+    return level
 
 
 def _contents(name: str, chat: ChatRequest) -> list[dict[str, Any]]:
-    """All results of one round of tools belong into one content."""
+    """Return the contents: all results of one round of tools in one."""
     contents: list[dict[str, Any]] = []
     last = ""
     for message in chat.messages:
-        parts = _parts(name, message, _levelled(chat.model))
+        parts = _parts(name, message, _has_levels(chat.model))
         if message.role == last == "tool":
             contents[-1]["parts"] += parts
         else:
@@ -138,17 +163,30 @@ def _parts(name: str, message: Message, signed: bool) -> list[dict[str, Any]]:
             result["id"] = message.call_id
         result["response"] = {"error" if message.is_error else "output": message.text}
         return [{"functionResponse": result}, *parts]
-    if message.text or not (parts or message.tool_calls):
-        parts.append({"text": message.text})
-    for number, (id, called, arguments) in enumerate(message.tool_calls):
-        call: dict[str, Any] = {"name": called, "args": object_of(arguments)}
-        if not _OURS.fullmatch(id):
-            call["id"] = id
-        part: dict[str, Any] = {"functionCall": call}
-        if signed and not number:  # of several at once only the first has one
-            part["thoughtSignature"] = _UNSIGNED
-        parts.append(part)
+    own = message.parts(STATE)
+    if not (own or parts):
+        return [{"text": ""}]
+    signed = signed and not any(part.call and part.opaque for part in own)
+    for part in own:
+        state = part.opaque if isinstance(part.opaque, dict) else {}
+        if part.call is not None:
+            parts.append({"functionCall": _call(part.call), **state})
+            if signed:  # of several at once only the first has one
+                parts[-1]["thoughtSignature"] = _UNSIGNED
+                signed = False
+        elif part.text:
+            parts.append({"text": part.text, **state})
+        elif state:
+            parts.append(state)
     return parts
+
+
+def _call(call: Call) -> dict[str, Any]:
+    id, name, arguments = call
+    function: dict[str, Any] = {"name": name, "args": object_of(arguments)}
+    if not _OURS.fullmatch(id):
+        function["id"] = id
+    return function
 
 
 def _attachment(name: str, attachment: Attachment) -> dict[str, Any]:

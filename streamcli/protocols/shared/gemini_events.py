@@ -1,7 +1,7 @@
-"""What Gemini says, for both of its framings: the values of a stream to events. Pure.
+"""The values of a stream of Gemini's to events, for both of its framings. Pure.
 
-Source: https://ai.google.dev/api/generate-content; the deviations are those of recorded streams
-(see tests/test_gemini.py).
+Source: https://ai.google.dev/api/generate-content. Recorded streams show where it deviates
+(tests/protocols/test_gemini.py).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ...events import (
     Event,
     Failed,
     Finished,
+    Opaque,
     Progress,
     Reasoning,
     Started,
     Text,
-    ToolCall,
     Usage,
 )
 from ...wire.fast_runs import Template
@@ -27,60 +27,45 @@ from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
 from ...wire.provider_errors import http_refusal, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
-from .arguments import text_of
+from .arguments import can_send
+from .ending import Ending
+from .gemini import STATE
 from .listing import Listing, models_below
+from .nested_text import text_in
 
 MODELS = Listing("models", models_below("/v1beta"), place="models", ids=("name", "id"))
 
-FINISH = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "CONTINUATION": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "LANGUAGE": "content_filter",
-    "BLOCKLIST": "content_filter",
-    "PROHIBITED_CONTENT": "content_filter",
-    "SPII": "content_filter",
-    "MODEL_ARMOR": "content_filter",
-    "IMAGE_SAFETY": "content_filter",
-    "IMAGE_PROHIBITED_CONTENT": "content_filter",
-    "IMAGE_RECITATION": "content_filter",
-}
-# No end of an answer: what the model wrote is of no use to the server.
-FAILURES = (
-    "MALFORMED_FUNCTION_CALL",
-    "MALFORMED_RESPONSE",
-    "UNEXPECTED_TOOL_CALL",
-    "TOO_MANY_TOOL_CALLS",
-    "MISSING_THOUGHT_SIGNATURE",
-    "NO_IMAGE",
-    "IMAGE_OTHER",
-)
-SEVERITY = ("stop", "other", "length", "content_filter")
+# Parts of what the server runs itself.
+_SERVED = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
 # With enum-encoding=int. From 6 on Gemini and Vertex count differently; most there are filters.
 NUMBERS = ("", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER")
 BLOCK_NUMBERS = ("", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY")
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
-    return http_refusal(status, headers, body)
+    failed = http_refusal(status, headers, body)
+    if status == 400 and "thinking" in failed.message.lower():
+        failed.hint = failed.hint or "leave out --think, or ask for another effort"
+    return failed
 
 
 class Values:
-    """The reader of a JsonBody."""
+    """Reads the values of an answer; the reader of a JsonBody."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
         self.body = JsonBody(self, "answer of Gemini's", limit, Template("text", _place))
         self._version = ""
         self._id = ""
-        self._reasons: dict[int, str] = {}  # candidate: its raw finish reason
+        self._ending = Ending()
+        self._early = False  # the reason came with text, from a server that always sends one
         self._block = ""  # why the prompt was refused
         self._counts: list[int | None] = []
-        self._calls: list[tuple[int, str, str, Any]] = []
-        self._growing = False  # the last call's arguments
+        self._growing: _Growing | None = None
         self._cited: set[tuple[str, str, int | None, int | None]] = set()
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.soon and not self._early
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is list:
@@ -90,14 +75,17 @@ class Values:
             return
         if type(value) is not dict:
             return
+        usage = value.get("usageMetadata")
         if "error" in value and (error := value["error"]):
+            if type(usage) is dict:
+                self._count(usage, out)
             self.body.fail(stream_failure(error), out)
             return
         before = len(out)
         version, id = value.get("modelVersion"), value.get("responseId")
         if version != self._version or id != self._id:
             self._start(version, id, out)
-        candidates, usage = value.get("candidates"), value.get("usageMetadata")
+        candidates = value.get("candidates")
         for number, candidate in enumerate(candidates if type(candidates) is list else ()):
             if type(candidate) is dict and not self.body.ended:
                 self._candidate(candidate, number, bool(version), out)
@@ -107,7 +95,6 @@ class Values:
             self._count(usage, out)
         if isinstance(feedback := value.get("promptFeedback"), dict):
             self._block = _word(feedback.get("blockReason"), BLOCK_NUMBERS) or self._block
-            self.ending = self.ending or bool(self._block)
         if version or candidates or usage or self._block:
             self.body.alive = True
             if len(out) == before:
@@ -133,80 +120,122 @@ class Values:
         index = number if index is None else index
         content = candidate.get("content")
         parts = content.get("parts") if type(content) is dict else None
-        said = False
+        said = len(out)
         for part in parts if type(parts) is list else ():
-            if type(part) is not dict:
-                continue
-            text = part.get("text")
-            if text and type(text) is str:
-                said = True
-                channel = Reasoning if part.get("thought") is True else Text
-                self.body.say(channel, text, out, index)
-            # Code that the model runs itself, its results and images are nothing to us.
-            if "functionCall" in part:
-                self._call(part["functionCall"], index, out)
+            if type(part) is dict and not self.body.ended:
+                self._part(part, index, out)
+        if self.body.ended:
+            return
+        said = len(out) > said
         if "citationMetadata" in candidate or "groundingMetadata" in candidate:
             for citation in citations(candidate):  # later chunks repeat them
                 facts = (citation.url, citation.title, citation.start, citation.end)
                 if facts not in self._cited:
                     self._cited.add(facts)
                     out.append(citation)
-        if reason := candidate.get("finishReason"):
-            self._ended(candidate, _word(reason, NUMBERS), index, out)
-            # The oldest models say STOP in every chunk: with more text to come, it is no end yet.
-            self.ending = self.finished() and (current or not said)
+        if reason := _word(candidate.get("finishReason"), NUMBERS):
+            self._close_call(out)
+            self._ending.detail = " ".join(words(candidate.get("finishMessage")).split())
+            self._ending.end(reason, index)
+            # The oldest models say STOP in every chunk: more text may come.
+            self._early = said and not current
 
-    def _ended(self, candidate: dict[str, Any], reason: str, index: int, out: list[Event]) -> None:
-        if reason:
-            self._reasons[index] = reason
-        if reason in FAILURES:
-            message = f"the server ended the answer with finish reason {reason}"
-            if isinstance(explained := candidate.get("finishMessage"), str):
-                message += ": " + " ".join(whole(explained).split())
-            self.body.fail(Failed("stream_error", message, evidence=("finish_reason",)), out)
+    def _part(self, part: dict[str, Any], index: int, out: list[Event]) -> None:
+        text, before = part.get("text"), len(out)
+        if part.get("thought") is True:
+            if thought := text_in(text):
+                self._ending.reasoning(index)
+                self.body.say(Reasoning, thought, out, index)
+        elif text is not None and text != "":
+            self._ending.text(index, str(text))
+            self.body.say(Text, text, out, index)
+        if self.body.ended:
+            return
+        if "functionCall" in part:
+            self._call(part, index, out)
+        elif len(part) > 1 or text is None:
+            # Code that the model runs itself, and its results: text will follow.
+            if any(field in part for field in _SERVED):
+                self._ending.work()
+            self._keep(part, index, out, before)
 
-    def _call(self, call: Any, index: int, out: list[Event]) -> None:
-        """A call comes whole; or begun by its name, in fragments, and ended by an empty one."""
+    def _keep(self, part: dict[str, Any], index: int, out: list[Event], before: int) -> None:
+        """Give the state of a part that is not a call: the signature of its text, or the part."""
+        signature = part.get("thoughtSignature")
+        served = any(field in part for field in _SERVED)
+        if index or not (served or isinstance(signature, str)) or not can_send(part):
+            return
+        if len(out) > before and type(event := out[-1]) is Text:
+            out.append(Opaque(STATE, {"thoughtSignature": signature}, chars=len(event.text)))
+        else:
+            out.append(Opaque(STATE, part))
+
+    def _call(self, part: dict[str, Any], index: int, out: list[Event]) -> None:
+        """Read a call, which comes whole, or in fragments between its name and an empty call."""
+        call = part["functionCall"]
         if not isinstance(call, dict):
             return
         name, id, more = call.get("name"), call.get("id"), call.get("willContinue") is True
         fragments = call.get("partialArgs")
         if isinstance(name, str) and name:
-            number = len(self._calls)
-            id = words(id) or f"call_{number}"  # most have none
+            self._close_call(out)
             arguments = call.get("args")
+            self._growing = growing = _Growing(index, words(id), whole(name), arguments)
+            growing.signature = words(part.get("thoughtSignature"))
             if more or fragments:
-                arguments = PartialArgs(arguments)
-            self._calls.append((index, id, whole(name), arguments))
-            self._growing = True
-        if self._growing and isinstance(grown := self._calls[-1][3], PartialArgs):
-            grown.add(fragments)
-        self._growing = self._growing and more
+                growing.fragments = PartialArgs(arguments)
+        if self._growing is not None:
+            if self._growing.fragments is not None:
+                self._growing.fragments.add(fragments)
+            if not more:
+                self._close_call(out)
 
-    # How it ends
+    def _close_call(self, out: list[Event]) -> None:
+        """Give the call that has begun: it is whole."""
+        call, self._growing = self._growing, None
+        if call is None:
+            return
+        id = call.id or f"call_{self._ending.calls}"  # most have none
+        fragments = call.fragments
+        arguments = call.arguments if fragments is None else fragments.arguments()
+        given = len(out)
+        self._ending.call(id, call.name, arguments, out, call.index, own_id=bool(call.id))
+        if call.signature and not call.index and len(out) > given:
+            out.append(Opaque(STATE, {"thoughtSignature": call.signature}, call_id=id))
+
+    # The end
 
     def finished(self) -> bool:
-        return bool(self._reasons or self._block)
+        return bool(self._block) or self._ending.reached
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        for index, id, name, arguments in self._calls:
-            try:
-                partial = isinstance(arguments, PartialArgs)
-                text = arguments.text() if partial else text_of(arguments)
-            except ValueError as error:
-                return Failed("bad_json", f"a tool call is {error}", evidence=evidence)
-            out.append(ToolCall(id, name, text, index))
+        self._close_call(out)
         if self._block:  # the prompt was refused, there is no candidate
             return Finished("content_filter", self._block, evidence)
-        raw = max(self._reasons.values(), key=lambda word: SEVERITY.index(_reason(word)))
-        reason = _reason(raw)
-        if self._calls and reason == "stop":
-            reason = "tool_calls"
-        return Finished(reason, raw, evidence)
+        end = self._ending.finish(evidence, out)
+        if isinstance(end, Finished) and end.reason == "other" and end.raw:
+            # CONTINUATION is the limit of one request; most numbers without a name are filters.
+            own = "content_filter" if end.raw.isdigit() else "other"
+            end.reason = "length" if end.raw == "CONTINUATION" else own
+        return end
+
+
+class _Growing:
+    """A function call that has begun."""
+
+    __slots__ = ("arguments", "fragments", "id", "index", "name", "signature")
+
+    def __init__(self, index: int, id: str, name: str, arguments: Any) -> None:
+        self.index = index
+        self.id = id
+        self.name = name
+        self.arguments = arguments
+        self.fragments: PartialArgs | None = None
+        self.signature = ""
 
 
 def _place(value: Any) -> Any:
-    """The object that holds the text of a plain chunk."""
+    """Return the object that holds the text of a plain chunk."""
     (candidate,) = value["candidates"]
     if candidate.get("finishReason"):
         raise LookupError("it says more than its text")
@@ -220,10 +249,6 @@ def _word(reason: Any, numbers: tuple[str, ...]) -> str:
     if not isinstance(reason, str) or reason.endswith("_UNSPECIFIED"):
         return ""
     return whole(reason)
-
-
-def _reason(raw: str) -> str:
-    return "content_filter" if raw.isdigit() else FINISH.get(raw.upper(), "other")
 
 
 _COUNTS = (
@@ -245,7 +270,7 @@ def usage_of(
     cached: int | None,
     total: int | None,
 ) -> Usage:
-    """The _COUNTS in our terms: theirs are without thoughts, and the results of their own tools."""
+    """Return the _COUNTS as ours: theirs are without thoughts and results of their own tools."""
     if results is not None:
         asked = results + (asked or 0)
     if thoughts is not None:
@@ -268,7 +293,7 @@ def citations(candidate: dict[str, Any]) -> Iterator[Citation]:
 
 
 def _quotes(candidate: dict[str, Any]) -> Iterator[Citation]:
-    """Passages that stand elsewhere. A start of 0 is left out on the wire."""
+    """Yield passages that stand elsewhere. The wire leaves out a start of 0."""
     metadata = candidate.get("citationMetadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     sources = metadata.get("citations") or metadata.get("citationSources")
@@ -278,7 +303,7 @@ def _quotes(candidate: dict[str, Any]) -> Iterator[Citation]:
 
 
 def _grounds(candidate: dict[str, Any]) -> Iterator[Citation]:
-    """What a search found, once for each passage that rests on it."""
+    """Yield the finds of a search, once for each passage that rests on them."""
     metadata = candidate.get("groundingMetadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     chunks, supports = metadata.get("groundingChunks"), metadata.get("groundingSupports")
@@ -312,13 +337,13 @@ def _citation(source: dict[str, Any], passage: Any) -> Iterator[Citation]:
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\[(?:'([^']*)'|"([^"]*)")\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
-# Further than this no model nests or leaves out; more could be asked of our memory.
+# No model nests deeper or leaves out more; a hostile server could fill the memory.
 _DEEPEST = 100
 _WIDEST_GAP = 100
 
 
 class PartialArgs:
-    """Puts one tool call's arguments together from Gemini's fragments, in linear time.
+    """Joins one tool call's arguments from Gemini's fragments, in linear time.
 
     A fragment is a value and its place: {"jsonPath": "$.a[0].b", "stringValue": "x",
     "willContinue": true}; a string may come in several.
@@ -346,10 +371,10 @@ class PartialArgs:
             if fragment.get("willContinue") is not True:
                 self._settle()
 
-    def text(self) -> str:
-        """The arguments as JSON; ValueError if they are nested too deeply."""
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments so far."""
         self._settle()
-        return text_of(self._root)
+        return self._root
 
     def _settle(self) -> None:
         if self._place:
@@ -380,7 +405,7 @@ class PartialArgs:
 
 
 def _steps(place: str) -> list[str | int]:
-    """`$.a[0]['b']` as ["a", 0, "b"]; [] for what is no such path."""
+    """Return `$.a[0]['b']` as ["a", 0, "b"], and [] if it is not such a path."""
     steps: list[str | int] = []
     at = 1
     while at < len(place) and len(steps) < _DEEPEST:

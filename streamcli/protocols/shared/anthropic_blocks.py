@@ -1,0 +1,76 @@
+"""A content block of Anthropic's Messages, from its start to its stop. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from ...events import Opaque
+from ...wire.lenient_json import whole, words
+from .arguments import can_send
+
+# What Anthropic wants back beside text and calls; thinking, and what it ran itself.
+_WANTED = ("thinking", "redacted_thinking", "compaction", "container_upload")
+_SERVED = ("_tool_use", "_tool_result")
+
+
+class Block:
+    """How a block began, and what its deltas added. `pieces` are its text, thinking or input."""
+
+    __slots__ = ("citations", "kind", "pieces", "plain")
+
+    def __init__(self, plain: dict[str, Any]) -> None:
+        self.plain = plain
+        self.kind = words(plain.get("type"))
+        self.pieces: list[str] = []
+        self.citations: list[Any] = []
+
+    @property
+    def served(self) -> bool:
+        """Whether it is about a tool that the server runs itself: server_tool_use and so on."""
+        return self.kind.endswith(_SERVED)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether another block may close it: a call's input has to be one JSON value."""
+        if self.kind != "tool_use":
+            return True
+        try:
+            orjson.loads("".join(self.pieces))
+        except ValueError:
+            return False
+        return True
+
+    def amend(self, delta: dict[str, Any]) -> None:
+        """Take over the fields of a delta that come whole: a signature, a compaction."""
+        fields = {name: value for name, value in delta.items() if name != "type"}
+        self.plain = {**self.plain, **fields}
+
+    def call(self, number: int) -> tuple[str, str, Any]:
+        """Return (id, name, arguments) of a tool call, the nth of its message."""
+        arguments = "".join(self.pieces) or self.plain.get("input")
+        return (
+            words(self.plain.get("id")) or f"call_{number}",
+            words(self.plain.get("name")),
+            arguments,
+        )
+
+    def opaque(self, protocol: str) -> Opaque | None:
+        """Return the block as Anthropic wants it back, or None."""
+        plain, joined, chars = dict(self.plain), whole("".join(self.pieces)), 0
+        if self.kind == "text":
+            if not joined or not self.citations:
+                return None
+            plain |= {"text": joined, "citations": self.citations}
+            chars = len(joined)
+        elif self.kind == "thinking":
+            plain["thinking"] = joined
+        elif self.served and joined:
+            try:
+                plain["input"] = orjson.loads(joined)
+            except orjson.JSONDecodeError:
+                return None
+        elif not (self.served or self.kind in _WANTED):
+            return None
+        return Opaque(protocol, plain, chars=chars) if can_send(plain) else None

@@ -1,0 +1,78 @@
+"""Bedrock's InvokeModel streams: frames that hold the events of a model's own format. Pure."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+import orjson
+
+from ...events import Event, Failed
+from .._contract import Decoder, get
+
+# The events of Converse. Nova's are the same, each below its name.
+EVENTS = {
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+}
+# The protocol that reads the events of another format, by a field of its first event.
+_READ = {"type": "anthropic", "choices": "openai-chat"}
+# Formats that are not read, by a field of their first event.
+_NAMES = {
+    "outputText": "Amazon Titan's",
+    "generation": "Meta Llama's",
+    "outputs": "Mistral's completions",
+    "completion": "Anthropic's text completions",
+    "generations": "Cohere's generate",
+    "event_type": "Cohere's chat",
+    "is_finished": "Cohere's",
+}
+
+
+class InvokeFrames:
+    """Hands the events to the decoder of their format, which it finds at the first one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inner: Decoder | None = None
+
+    @property
+    def ending(self) -> bool:
+        return self._inner is not None and self._inner.ending
+
+    def feed(self, payload: bytes) -> list[Event] | dict[str, Any]:
+        """Return the events of a `chunk` frame, the last one an end if it ended the answer.
+
+        An object is one event of Converse, for the caller to read.
+        """
+        try:
+            data = b64decode(orjson.loads(payload)["bytes"], validate=True)
+            value = orjson.loads(data)
+        except (ValueError, LookupError, TypeError):
+            return [Failed("bad_json", "a frame of InvokeModel holds no JSON event")]
+        if self._inner is None:
+            value = value if isinstance(value, dict) else {}
+            if value.keys() & EVENTS:
+                return value
+            name = next((name for field, name in _READ.items() if field in value), "")
+            if not name:
+                return [_unknown(value)]
+            self._inner = get(name).Decoder(self._limit)
+        return self._inner.feed(b"data: %b\n\n" % data.translate(None, b"\r\n"))
+
+    def close(self, broken: Failed | None) -> list[Event] | None:
+        return None if self._inner is None else self._inner.close(broken)
+
+
+def _unknown(value: dict[str, Any]) -> Failed:
+    names = [name for field, name in _NAMES.items() if field in value]
+    told = names[0] if names else f"unknown ({', '.join(list(value)[:4]) or 'no fields'})"
+    return Failed(
+        "not_a_stream",
+        f"the frames are those of InvokeModel, and the format in them is {told}",
+        "ask the model by Converse, which has one format for all",
+    )

@@ -1,0 +1,22 @@
+"""Text that stands in an object or a list of parts where a string would do. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FIELDS = ("text", "thinking", "reasoning", "reasoning_text", "content", "summary")
+
+
+def text_in(value: Any) -> Any:
+    """Return the text of a string, an object or a list of parts; any other value as it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        for field in _FIELDS:
+            if field in value:
+                return text_in(value[field])
+        return value
+    if isinstance(value, list):
+        parts = [text_in(part) for part in value]
+        return "".join(parts) if all(isinstance(part, str) for part in parts) else value
+    return value
