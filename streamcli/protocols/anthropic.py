@@ -38,7 +38,7 @@ from .shared.claude import advice, max_tokens, sendable, thinking
 from .shared.ending import Ending
 from .shared.listing import Listing, models_below
 from .shared.nested_text import text_in
-from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for
+from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, sent
 
 NAME = "anthropic"
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
@@ -53,7 +53,7 @@ IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/v1/messages."""
     no_words_for(NAME, chat, "seed", *PENALTIES, hint="leave it out")
-    chat = sendable(chat)
+    chat = sendable(chat, target)
     limit = target.quirks.get("default_max_tokens") or max_tokens(chat.model)
     body: dict[str, Any] = {
         "model": chat.model,
@@ -65,9 +65,9 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         del body["model"]
     fields: tuple[tuple[str, Any], ...] = (
         ("system", chat.system),
-        ("temperature", chat.temperature),
-        ("top_p", chat.top_p),
-        ("stop_sequences", list(chat.stop) or None),
+        ("temperature", sent(chat, target, "temperature")),
+        ("top_p", sent(chat, target, "top_p")),
+        ("stop_sequences", sent(chat, target, "stop", "stop_sequences")),
         ("tools", [_tool(tool) for tool in chat.tools] or None),
         ("tool_choice", _tool_choice(chat.tool_choice)),
     )

@@ -30,7 +30,7 @@ from .shared.claude import advice, max_tokens, sendable, thinking, version
 from .shared.ending import Ending
 from .shared.listing import Listing, with_field
 from .shared.nested_text import text_in
-from .shared.request import PENALTIES, cannot, merge, no_words_for, post
+from .shared.request import PENALTIES, cannot, merge, no_words_for, post, sent
 
 _OWN_PATH = re.compile(r"/model/.*$|/openai/v1$")
 
@@ -79,15 +79,15 @@ ERRORS = {
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST {base}/model/{model}/converse-stream, or /converse for all at once."""
     no_words_for(NAME, chat, "seed", *PENALTIES)
-    chat = sendable(chat)
+    chat = sendable(chat, target)
     body: dict[str, Any] = {"messages": _messages(chat)}
     if chat.system:
         body["system"] = [{"text": chat.system}]
     sampling: tuple[tuple[str, Any], ...] = (
         ("maxTokens", chat.max_tokens),
-        ("temperature", chat.temperature),
-        ("topP", chat.top_p),
-        ("stopSequences", list(chat.stop) or None),
+        ("temperature", sent(chat, target, "temperature")),
+        ("topP", sent(chat, target, "top_p")),
+        ("stopSequences", sent(chat, target, "stop")),
     )
     if config := {field: value for field, value in sampling if value is not None}:
         body["inferenceConfig"] = config

@@ -33,7 +33,7 @@ from ._contract import Glimpse
 from .shared.ending import Ending
 from .shared.listing import Listing, with_field
 from .shared.nested_text import text_in
-from .shared.request import calls_of, cannot, function_of, merge, no_words_for, post
+from .shared.request import calls_of, cannot, function_of, merge, no_words_for, post, sent
 
 _OWN_PATH = re.compile(r"/v[12](/chat)?$|/models$")
 
@@ -81,16 +81,16 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     messages += [_message(message) for message in chat.messages]
     body: dict[str, Any] = {"model": chat.model, "messages": messages, "stream": chat.stream}
     for field, value in (
-        ("temperature", chat.temperature),
-        ("p", chat.top_p),
-        ("max_tokens", chat.max_tokens),
-        ("stop_sequences", list(chat.stop) or None),
-        ("seed", chat.seed),
-        ("frequency_penalty", chat.frequency_penalty),
-        ("presence_penalty", chat.presence_penalty),
+        ("temperature", sent(chat, target, "temperature")),
+        ("p", sent(chat, target, "top_p")),
+        ("max_tokens", sent(chat, target, "max_tokens")),
+        ("stop_sequences", sent(chat, target, "stop")),
+        ("seed", sent(chat, target, "seed")),
+        ("frequency_penalty", sent(chat, target, "frequency_penalty")),
+        ("presence_penalty", sent(chat, target, "presence_penalty")),
         ("tools", [function_of(tool) for tool in chat.tools] or None),
         ("tool_choice", _tool_choice(chat.tool_choice)),
-        ("thinking", _thinking(chat)),
+        ("thinking", _thinking(chat, target)),
     ):
         if value is not None:
             body[field] = value
@@ -141,12 +141,13 @@ def _tool_choice(choice: str | None) -> str | None:
     return choice.upper()
 
 
-def _thinking(chat: ChatRequest) -> dict[str, Any] | None:
-    if chat.think is None:
+def _thinking(chat: ChatRequest, target: Target) -> dict[str, Any] | None:
+    effort = sent(chat, target, "think", "thinking")
+    if effort is None:
         return None
-    if chat.think == "none":
+    if effort == "none":
         return {"type": "disabled"}
-    budget = BUDGETS.get(chat.think)
+    budget = BUDGETS.get(effort)
     if budget is None:
         return {"type": "enabled"}
     if chat.max_tokens is not None:  # it counts as part of the answer

@@ -22,7 +22,7 @@ from .shared.arguments import object_of
 from .shared.ending import Ending
 from .shared.listing import Listing, models_below
 from .shared.nested_text import text_in
-from .shared.request import cannot, function_of, merge, post
+from .shared.request import cannot, function_of, merge, post, sent
 
 NAME = "ollama"
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
@@ -55,8 +55,8 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     path = "generate" if any(extra.get(name) for name in GENERATE) else "chat"
     body: dict[str, Any] = {"model": chat.model, "stream": chat.stream}
     body |= _messages(chat) if path == "chat" else _prompt(chat, bool(extra.get("raw")))
-    if chat.think is not None:
-        body["think"] = _think(chat, chat.think, target.quirks.get("efforts", {}))
+    if (effort := sent(chat, target, "think", "thinking")) is not None:
+        body["think"] = _think(chat, effort, target.quirks.get("efforts", {}))
     if chat.schema is not None:
         body["format"] = chat.schema
     if parameters:
@@ -166,8 +166,6 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
         failed.hint = f"ollama pull {found[1]}" if found else "check --base-url (http://HOST:11434)"
     elif "think value" in failed.message or "ChatRequest.think" in failed.message:
         failed.hint = "it can think or not, without levels: --think=medium or --think=none"
-    elif "does not support thinking" in failed.message:
-        failed.hint = "leave out --think, or ask a model that thinks"
     return failed
 
 

@@ -369,6 +369,7 @@ FIELDS = {
     "chat_template_kwargs": "leave out --think",
     "reasoning_effort": "leave out --think, or give another level",
     "reasoning": "leave out --think, or give another level",
+    "thinking": "leave out --think, or give another level",
     "max_completion_tokens": "-o max_tokens=N instead of --max-tokens",
     "max_output_tokens": "leave out --max-tokens",
     "max_tokens": "-o max_completion_tokens=N instead of --max-tokens",

@@ -147,3 +147,42 @@ def test_ollama_takes_levels_of_few_models(
 def test_ollama_that_does_not_think() -> None:
     body = b'{"error":"\\"llama3.2\\" does not support thinking"}'
     assert "--think" in get("ollama").refusal(400, {}, body).hint
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("anthropic", "thinking is not supported by this model"),
+        ("bedrock", "thinking is not supported by this model"),
+        ("gemini", "Unable to submit request because thinking is not supported by this model."),
+        ("cohere", "thinking is not supported with this model"),
+        ("ollama", '"llama3.2" does not support thinking'),
+    ],
+)
+def test_thinking_that_a_server_rejected_is_left_out_of_the_next_try(
+    name: str, message: str
+) -> None:
+    error = json.dumps({"message": message, "error": message}).encode()
+    rejected = get(name).refusal(400, {}, error).without
+    assert rejected == "thinking"
+    target = Target("p", name, "http://127.0.0.1:1", key="k")
+    for wishes in ({"think"}, set()):
+        chat = ChatRequest("us.claude-sonnet-4-5", HI, think="low", wishes=frozenset(wishes))
+        first = get(name).request(chat, target).body
+        told = Target("p", name, "http://127.0.0.1:1", key="k")
+        told.leave_out(rejected)
+        second = get(name).request(chat, told).body
+        assert (b"think" in first, b"think" in second) == (True, not wishes)
+
+
+@pytest.mark.parametrize("name", ["anthropic", "bedrock", "gemini", "cohere"])
+def test_a_temperature_that_a_server_rejected_is_left_out_of_the_next_try(name: str) -> None:
+    message = "temperature is not supported by this model"
+    error = json.dumps({"message": message, "error": message}).encode()
+    rejected = get(name).refusal(400, {}, error).without
+    assert rejected == "temperature"
+    target = Target("p", name, "http://127.0.0.1:1", key="k")
+    target.leave_out(rejected)
+    for wishes in ({"temperature"}, set()):
+        chat = ChatRequest("m", HI, temperature=0.5, wishes=frozenset(wishes))
+        assert (b"temperature" in get(name).request(chat, target).body) == (not wishes)

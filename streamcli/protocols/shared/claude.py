@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import usage
 from ...messages import ChatRequest
+from ...request import Target
 
 # Tokens to think with, where a model is told a number. The least it may be told is 1024.
 BUDGETS = {"low": 2048, "medium": 8192, "high": 16384, "max": 24576}
@@ -54,15 +55,22 @@ def max_tokens(model: str) -> int:
     return 8192 if known < (3, 7) else 32000
 
 
-def sendable(chat: ChatRequest) -> ChatRequest:
-    """Return the request without the general preferences that its model is known to refuse.
+def sendable(chat: ChatRequest, target: Target) -> ChatRequest:
+    """Return the request without the general preferences that its model is known to refuse."""
+    known = version(chat.model)
+    refused = _refused(chat, known) if known else []
+    if "thinking" in target.refused:  # as its server said
+        refused.append("think")
+    changes = {field: None for field in refused if field in chat.wishes}
+    return chat.but(**changes) if changes else chat
+
+
+def _refused(chat: ChatRequest, known: tuple[int, int]) -> list[str]:
+    """Return the fields that a Claude of this version refuses in this request.
 
     Since Opus 4.7 models take no sampling, those from 4.1 on take one of its two fields, and with
     thinking the temperature is fixed. 5.5 always thinks, and models before 3.7 never do.
     """
-    known = version(chat.model)
-    if known is None:
-        return chat
     refused: list[str] = []
     thinks = chat.think not in (None, "none")
     if known >= (4, 7):
@@ -75,8 +83,7 @@ def sendable(chat: ChatRequest) -> ChatRequest:
         refused.append("top_p" if "top_p" in chat.wishes else "temperature")
     if (chat.think == "none" and known >= (5, 5)) or (thinks and known < (3, 7)):
         refused.append("think")
-    changes = {field: None for field in refused if field in chat.wishes}
-    return chat.but(**changes) if changes else chat
+    return refused
 
 
 def advice(message: str) -> str:

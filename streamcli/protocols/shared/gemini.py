@@ -15,7 +15,7 @@ from ...message_parts import Call
 from ...messages import Attachment, ChatRequest, Message, Tool
 from ...request import HttpRequest, Target
 from .arguments import object_of
-from .request import cannot, key_headers, merge
+from .request import cannot, key_headers, merge, sent
 
 # Models before 3 take a number of tokens to think with, later ones a level.
 # https://ai.google.dev/gemini-api/docs/openai#thinking has the same numbers.
@@ -41,7 +41,7 @@ def request(name: str, chat: ChatRequest, target: Target, query: str) -> HttpReq
     body: dict[str, Any] = {"contents": _contents(name, chat)}
     if chat.system is not None:
         body["systemInstruction"] = {"parts": [{"text": chat.system}]}
-    if config := _config(chat):
+    if config := _config(chat, target):
         body["generationConfig"] = config
     if chat.tools:
         body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in chat.tools]}]
@@ -81,20 +81,21 @@ def _url(chat: ChatRequest, base: str, query: str) -> str:
     return f"{path}:{operation}" + (f"?{queries}" if queries else "")
 
 
-def _config(chat: ChatRequest) -> dict[str, Any]:
+def _config(chat: ChatRequest, target: Target) -> dict[str, Any]:
     fields: tuple[tuple[str, Any], ...] = (
-        ("temperature", chat.temperature),
-        ("topP", chat.top_p),
-        ("maxOutputTokens", chat.max_tokens),
-        ("stopSequences", list(chat.stop) or None),
-        ("seed", chat.seed),
-        ("frequencyPenalty", chat.frequency_penalty),
-        ("presencePenalty", chat.presence_penalty),
+        ("temperature", sent(chat, target, "temperature")),
+        ("topP", sent(chat, target, "top_p")),
+        ("maxOutputTokens", sent(chat, target, "max_tokens")),
+        ("stopSequences", sent(chat, target, "stop")),
+        ("seed", sent(chat, target, "seed")),
+        ("frequencyPenalty", sent(chat, target, "frequency_penalty")),
+        ("presencePenalty", sent(chat, target, "presence_penalty")),
     )
     config = {field: value for field, value in fields if value is not None}
     if chat.schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": chat.schema}
-    if chat.think is not None and (thinking := _thinking(chat, chat.think)):
+    think = sent(chat, target, "think", "thinking")
+    if think is not None and (thinking := _thinking(chat, think)):
         config["thinkingConfig"] = thinking
     return config
 
