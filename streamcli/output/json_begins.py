@@ -6,9 +6,50 @@ import re
 
 CANDIDATE = re.compile(r"[\[{]")
 LOOK_AHEAD = 64  # characters behind a bracket that tell
+LOOK_BACK = 64  # and those before it, on its line
 
 _SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 _WORDS = ("true", "false", "null")
+
+
+class Prose:
+    """Reads the text before the JSON, in any pieces. `skipped`: there was such a text."""
+
+    def __init__(self) -> None:
+        self.skipped = False
+        self._held = ""  # JSON may begin with it
+        self._fresh = True  # nothing but blanks stands before that on its line
+
+    def feed(self, text: str, last: bool) -> tuple[str, int]:
+        """Return the text that holds the JSON, and where it begins; "" if it does not yet."""
+        text, start = self._held + text, 0
+        while (found := CANDIDATE.search(text, start)) is not None:
+            at = found.start()
+            yes = begins(text, at, self._fresh_at(text, at), last)
+            if yes:
+                self.skip(text[:at])
+                return text, at
+            if yes is None:
+                break
+            start = found.end()
+        else:
+            at = len(text)
+        self._fresh = self._fresh_at(text, at)
+        self.skip(text[:at])
+        self._held = text[at:]
+        return "", 0
+
+    def skip(self, text: str) -> None:
+        """Note that this text is not part of the JSON."""
+        self.skipped = self.skipped or bool(text.strip())
+
+    def _fresh_at(self, text: str, at: int) -> bool:
+        """Return whether nothing but blanks stands before that place on its line."""
+        begin = max(0, at - LOOK_BACK)
+        line = text.rfind("\n", begin, at) + 1
+        if line or begin == 0:
+            return not text[line or begin : at].strip() and (bool(line) or self._fresh)
+        return False
 
 
 def begins(text: str, at: int, fresh: bool, last: bool) -> bool | None:

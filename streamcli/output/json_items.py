@@ -6,7 +6,7 @@ import re
 
 import orjson
 
-from .json_begins import CANDIDATE, begins
+from .json_begins import Prose
 
 _STRING = r'"[^"\\\r\n]*+(?:\\[^\r\n][^"\\\r\n]*+)*+"'
 # Past whole strings and everything else, up to what means something (or a string without its end).
@@ -20,7 +20,6 @@ _ELEMENT = re.compile(rf'\s*+({_OUTER}|{_STRING}|[^"\[\]{{}},\s]++)\s*+,')
 _TO_TOKEN = re.compile(r'[^"\[\]{},:]*+')
 _STRING_END = re.compile(r'["\\\r\n]')
 _RAW = {"\n": "\\n", "\r": "\\r"}  # a model's mistake in a string, which would end our line
-_BLANK_BEFORE = 64  # characters of a line before the JSON that are looked at
 
 
 class JsonItems:
@@ -30,19 +29,17 @@ class JsonItems:
     or the one array in the root object. Text and fences around the JSON are skipped.
 
     Feed it the text in any pieces; the cost of a character does not depend on them. `count` is the
-    number of elements so far, `skipped` whether there was text around the JSON. After `close`,
+    number of elements so far. After `close`,
     `trouble` is "" or says what is wrong with the answer; `cut`: its JSON has no end.
     """
 
     def __init__(self, path: str = "") -> None:
         self.count = 0
-        self.skipped = False
         self.trouble = ""
         self.cut = False
         self._path = path
         self._steps = path.split(".") if path else []
-        self._around = ""  # the end of the text around the JSON, which may begin there
-        self._fresh = True  # nothing but blanks stands before that on its line
+        self._prose = Prose()
         self._began = self._ended = False
         self._depth = 0  # open brackets
         self._in_string = self._escaped = False
@@ -57,6 +54,11 @@ class JsonItems:
         self._in_name = False
         self._inside = False  # of the array
         self._seen = False
+
+    @property
+    def skipped(self) -> bool:
+        """Whether there was text around the JSON."""
+        return self._prose.skipped
 
     def feed(self, text: str) -> str:
         """Return the lines of the elements that close in `text`."""
@@ -78,43 +80,13 @@ class JsonItems:
         out: list[str] = []
         at = 0
         if not self._began:
-            text, at = self._find_begin(self._around + text, last)
+            text, at = self._prose.feed(text, last)
+            self._began = bool(text)
         while at < len(text) and not self._ended:
             at = self._elements(text, at, out) if self._inside else self._token(text, at)
-        if self._ended and at < len(text):
-            self.skipped = self.skipped or not text[at:].isspace()
+        if self._ended:
+            self._prose.skip(text[at:])
         return "".join(out)
-
-    def _find_begin(self, text: str, last: bool) -> tuple[str, int]:
-        """Return the text that is still to be read, and where in it the JSON begins."""
-        start = 0
-        while (found := CANDIDATE.search(text, start)) is not None:
-            at = found.start()
-            yes = begins(text, at, self._fresh_at(text, at), last)
-            if yes:
-                self._skip(text, at)
-                self._began, self._around = True, ""
-                return text, at
-            if yes is None:
-                break
-            start = found.end()
-        else:
-            at = len(text)
-        self._skip(text, at)
-        self._around = text[at:]
-        return "", 0
-
-    def _fresh_at(self, text: str, at: int) -> bool:
-        """Return whether nothing but blanks stands before that place on its line."""
-        begin = max(0, at - _BLANK_BEFORE)
-        line = text.rfind("\n", begin, at) + 1
-        if line or begin == 0:
-            return not text[line or begin : at].strip() and (bool(line) or self._fresh)
-        return False
-
-    def _skip(self, text: str, at: int) -> None:
-        self._fresh = self._fresh_at(text, at)
-        self.skipped = self.skipped or bool(text[:at].strip())
 
     # Up to the array, and behind it
 
