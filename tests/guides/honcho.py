@@ -166,6 +166,18 @@ EXAMPLES = (
         (Case(answers(*ABOUT), prints('"They test "\n"the streaming\\n"\n"functionality."\n')),),
     ),
     Example(
+        (("Streaming from the Dialectic Endpoint", "time.sleep(0.01)"),),
+        "`time.sleep(0.01)`: optional delay for demonstration",
+        f"{_USER} --pace 100 {_WHAT}",
+        (Case(answers(*ABOUT), what_it_knows),),
+    ),
+    Example(
+        ((_DATA, "Buffered Processing - Accumulate chunks until a logical break"),),
+        "a logical break (like a sentence or paragraph)",
+        f"{_USER} --buffer sentence {_WHAT}",
+        (Case(answers(*ABOUT), what_it_knows),),
+    ),
+    Example(
         ((_DATA, "Buffered Processing - Accumulate chunks until a logical break"),),
         "buffered processing: a line at a time",
         f'{_USER} {_WHAT} | while IFS= read -r line || [ -n "$line" ]; '
@@ -231,19 +243,7 @@ EXAMPLES = (
     ),
 )
 
-NOTES = (
-    Note("When to Use Streaming", "no call"),
-    Note(
-        "Streaming from the Dialectic Endpoint",
-        "later: text at a steady pace",
-        "`time.sleep(0.01)`: optional delay for demonstration",
-    ),
-    Note(
-        _DATA,
-        "later: text held back until a line, a sentence or a paragraph is whole",
-        "a logical break (like a sentence or paragraph)",
-    ),
-)
+NOTES = (Note("When to Use Streaming", "no call"),)
 
 OUTLINE = (
     "When to Use Streaming",

@@ -20,6 +20,7 @@ from . import (
     asked,
     cut,
     goes_on_until_nobody_listens,
+    prints,
     refuses_twice,
     says,
     user,
@@ -137,6 +138,12 @@ EXAMPLES = (
         (Case(is_long, all_of_it),),
     ),
     Example(
+        (("Implementation Considerations", "consider chunking and buffering strategies"),),
+        "chunking and buffering strategies",
+        f"{_FI} --buffer paragraph {_QUICKSORT}",
+        (Case(says(*STORY), prints(TOLD)),),
+    ),
+    Example(
         (("Implementation Considerations", "Implement ability to cancel ongoing streams"),),
         "cancel it from elsewhere; the last record tells",
         f"{_FI} --jsonl {_QUICKSORT} > run.jsonl & "
@@ -151,11 +158,6 @@ NOTES = (
         "Benefits of Streaming Responses",
         "later: conversations that go on, on a terminal",
         "chat applications",
-    ),
-    Note(
-        "Implementation Considerations",
-        "later: text held back until a line, a sentence or a paragraph is whole",
-        "buffering strategies",
     ),
     Note("Implementation Considerations", "an interface reads a process of its own"),
 )

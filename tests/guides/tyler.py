@@ -304,10 +304,12 @@ EXAMPLES = (
         (Case(runs_its_tools, counted_tools),),
     ),
     Example(
-        (("Buffered streaming", "if len(self.buffer) >= self.buffer_size:"),),
-        "`BufferedStreamer(buffer_size=5)`",
-        f'{_TYLER} --jsonl {_SPACE} | jq -j --unbuffered \'select(.type == "delta") | '
-        ".text, \"\\u0000\"' | xargs -0 -n 5 printf '%s%s%s%s%s'",
+        (
+            ("Buffered streaming", "For smoother output, buffer chunks"),
+            ("Buffered streaming", "if len(self.buffer) >= self.buffer_size:"),
+        ),
+        "`BufferedStreamer(buffer_size=5)`: for smoother output, buffer chunks",
+        f"{_TYLER} --buffer 5 {_SPACE}",
         (
             Case(
                 anyone_says(*(f" w{n}" for n in range(12))),
@@ -385,11 +387,6 @@ NOTES = (
         "Web application streaming",
         "not for `stream`, which speaks HTTP",
         '`@app.websocket("/ws/chat")`',
-    ),
-    Note(
-        "Buffered streaming",
-        "later: text held back until a line, a sentence or a paragraph is whole",
-        "for smoother output, buffer chunks",
     ),
     Note(
         "Rich terminal UI",
