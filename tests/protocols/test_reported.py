@@ -181,6 +181,15 @@ def test_anthropic_a_search_before_the_reason_is_not_waited_for_briefly() -> Non
     assert decoder.ending
 
 
+def test_anthropic_an_empty_object_before_the_input() -> None:
+    """Gateways send the block's own `input` as a first piece."""
+    wire = wires.Anthropic()
+    call = wire.call("c", "look", '{}{"q":1}')
+    assert told(wire.events(call, wire.reason("tool_use"), wire.end()))[0] == ToolCall(
+        "c", "look", '{"q":1}'
+    )
+
+
 # Bedrock
 
 
@@ -339,6 +348,18 @@ def test_gemini_each_candidate_has_its_own_reason() -> None:
     second = wire.element({"candidates": [{"index": 1, "finishReason": "MAX_TOKENS"}]})
     assert exit_of(wire.events(wire.element(two), first)) == 18
     assert exit_of(wire.events(wire.element(two), first, second)) == 10
+
+
+def test_gemini_a_run_of_text_behind_a_reason_reopens_the_answer() -> None:
+    """Runs of like chunks are read together, but not past a reason."""
+    wire = wires.Gemini()
+    decoder = get("gemini").Decoder()
+    for part in ("a", "b", "c"):
+        decoder.feed(wire.text(part))
+    decoder.feed(wire.chunk({"text": "d"}, finishReason="MAX_TOKENS"))
+    decoder.feed(wire.text("e") + wire.text("f"))
+    assert not decoder.ending
+    assert exit_of(decoder.close()) == 18
 
 
 @pytest.mark.parametrize("make", [wires.Gemini, wires.GeminiArray])

@@ -12,8 +12,9 @@ from ...wire.lenient_json import json_values, whole
 def call_text(arguments: Any) -> str:
     """Return a tool call's arguments as JSON text, `{}` if there are none.
 
-    The same value sent twice is one. ValueError if they are not JSON, or nested too deeply; its
-    words follow "arguments that are".
+    The same value sent twice is one, and an empty object before another one does not count: some
+    servers begin with it. ValueError if they are not JSON, or nested too deeply; its words follow
+    "arguments that are".
     """
     text = text_of(arguments)
     if text.strip() in ("", "null"):
@@ -34,8 +35,11 @@ def _lenient(text: str) -> str:
         values = json_values(text.encode())
         if len(values) == 1:
             return text
+        text = text.strip()
+        while len(values) > 1 and values[0] == {}:
+            del values[0]
+            text = text[JSONDecoder().raw_decode(text)[1] :].lstrip()
         if all(value == values[0] for value in values):
-            text = text.lstrip()
             return text[: JSONDecoder().raw_decode(text)[1]]
     except (ValueError, RecursionError):
         pass

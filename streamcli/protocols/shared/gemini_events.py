@@ -53,7 +53,8 @@ class Values:
     """Reads the values of an answer; the reader of a JsonBody."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.body = JsonBody(self, "answer of Gemini's", limit, Template("text", _place))
+        self._runs = Template("text", _place)
+        self.body = JsonBody(self, "answer of Gemini's", limit, self._runs)
         self._version = ""
         self._id = ""
         self._ending = Ending()
@@ -137,6 +138,7 @@ class Values:
             self._close_call(out)
             self._ending.detail = " ".join(words(candidate.get("finishMessage")).split())
             self._ending.end(reason, index)
+            self._runs.forget()  # runs of text do not come by here, but would reopen the answer
             # The oldest models say STOP in every chunk: more text may come.
             self._early = said and not current
 
