@@ -229,6 +229,18 @@ def agent(folder: Path, venv: str, script: str = "a2a_agent.py") -> Iterator[Rea
 
 
 @contextmanager
+def tyler_streams(folder: Path) -> Iterator[RealServer]:
+    """Tyler's streaming modes, served by FastAPI (peers/tyler_streams.py)."""
+    (python,) = needed("the A2A SDK", "venv-a2a03/bin/python")
+    if not [*Path(HOME).glob("venv-a2a03/lib/python*/site-packages/tyler")]:
+        pytest.skip("Tyler is not set up: no slide-tyler in STREAM_TEST_SERVERS")
+    port = free_port()
+    command: list[str | Path] = [python, PEERS / "tyler_streams.py", str(port), folder]
+    with _running(RealServer(command, port, folder, health="/health")) as server:
+        yield server
+
+
+@contextmanager
 def _running(server: RealServer, wait: bool = True) -> Iterator[RealServer]:
     try:
         if wait:
