@@ -28,7 +28,7 @@ from ..messages import Attachment, ChatRequest
 from ..request import HttpRequest, Target, join_url
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import whole, words
-from ..wire.provider_errors import excerpt, http_refusal, stream_failure
+from ..wire.provider_errors import error_in, excerpt, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from . import _contract as contract
 from ._contract import Glimpse
@@ -195,6 +195,9 @@ class Decoder:
         body = self._body
         if error := value.get("error"):
             body.fail(failure_of(error), out)
+            return
+        if "result" not in value and (error := error_in(value, event)) is not None:
+            body.fail(stream_failure(error), out)  # of a server in front of the agent
             return
         kind, result = result_of(value.get("result"))
         if not kind:

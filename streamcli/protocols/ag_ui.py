@@ -31,7 +31,7 @@ from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
-from ..wire.provider_errors import stream_failure
+from ..wire.provider_errors import error_in, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import agents as application
@@ -79,6 +79,8 @@ KNOWN = re.compile(
     "(RUN|TEXT_MESSAGE|TOOL_CALL|STEP|STATE|MESSAGES|ACTIVITY|SUBAGENT|REASONING|THINKING)_[A-Z_]+|"
     "RAW|CUSTOM"
 )
+# What goes on with the answer behind the end of a run.
+REOPENS = ("TEXT_MESSAGE_C", "REASONING_MESSAGE_C", "THINKING_TEXT_MESSAGE_C", "TOOL_CALL_")
 _BEGINNINGS = re.compile(
     "(RUN|TEXT_MESSAGE|TOOL_CALL|REASONING|THINKING|STEP|STATE|MESSAGES)_[A-Z_]+"
 )
@@ -185,7 +187,7 @@ class Decoder:
         body, kind = self._body, value.get("type")
         kind = kind if type(kind) is str else ""
         if not KNOWN.fullmatch(kind):
-            if error := value.get("error"):
+            if (error := error_in(value, event)) is not None:
                 body.fail(stream_failure(error), out)
             return
         body.alive = True
@@ -209,6 +211,8 @@ class Decoder:
                     self._calls.result(id, output, out)
         elif kind == "CUSTOM" and value.get("name") == "on_interrupt":
             self._asks = shown(value.get("value"))  # LangGraph's, whose run then just finishes
+        if kind.startswith(REOPENS) and kind != "TOOL_CALL_RESULT":
+            self.ending = False
         if len(out) == before:
             out.append(Progress())
 

@@ -26,12 +26,12 @@ from .shared.aisdk import (
     ENDPOINT,
     cite,
     error_of,
-    failure_of,
     reason_of,
     told_apart,
     total,
     usage_of,
 )
+from .shared.finish_reasons import failure_of, first_of, is_failure, known
 
 NAME = "ai-data"
 CAN = ("attachments", "reasoning")
@@ -66,7 +66,6 @@ class Decoder:
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
         framing = CodeLines(CODES, limit)
         self._body = JsonBody(self, "data stream of the AI SDK 4", limit, payloads=framing)
         self.feed = self._body.feed
@@ -78,6 +77,10 @@ class Decoder:
     @property
     def ended(self) -> bool:
         return self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return known(self._raw) not in (None, "tool_calls") and not self._calls.open
 
     def close(self, broken: Failed | None = None) -> list[Event]:
         if broken and self._raw == "tool-calls":
@@ -142,7 +145,7 @@ class Decoder:
             self._usage = usage = total([self._usage, usage])
         if usage is not None:
             out.append(usage)
-        raw = words(value.get("finishReason")) or None
+        raw = first_of(value.get("finishReason"))
         if code == "e":
             self._raw = None if value.get("isContinued") is True else raw
             return
@@ -154,6 +157,7 @@ class Decoder:
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         calls = self._calls.end(out)
-        if failed := failure_of(self._raw or "") or (self._calls.fault() if calls else None):
+        left_to_us = calls and not is_failure(self._raw)
+        if failed := self._calls.fault() if left_to_us else failure_of(self._raw):
             return failed
         return Finished(reason_of(self._raw, calls, self._calls.any), self._raw, evidence)

@@ -19,7 +19,7 @@ from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.payloads import Payloads
-from ..wire.provider_errors import error_of_body, http_refusal, stream_failure
+from ..wire.provider_errors import error_in, error_of_body, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import request as asking
@@ -160,11 +160,10 @@ class Decoder:
         if type(value) is not dict:
             return
         body = self._body
-        error = value.get("error")
-        if error or error == "":
-            body.fail(stream_failure(error), out)
-            return
         delta, done = value.get("delta"), value.get("done")
+        if value.get("error") == "" or (error := error_in(value, event)) is not None:
+            body.fail(stream_failure(error if value.get("error") != "" else ""), out)
+            return
         if type(delta) is dict:
             text = delta.get("content")
         elif type(done) is bool:

@@ -15,12 +15,12 @@ from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import whole, words
-from ..wire.provider_errors import stream_failure
+from ..wire.provider_errors import error_in, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import template
 from .shared.agent_calls import AgentCalls
-from .shared.finish_reasons import failure_of, reason_of
+from .shared.finish_reasons import failure_of, known, reason_of
 
 NAME = "json-events"
 CAN: tuple[str, ...] = ()
@@ -31,6 +31,8 @@ OUT_OF_ROUNDS = (
     *("iteration_limit", "max_iterations", "max_turns", "max_steps", "max_rounds"),
     *("recursion_limit", "tool_limit", "max_tool_calls", "step_limit", "turn_limit"),
 )
+# An event of these alone may be an error, or what this server calls its progress.
+_BARE = frozenset(("code", "status", "message", "msg", "detail", "type"))
 PATHS = (
     *("text_path", "reasoning_path", "finish_path", "done_path", "limit_path"),
     *("error_path", "error_message_path", "tool_path", "tool_name_path", "tool_arguments_path"),
@@ -120,6 +122,7 @@ class Decoder:
         self._last: dict[str, str] = {}  # by a tool's name the id of its last call
         self._number = 0
         self._reason = ""
+        self._said = False  # there is text
         plain = self._text and self._text != self._done.steps
         self._body = JsonBody(
             self,
@@ -162,8 +165,10 @@ class Decoder:
         if body.ended:
             return
         if self._finish and (reason := at(value, self._finish)) and type(reason) is str:
-            self._reason = whole(reason)
-            body.alive = self.ending = True
+            body.alive = True
+            if (name := known(reason)) is not None:
+                self._reason = whole(reason)
+                self.ending = self._said and name != "tool_calls"
         if ends:
             body.alive = True
             body.finish("marker", out)
@@ -175,6 +180,7 @@ class Decoder:
         self._body.alive = self._body.alive or not isinstance(text, dict | list)
         self._body.say(channel, text, out)
         if len(out) > before:
+            self._said = self._said or channel is Text
             self._reason, self.ending = "", False  # the answer goes on
 
     def _failure(self, value: Any, event: str) -> Failed | None:
@@ -189,6 +195,10 @@ class Decoder:
                 error = value  # the condition's own word says nothing
         if error or event == "error":
             return stream_failure(error or value, "error")
+        if type(value) is dict and not _BARE.issuperset(value):
+            found = error_in(value, event) if at(value, self._text) is None else None
+            if found is not None:
+                return stream_failure(found, "error")
         if self._limit.holds(value) or event == "iteration_limit":
             self._body.alive = True
             what = "the agent ran out of its rounds before it had an answer"

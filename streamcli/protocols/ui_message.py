@@ -18,13 +18,15 @@ from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
+from ..wire.provider_errors import error_in
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import agents as application
 from .shared import aisdk
 from .shared.agent_calls import AgentCalls
 from .shared.agents import path_fault
-from .shared.aisdk import ENDPOINT, cite, error_of, failure_of, reason_of, told_apart, usage_of
+from .shared.aisdk import ENDPOINT, cite, error_of, reason_of, told_apart, usage_of
+from .shared.finish_reasons import failure_of, first_of, is_failure
 
 NAME = "ui-message"
 CAN = ("attachments", "reasoning")
@@ -72,6 +74,7 @@ class Decoder:
     """Chunks to events. `finish` is the provider's word, [DONE] the marker; either will do."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
+        self._said = False  # there is text
         self._over = False  # `finish` came, and nothing behind it that goes on
         template = Template("delta", lambda value: value)
         self._body = JsonBody(self, "UI message stream", limit, template, done_ends_it=True)
@@ -101,11 +104,12 @@ class Decoder:
             body.say(DELTAS[kind], value.get("text") if delta is None else delta, out)
             if len(out) > before:
                 self._reopen()
+                self._said = self._said or DELTAS[kind] is Text
             return
-        error = value.get("error")
-        if error or "error" in (kind, event):
+        error = None if kind != "error" and KNOWN.fullmatch(kind) else error_in(value, event)
+        if error is not None:
             body.alive = True
-            body.fail(error_of(error or value), out)
+            body.fail(error_of(error), out)
             return
         if not KNOWN.fullmatch(kind):
             return
@@ -186,20 +190,21 @@ class Decoder:
             self._body.fail(Failed("truncated", message, evidence=("marker",)), out)
             return
         self._over = True
-        self._raw = words(value.get("finishReason")) or None
-        if failed := failure_of(self._raw or ""):
+        self._raw = first_of(value.get("finishReason"))
+        if is_failure(self._raw) and (failed := failure_of(self._raw)):
             self._body.fail(failed, out)
 
     @property
     def ending(self) -> bool:
-        return self._over and not self._calls.open
+        return self._over and not self._calls.open and (self._said or self._calls.any)
 
     def finished(self) -> bool:
         return self._over
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         calls = self._calls.end(out)
-        if calls and (failed := self._calls.fault()):
+        failed = self._calls.fault() if calls else failure_of(self._raw)
+        if failed is not None:
             return failed
         if self._over and self._raw is None:  # `finish` without its reason is but a marker
             evidence = ("marker", *(p for p in evidence if p in ("transport_error", "hold")))

@@ -9,14 +9,15 @@ from .sse import BOM, MAX_EVENT_SIZE, Message, Stray
 class CodeLines(Payloads):
     """Payloads of a body whose lines begin with one of `codes`, a character each.
 
-    Only LF ends a line. Lines with another code are left out, as is all else but an error that was
-    written between the lines as plain JSON, which is a Stray.
+    Only LF ends a line. Lines with another code are left out, and so is all else but an object of
+    plain JSON between the lines: a Stray, by which servers tell their errors.
     """
 
     def __init__(self, codes: str, limit: int = MAX_EVENT_SIZE) -> None:
         super().__init__(limit)
         self._codes = codes.encode()
         self._begun = False
+        self._recognised = False  # there was a line of the format
 
     def feed(self, data: bytes) -> list[bytes]:
         if len(self.excerpt) < 200:
@@ -47,6 +48,7 @@ class CodeLines(Payloads):
         for line in lines.split(b"\n"):
             if line[1:2] == b":" and line[0] in self._codes:
                 out.append(Message.of(line[2:], line[:1], b""))
-            elif line.startswith(b"{") and b'"error"' in line:
+                self._recognised = True
+            elif line.startswith(b"{") and (self._recognised or b'"error"' in line):
                 out.append(Stray(line))
         return out

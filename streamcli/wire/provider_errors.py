@@ -24,6 +24,7 @@ from .payloads import Payloads
 _MESSAGES = (
     "message",
     "error_message",
+    "error_msg",  # Baidu's
     "errorMessage",
     "msg",
     "errorText",

@@ -421,7 +421,6 @@ def test_a_cut_answer_is_truncated() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        '{"detail":"Not Found"}',
         '{"jsonrpc":"2.0","id":1,"result":{}}',
         '{"jsonrpc":"2.0","id":1,"result":null}',
         '{"jsonrpc":"2.0","id":1,"result":{"kind":["task"],"task":[]}}',

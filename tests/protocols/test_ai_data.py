@@ -145,7 +145,6 @@ def test_an_answer() -> None:
         ("length", "length"),
         ("content-filter", "content_filter"),
         ("tool-calls", "tool_calls"),
-        ("other", "other"),
         ("unknown", "other"),
     ],
 )

@@ -474,7 +474,7 @@ def test_a_long_answer_is_the_same_in_large_reads() -> None:
     [
         ("<html>login</html>", "not_a_stream"),
         ('{"object":"list","data":[]}', "not_a_stream"),
-        ('{"detail":"Not Found"}', "not_a_stream"),
+        ('{"detail":"Not Found"}', "stream_error"),
         ('{"content":["x"]}', "not_a_stream"),
         ("data: {oops}\n\n", "bad_json"),
     ],

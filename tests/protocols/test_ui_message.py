@@ -258,7 +258,6 @@ def test_all_kinds_tell_that_something_goes_on() -> None:
         ("content-filter", "content_filter"),
         ("content_filter", "content_filter"),
         ("tool-calls", "tool_calls"),  # without a call: the verdict is exit 8
-        ("other", "other"),
         ("unknown", "other"),
         ("novel", "other"),
     ],
@@ -340,7 +339,7 @@ def test_a_masked_error_says_where_to_look() -> None:
     [
         ({"type": "abort", "reason": "took too long"}, "truncated", "took too long"),
         ({"type": "abort"}, "truncated", "stopped the answer before its end"),
-        (finish("interrupted"), "truncated", "broke off"),
+        (finish("interrupted"), "truncated", "(finish reason interrupted)"),
         (finish("error"), "provider", "finish reason error"),
     ],
 )

@@ -15,18 +15,13 @@ from ...messages import ChatRequest, Message
 from ...request import HttpRequest, Target
 from ...wire.lenient_json import count, natural, words
 from ...wire.provider_errors import stream_failure
+from . import finish_reasons
 from .agents import conversation, id_of, only_what_it_takes, post, text_and_files
 from .arguments import object_of
 from .request import cannot, merge
 
 Form = Callable[[str, Message, dict[str, Message]], dict[str, Any]]
 
-FINISH = {
-    "stop": "stop",
-    "length": "length",
-    "content-filter": "content_filter",
-    "tool-calls": "tool_calls",
-}
 ENDPOINT = "the endpoint (often http://HOST/api/chat)"
 _MASKED = "An error occurred."  # what the SDK says of any error unless the application tells more
 _NAMES = {
@@ -118,21 +113,10 @@ def reason_of(raw: str | None, open: bool, any: bool) -> str | None:
     After the last call that the application answered by itself the reason may still be tool-calls:
     nothing is left to be done, so it stopped.
     """
-    reason = FINISH.get(raw.lower().replace("_", "-"), "other") if raw else None
+    reason = finish_reasons.reason_of(raw)
     if open and reason in ("stop", "other", None):
         return "tool_calls"
     return "stop" if reason == "tool_calls" and any and not open else reason
-
-
-def failure_of(raw: str) -> Failed | None:
-    """What a finish reason means that is no end of an answer; None if it is one."""
-    if raw == "error":
-        message = "the server ended the answer with finish reason error"
-        return Failed("stream_error", message, evidence=("finish_reason",))
-    if raw == "interrupted":
-        message = "the model's own stream to the server broke off"
-        return Failed("truncated", message, evidence=("finish_reason",))
-    return None
 
 
 def error_of(error: Any) -> Failed:
