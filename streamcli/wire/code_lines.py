@@ -49,6 +49,6 @@ class CodeLines(Payloads):
             if line[1:2] == b":" and line[0] in self._codes:
                 out.append(Message.of(line[2:], line[:1], b""))
                 self._recognised = True
-            elif line.startswith(b"{") and (self._recognised or b'"error"' in line):
+            elif line.startswith(b'{"') and (self._recognised or b'"error"' in line):
                 out.append(Stray(line))
         return out
