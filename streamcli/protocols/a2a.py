@@ -146,7 +146,7 @@ def call(target: Target, method: str, params: dict[str, Any], accept: str) -> Ht
 
 
 def file_part(attachment: Attachment, old: bool) -> dict[str, Any]:
-    """A file by its bytes (base64) or its address; its name and type are left out if unknown."""
+    """Return a file part: bytes (base64) or an address, with name and type as far as known."""
     names = ("bytes", "uri", "name", "mimeType") if old else ("raw", "url", "filename", "mediaType")
     data = "" if attachment.url else attachment.base64()
     values = (data, attachment.url, attachment.name, attachment.mime)
@@ -210,7 +210,7 @@ class Decoder:
             self.task = id
         if kind == "artifact-update":
             self._artifact(result.get("artifact"), result.get("append") is True, out)
-        elif kind == "message":  # there is no task, or no longer: it is all that is said
+        elif kind == "message":  # an answer without a task, in one message
             self._state = ""
             content = Content(result)
             self._aside(content, out)
@@ -225,7 +225,7 @@ class Decoder:
             self._status(result.get("status"), result.get("final") is True if says else None, out)
 
     def _start(self, result: dict[str, Any], out: list[Event]) -> None:
-        """The task's id, or that of a message without a task."""
+        """Give the id of the task, or of a message without one, once."""
         ids = (result.get(name) for name in ("taskId", "id", "messageId"))
         if id := next((id for id in ids if id and isinstance(id, str)), ""):
             self._started = True
@@ -309,7 +309,7 @@ class Decoder:
 
 
 def result_of(value: Any) -> tuple[str, dict[str, Any]]:
-    """What a result is, in 0.3's words, and its fields; "" if it is none of A2A's."""
+    """Return a result's kind, in 0.3's words, and its fields; ("", {}) if it is not of A2A."""
     if isinstance(value, dict):
         if (kind := value.get("kind")) in _KINDS.values():
             return str(kind), value
@@ -394,7 +394,7 @@ def failure_of(error: Any) -> Failed:
 
 
 def _detail(data: Any) -> str:
-    """The first words for people in an error's `data`, which every SDK fills in its own way."""
+    """Return the first words for people in an error's `data`, which each SDK fills differently."""
     if isinstance(data, str):
         return excerpt(data.encode("utf-8", "replace"))
     if isinstance(data, dict):

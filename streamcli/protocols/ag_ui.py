@@ -298,7 +298,7 @@ class Decoder:
         return Finished(reason, raw, evidence)
 
     def _unsaid(self, out: list[Event]) -> None:
-        """The answer of an agent that streamed none itself."""
+        """Give the answer of an agent that streamed no text itself."""
         before = len(out)
         for text in self._snapshot:
             self._body.say(Text, text, out)
@@ -310,7 +310,7 @@ class Decoder:
 
 
 def run_usage(usage: Any) -> Usage | None:
-    """The sum of a run's list, which has an entry for each of its models."""
+    """Return the sum of a run's counts, which has an entry for each model; None without any."""
     known = [u for each in usage if (u := usage_of(each))] if isinstance(usage, list) else []
     return total(known) if known else None
 
@@ -336,7 +336,7 @@ def answer_of(messages: Any) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def asked_by(interrupts: Any) -> str:
-    """What each interrupt asks for, and the id to answer it by."""
+    """Return, for people, each interrupt's question and the id to answer it by."""
     told = []
     for each in interrupts if isinstance(interrupts, list) else ():
         if isinstance(each, dict):
@@ -346,7 +346,7 @@ def asked_by(interrupts: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """What an agent of old asks: how its text or its JSON begins, "" if it asks nothing."""
+    """Return the beginning of an older agent's question, text or JSON; "" without one."""
     try:
         return " ".join(text_of(value).split())[:200] if value else ""
     except ValueError:

@@ -129,7 +129,7 @@ class Decoder:
             self._calls.complete(id, name, value.get("args"), out)
 
     def _start(self, value: dict[str, Any], out: list[Event]) -> None:
-        """A step's message; that of an assistant (4) holds its whole text."""
+        """Read a step's message; an assistant's (code 4) holds its whole text."""
         id = words(value.get("messageId") or value.get("id"))
         if id and not self._started:
             self._started = True

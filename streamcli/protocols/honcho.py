@@ -1,7 +1,7 @@
 """Honcho, the memory of what peers said: questions about a peer, answered by its dialectic chat.
 
 Source: the server's routes and its SDKs, https://github.com/plastic-labs/honcho (API v3), and
-recorded answers of a server 3.0.12. What is written around an answer is in parts.honcho_
+recorded answers of a server 3.0.12.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORKSPACE_VARIABLE = "HONCHO_WORKSPACE_ID"
 JSON = "application/json"
 BATCH = 100  # messages of one request
 LONGEST_MESSAGE = 25_000  # characters
-STEERING = ("peer", "workspace", "add", "store")  # -o options that are no fields of a question
+STEERING = ("peer", "workspace", "add", "store")  # -o options that are not fields of a question
 
 Stored = dict[str, Any]  # a message as Honcho takes it: content, peer_id, metadata, ...
 
@@ -107,7 +107,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
-    """Of the question, and of the steps around it: all of them have {"detail": ...}."""
+    """Return the failure of a question or a setup request: both have {"detail": ...}."""
     failed = http_refusal(status, headers, body)
     error = error_of_body(body)
     detail = error.get("detail") if isinstance(error, dict) else None
@@ -133,7 +133,7 @@ def recognises(glimpse: Glimpse) -> bool:
 class Decoder:
     """Honcho's events to ours; also a whole answer, {"content": ...}.
 
-    `evidence` of the last event (what the answer may rest on) is no citation: it has no address.
+    `evidence` of the last event (what the answer may rest on) is not a citation: it has no address.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -188,7 +188,7 @@ class Decoder:
 
 
 def before(chat: ChatRequest, target: Target, messages: list[Stored]) -> list[HttpRequest]:
-    """What has to be sent, one after the other, before the question is.
+    """Return the setup requests, which are sent in this order before the question.
 
     The session of --session is made if it is not there, with its peers; one of `-o session_id=`
     has to be there. `messages` are those of `-o add=` (see messages_of). Raises a usage error
@@ -213,7 +213,7 @@ def before(chat: ChatRequest, target: Target, messages: list[Stored]) -> list[Ht
 
 
 def after(chat: ChatRequest, target: Target, text: str) -> list[HttpRequest]:
-    """What stores a whole answer as the words of the peer `-o store=`: none if nobody is named.
+    """Return the requests that store an answer as the words of the peer `-o store=`.
 
     An answer too long for one message becomes several, which joined are the answer again.
     """
@@ -232,7 +232,7 @@ def _storing(target: Target, path: str, messages: list[Stored]) -> list[HttpRequ
 
 
 def messages_of(data: bytes, where: str) -> list[Stored]:
-    """The messages of a JSON Lines file called `where`; a usage error names the line.
+    """Return the messages of the JSON Lines file `where`; a usage error names the line.
 
     Each line is an object with `content` and one of `peer_id`, `peer` and `role`, which all name
     the peer that wrote it, and may have `metadata`, `created_at` and `configuration`.
@@ -273,7 +273,7 @@ def _message(line: bytes, where: str) -> Stored:
 
 
 def peer_of(chat: ChatRequest, target: Target) -> str:
-    """Who is asked: `-o peer=`, else what stands where others have a model (honcho:NAME)."""
+    """Return the peer to ask: `-o peer=`, else the name in the model's place (honcho:NAME)."""
     if "peer" in chat.options:
         return _name(chat.options["peer"], "-o peer=")
     if not chat.model:
@@ -313,7 +313,7 @@ def target_of(chat: ChatRequest) -> str | None:
 
 
 def _name(value: Any, option: str) -> str:
-    """A name as Honcho takes it; `option` is what gave it."""
+    """Return `value` as a name that Honcho takes; a usage error names the `option`."""
     if type(value) is int:  # -o peer=7 was read as JSON
         value = str(value)
     if isinstance(value, str) and _NAME.fullmatch(value):

@@ -66,7 +66,7 @@ def _is_steps(value: Any) -> bool:
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """As the row's template says (parts/template.py)."""
+    """Return the request that the row's template makes (shared/template.py)."""
     return template.request(NAME, chat, target)
 
 
@@ -157,7 +157,7 @@ class Decoder:
         if self._tool or self._results:
             self._agent(value, out)
         ends = self._done.holds(value)
-        # A word of the server's in the text's place is no text.
+        # The word that ends the answer may stand in the text's place.
         if not (ends and self._done.value is not None and self._done.steps == self._text):
             text = at(value, self._text)
             if self._text or type(text) is str:
@@ -244,7 +244,7 @@ class Decoder:
         return Finished(reason_of(raw) if raw else None, raw, evidence)
 
     def _place(self, value: Any) -> Any:
-        """The object that holds the text of a plain event."""
+        """Return the object that holds the text of a plain event."""
         return at(value, self._text[:-1])
 
 
@@ -276,7 +276,7 @@ def _steps(path: str | None) -> tuple[str, ...]:
 
 
 def at(value: Any, steps: tuple[str, ...]) -> Any:
-    """What is there; None if nothing is."""
+    """Return the value at a path; None if there is none."""
     for step in steps:
         if type(value) is dict:
             value = value.get(step)

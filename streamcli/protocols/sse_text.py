@@ -30,7 +30,7 @@ MARKER = b"[DONE]"
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """As the row's template says (parts/template.py)."""
+    """Return the request that the row's template makes (shared/template.py)."""
     return template.request(NAME, chat, target, accept="text/event-stream")
 
 

@@ -27,7 +27,7 @@ needs_model, can, row_fault = template.needs_model, template.can, template.row_f
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """As the row's template says (parts/template.py)."""
+    """Return the request that the row's template makes (shared/template.py)."""
     return template.request(NAME, chat, target, accept="text/plain, */*")
 
 

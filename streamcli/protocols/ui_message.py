@@ -146,7 +146,7 @@ class Decoder:
             out.append(Started(*told))
 
     def _metadata(self, metadata: Any, out: list[Event]) -> None:
-        """What an application tells of its own accord; usage is there in one of these shapes."""
+        """Read the model and the usage that an application may send, in one of these shapes."""
         if not isinstance(metadata, dict):
             return
         self._tell(words(metadata.get("model") or metadata.get("modelId")), "", out)

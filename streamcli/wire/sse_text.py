@@ -28,7 +28,7 @@ class TextEvents(SSE):
         self._ended = False  # the line before was the blank one that ended an event, or one more
 
     def close(self) -> list[bytes]:
-        """The event that was not ended, without a line that may be the beginning of a field."""
+        """Return the unfinished event, without a line that may be the beginning of a field."""
         out: list[bytes] = []
         line = b"".join((self._start or b"", *self._fragments))
         self._start = None

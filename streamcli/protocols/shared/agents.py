@@ -1,4 +1,4 @@
-"""What endpoints of applications and agents are asked, rather than models. Pure.
+"""Build requests to applications and agents, rather than to models. Pure.
 
 Such an endpoint has its model, its instructions and its limits by itself: what a request may say is
 the conversation, with an id for it and for each message.
@@ -49,13 +49,13 @@ def id_of(kind: str, *ids: str) -> str:
 
 
 def _uuid(digest: str) -> str:
-    """The first 128 bits as a UUID of version 8 (RFC 9562: contents of one's own)."""
+    """Return the first 128 bits as a UUID of version 8 (RFC 9562: contents of one's own)."""
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def text_and_files(message: Message) -> tuple[str, list[Any]]:
-    """The text, text files before it, and the attachments that are no text."""
+    """Return the text behind that of text files, and the other attachments."""
     text, others = "", []
     for attachment in message.attachments:
         if attachment.kind == "text" and not attachment.url:

@@ -64,7 +64,7 @@ def request(
 
 
 def ui_message(id: str, message: Message, results: dict[str, Message]) -> dict[str, Any]:
-    """A message of version 5 and later; the results of its tool calls are part of it."""
+    """Return a message of version 5 and later; it holds the results of its tool calls."""
     text, files = text_and_files(message)
     parts: list[dict[str, Any]] = [
         {
@@ -127,7 +127,7 @@ def error_of(error: Any) -> Failed:
 
 
 def told_apart(events: list[Event]) -> list[Event]:
-    """What a decoder's `close` gave; names the protocol where it was the other version's."""
+    """Return the last events; the hint names the protocol if they are the other version's."""
     end = events[-1] if events else None
     if isinstance(end, Failed) and end.kind == "not_a_stream":
         if re.search(r': [0-9a-k]:["[{]', end.message):
@@ -153,7 +153,7 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def total(usages: list[Usage]) -> Usage:
-    """The sum of several; what none of them tells stays unknown."""
+    """Return the sum of several; a count that none of them has stays unknown."""
     counts: dict[str, int | None] = {}
     for field in _NAMES:
         told = [n for usage in usages if (n := getattr(usage, field)) is not None]
@@ -162,7 +162,7 @@ def total(usages: list[Usage]) -> Usage:
 
 
 def cite(source: Any, out: list[Event], start: Any = None, end: Any = None) -> None:
-    """A source that the answer cites; a document that has no address is known by its title."""
+    """Give a source that the answer cites; a document without an address has its title."""
     if not isinstance(source, dict):
         return
     url, title = words(source.get("url")), words(source.get("title") or source.get("filename"))

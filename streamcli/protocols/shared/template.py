@@ -36,7 +36,7 @@ _DOUBLED = re.compile(r"\{\{\w+\}\}")  # as in Jinja, whose braces would stay
 
 
 def request(protocol: str, chat: ChatRequest, target: Target, accept: str = "") -> HttpRequest:
-    """What the template makes of the chat, for the address of the target.
+    """Return the request that the template makes of the chat, for the target's address.
 
     What `-o` gives goes into the body, or into the query if there is none. A key is a bearer's.
     """
@@ -77,7 +77,7 @@ def can(template: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def secrets_of(template: Mapping[str, Any]) -> Iterator[str]:
-    """What a template itself gives to fields whose names tell that nobody may see it."""
+    """Give the template's own values of fields that are secret by their names."""
     query = template.get("path", "").partition("?")[2]
     fields = (field.partition("=") for field in query.split("&"))
     tables = strings_of({key: template[key] for key in ("query", "body") if key in template})
@@ -88,7 +88,7 @@ def secrets_of(template: Mapping[str, Any]) -> Iterator[str]:
 
 
 def body_of(template: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The body's template: the row's, or the usual one where the prompt is nowhere else."""
+    """Return the body's template: the row's, or the usual one if the prompt is nowhere else."""
     body: dict[str, Any] | None = template.get("body")
     if body is not None or template.get("method") == "GET":
         return body
@@ -109,7 +109,7 @@ def _address(template: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[st
 
 
 def _values(protocol: str, chat: ChatRequest, target: Target, names: set[str]) -> dict[str, Any]:
-    """What the placeholders stand for, None if for nothing; raises if there is more to say."""
+    """Return the placeholders' values, None for nothing; a usage error for what has no place."""
     messages = chat.messages
     first = {"system"} if "messages" in names else set()  # of the messages
     for name in ("tools", "tool_choice", *_FIELDS):
@@ -140,7 +140,7 @@ def _message(protocol: str, message: Message) -> dict[str, str]:
 
 
 def _filled(value: Any, values: Mapping[str, Any]) -> Any:
-    """A part of the template with its placeholders replaced; None if it stands for nothing."""
+    """Return a part of the template, filled in; None if its placeholder stands for nothing."""
     if isinstance(value, dict):
         filled = {key: _filled(inner, values) for key, inner in value.items()}
         return {key: inner for key, inner in filled.items() if inner is not None}
@@ -157,14 +157,14 @@ def _put(text: str, values: Mapping[str, Any], written: Callable[[str], str]) ->
 
 
 def _text(value: Any) -> str:
-    """A value within a text: nothing, a string itself, or JSON."""
+    """Return a value within a text: "", the string itself, or JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def names_of(template: Mapping[str, Any]) -> set[str]:
-    """The placeholders of a template."""
+    """Return the names of a template's placeholders."""
     parts = {key: template[key] for key in KEYS if key in template}
     return {name for _, text in strings_of(parts) for name in PLACEHOLDER.findall(text)}
 
