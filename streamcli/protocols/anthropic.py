@@ -29,7 +29,7 @@ from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import PaddedRuns, UnnamedEvents
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, words
-from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.anthropic_blocks import Block
@@ -245,9 +245,9 @@ class Decoder:
         elif kind == "message_stop":
             self._close_all(out)
             self._body.finish("marker", out)
-        elif kind == "error" or event == "error" or value.get("error"):
+        elif error := error_in(value, event) if kind in (None, "error") else value.get("error"):
             self._count(value.get("usage"), out)
-            self._body.fail(stream_failure(value.get("error") or value, "error"), out)
+            self._body.fail(stream_failure(error, "error"), out)
         else:
             return  # a type that is not known yet
         self._body.alive = True
@@ -320,8 +320,7 @@ class Decoder:
         elif block is None:
             return
         elif kind == "input_json_delta":
-            if isinstance(piece := delta.get("partial_json"), str):
-                block.pieces.append(piece)
+            block.grow(delta.get("partial_json"))
         elif kind in ("signature_delta", "compaction_delta"):
             block.amend(delta)
 
@@ -356,6 +355,8 @@ class Decoder:
             return
         if block is self._cited:
             self._cited = None
+        if block.kind == "tool_use" and not words(block.plain.get("name")):
+            return  # a call needs a name
         if block.kind == "tool_use":
             self._ending.call(*block.call(self._ending.calls), out)
         elif opaque := block.opaque(NAME):

@@ -19,7 +19,7 @@ from ..wire.aws_eventstream import EventStream, Frame
 from ..wire.endings import too_large
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import count, words
-from ..wire.provider_errors import error_of_body, excerpt, http_refusal, stream_failure
+from ..wire.provider_errors import error_in, error_of_body, excerpt, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ..wire.sse import Message as Payload
 from ._contract import Glimpse
@@ -345,8 +345,8 @@ class Decoder:
         if event == "message":  # a whole answer
             answer = value.get("output")
             if not isinstance(answer, dict):
-                if isinstance(value.get("message"), str):
-                    self._body.fail(stream_failure(value), out)
+                if error := error_in(value):
+                    self._body.fail(stream_failure(error), out)
                 return
             for name, each in as_stream(answer.get("message")):
                 self._event(name, each, out)
@@ -388,8 +388,8 @@ class Decoder:
             self._think(thought, self._open.setdefault(index, Block()), out)
         elif isinstance(use := delta.get("toolUse"), dict):
             block = self._open.get(index)
-            if block and block.use is not None and isinstance(piece := use.get("input"), str):
-                block.pieces.append(piece)
+            if block and block.use is not None:
+                block.grow(use.get("input"))
         elif cited := citation(delta.get("citation")):
             out.append(cited)
 
@@ -420,6 +420,8 @@ class Decoder:
         if block is None:
             return
         if use := block.use:
+            if not words(use.get("name")):
+                return  # a call needs a name
             id = words(use.get("toolUseId")) or f"call_{self._ending.calls}"
             arguments = "".join(block.pieces) or use.get("input")
             self._ending.call(id, words(use.get("name")), arguments, out)

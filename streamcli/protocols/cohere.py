@@ -27,7 +27,7 @@ from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template, UnnamedEvents
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, is_json, natural, whole, words
-from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.ending import Ending
@@ -231,9 +231,9 @@ class Decoder:
             self._close_all(out)
             self._end(value, value.get("usage"), out)
         else:
-            alone = kind is None and isinstance(value.get("message"), str)
-            if alone or value.get("error") or "error" in (kind, event):
-                self._body.fail(stream_failure(value, "error"), out)
+            named = kind not in (None, "error") and event != "error"
+            if error := value.get("error") if named else error_in(value, event):
+                self._body.fail(stream_failure(error, "error"), out)
             return  # or a type that is not known yet
         self._body.alive = True
         if len(out) == before:

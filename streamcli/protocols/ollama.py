@@ -15,7 +15,7 @@ from ..messages import ChatRequest, Message
 from ..request import HttpRequest, Target
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
-from ..wire.provider_errors import http_refusal, stream_failure
+from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.arguments import object_of
@@ -209,6 +209,8 @@ class Decoder:
         else:  # /api/generate has its fields at the top
             message, text = value, value.get("response")
             if text is None and done is None:
+                if error := error_in(value):
+                    body.fail(stream_failure(error), out)
                 return
         body.alive = True
         if not self._model and (model := value.get("model")) and type(model) is str:

@@ -6,6 +6,7 @@ occur in. `wires` writes the same answer in each provider's form.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import wires
 
 from streamcli.errors import EXIT_OF_STATUS
 from streamcli.events import Event, Failed, Finished, Opaque, Reasoning, Text, ToolCall, Usage
+from streamcli.outcome import Outcome, judge
 from streamcli.protocols._contract import Decoder, get
 from streamcli.wire.endings import WAITED
 
@@ -136,6 +138,17 @@ def test_arguments_that_are_not_json_are_malformed(make: Callable[[], wires.Wire
     assert "look" in end.message
 
 
+@pytest.mark.parametrize("make", EVERY)
+def test_a_call_without_a_name_is_not_a_call(make: Callable[[], wires.Wire]) -> None:
+    wire = make()
+    (end,) = told(wire.events(wire.call("c", "", "{}"), wire.reason(wire.tool), wire.end()))
+    assert isinstance(end, Finished)
+    outcome = Outcome()
+    outcome.end = end
+    expected = 0 if wire.tool == wire.stop else 8
+    assert judge(outcome).exit_code == expected
+
+
 @pytest.mark.parametrize("make", TEXTUAL)
 def test_a_call_that_the_limit_cut_is_the_limits_doing(make: Callable[[], wires.Wire]) -> None:
     wire = make()
@@ -199,6 +212,36 @@ def test_thinking_in_an_object_or_in_parts(make: Callable[[], wires.Wire], thoug
     wire = make()
     parts = (wire.thinking(thought), wire.text("Hi"), wire.reason(wire.stop), wire.end())
     assert told(wire.events(*parts))[:2] == [Reasoning("hm"), Text("Hi")]
+
+
+# Errors in other clothes
+
+
+@pytest.mark.parametrize("make", [each for each in EVERY if each.id != "bedrock"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"error": {"message": "it broke"}},
+        {"error": "it broke"},
+        {"error": {"code": 500, "message": "it broke"}},
+        {"code": 500, "message": "it broke"},
+        {"detail": "it broke"},
+        {"success": False, "msg": "it broke"},
+        {"error_code": 50001, "message": "it broke"},
+    ],
+)
+def test_an_error_wins_over_the_end_that_follows_it(
+    make: Callable[[], wires.Wire], error: dict[str, Any]
+) -> None:
+    wire = make()
+    written = json.dumps(error).encode()
+    lines = {"ollama": written + b"\n", "gemini-array": written + b"\n,\n"}
+    event = lines.get(wire.name, b"data: " + written + b"\n\n")
+    parts = (wire.text("Hi"), event, wire.reason(wire.stop), wire.end())
+    text, failed = told(wire.events(*parts))
+    assert text == Text("Hi")
+    assert isinstance(failed, Failed)
+    assert (failed.status, "it broke" in failed.message) == ("provider", True)
 
 
 # How it ends

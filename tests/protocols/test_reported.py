@@ -290,6 +290,16 @@ def test_bedrock_metadata_twice() -> None:
     assert Usage(13, 2, total_tokens=15) in told_of_frames(*frames)
 
 
+@pytest.mark.parametrize("make", [wires.Anthropic, wires.Bedrock])
+def test_input_of_a_call_that_comes_as_an_object(
+    make: type[wires.Anthropic] | type[wires.Bedrock],
+) -> None:
+    wire = make()
+    call = wire.call("c", "look", {"q": 1})  # type: ignore[arg-type]
+    first = told(wire.events(call, wire.reason("tool_use"), wire.end()))[0]
+    assert first == ToolCall("c", "look", '{"q":1}')
+
+
 # Gemini
 
 

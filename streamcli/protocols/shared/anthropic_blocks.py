@@ -47,6 +47,13 @@ class Block:
         fields = {name: value for name, value in delta.items() if name != "type"}
         self.plain = {**self.plain, **fields}
 
+    def grow(self, piece: Any) -> None:
+        """Add a piece of a call's input: a part of its JSON text, or all of it as a value."""
+        if isinstance(piece, str):
+            self.pieces.append(piece)
+        elif isinstance(piece, dict):
+            self.plain = {**self.plain, "input": piece}
+
     def call(self, number: int) -> tuple[str, str, Any]:
         """Return (id, name, arguments) of a tool call, the nth of its message."""
         arguments = "".join(self.pieces) or self.plain.get("input")

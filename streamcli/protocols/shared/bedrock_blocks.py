@@ -24,6 +24,13 @@ class Block:
         self._signature = ""
         self._redacted: list[bytes] = []
 
+    def grow(self, piece: Any) -> None:
+        """Add a piece of a call's input: a part of its JSON text, or all of it as a value."""
+        if isinstance(piece, str):
+            self.pieces.append(piece)
+        elif isinstance(piece, dict) and self.use is not None:
+            self.use = {**self.use, "input": piece}
+
     def seal(self, thought: dict[str, Any]) -> None:
         """Take over a signature or redacted reasoning, which may come in pieces."""
         self._signature += words(thought.get("signature"))

@@ -25,7 +25,7 @@ from ...events import (
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
-from ...wire.provider_errors import http_refusal, stream_failure
+from ...wire.provider_errors import error_in, http_refusal, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import can_send
 from .ending import Ending
@@ -100,6 +100,8 @@ class Values:
             self.body.alive = True
             if len(out) == before:
                 out.append(Progress())
+        elif error := error_in(value):
+            self.body.fail(stream_failure(error), out)
 
     def _start(self, version: Any, id: Any, out: list[Event]) -> None:
         version = version if type(version) is str else ""
