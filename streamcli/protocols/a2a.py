@@ -204,10 +204,7 @@ class Decoder:
             return
         body.alive = True
         if not self._started:
-            self._start(result, out)
-        id = result.get("id") if kind == "task" else result.get("taskId")
-        if kind != "message" and isinstance(id, str):
-            self.task = id
+            self._start(kind, result, out)
         if kind == "artifact-update":
             self._artifact(result.get("artifact"), result.get("append") is True, out)
         elif kind == "message":  # an answer without a task, in one message
@@ -224,11 +221,12 @@ class Decoder:
             says = kind == "status-update" and "kind" in result
             self._status(result.get("status"), result.get("final") is True if says else None, out)
 
-    def _start(self, result: dict[str, Any], out: list[Event]) -> None:
+    def _start(self, kind: str, result: dict[str, Any], out: list[Event]) -> None:
         """Give the id of the task, or of a message without one, once."""
         ids = (result.get(name) for name in ("taskId", "id", "messageId"))
         if id := next((id for id in ids if id and isinstance(id, str)), ""):
             self._started = True
+            self.task = "" if kind == "message" else id
             out.append(Started("", whole(id)))
 
     def _artifact(self, artifact: Any, append: bool, out: list[Event]) -> None:
@@ -280,10 +278,14 @@ class Decoder:
 
     def _aside(self, content: Content, out: list[Event]) -> None:
         """Give what stands beside the text."""
-        self._body.say(Text, content.odd, out)  # an error: no rule explains it
-        self._body.say(Reasoning, content.thought, out)
-        out += content.links
-        self._tools(content, out)
+        if content.odd is not None:
+            self._body.say(Text, content.odd, out)  # an error: no rule explains it
+        if content.thought:
+            self._body.say(Reasoning, content.thought, out)
+        if content.links:
+            out += content.links
+        if content.tools:
+            self._tools(content, out)
 
     def _tools(self, content: Content, out: list[Event]) -> None:
         """Give the calls and results that are new: agents send the same parts several times."""
@@ -334,7 +336,14 @@ class Content:
         self.odd: Any = None
         self.links: list[Citation] = []
         self.tools: list[tuple[str, dict[str, Any]]] = []
-        parts = holder.get("parts") if isinstance(holder, dict) else None
+        parts = holder.get("parts") if type(holder) is dict else None
+        if type(parts) is list and len(parts) == 1 and type(parts[0]) is dict:
+            # Nearly every delta is one plain text.
+            plain = parts[0]
+            text = plain.get("text")
+            if type(text) is str and "data" not in plain and "metadata" not in plain:
+                self.text = text
+                return
         for part in parts if isinstance(parts, list) else ():
             if isinstance(part, dict):
                 self._part(part)

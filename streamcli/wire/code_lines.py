@@ -48,7 +48,8 @@ class CodeLines(Payloads):
         for line in lines.split(b"\n"):
             if line[1:2] == b":" and line[0] in self._codes:
                 out.append(Message.of(line[2:], line[:1], b""))
-                self._recognised = True
-            elif line.startswith(b'{"') and (self._recognised or b'"error"' in line):
+            elif line.startswith(b'{"') and (out or self._recognised or b'"error"' in line):
                 out.append(Stray(line))
+        if out:
+            self._recognised = True
         return out

@@ -224,7 +224,7 @@ class JsonBody:
             self._odd_payload(payload, event, out, last)
             return
         template, before = self._template, len(out)
-        if event != "message" and self._is_sign(value, event, out):
+        if not value and event != "message" and self._is_sign(value, event, out):
             return
         self.read(value, event, out)
         if template is None or self.ended:
