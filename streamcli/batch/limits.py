@@ -137,8 +137,8 @@ class Gate:
     def judge(self, failed: Failed) -> None:
         """Close if what `failed` says is true of every other request too.
 
-        A 403 that does not name the key ("forbidden") may be about this prompt: it closes only
-        while nothing has shown that the key works.
+        A web page with status 403 ("forbidden") comes from a firewall, which may block this prompt
+        alone: it closes only while nothing has been answered.
         """
         if failed.kind in _FINAL or (failed.kind == "forbidden" and not self._answered):
             self.close(copy(failed))

@@ -131,6 +131,7 @@ class Decoder:
             Template(self._text[-1], self._place) if plain else None,
             done_ends_it=not self._done,
             eof_ends_it=not (self._done or self._finish),
+            finds_errors=False,
         )
         self.feed = self._body.feed
         named = (name for name in ("done_path", "finish_path") if paths.get(name))

@@ -20,7 +20,7 @@ HINTS = {
     "auth": "check the key and what it is allowed to do",
     "context_window": "shorten the prompt, or ask a model with a larger context window",
     "filtered": "rephrase the prompt, or allow it with --accept filtered",
-    "forbidden": "check what the key is allowed to do, and whether the prompt is allowed",
+    "forbidden": "a proxy or firewall in between may have blocked this prompt",
     "quota": "check the plan and billing of this key",
     "rate_limit": "wait, or send less at a time",
 }
@@ -420,14 +420,6 @@ _ASKED_OF = {
 A_DAYS_SHARE = re.compile(r"too many \w+ per day|calls / month", re.IGNORECASE)
 # A request that is larger than what a minute allows: it never fits.
 NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
-
-# A 403 with words, none of which is about whose key it is and what that may do.
-ABOUT_THE_KEY = re.compile(
-    r"key|token|credential|auth|permi|access|account|organi[sz]ation|project|tenant|workspace"
-    r"|subscri|plan\b|region|countr|territor|location|\bip\b|denied|disabled|suspend|inactive"
-    r"|scope|role|login|sign|user\b|team|allow",
-    re.IGNORECASE,
-)
 
 
 def kind_of_codes(codes: list[str]) -> str | None:

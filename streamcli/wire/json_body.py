@@ -16,7 +16,7 @@ from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Runs
 from .lenient_json import Halves, json_values, whole
 from .payloads import Payloads
-from .provider_errors import describe, stream_failure
+from .provider_errors import describe, error_in, stream_failure
 from .sse import MAX_EVENT_SIZE, Message
 
 # What servers send instead of JSON, in any case: end markers, and signs of life.
@@ -61,6 +61,8 @@ class JsonBody:
     chunks quick; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's end
     marker; elsewhere it says nothing. `eof_ends_it`: it has no word for the end, so that a clean
     end of the bytes, between two values, is one. `payloads` is a framing of the protocol's own.
+    `finds_errors`: a value that gives no event may be an error of a gateway, in any shape; not so
+    where the values may mean anything.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class JsonBody:
         done_ends_it: bool = False,
         eof_ends_it: bool = False,
         payloads: Payloads | None = None,
+        finds_errors: bool = True,
     ) -> None:
         self.ended = False
         self.alive = False  # some value was one of ours
@@ -84,6 +87,7 @@ class JsonBody:
         self._template = template
         self._done_ends_it = done_ends_it
         self._eof_ends_it = eof_ends_it
+        self._finds_errors = finds_errors
         self.answered = False  # text or a tool call came
         self._odd = False  # a value that is read held something else where text belongs
         self._torn = False  # the bytes ended inside a value
@@ -237,12 +241,22 @@ class JsonBody:
             template.forget()  # what was learned may mean something else from here on
 
     def read(self, value: Any, event: str, out: list[Event]) -> None:
+        before = len(out)
         try:
             self._reader.value(value, event, out)
         except RecursionError:
             self.fail(_nested(), out)
+        if len(out) == before and self._finds_errors and not self.ended:
+            self._find_error(value, event, out)
         if self._odd and not self.ended and self.failure is not None:
             self.fail(self.failure, out)
+
+    def _find_error(self, value: Any, event: str, out: list[Event]) -> None:
+        """Fail if a value that gave nothing is an error in other clothes than the protocol's."""
+        if type(value) is list and value:
+            value = value[0]
+        if type(value) is dict and (error := error_in(value, event)) is not None:
+            self.fail(stream_failure(error, "error"), out)
 
     def _is_sign(self, value: Any, event: str, out: list[Event]) -> bool:
         """Return whether an event says all it has to say by its name; its value is empty then."""

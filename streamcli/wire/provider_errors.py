@@ -85,7 +85,7 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
     text = f"HTTP {status}" + (f": {report.message}" if report.message else "")
     kind = _kind(report, status)
     if kind is None or (status >= 500 and kind in ("auth", "overloaded")):
-        kind = _kind_of_status(status, report)
+        kind = _kind_of_status(status, found is None and body.lstrip()[:1] == b"<")
     hint = _hint(kind, report.message)
     without = None
     if status in (400, 422) and kind == "rejected":
@@ -337,12 +337,10 @@ def _kind(report: Report, status: int | None = None) -> str | None:
     return kind
 
 
-def _kind_of_status(status: int, report: Report) -> str:
-    if status == 403 and report.message:
-        from .error_codes import ABOUT_THE_KEY
-
-        words = " ".join((report.message, *report.codes))
-        return "auth" if ABOUT_THE_KEY.search(words) else "forbidden"
+def _kind_of_status(status: int, page: bool) -> str:
+    """Return the kind that a status alone tells; `page`: the body is a web page, not the API's."""
+    if status == 403 and page:
+        return "forbidden"
     if status in (401, 403):
         return "auth"
     if status == 402:

@@ -908,6 +908,27 @@ def test_a_provider_that_refuses_is_left_alone(ask: Ask) -> None:
     assert run.complaints[-1].endswith("--resume FILE, with these records, asks only the rest")
 
 
+def test_a_moderated_prompt_fails_alone(ask: Ask) -> None:
+    """A 403 about the key would end the batch; this one is about what the prompt says."""
+    acts = {"bad": Act(403, code="content_filter"), "odd": Act(400, code="invalid_prompt")}
+    ask.server.plan = lambda prompt, before: acts.get(prompt.partition(" ")[0], Act())
+    prompts = ["bad 0", *(f"good {number}" for number in range(1, 9)), "odd 9", "good 10"]
+    run = ask("-L", "-j", "2", "--json", stdin="\n".join(prompts).encode())
+    assert run.returncode == 20
+    ends = {end["index"]: end for end in run.records if end["type"] == "end"}
+    assert len(ends) == len(ask.server.asked) == len(prompts)
+    assert {index for index, end in ends.items() if end["status"] == "filtered"} == {0, 9}
+    assert all(end["complete"] for index, end in ends.items() if index not in (0, 9))
+
+
+def test_a_limit_that_names_a_billing_page_is_waited_for(ask: Ask) -> None:
+    limit = Act(429, headers="retry-after: 0\r\n", code="rate_limit_exceeded")
+    ask.server.plan = lambda prompt, before: Act() if before else limit
+    run = ask("-L", "--json", stdin=b"one\ntwo\n")
+    assert run.returncode == 0
+    assert [end["status"] for end in run.records if end["type"] == "end"] == ["complete"] * 2
+
+
 def test_an_interrupt_is_told_with_what_was_done(ask: Ask, popen: Popen, tmp_path: Path) -> None:
     """timeout(1) signals twice, to the process and to its group: that is one interrupt."""
     out = tmp_path / "out.jsonl"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from streamcli.batch.limits import PATIENCE, Budget, Gate, Halt, Pace
+from streamcli.batch.limits import PATIENCE, Budget, Entry, Gate, Halt, Pace
 from streamcli.batch.queue import Queue
 from streamcli.batch.task import Task
 from streamcli.events import Failed
@@ -208,6 +208,29 @@ def test_a_wait_beyond_max_wait_closes() -> None:
     assert world.gate.closed is not None
     assert "beyond --max-wait" in world.gate.closed.message
     assert world.requests <= 32
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("auth", True, True),
+        ("quota", True, True),
+        ("redirect", True, True),
+        ("forbidden", True, False),  # of a firewall: others may be let through
+        ("filtered", False, False),  # of this prompt
+        ("context_window", False, False),
+        ("rejected", False, False),
+    ],
+)
+def test_what_closes_a_gate(kind: str, before: bool, after: bool) -> None:
+    """`before` and `after` the provider has answered something."""
+    for answered, closes in ((False, before), (True, after)):
+        gate, entry = Gate(4, 120, random.random), Entry()
+        gate.started(entry, 0.0)
+        if answered:
+            gate.answered(entry)
+        gate.judge(Failed(kind, "no"))
+        assert (gate.closed is not None) is closes
 
 
 def test_those_on_their_way_say_nothing_new() -> None:

@@ -147,7 +147,7 @@ def test_what_is_said_of_this_prompt_is_filtered(status: int, body: Any) -> None
         (400, error("x", details=[{"reason": "API_KEY_INVALID"}]), "auth"),  # Google
         (403, "", "auth"),
         (403, "<html><title>Attention Required!</title>blocked</html>", "forbidden"),
-        (403, error("Not for you"), "forbidden"),
+        (403, error("Not for you"), "auth"),
     ],
 )
 def test_a_403_is_about_the_key_or_may_not_be(status: int, body: Any, kind: str) -> None:
