@@ -18,6 +18,7 @@ from ..wire.lenient_json import words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
+from .shared.finish_reasons import failure_of, reason_of
 from .shared.listing import Listing, models_below
 from .shared.openai_values import think_fields, usage_of
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post, sent
@@ -36,14 +37,8 @@ THINK = {
     "none": {"reasoning": {"effort": "$effort"}},
     "*": {"reasoning": {"effort": "$effort", "summary": "auto"}},
 }
-# The statuses and incomplete reasons that are an end of the answer.
-FINISH = {
-    "completed": "stop",
-    "max_output_tokens": "length",
-    "max_tokens": "length",
-    "max_messages": "length",
-    "content_filter": "content_filter",
-}
+# What ends an incomplete response so that its answer is one all the same.
+CUT = ("length", "content_filter", "refusal")
 TERMINAL = tuple(
     f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")
 )
@@ -284,15 +279,18 @@ class Decoder:
         details = response.get("incomplete_details")
         reason = words(details.get("reason") if isinstance(details, dict) else None)
         self._items.finished(response, how in ("completed", "done"), out)
+        failed: Failed | None
         if how == "failed" or error:
             failed = stream_failure(error or "the server said that the response failed")
         elif how.startswith("cancel"):
             failed = Failed("stream_error", "the response was cancelled")
-        elif how == "incomplete" and reason not in FINISH:
+        elif how == "incomplete" and _reason_of(reason) not in CUT:
             why = f" ({reason})" if reason else ""
             failed = Failed("stream_error", f"the server left the answer incomplete{why}")
         else:
             self._raw = reason if how == "incomplete" else "completed" if how == "done" else how
+            failed = failure_of(self._raw)
+        if failed is None:
             return
         failed.raw = reason or how
         failed.evidence = ("marker",) if kind else ()
@@ -301,14 +299,21 @@ class Decoder:
     def finished(self) -> bool:
         return self._raw is not None
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         raw = self._raw or ""
-        reason = FINISH.get(raw, "other")
+        reason = _reason_of(raw)
+        if self._items.wrong and reason not in CUT:
+            return Failed("bad_json", self._items.wrong, evidence=evidence, raw=raw)
         if reason == "stop" and self._items.refused:
             reason = "refusal"
         elif reason == "stop" and self._items.called:
             reason = "tool_calls"
         return Finished(reason, raw, evidence)
+
+
+def _reason_of(raw: str) -> str:
+    """Return a status or an incomplete reason in our words."""
+    return "length" if raw == "max_messages" else reason_of(raw) or "other"
 
 
 def _end_of(response: dict[str, Any]) -> str:

@@ -34,7 +34,9 @@ from streamcli.protocols.openai_responses import Decoder, request, resume
 from streamcli.request import Target
 
 NAME = "openai-responses"
-TERMINAL = re.compile(rb'data: ?\{.*"type": ?"response\.(completed|failed)".*\n(event:.*\n)?\n')
+TERMINAL = re.compile(
+    rb'data: ?\{.*"type": ?"response\.(completed|incomplete|failed)".*\n(event:.*\n)?\n'
+)
 
 # These hold several responses, one behind the other, and the script behind the expected values
 # reads them as one; a stream is one response, so each is decoded by itself.
@@ -104,7 +106,10 @@ def test_recording(path: Path, tmp_path: Path) -> None:
         return
     assert isinstance(end, Finished)
     assert end.evidence == ("finish_reason", "marker")
-    assert end.reason == ("tool_calls" if expected["tool_calls"] else "stop")
+    if expected["finish_reason"] == "completed":
+        assert end.reason == ("tool_calls" if expected["tool_calls"] else "stop")
+    else:
+        assert (end.raw, end.reason) == ("max_output_tokens", "length")
     values = list(values_of(body_of(path)))
     started = [event for event in events if isinstance(event, Started)]
     assert started[-1].response_id == values[0]["response"]["id"]
@@ -595,6 +600,49 @@ def test_an_error_is_judged_by_its_code_wherever_it_stands(
         assert isinstance(end, Failed)
         assert (end.kind, end.message) == (end_kind, message)
     assert events[-1].raw == "failed"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("arguments", ['{"a', "not json", "{}{1}", "{'a': 1}"])
+def test_arguments_that_are_not_json_are_told(arguments: str) -> None:
+    events = told(
+        DELTA,
+        kind("output_item.done", output_index=1, item={**CALL, "arguments": arguments}),
+        kind("completed", response=response()),
+    )
+    assert said(events) == [Text("Hi")]
+    assert isinstance(end := events[-1], Failed)
+    assert (end.kind, end.status, end.raw) == ("bad_json", "malformed", "completed")
+    assert "called f" in end.message
+
+
+@pytest.mark.parametrize("arguments", ["", None, "{}", " ", "null", {}])
+def test_a_call_without_arguments_has_an_empty_object(arguments: Any) -> None:
+    done = kind("output_item.done", output_index=0, item={**CALL, "arguments": arguments})
+    events = told(CREATED, done, done, kind("completed", response=response()))
+    assert said(events) == [ToolCall("call_1", "f", "{}")], "and what is told twice is one"
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [
+        ("MAX_TOKENS", Finished("length", "MAX_TOKENS", ("finish_reason", "marker"))),
+        ("safety", Finished("content_filter", "safety", ("finish_reason", "marker"))),
+        ("prohibited-content", None),
+        ("pause_turn", None),
+        ("network_error", None),
+    ],
+)
+def test_reasons_of_other_providers_are_known(reason: str, end: Finished | None) -> None:
+    last = response("incomplete", incomplete_details={"reason": reason})
+    *_, found = told(DELTA, kind("incomplete", response=last))
+    if end is not None:
+        assert found == end
+    elif reason.startswith("prohibited"):
+        assert isinstance(found, Finished)
+        assert found.reason == "content_filter"
+    else:
+        assert isinstance(found, Failed)
+        assert reason in found.message
 
 
 # Opaque state: what the model thought, as only its provider can read it

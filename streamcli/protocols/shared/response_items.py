@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from ...events import Citation, Event, Opaque, Reasoning, Refusal, Text, ToolCall
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, words
-from .arguments import text_of
+from .arguments import call_text, can_send, text_of
 
 Channel = type[Text] | type[Reasoning] | type[Refusal]
 
@@ -78,6 +76,7 @@ class Items:
     def __init__(self, protocol: str, body: JsonBody) -> None:
         self.called = False  # the caller's tools
         self.refused = False
+        self.wrong = ""  # what is wrong with a tool call
         self.midway = False  # the stream began in the middle of the response
         self._protocol = protocol
         self._body = body
@@ -90,6 +89,7 @@ class Items:
         self._sealed = False  # opaque state was given
         self._opened: set[Any] = set()  # items that began in this stream
         self._calls: dict[Any, tuple[dict[str, Any], list[str]]] = {}  # begun: item, arguments
+        self._called: set[tuple[str, str, str]] = set()  # calls: id, name, arguments
         self._custom: bool | None = None  # the caller brought custom tools, None: not known yet
         self._count = 0
 
@@ -183,11 +183,7 @@ class Items:
 
     def _seal(self, item: dict[str, Any], out: list[Event]) -> None:
         """Give an item that only the provider can read: it wants that back as it came."""
-        if item.get("encrypted_content") and not self._is_call(item):
-            try:
-                orjson.dumps(item)
-            except TypeError:  # what only the lenient parser reads cannot be sent
-                return
+        if item.get("encrypted_content") and not self._is_call(item) and can_send(item):
             self._sealed = True
             out.append(Opaque(self._protocol, item))
 
@@ -265,14 +261,20 @@ class Items:
         if item["type"] == "custom_tool_call" and self.midway and self._custom is None:
             self._calls["later", len(self._calls)] = (item, pieces)
             return
-        try:
-            arguments = text_of(item.get(_CALLS[item["type"]]) or "".join(pieces))
-        except ValueError:  # nested beyond reason: no tool could read it
-            arguments = ""
+        own_id, name = words(item.get("call_id") or item.get("id")), words(item.get("name"))
+        given = item.get(_CALLS[item["type"]]) or "".join(pieces)
         self.called = True
+        try:
+            # A custom tool takes text of any kind.
+            arguments = call_text(given) if item["type"] == "function_call" else text_of(given)
+        except ValueError as error:
+            self.wrong = f"the model called {name} with arguments that are {error}"
+            return
+        if own_id and (own_id, name, arguments) in self._called:
+            return
+        self._called.add((own_id, name, arguments))
         self._count += 1
-        id = words(item.get("call_id") or item.get("id")) or f"call_{self._count}"
-        out.append(ToolCall(id, words(item.get("name")), arguments))
+        out.append(ToolCall(own_id or f"call_{self._count}", name, arguments))
 
 
 def _may_be(where: Any, item: Any, given: _Given) -> bool:
