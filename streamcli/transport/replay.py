@@ -1,6 +1,6 @@
-"""Bytes that were there before: recordings (see recording.py), and raw ones on a descriptor.
+"""Responses from bytes that exist already: recordings (see record.py), or raw ones on a descriptor.
 
-Both give answers as transport does, so that verdicts, timings and formats come out the same.
+Both give what the network gives, so verdicts, timings and formats come out the same.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ BLOCK = 64 * 1024
 
 
 class Player:
-    """Plays the attempts of a recording in turn: `open` is one like transport's.
+    """Plays the attempts of a recording in turn; `open` is an Open of the seam.
 
-    `speed` 2.0 plays twice as fast, None waits for nothing. `provider`, `protocol` and `model` are
-    what was recorded ("" where that is unknown).
+    `speed` 2.0 plays twice as fast, None does not wait. `provider`, `protocol` and `model` are those
+    of the recording, "" if it does not say them.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Player:
 
     @property
     def next_one(self) -> int:
-        """The number of the next recorded attempt, from 0; that of the last one behind it."""
+        """Return the number of the next recorded attempt, from 0; behind the last one, its number."""
         attempts = self.attempts()
         return self._opened if attempts is None else min(self._opened, attempts - 1)
 
     def open(self, request: HttpRequest, patience: Patience) -> Response:
-        """The answer to the next recorded attempt, whatever is asked."""
+        """Return the response of the next recorded attempt, whatever the request is."""
         tape = self._tape
         while (line := tape.peek()) is not None and line["type"] != "request":
             tape.take()  # of an answer that was closed before its end
@@ -87,9 +87,9 @@ class Player:
                 raise usage(f"{self._tape.path} holds a chunk that is no base64") from None
 
     def _line(self, kind: str, patience: Patience) -> dict[str, Any]:
-        """The attempt's next line, at its time: of this kind, or the end of the body.
+        """Wait for the attempt's next line and return it: of this kind, or the end of the body.
 
-        Any other end is raised: the trouble that was recorded, or that nothing more was.
+        Raise any other end: the trouble that was recorded, or that the recording stops here.
         """
         line = self._tape.peek()
         if line is None or line["type"] not in (kind, "end"):
@@ -107,7 +107,7 @@ class Player:
         self._tape.close()
 
     def pause(self, seconds: float) -> None:
-        """Sleeps at the speed of the recording: for the waits between attempts."""
+        """Sleep between attempts, at the speed of the recording."""
         if self._speed is not None:
             self._sleep(seconds / self._speed)
 
@@ -128,7 +128,7 @@ class Player:
 
 
 class _Given:
-    """An answer whose body is an iterator."""
+    """A response whose body is an iterator."""
 
     def __init__(self, status: int, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
         self.status = status
@@ -139,7 +139,7 @@ class _Given:
         return self._chunks
 
     def read(self) -> bytes:
-        """All of the body, or what trouble spared of it."""
+        """Return the body, or what came of it before a failure."""
         body = b""
         try:
             for chunk in self._chunks:
@@ -153,7 +153,7 @@ class _Given:
 
 
 def raw(fd: int) -> Response:
-    """Raw bytes of a provider as an answer with status 200: whatever each read brings."""
+    """Return a response with status 200 and the raw bytes of a descriptor, one chunk a read."""
     return _Given(200, {}, _reads(fd))
 
 
@@ -188,7 +188,7 @@ class _Tape:
             raise usage(*_what_else(path, first, line))
 
     def peek(self) -> dict[str, Any] | None:
-        """The next line; None at the end, and for the torn last line of a killed recorder."""
+        """Return the next line; None at the end, and for the torn last line of a killed recorder."""
         if self._next is None:
             data = self._read()
             self._next = _parsed(data)
@@ -219,7 +219,7 @@ def _parsed(data: bytes) -> dict[str, Any] | None:
 
 
 def _what_else(path: str, first: bytes, line: dict[str, Any] | None) -> tuple[str, str]:
-    """(what the file is, what to do): it is no recording."""
+    """Return (what the file is instead of a recording, what to do)."""
     schema = _text(line or {}, "schema")
     hint = "stream --record FILE makes one"
     if not first:

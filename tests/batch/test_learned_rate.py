@@ -1,0 +1,310 @@
+"""A learned rate against simulated servers, on a fake clock: how close it comes, at what price."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterator
+from itertools import count
+from random import Random
+from typing import Any, Protocol
+
+import pytest
+
+from streamcli.batch.learned_rate import LearnedRate
+from streamcli.batch.limit_headers import Allowance
+
+WAY = 0.005  # seconds to the server, and back with a refusal
+JOBS = 64
+ENDLESS = 10**6
+
+
+class Refusal:
+    def __init__(self, wanted: float | None, concurrent: bool = False) -> None:
+        self.wanted = wanted
+        self.concurrent = concurrent
+
+
+class Server(Protocol):
+    """Answers a request with None, or refuses it; `running` are being answered."""
+
+    def ask(self, now: float, running: int) -> Refusal | None: ...
+
+
+Hint = Callable[[float], float | None]
+
+
+def exact(seconds: float) -> float:
+    return seconds
+
+
+def whole(seconds: float) -> float:
+    return float(math.ceil(seconds))
+
+
+def none(seconds: float) -> None:
+    return None
+
+
+class TokenBucket:
+    def __init__(self, rate: float, burst: float, hint: Hint) -> None:
+        self.rate, self.burst, self.hint = rate, burst, hint
+        self._level, self._at = burst, 0.0
+
+    def ask(self, now: float, running: int) -> Refusal | None:
+        self._level = min(self.burst, self._level + (now - self._at) * self.rate)
+        self._at = now
+        if self._level < 1:
+            return Refusal(self.hint((1 - self._level) / self.rate))
+        self._level -= 1
+        return None
+
+
+class SlidingWindow:
+    def __init__(self, size: int, seconds: float, hint: Hint) -> None:
+        self.size, self.seconds, self.hint = size, seconds, hint
+        self._taken: list[float] = []
+
+    def ask(self, now: float, running: int) -> Refusal | None:
+        self._taken = [at for at in self._taken if now - at < self.seconds]
+        if len(self._taken) >= self.size:
+            return Refusal(self.hint(self._taken[0] + self.seconds - now))
+        self._taken.append(now)
+        return None
+
+
+class ConcurrencyLimit:
+    def __init__(self, most: int, says_so: bool) -> None:
+        self.most, self.says_so = most, says_so
+
+    def ask(self, now: float, running: int) -> Refusal | None:
+        return None if running < self.most else Refusal(None, self.says_so)
+
+
+class Shedding:
+    def __init__(self, share: float, wanted: float | None, seed: int = 7) -> None:
+        self.share, self.wanted, self.random = share, wanted, Random(seed)
+
+    def ask(self, now: float, running: int) -> Refusal | None:
+        return Refusal(self.wanted) if self.random.random() < self.share else None
+
+
+class Client:
+    """One process: its prompts, its learned rate, and what came of them."""
+
+    def __init__(self, jobs: int, prompts: int, random: Random) -> None:
+        self.learned = LearnedRate(jobs, random.random)
+        self.waiting = prompts
+        self.answers: list[float] = []
+        self.refusals: list[float] = []
+        self.alarm: float | None = None
+
+    def per_second(self, begin: float, end: float) -> float:
+        return sum(begin <= at < end for at in self.answers) / (end - begin)
+
+    def refused_per_answer(self, begin: float, end: float) -> float:
+        answers = sum(begin <= at < end for at in self.answers)
+        return sum(begin <= at < end for at in self.refusals) / max(1, answers)
+
+
+def simulate(
+    server: Server,
+    *,
+    jobs: int = JOBS,
+    prompts: int = ENDLESS,
+    seconds: float = 60.0,
+    latency: tuple[float, float] = (0.05, 0.07),
+    clients: int = 1,
+    seed: int = 1,
+    clock: Callable[[float], float] = lambda now: now,
+) -> list[Client]:
+    """Run until all is answered, or so long. `clock` is what the clients take for the time."""
+    random = Random(seed)
+    made = [Client(jobs, prompts, random) for _ in range(clients)]
+    numbers = count()
+    events: list[tuple[float, int, str, Client, Any, Any]] = []
+    running = 0
+
+    def later(at: float, what: str, client: Client, ticket: Any = None, more: Any = None) -> None:
+        heapq.heappush(events, (at, next(numbers), what, client, ticket, more))
+
+    for client in made:
+        later(0.0, "wake", client)
+    while events:
+        now, _, what, client, ticket, more = heapq.heappop(events)
+        if now > seconds:
+            break
+        learned, seen = client.learned, clock(now)
+        if what == "arrival":
+            refusal = server.ask(now, running)
+            if refusal is None:
+                running += 1
+                later(now + random.uniform(*latency), "answer", client, ticket)
+            else:
+                later(now + WAY, "refusal", client, ticket, refusal)
+            continue
+        if what == "answer":
+            running -= 1
+            learned.answered(ticket, seen)
+            learned.ended(ticket)
+            client.answers.append(now)
+        elif what == "refusal":
+            wait = learned.refused(ticket, seen, more.wanted, concurrent=more.concurrent)
+            learned.ended(ticket)
+            client.refusals.append(now)
+            later(now + wait, "again", client)
+        elif what == "again":
+            client.waiting += 1
+        while client.waiting:
+            wait = learned.wait(clock(now))
+            if wait <= 1e-9:
+                client.waiting -= 1
+                later(now + WAY, "arrival", client, learned.started(clock(now)))
+                continue
+            if wait < math.inf and not (client.alarm and now < client.alarm <= now + wait):
+                client.alarm = now + wait
+                later(now + wait, "wake", client)
+            break
+    return made
+
+
+LIMITS: dict[str, tuple[Callable[[], Server], float]] = {
+    "bucket, exact hint": (lambda: TokenBucket(50, 50, exact), 50),
+    "bucket, no burst": (lambda: TokenBucket(50, 1, exact), 50),
+    "bucket, whole seconds": (lambda: TokenBucket(20, 5, whole), 20),
+    "bucket, no hint": (lambda: TokenBucket(20, 5, none), 20),
+    "bucket, wide": (lambda: TokenBucket(500, 100, exact), 500),
+    "bucket, narrow": (lambda: TokenBucket(2, 2, whole), 2),
+    "window of 5 s": (lambda: SlidingWindow(100, 5, exact), 20),
+    "window of 10 s": (lambda: SlidingWindow(60, 10, whole), 6),
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_rate_limit_is_found(name: str, seed: int) -> None:
+    make, limit = LIMITS[name]
+    (client,) = simulate(make(), seconds=120, seed=seed)
+    assert client.per_second(30, 120) >= 0.87 * limit
+    assert client.refused_per_answer(30, 120) <= 0.2
+    assert client.learned.concurrency == JOBS
+
+
+@pytest.mark.parametrize("jobs", [4, 16, 128])
+def test_with_any_number_of_jobs(jobs: int) -> None:
+    (client,) = simulate(TokenBucket(20, 5, whole), jobs=jobs, latency=(0.18, 0.2))
+    assert client.per_second(10, 60) >= 0.9 * min(20, jobs / 0.2)
+    assert client.refused_per_answer(10, 60) <= 0.2
+
+
+def test_slow_answers() -> None:
+    (client,) = simulate(TokenBucket(20, 5, whole), seconds=120, latency=(1.5, 4.5))
+    assert client.per_second(30, 120) >= 0.9 * 20
+    assert client.refused_per_answer(30, 120) <= 0.2
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+@pytest.mark.parametrize(("most", "latency"), [(4, 0.05), (16, 0.05), (8, 2.0)])
+def test_a_concurrency_limit_is_learned_as_one(most: int, latency: float, says_so: bool) -> None:
+    server = ConcurrencyLimit(most, says_so)
+    (client,) = simulate(server, seconds=120, latency=(latency, latency))
+    best = most / (latency + WAY)
+    assert client.per_second(30, 120) >= 0.9 * best
+    assert client.refused_per_answer(30, 120) <= 0.2
+    assert client.learned.concurrency in (most - 1, most, most + 1)
+    assert client.learned.rate == math.inf
+
+
+def last(client: Client) -> float:
+    assert client.waiting == 0
+    return client.answers[-1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("jobs", [8, 64, 128])
+def test_random_refusals_do_not_slow_the_batch_down(jobs: int, seed: int) -> None:
+    """One request in six is refused, with `retry-after: 0`: a fifth of the answers."""
+    (free,) = simulate(Shedding(0, None), jobs=jobs, prompts=3000, seconds=600)
+    (shed,) = simulate(Shedding(1 / 6, 0.0, seed), jobs=jobs, prompts=3000, seconds=600, seed=seed)
+    assert len(shed.answers) == len(free.answers) == 3000
+    assert last(shed) <= 2 * last(free)
+
+
+def test_a_server_without_limits_is_asked_as_fast_as_it_answers() -> None:
+    (client,) = simulate(Shedding(0, None), prompts=3000)
+    assert client.learned.rate == math.inf
+    assert last(client) <= 1.01 * (3000 / JOBS + 1) * (0.06 + WAY)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_processes_share_a_limit(seed: int) -> None:
+    made = simulate(TokenBucket(40, 10, exact), seconds=180, clients=2, seed=seed)
+    rates = [client.per_second(60, 180) for client in made]
+    assert sum(rates) >= 0.9 * 40
+    assert min(rates) >= 0.3 * sum(rates)
+
+
+def test_a_limit_that_changes() -> None:
+    server = TokenBucket(20, 5, exact)
+
+    class Changing:
+        def ask(self, now: float, running: int) -> Refusal | None:
+            server.rate = 40.0 if 60 <= now < 120 else 20.0
+            return server.ask(now, running)
+
+    (client,) = simulate(Changing(), seconds=180)
+    assert client.per_second(100, 120) >= 0.85 * 40
+    assert client.per_second(150, 180) >= 0.85 * 20
+    assert client.refused_per_answer(0, 180) <= 0.2
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_jumps(jump: float) -> None:
+    (client,) = simulate(
+        TokenBucket(20, 5, whole), clock=lambda now: now + (jump if now > 20 else 0.0)
+    )
+    assert client.per_second(40, 60) >= 0.85 * 20
+    assert client.refused_per_answer(20, 60) <= 0.2
+
+
+def test_one_prompt_that_is_refused_again_waits_longer() -> None:
+    learned = LearnedRate(8, lambda: 1.0)
+    waits = [learned.refused(learned.started(0.0), 0.0, 0.0, before=n) for n in range(4)]
+    assert waits == [0.0, 0.5, 1.0, 2.0]
+
+
+def advance(*given: Allowance, answers: int = 3, tokens: int | None = None) -> Iterator[float]:
+    """Yield the times of the next starts of a client that was told this at 0."""
+    learned = LearnedRate(1000, lambda: 0.5)
+    for _ in range(answers):
+        ticket = learned.started(0.0)
+        learned.answered(ticket, 0.0)
+        learned.ended(ticket, tokens)
+    learned.advise(given, 0.0)
+    now = 0.0
+    while True:
+        now += learned.wait(now)
+        learned.ended(learned.started(now))
+        yield now
+
+
+@pytest.mark.parametrize(
+    ("given", "tokens", "starts"),
+    [
+        # Requests that are left until a window ends are spread over it; none left: it is waited for
+        (Allowance(False, 5, 10, 100, False), None, [0, 2, 4, 6]),
+        (Allowance(False, 0, 10, 100, False), None, [10, 10, 10, 10]),
+        (Allowance(False, 80, 10, 100, False), None, [0, 0, 0, 0]),
+        (Allowance(False, 4, 8, None, False), None, [0, 2, 4, 6]),
+        # A budget that refills: 95 of 100 come back in 95 s, so one a second
+        (Allowance(False, 5, 95, 100, True), None, [0, 1, 2, 3]),
+        # Tokens: 10 000 of 20 000 come back in 10 s, an answer takes 500
+        (Allowance(True, 10_000, 10, 20_000, True), 500, [0, 0.5, 1, 1.5]),
+        (Allowance(True, 10_000, 10, 20_000, True), None, [0, 0, 0, 0]),
+    ],
+)
+def test_what_the_server_says_in_advance(
+    given: Allowance, tokens: int | None, starts: list[float]
+) -> None:
+    times = advance(given, tokens=tokens)
+    assert [next(times) for _ in starts] == pytest.approx(starts)
