@@ -25,8 +25,8 @@ BLOCK = 64 * 1024
 class Player:
     """Plays the attempts of a recording in turn; `open` is an Open of the seam.
 
-    `speed` 2.0 plays twice as fast, None does not wait. `provider`, `protocol` and `model` are those
-    of the recording, "" if it does not say them.
+    `speed` 2.0 plays twice as fast, None does not wait. `provider`, `protocol` and `model` are
+    those of the recording, "" if it does not say them.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Player:
             try:
                 yield _text(line, "data").encode() or b64decode(_text(line, "base64"))
             except ValueError:
-                raise usage(f"{self._tape.path} holds a chunk that is no base64") from None
+                raise usage(f"{self._tape.path} holds a chunk that is not base64") from None
 
     def _line(self, kind: str, patience: Patience) -> dict[str, Any]:
         """Wait for the attempt's next line and return it: of this kind, or the end of the body.
@@ -188,12 +188,12 @@ class _Tape:
             raise usage(*_what_else(path, first, line))
 
     def peek(self) -> dict[str, Any] | None:
-        """Return the next line; None at the end, and for the torn last line of a killed recorder."""
+        """Return the next line; None at the end, and for a killed recorder's torn last line."""
         if self._next is None:
             data = self._read()
             self._next = _parsed(data)
             if self._next is None and data.endswith(b"\n"):
-                raise usage(f"{self.path}: line {self._number} is none of a recording")
+                raise usage(f"{self.path}: line {self._number} is not a line of a recording")
         return self._next
 
     def take(self) -> None:
@@ -223,15 +223,15 @@ def _what_else(path: str, first: bytes, line: dict[str, Any] | None) -> tuple[st
     schema = _text(line or {}, "schema")
     hint = "stream --record FILE makes one"
     if not first:
-        return f"{path} is empty, no recording", hint
+        return f"{path} is empty, not a recording", hint
     if schema.startswith("stream.records/") or (line and "request_id" in line):
-        return f"{path} holds records (--jsonl), no recording of the wire", hint
+        return f"{path} holds records (--jsonl), not a recording of the wire", hint
     if schema:
         return f"{path} is a recording of another version: {schema}", f"this one reads {SCHEMA}"
     if first.lstrip().startswith((b"{", b"[", b"data:", b"event:", b":", b"id:")):
-        what = f"{path} holds the raw bytes of an answer, no recording"
+        what = f"{path} holds the raw bytes of an answer, not a recording"
         return what, f"stream --decode=auto < {path}"
-    return f"{path} is no recording of stream's", hint
+    return f"{path} is not a recording of stream's", hint
 
 
 def _trouble(error: dict[str, Any]) -> StreamError:

@@ -531,8 +531,8 @@ def test_what_was_stopped_by_a_signal_is_no_whole_answer(tmp_path: Path) -> None
         (b'event: message_start\ndata: {"type"}\n\n', "holds the raw bytes"),
         (HI, "holds the raw bytes"),
         (b"[{\n", "holds the raw bytes"),
-        (b"\x1f\x8b\x08", "is no recording"),
-        (b"interactions:\n- request:\n", "is no recording"),
+        (b"\x1f\x8b\x08", "is not a recording"),
+        (b"interactions:\n- request:\n", "is not a recording"),
     ],
 )
 def test_other_files_are_told_for_what_they_are(tmp_path: Path, content: bytes, what: str) -> None:
