@@ -58,7 +58,7 @@ class Player:
 
     @property
     def next_one(self) -> int:
-        """Return the number of the next recorded attempt, from 0; behind the last one, its number."""
+        """Return the number of the next recorded attempt, from 0; that of the last one after it."""
         attempts = self.attempts()
         return self._opened if attempts is None else min(self._opened, attempts - 1)
 
