@@ -161,16 +161,16 @@ _stream() {
             head=${cur%%=*}= value=${cur#*=}
             _stream_value "${cur%%=*}"
         elif [[ $cur == -* ]]; then
-            _stream_offer -f --file -n --no-stdin -I --replace -a --attach -m --model --fallback \
-                --race -p --provider -s --system --temperature --top-p --max-tokens --stop \
-                --seed --frequency-penalty --presence-penalty --think --think= --schema \
-                --session --prefill -o --option --format --jsonl --json --events -O --output \
-                --reasoning -x --extract --extract= --items --items= --enough --buffer \
-                --pace --sanitize --accept --progress -u --usage --stats --color -q --quiet \
-                -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
-                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
-                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
-                --max-retries --max-wait --max-event-size --on-drop --no-stream \
+            _stream_offer -f --file -n --no-stdin -r --no-run-if-empty -I --replace -a --attach -m \
+                --model --fallback --race -p --provider -s --system --temperature --top-p \
+                --max-tokens --stop --seed --frequency-penalty --presence-penalty --think \
+                --think= --schema --session --prefill -o --option --format --jsonl --json \
+                --events -O --output --reasoning -x --extract --extract= --items --items= \
+                --enough --buffer --pace --sanitize --accept --progress -u --usage --stats \
+                --color -q --quiet -v --verbose --debug -L --lines -0 --null --requests -j \
+                --jobs -k --keep-order --resume --halt --rate --repeat --print0 --base-url \
+                -H --header --key-file --connect-timeout --first-timeout --idle-timeout \
+                --timeout --max-retries --max-wait --max-event-size --on-drop --no-stream \
                 --unix-socket --record --replay --speed --decode --decode= --dry-run \
                 --dry-run= --check --check= --list-models --list-providers --no-config -V \
                 --version -h --help

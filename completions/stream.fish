@@ -69,6 +69,7 @@ complete -c streamcli -w stream
 complete -c stream -f
 complete -c stream -s f -l file -r -F -d 'Read the prompt from FILE; repeatable.'
 complete -c stream -s n -l no-stdin -d 'Never read stdin (for \'while read\' loops).'
+complete -c stream -s r -l no-run-if-empty -d 'Ask nothing if stdin is empty, and exit 0.'
 complete -c stream -s I -l replace -x -d 'Replace REPL in the arguments by stdin.'
 complete -c stream -s a -l attach -r -F -d 'An image, PDF, audio or text file; repeatable.'
 complete -c stream -s m -l model -x -a '(__stream_models)' -d 'The model to ask; several: ask each of them.'

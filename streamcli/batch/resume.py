@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from ..errors import usage
-from ..input.prompt import unreadable
+from ..input.text import unreadable
 from ..output.descriptor import Out, ends_torn
 from ..output.records import SCHEMA
 from ..terminal.fds import is_null

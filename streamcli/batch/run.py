@@ -19,7 +19,7 @@ from ..outcome import Outcome, Verdict, interrupted
 from ..output.delivery import Delivery
 from ..output.file_names import check_template, file_of
 from ..output.formats import Outputs
-from ..providers.context import Context
+from ..providers.context import context_of
 from ..providers.endpoint import Endpoint
 from ..providers.prices import price
 from ..settings.settings import Invocation, Settings
@@ -88,11 +88,18 @@ class Batching:
     def _prepare(self) -> None:
         invocation, settings = self._invocation, self._settings
         self._check()
+        context = context_of(
+            invocation,
+            self._voice,
+            environ=os.environ,
+            clock=time.monotonic,
+            closed_fds=self._closed,
+        )
+        counted = shows_progress(settings)
         texts, total = items.of(
-            invocation, 0 in self._closed, self._voice.note, counted=shows_progress(settings)
+            invocation, context.stdin, context.files, self._voice.note, counted=counted
         )
         done = self._journal()
-        context = Context(invocation.config, os.environ, self._voice)
         self._lanes = lanes = Lanes(invocation, context)
         self._settings = settings = lanes.settings
         self._commentary = Commentary(settings, self._voice, self._summary, lanes.gates)

@@ -13,7 +13,7 @@ from ..input.chat_options import chat_of
 from ..input.prompt import gather
 from ..messages import ChatRequest, Message
 from ..providers import keys, resolve
-from ..providers.context import Context
+from ..providers.context import Context, context_of
 from ..providers.list_models import chosen, lists, models_of, models_url
 from ..providers.row import Row
 from ..request import HttpRequest
@@ -33,7 +33,9 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     settings = invocation.settings
     voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     try:
-        context = Context(invocation.config, os.environ, voice)
+        context = context_of(
+            invocation, voice, environ=os.environ, clock=time.monotonic, closed_fds=closed
+        )
         modes = settings.inspections
         if len(modes) > 1:
             names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
@@ -49,7 +51,7 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
             return list_models(invocation, context)
         if modes == ["check"]:
             return check(invocation, context, signals, closed)
-        return dry_run(invocation, context, closed)
+        return dry_run(invocation, context)
     except StreamError as error:
         voice.error(error.message, error.hint)
         return error.exit_code
@@ -223,18 +225,12 @@ def _least(invocation: Invocation, context: Context) -> int | None:
 # --dry-run
 
 
-def dry_run(invocation: Invocation, context: Context, closed: set[int]) -> int:
+def dry_run(invocation: Invocation, context: Context) -> int:
     """Print the request, after the ones that would be sent before it."""
     settings = invocation.settings
     choice = resolve.choose(invocation, context, with_key=False)
-    prompt = gather(
-        invocation.words,
-        files=settings.file,
-        replace=settings.replace,
-        no_stdin=settings.no_stdin,
-        stdin_closed=0 in closed,
-        note=context.messages.note,
-    )
+    note = context.messages.note
+    prompt = gather(invocation.words, settings, context.stdin, context.files, note)
     if choice.row.name == "local":
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
     from ..protocols._contract import Keeper, get

@@ -54,20 +54,17 @@ class Live:
     def prepare(self) -> AnswerStream:
         """Return what will give the answer; StreamError where something is missing."""
         words, settings, context = self._invocation.words, self._settings, self._context
-        if not anything(words, settings.file, settings.no_stdin):
+        if not anything(words, settings, context.stdin):
             raise no_prompt(settings.no_stdin)
         find = choose.compared if settings.race else choose.with_fallbacks
         self.endpoints = endpoints = find(self._invocation, context)
         if self._facts is not None:
             self._facts.asks(endpoints[0].source)
-        prompt = gather(
-            words,
-            files=settings.file,
-            replace=settings.replace,
-            no_stdin=settings.no_stdin,
-            stdin_closed=0 in self._closed,
-            note=context.messages.note,
-        )
+        note = context.messages.note
+        prompt = gather(words, settings, context.stdin, context.files, note)
+        typed = self._invocation.given - self._invocation.general
+        if "jobs" in typed and "\n" in prompt:
+            note("-j is for a batch, and this is one prompt: -L asks each line of stdin")
         chats = [endpoint.chat(prompt) for endpoint in endpoints]
         self.schema = chats[0].schema
         for endpoint in endpoints:

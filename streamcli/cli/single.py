@@ -15,7 +15,7 @@ from ..events import Attempt, Event, Finished, Retry, Started, Usage
 from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
 from ..output.formats import Outputs
-from ..providers.context import Context
+from ..providers.context import Context, context_of
 from ..providers.endpoint import hint_of
 from ..providers.prices import price
 from ..terminal.messages import Messages, stats_line, usage_line
@@ -56,6 +56,7 @@ class Single:
         self.silent = False  # nobody reads the answer: a probe
         self._began = time.monotonic()
         self._source: Live | Replay | None = None
+        self._context: Context | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -68,6 +69,8 @@ class Single:
 
     def run(self) -> int:
         try:
+            if self._is_nothing():
+                return 0
             self._open_sinks()
             self._stream()
         except (StreamError, Interrupted) as error:
@@ -82,6 +85,26 @@ class Single:
         self._report(verdict)
         return verdict.exit_code
 
+    def _is_nothing(self) -> bool:
+        """Tell whether stdin is empty and nothing is to be asked then (-r); reads it."""
+        if not self._settings.no_run_if_empty or self._settings.replays:
+            return False
+        try:
+            return self._its_context().stdin.is_empty
+        except StreamError:
+            return False  # reported where stdin is read for the prompt, with its record
+
+    def _its_context(self) -> Context:
+        if self._context is None:
+            self._context = context_of(
+                self._invocation,
+                self._voice,
+                environ=os.environ,
+                clock=time.monotonic,
+                closed_fds=self._closed,
+            )
+        return self._context
+
     def _open_sinks(self) -> None:
         if self._settings.records:
             from ..output.records import Facts
@@ -92,7 +115,7 @@ class Single:
         self._delivery.open(outputs.sinks(self._facts, self._delivery.shape))
 
     def _stream(self) -> None:
-        context = Context(self._invocation.config, os.environ, self._voice)
+        context = self._its_context()
         if self._settings.replays:
             from .replay import Replay, check
 

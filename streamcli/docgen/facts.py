@@ -6,7 +6,7 @@ import re
 
 from ..answer import retry
 from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
-from ..input import prompt
+from ..input import stdin
 from ..output import order
 from ..protocols.shared.template import NAMES
 from ..providers import keys
@@ -136,7 +136,7 @@ def examples() -> str:
 
 # Numbers that the prose speaks of, where the code has them.
 _NUMBERS = {
-    "silence": prompt.SILENCE,
+    "silence": stdin.SILENCE,
     "ending": seam.ENDING_WAIT,
     "base": retry.BASE,
     "cap": retry.CAP,

@@ -7,6 +7,7 @@ import os
 from ..errors import usage
 from ..messages import Attachment
 from .files import Files
+from .stdin import NAMES
 
 LIMIT = 64 << 20  # providers take 20 to 50 MB a request; beyond this it is surely a mistake
 
@@ -46,7 +47,8 @@ def load(where: str, files: Files) -> Attachment:
         raise usage(
             f"{where} is not of a known kind", "--attach takes images, PDFs, audio and UTF-8 text"
         )
-    return Attachment(os.path.basename(where), mime, data)
+    name = "stdin" if where in NAMES else os.path.basename(where)
+    return Attachment(name, mime, data)
 
 
 def of_url(url: str) -> Attachment:

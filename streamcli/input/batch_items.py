@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from ..errors import StreamError, usage
 from ..settings.settings import Invocation
 from ..terminal.fds import is_null, is_terminal
-from .prompt import around, decode, gather, unreadable
+from .files import Files
+from .prompt import around, gather
+from .stdin import NAMES, Stdin
+from .text import BOM, decode, unreadable
 
 if TYPE_CHECKING:
     from .request_line import Request
 
 _BLOCK = 1 << 16
 _COUNTED = 1 << 30  # bytes of a file that are read, within a second, just to count its lines
-_BOM = b"\xef\xbb\xbf"
 
 
 class Item:
@@ -51,26 +53,27 @@ class Item:
 
 
 def of(
-    invocation: Invocation, stdin_closed: bool, note: Callable[[str], None], *, counted: bool
+    invocation: Invocation,
+    stdin: Stdin,
+    files: Files,
+    note: Callable[[str], None],
+    *,
+    counted: bool,
 ) -> tuple[Iterable[Item], int | None]:
     """Return the items to read, and the approximate count, if requested and known. Usage errors."""
     settings = invocation.settings
     if not settings.batch_inputs:  # one prompt: several times, or for several
-        prompt = gather(
-            invocation.words,
-            files=settings.file,
-            replace=settings.replace,
-            no_stdin=settings.no_stdin,
-            stdin_closed=stdin_closed,
-            note=note,
-        )
-        return [Item(0, prompt)], 1
+        if settings.no_run_if_empty and stdin.is_empty:
+            return [], 0
+        return [Item(0, gather(invocation.words, settings, stdin, files, note))], 1
     fds = opened(
         settings.file,
         no_stdin=settings.no_stdin,
-        stdin_closed=stdin_closed,
+        stdin_closed=stdin.closed,
         asked="-" in invocation.words,
     )
+    if fds == [0] and is_null(0):
+        note("stdin is /dev/null: there are no prompts in it")
     separator = b"\0" if settings.null else b"\n"
     wrap = around(invocation.words, settings.replace)
     total = count(fds, separator) if counted else None
@@ -82,7 +85,7 @@ def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: b
 
     `asked`: a `-` asks for stdin, so a terminal will do.
     """
-    if not files or "-" in files:
+    if not files or any(file in NAMES for file in files):
         if no_stdin:
             raise usage("a batch reads stdin, and -n forbids it", "-f FILE")
         if stdin_closed:
@@ -91,12 +94,10 @@ def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: b
         if is_terminal(0) and not asked:
             raise usage("a batch reads its prompts on stdin, and that is a terminal", "-f FILE")
         return [0]
-    if files.count("-") > 1:
-        raise usage("-f - is given twice: stdin can be read once")
     fds = []
     for file in files:
         try:
-            fds.append(0 if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+            fds.append(0 if file in NAMES else os.open(file, os.O_RDONLY | os.O_CLOEXEC))
             if stat.S_ISDIR(os.fstat(fds[-1]).st_mode):
                 raise usage(f"{file} is a directory")
         except OSError as error:
@@ -168,7 +169,7 @@ def _separated(fds: Sequence[int], separator: bytes) -> Iterator[bytes]:
     """Yield the pieces between separators, of one file after the other, without their BOMs."""
     for fd in fds:
         for number, piece in enumerate(_pieces(fd, separator)):
-            yield piece if number else piece.removeprefix(_BOM)
+            yield piece if number else piece.removeprefix(BOM)
 
 
 def _pieces(fd: int, separator: bytes) -> Iterator[bytes]:

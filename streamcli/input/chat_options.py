@@ -10,7 +10,7 @@ from ..errors import usage
 from ..messages import ChatRequest, Message
 from ..settings.settings import Settings
 from .files import Files
-from .prompt import arguments_text
+from .text import arguments_text
 
 
 def chat_of(

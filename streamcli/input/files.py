@@ -7,17 +7,24 @@ import stat
 from collections.abc import Callable
 
 from ..errors import usage
-from .prompt import decode, unreadable
+from .stdin import NAMES, Stdin
+from .text import BOM, decode, unreadable
 
 
 class Files:
-    """Reads files for one run, and remembers them: a pipe, <(...), gives its bytes only once."""
+    """Reads files for one run, and remembers them: a pipe, <(...), gives its bytes only once.
 
-    def __init__(self) -> None:
+    `-` and the other names of stdin mean it.
+    """
+
+    def __init__(self, stdin: Stdin) -> None:
+        self._stdin = stdin
         self._read: dict[str, bytes] = {}
 
     def read(self, path: str, most: int = -1) -> bytes:
         """Return the bytes of a file, `most` of them at most; usage error if it cannot be read."""
+        if path in NAMES:
+            return self._stdin.read()
         if path not in self._read:
             try:
                 with open(path, "rb") as file:
@@ -27,8 +34,9 @@ class Files:
         return self._read[path]
 
     def text(self, path: str) -> str:
-        """Return the text of a UTF-8 file; usage error if it is something else."""
-        return decode(self.read(path), path)
+        """Return the text of a UTF-8 file, without its BOM; usage error if it is something else."""
+        where = "stdin" if path in NAMES else path
+        return decode(self.read(path).removeprefix(BOM), where)
 
     def key(self, path: str, note: Callable[[str], None]) -> str:
         """Return the text of a file that holds a key.
@@ -36,7 +44,7 @@ class Files:
         A file that others can write is a usage error: the key may be somebody else's. One that
         others can only read gets a note, once: containers and Nix cannot change its mode.
         """
-        if path not in self._read:
+        if path not in self._read and path not in NAMES:
             try:
                 with open(path, "rb") as file:
                     mode = os.fstat(file.fileno()).st_mode
@@ -47,4 +55,4 @@ class Files:
                     self._read[path] = file.read(1 << 16)
             except OSError as error:
                 raise unreadable(path, error) from error
-        return decode(self._read[path], path)
+        return self.text(path)

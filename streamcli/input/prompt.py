@@ -3,55 +3,60 @@
 from __future__ import annotations
 
 import os
-import select
-import stat
 from collections.abc import Callable, Sequence
+from shlex import quote
 
 from ..errors import StreamError, usage
-from ..terminal.fds import is_null, is_terminal
+from ..settings.settings import Settings
+from .files import Files
+from .stdin import Stdin, readers_of
+from .text import BOM, arguments_text, decode
 
 # What the command line makes of a `-` behind `--`: the character, not stdin. No argument of a
 # process can hold a NUL, so nothing else looks like it.
 LITERAL_DASH = "\0-"
-SILENCE = 3.0  # seconds after which we say that we are waiting for stdin
 
 
 def gather(
     words: Sequence[str],
-    *,
-    files: Sequence[str],
-    replace: str | None,
-    no_stdin: bool,
-    stdin_closed: bool,
+    settings: Settings,
+    stdin: Stdin,
+    files: Files,
     note: Callable[[str], None],
-    stdin: int = 0,
 ) -> str:
-    """Return the whole prompt, from words, `files` and `stdin`; usage errors."""
-    dashes = words.count("-")
-    readers = dashes + list(files).count("-") + (replace is not None)
-    if readers > 1:
-        raise _twice()
-    if readers and no_stdin:
-        raise usage("-n forbids reading stdin, and '-' or -I asks for it")
-    wrap = around(words, replace)
+    """Return the whole prompt, from words, --file and stdin; usage errors."""
+    wrap = around(words, settings.replace)
+    explicit = readers_of(words, settings)
+    here = "-" in words or settings.replace is not None  # stdin is a part of the prompt
     piped = None
-    if dashes or ("-" not in files and not no_stdin and not stdin_closed and _is_input(stdin)):
-        if words and not dashes:
-            _warn_shared(stdin, note)
-        piped = _without_newline(decode(_read(stdin, note), "stdin"))
-    pieces: list[str] = []
-    for file in files:
-        data = _read(stdin, note) if file == "-" else file_bytes(file)
-        pieces.append(_without_newline(decode(data, "stdin" if file == "-" else file)))
-    if replace is not None and piped is None:
-        raise usage(f"-I {replace} needs stdin, and there is none", "pipe text into it")
+    if here or (not explicit and not settings.no_stdin and stdin.is_input):
+        if settings.replace is not None and stdin.is_nothing:
+            raise usage(
+                f"-I {settings.replace} needs stdin, and there is none", "pipe text into it"
+            )
+        if words and not here and stdin.is_begun:
+            # In a `while read` loop stdin is the loop's own file: reading it eats the lines.
+            note("stdin is a file that another program has begun to read: -n leaves it alone")
+        piped = _without_newline(decode(stdin.read().removeprefix(BOM), "stdin"))
+    pieces = [_without_newline(files.text(file)) for file in settings.file]
     pieces.append(wrap(piped or ""))
-    if not words and not files and piped is None:
-        raise no_prompt(no_stdin)
+    if not words and not settings.file and piped is None:
+        raise no_prompt(settings.no_stdin)
     prompt = "\n\n".join(filter(None, pieces))
     if not prompt.strip():
         raise usage("the prompt is empty", 'stream "PROMPT", or pipe text into it')
+    if piped is not None and not piped.strip() and stdin.is_input:
+        note("stdin is empty, so the prompt is only the arguments: -r asks nothing then")
+    _note_files(words, note)
     return prompt
+
+
+def _note_files(words: Sequence[str], note: Callable[[str], None]) -> None:
+    """Note a word that is the name of a file: it goes out as it is, and not what is in the file."""
+    for word in words:
+        if word != "-" and "\n" not in word and len(word) < 256 and os.path.isfile(word):
+            note(f"{word} is a file: -f {quote(word)} sends what is in it")
+            return
 
 
 def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], str]:
@@ -61,7 +66,7 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
     for word in words:
         arguments_text(word)
     if words.count("-") + (replace is not None) > 1:
-        raise _twice()
+        raise usage("stdin has one place only, and '-' or -I asks for it twice")
     plain = [word.replace(LITERAL_DASH, "-") for word in words]
     whole = " ".join(plain)
     if replace is not None:
@@ -76,13 +81,9 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
     return lambda text: "\n\n".join(filter(None, (before, text, after)))
 
 
-def _twice() -> StreamError:
-    return usage("stdin has one place only, and '-' or -I asks for it twice")
-
-
-def anything(words: Sequence[str], files: Sequence[str], no_stdin: bool, stdin: int = 0) -> bool:
+def anything(words: Sequence[str], settings: Settings, stdin: Stdin) -> bool:
     """Tell whether there is anything to make a prompt of, before anything is read."""
-    return bool(words or files or (not no_stdin and _is_input(stdin)))
+    return bool(words or settings.file or (not settings.no_stdin and stdin.is_input))
 
 
 def no_prompt(no_stdin: bool) -> StreamError:
@@ -91,71 +92,6 @@ def no_prompt(no_stdin: bool) -> StreamError:
     return usage(f"no prompt{because}", hint)
 
 
-def arguments_text(word: str) -> str:
-    """Return an argument if it is UTF-8: Python hides other bytes in lone surrogates."""
-    decode(os.fsencode(word), "an argument")
-    return word
-
-
-def decode(data: bytes, where: str) -> str:
-    """Return UTF-8 as text; a usage error names the first bad byte, counted from zero."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        bad = data[error.start]
-        raise usage(
-            f"{where} is not UTF-8: byte 0x{bad:02x} at offset {error.start}",
-            "convert it first (iconv -f ENCODING -t UTF-8)",
-        ) from None
-
-
 def _without_newline(text: str) -> str:
     """Drop one trailing newline, with its CR in files from other systems."""
     return text[:-1].removesuffix("\r") if text.endswith("\n") else text
-
-
-def _is_input(fd: int) -> bool:
-    """Tell whether it is a pipe, a regular file or a socket: somebody put it there to be read."""
-    if is_terminal(fd) or is_null(fd):
-        return False
-    mode = os.fstat(fd).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
-
-
-def _warn_shared(fd: int, note: Callable[[str], None]) -> None:
-    """Note where stdin is the file of a `while read` loop: reading it eats the loop's lines."""
-    if stat.S_ISREG(os.fstat(fd).st_mode) and os.lseek(fd, 0, os.SEEK_CUR) > 0:
-        note("stdin is a file that another program has begun to read: -n leaves it alone")
-
-
-def _read(fd: int, note: Callable[[str], None]) -> bytes:
-    try:
-        if not is_terminal(fd) and not select.select([fd], [], [], SILENCE)[0]:
-            note("waiting for stdin (-n would not read it)")
-        pieces = []
-        while True:
-            try:
-                piece = os.read(fd, 1 << 16)
-            except BlockingIOError:  # somebody made our stdin non-blocking
-                select.select([fd], [], [])
-                continue
-            if not piece:
-                break
-            pieces.append(piece)
-    except OSError as error:
-        raise usage(f"cannot read stdin: {(error.strerror or str(error)).lower()}") from error
-    return b"".join(pieces)
-
-
-def file_bytes(path: str) -> bytes:
-    """Return the whole of a file; a usage error if it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def unreadable(path: str, error: OSError) -> StreamError:
-    path = path or "a file without a name"
-    return usage(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")

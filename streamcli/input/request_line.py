@@ -21,7 +21,7 @@ import orjson
 from ..errors import StreamError, usage
 from ..messages import EFFORTS, Attachment, Message
 from ..settings.options import TABLE
-from .prompt import decode
+from .text import decode
 
 _NUMBERS = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty")
 _FIELDS = ("id", "prompt", "messages", "system", "model", *_NUMBERS, "stop", "schema", "think")

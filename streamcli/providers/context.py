@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ..input.files import Files
+from ..input.stdin import Stdin, check_readers
 from ..settings.config import Config
+from ..settings.settings import Invocation
 from ..terminal.messages import Messages
 from .providers import Providers
 from .set_up import SetUp
@@ -14,11 +16,29 @@ from .set_up import SetUp
 class Context:
     """Made once a run, and gone with it: another run reads its files and keys again."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], messages: Messages) -> None:
+    def __init__(
+        self, config: Config, environ: Mapping[str, str], messages: Messages, stdin: Stdin
+    ) -> None:
         self.providers = Providers(config)
         self.aliases = config.aliases
         self.environ = environ
         self.messages = messages
-        self.files = Files()
+        self.stdin = stdin
+        self.files = Files(stdin)
         self.set_up = SetUp()
         self.key_of_command: dict[tuple[str, ...], str] = {}  # by key_cmd
+
+
+def context_of(
+    invocation: Invocation,
+    messages: Messages,
+    *,
+    environ: Mapping[str, str],
+    clock: Callable[[], float],
+    closed_fds: Collection[int] = (),
+) -> Context:
+    """Return the context of one run; usage errors where stdin is wanted twice."""
+    settings = invocation.settings
+    check_readers(invocation.words, settings)
+    stdin = Stdin(messages.note, clock, closed=0 in closed_fds, timeout=settings.limits.timeout)
+    return Context(invocation.config, environ, messages, stdin)

@@ -6,7 +6,7 @@ import re
 import shlex
 
 from ..errors import StreamError, usage
-from ..input.prompt import decode
+from ..input.text import decode
 from ..secrets import is_secret
 from .context import Context
 from .row import Row

@@ -6,7 +6,7 @@ import re
 
 from .. import secrets
 from ..errors import usage
-from ..input.prompt import arguments_text
+from ..input.text import arguments_text
 from ..protocols._contract import HasWorkspaces, Keeper, get
 from ..request import Target
 from ..settings.settings import Invocation, Settings

@@ -82,6 +82,16 @@ TABLE: tuple[Opt, ...] = (
         "when it is a terminal, /dev/null or closed.",
     ),
     Opt(
+        "-r",
+        "--no-run-if-empty",
+        config=False,
+        section=PROMPT,
+        is_flag=True,
+        help="Ask nothing if stdin is empty, and exit 0.",
+        details='As xargs does: `git diff --staged | stream -r "Sum up:"` costs nothing where '
+        "nothing is staged. Without it an empty stdin is noted, and the arguments are the prompt.",
+    ),
+    Opt(
         "-I",
         "--replace",
         env=False,

@@ -47,6 +47,7 @@ class Settings(_Frozen):
     # The prompt
     file: tuple[str, ...] = ()
     no_stdin: bool = False
+    no_run_if_empty: bool = False
     replace: str | None = None
     attach: tuple[str, ...] = ()
     # The model

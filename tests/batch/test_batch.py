@@ -155,7 +155,7 @@ def test_stdin_is_read_as_it_comes(ask: Ask, popen: Popen) -> None:
         (["--requests", "--list-models"], "--list-models and --requests exclude each other"),
         (["-L", "-n"], "a batch reads stdin, and -n forbids it: -f FILE"),
         (["-L", "-n", "-f", "-"], "a batch reads stdin, and -n forbids it: -f FILE"),
-        (["-L", "-f", "-", "-f", "-"], "-f - is given twice: stdin can be read once"),
+        (["-L", "-f", "-", "-f", "-"], "'-f -' is given twice, and stdin can be read once"),
         (["-L", "-f", "."], ". is a directory"),
         (["-L", "-f", "/nowhere"], "/nowhere cannot be read: no such file or directory"),
         (["-L", "-f", ""], "a file without a name cannot be read"),

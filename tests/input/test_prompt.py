@@ -25,6 +25,9 @@ MODEL = ("-m", "vllm:tiny")
 Ask = Callable[..., str]
 
 
+EMPTY = "stream: stdin is empty, so the prompt is only the arguments: -r asks nothing then\n"
+
+
 @pytest.fixture
 def ask(server: FaultServer, stream: Stream) -> Ask:
     """A run that must go well and have nothing to say; returns the prompt the server got."""
@@ -32,7 +35,9 @@ def ask(server: FaultServer, stream: Stream) -> Ask:
     def ask(*args: str | bytes | Path, **how: Any) -> str:
         before = len(server.requests)
         run = stream(*MODEL, "--base-url", server.url("ok"), *args, **how)
-        assert (run.returncode, run.stdout, run.stderr) == (0, b"Hello world", "")
+        stdin = how.get("stdin")
+        noted = EMPTY if isinstance(stdin, bytes) and not stdin.strip() else ""
+        assert (run.returncode, run.stdout, run.stderr) == (0, b"Hello world", noted)
         (prompt,) = prompts(server)[before:]
         return prompt
 

@@ -1,0 +1,151 @@
+"""The stdin of a run: one reader, read once, and not waited for without end."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Callable, Sequence
+
+from ..errors import StreamError, usage
+from ..settings.settings import Settings
+from ..terminal.fds import is_null, is_terminal
+
+# What means stdin wherever a file is named.
+NAMES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+SILENCE = 3.0  # seconds after which we say that we are waiting
+
+
+class Stdin:
+    """Reads stdin to its end, once; later readers get the same bytes, or the same error.
+
+    `closed`: the process began without one. `timeout` bounds the wait in seconds (--timeout).
+    """
+
+    def __init__(
+        self,
+        note: Callable[[str], None],
+        clock: Callable[[], float],
+        *,
+        closed: bool = False,
+        timeout: float | None = None,
+        fd: int = 0,
+    ) -> None:
+        self.closed = closed
+        self._note = note
+        self._clock = clock
+        self._timeout = timeout
+        self._fd = fd
+        self._data: bytes | None = None
+        self._error: StreamError | None = None
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is a pipe, a regular file or a socket: somebody put it there to be read."""
+        if self.is_nothing or is_terminal(self._fd):
+            return False
+        mode = os.fstat(self._fd).st_mode
+        return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is none: it is closed, or /dev/null."""
+        return self.closed or is_null(self._fd)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no text (xargs -r); reads it, unless a person types there."""
+        if self.is_nothing:
+            return True
+        return self.is_input and not self.read().strip()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it is a file that another program has begun to read."""
+        if self.closed or not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            return False
+        return self._data is None and os.lseek(self._fd, 0, os.SEEK_CUR) > 0
+
+    def read(self) -> bytes:
+        """Return all of it. Usage errors; a timeout where it stays silent too long."""
+        if self._error is not None:
+            raise self._error
+        if self._data is None:
+            try:
+                self._data = self._read()
+            except StreamError as error:
+                self._error = error
+                raise
+        return self._data
+
+    def _read(self) -> bytes:
+        if self.closed:
+            raise usage("stdin is closed", "pipe text into it, or name a file")
+        pieces = []
+        until = None if self._timeout is None else self._clock() + self._timeout
+        try:
+            self._wait(until, noted=is_terminal(self._fd))
+            while True:
+                try:
+                    piece = os.read(self._fd, 1 << 16)
+                except BlockingIOError:  # somebody made our stdin non-blocking
+                    piece = None
+                if piece == b"":
+                    break
+                if piece:
+                    pieces.append(piece)
+                self._wait(until, noted=True)
+        except OSError as error:
+            raise usage(f"cannot read stdin: {(error.strerror or str(error)).lower()}") from error
+        return b"".join(pieces)
+
+    def _wait(self, until: float | None, *, noted: bool) -> None:
+        """Return when there is something to read; say once that we wait for it."""
+        while True:
+            left = None if until is None else max(0.0, until - self._clock())
+            wait = left if noted else SILENCE if left is None else min(SILENCE, left)
+            if select.select([self._fd], [], [], wait)[0]:
+                return
+            if left is not None and self._clock() >= (until or 0.0):
+                raise StreamError(
+                    "total_timeout",
+                    f"stdin did not end within {self._timeout:g} s (--timeout)",
+                    "-n does not read it",
+                )
+            if not noted:
+                self._note("waiting for stdin (-n would not read it)")
+                noted = True
+
+
+def readers_of(words: Sequence[str], settings: Settings) -> list[str]:
+    """Return the words and options that read stdin, as they were written."""
+    readers = [] if settings.batch_inputs else ["-"] * words.count("-")
+    if settings.replace is not None and not settings.batch_inputs:
+        readers.append(f"-I {settings.replace}")
+    readers += [f"-f {file}" for file in settings.file if file in NAMES]
+    if (system := settings.system or "")[:1] == "@" and system[1:] in NAMES:
+        readers.append(f"-s {system}")
+    if settings.schema in NAMES:
+        readers.append(f"--schema {settings.schema}")
+    readers += [f"-a {path}" for path in settings.attach if path in NAMES]
+    readers += [f"-H {item}" for item in settings.header if item[:1] == "@" and item[1:] in NAMES]
+    if settings.key_file in NAMES:
+        readers.append(f"--key-file {settings.key_file}")
+    if settings.batch_inputs and not settings.file:
+        readers.append(f"--{settings.batch_inputs[0]}")
+    return readers
+
+
+def check_readers(words: Sequence[str], settings: Settings) -> None:
+    """Raise a usage error where stdin is wanted twice, or wanted and forbidden."""
+    readers = readers_of(words, settings)
+    if len(readers) > 1:
+        both = f"'{readers[0]}' and '{readers[1]}'"
+        what = (
+            f"{both} both read stdin, which"
+            if readers[0] != readers[1]
+            else (f"'{readers[0]}' is given twice, and stdin")
+        )
+        raise usage(f"{what} can be read once", "put one of them into a file")
+    if readers and settings.no_stdin and not settings.batch_inputs:
+        raise usage(f"-n forbids reading stdin, and '{readers[0]}' asks for it")
