@@ -91,6 +91,11 @@ def check_recording(
     end = got["end"]
     if expected.get("error"):
         assert isinstance(end, Failed)
+    elif not (
+        expected["terminated"] or any(got[kind] for kind in ("text", "refusal", "tool_calls"))
+    ):
+        assert isinstance(end, Failed)  # a marker alone is not an answer
+        assert end.status == ("malformed" if expected.get("done_marker") else "truncated")
     elif expected["terminated"] or expected.get("done_marker"):
         assert isinstance(end, Finished if failure_of(end.raw) is None else Failed)
         assert end.raw == expected["finish_reason"]

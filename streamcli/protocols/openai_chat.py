@@ -1,38 +1,89 @@
 """OpenAI Chat Completions, as OpenAI and two dozen compatible servers really stream it.
 
 Source: https://platform.openai.com/docs/api-reference/chat; the deviations are those of recorded
-streams (see tests/test_openai_chat.py).
+streams and of public reports (tests/protocols/test_openai_chat.py, tests/protocols/cases).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Refusal, Started, Text
-from ..messages import ChatRequest
-from ..request import HttpRequest, Target
+from ..messages import Attachment, ChatRequest, Message
+from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.chat_request import request as chat_request
-from .shared.finish_reasons import failure_of, reason_of, worst
+from .shared.ending import Ending
+from .shared.finish_reasons import failure_of, first_of, is_failure, known
 from .shared.listing import Listing, models_below
-from .shared.openai_values import choices_of, usage_of
-from .shared.toolcalls import ToolCalls
+from .shared.nested_text import text_in
+from .shared.openai import choices_of, think_fields, usage_of
+from .shared.request import calls_of, cannot, function_of, merge, post, sent
+from .shared.tool_calls import ToolCalls
+
+if TYPE_CHECKING:
+    from ..request import Quirks
 
 NAME = "openai-chat"
 CAN = ("tools", "reasoning", "schema")
 NEEDS_MODEL = True
 LISTING = Listing("models", models_below())
+THINK = {"*": {"reasoning_effort": "$effort"}}
+# The names of reasoning in a delta; the first that is there counts.
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
+# What the provider's own word means where it is stronger than the finish reason beside it.
+_WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/chat/completions."""
-    return chat_request(NAME, chat, target)
+    """Return the POST to {base}/chat/completions."""
+    quirks = target.quirks
+    messages = [{"role": "system", "content": chat.system}] if chat.system is not None else []
+    messages += [_message(message) for message in chat.messages]
+    body: dict[str, Any] = {"model": chat.model, "messages": messages, "stream": chat.stream}
+    if not chat.model:
+        del body["model"]
+    if chat.stream and quirks.get("stream_options") and "stream_options" not in target.refused:
+        body["stream_options"] = dict(quirks["stream_options"])
+    limit = quirks.get("max_tokens", "max_tokens")
+    if limit in target.refused:  # it has two names, and some servers know one of them
+        limit = "max_tokens" if limit != "max_tokens" else "max_completion_tokens"
+    seed = quirks.get("seed", "seed")
+    for field, value in (
+        ("temperature", sent(chat, target, "temperature")),
+        ("top_p", sent(chat, target, "top_p")),
+        (limit, sent(chat, target, "max_tokens", limit)),
+        ("stop", sent(chat, target, "stop")),
+        (seed, sent(chat, target, "seed", seed)),
+        ("frequency_penalty", sent(chat, target, "frequency_penalty")),
+        ("presence_penalty", sent(chat, target, "presence_penalty")),
+        ("tools", [function_of(tool) for tool in chat.tools] or None),
+        ("tool_choice", _tool_choice(chat.tool_choice)),
+    ):
+        if value is not None:
+            body[field] = value
+    if chat.think is not None:
+        merge(body, _think(chat, target))
+    if chat.schema is not None:
+        merge(body, _response_format(chat.schema, quirks))
+    if chat.prefill is not None:
+        if "prefill" not in quirks:
+            raise cannot(f"{target.provider}'s {NAME}", "a beginning of the answer (--prefill)")
+        in_message, in_body = quirks["prefill"]
+        messages.append({"role": "assistant", "content": chat.prefill, **in_message})
+        body |= in_body
+    if chat.hide_reasoning is not None and "hide_field" in quirks:
+        body[quirks["hide_field"]] = chat.hide_reasoning
+    merge(body, chat.options)
+    base_url = target.base_url
+    if chat.prefill is not None and base_url == quirks.get("own_base"):
+        base_url = quirks["prefill_base"]
+    return post(target, join_url(base_url, "/chat/completions"), body)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
@@ -43,27 +94,41 @@ def recognises(glimpse: Glimpse) -> bool:
     return choices_of(glimpse.value) == "chat"
 
 
-class Decoder:
-    """Chat Completions bytes to events; also a whole answer where a server did not stream."""
+def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
+    """Return the decoder of an answer, which knows how many choices were asked for (`-o n=`)."""
+    asked = None if chat is None else natural(chat.options.get("n", 1))
+    return Decoder(limit, one_choice=None if asked is None else asked == 1)
 
-    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
+
+class Decoder:
+    """Chat Completions bytes to events; also a whole answer where a server did not stream.
+
+    `one_choice`: whether one was asked for; None if that is not known.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT_SIZE, one_choice: bool | None = None) -> None:
         self._body = JsonBody(
             self, "chat completion", limit, Template("content", _place), done_ends_it=True
         )
         self._model = ""
         self._response_id = ""
-        self._reasons: dict[int, str] = {}  # choice: its raw finish reason
+        self._indexes = _Indexes(one_choice)
         self._choices: set[int] = set()
-        self._open: set[int] = set()  # those without a finish reason
+        self._ending = Ending()
+        self._calls = ToolCalls(self._ending)
         self._usage: Any = None
-        self._tools = ToolCalls()
+        self._error: Failed | None = None  # of the chunk that is read
+        self._begun = False  # something of the answer was given
         self._cited: set[str] = set()
         self._refused = False
 
     @property
     def ended(self) -> bool:
         return self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._body.failure is not None or self._ending.soon
 
     def feed(self, data: bytes) -> list[Event]:
         return self._body.feed(data)
@@ -86,24 +151,28 @@ class Decoder:
             self._start(value, out)
         groq = value.get("x_groq")
         groq = groq if isinstance(groq, dict) else {}
-        usage = value.get("usage") or groq.get("usage")
-        if usage and usage != self._usage and isinstance(usage, dict):
-            self._usage = usage
-            body.alive = True
-            out.append(usage_of(usage))
-        if error := error_in(value, event) or groq.get("error"):
-            body.fail(stream_failure(error, "error"), out)
-            return
+        self._count(value.get("usage") or groq.get("usage"), out)
         choices = value.get("choices")
+        if body.failure is not None:  # usage alone is of interest behind an error
+            for choice in choices if isinstance(choices, list) else ():
+                self._count(choice.get("usage") if type(choice) is dict else None, out)
+            return
+        if error := error_in(value, event) or groq.get("error"):
+            self._error = stream_failure(error, "error")
         if isinstance(choices, list):
             body.alive = True
+            id = value.get("id")
+            self._indexes.next_chunk(id, len(choices))
             for choice in choices:
                 if type(choice) is dict and not body.ended:
                     self._choice(choice, out)
-        citations = value.get("citations")
-        if citations and isinstance(citations, list):
-            for url in citations:
-                self._cite(url, "", None, None, out)
+        if self._error is not None:
+            self._fail(self._error, out)
+            return
+        for name in ("search_results", "citations"):
+            if (sources := value.get(name)) and isinstance(sources, list):
+                for source in sources:
+                    self._cite(source, "", None, None, out)
 
     def _start(self, value: dict[str, Any], out: list[Event]) -> None:
         model, id = words(value.get("model")), words(value.get("id"))
@@ -112,57 +181,95 @@ class Decoder:
             self._response_id = id
             out.append(Started(self._model, id))
 
+    def _count(self, usage: Any, out: list[Event]) -> None:
+        if usage and usage != self._usage and isinstance(usage, dict):
+            self._usage = usage
+            self._body.alive = True
+            out.append(usage_of(usage))
+
     def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
-        index = natural(choice.get("index")) or 0
+        index = choice.get("index")
+        index = self._indexes.choice(natural(index) or 0) if index else 0
         delta = choice.get("delta")
         if delta is None and index not in self._choices:
             # A whole answer. Where chunks have both (Perplexity), `message` is cumulative.
             delta = choice.get("message")
+        if "usage" in choice:
+            self._count(choice["usage"], out)
+        error = choice.get("error")
         if type(delta) is dict:
-            if self.ending and self._tools and delta.get("content"):
-                # The server ran the tools itself, and the model goes on (Tyler's agents do so).
-                out += self._tools.calls()
-                self._reasons.clear()
-                self.ending = False
-            self._choices.add(index)
-            if index not in self._reasons:
-                self._open.add(index)
+            if index not in self._choices:
+                self._choices.add(index)
+                self._ending.seen(index)
+            before = len(out)
             self._delta(delta, index, out)
+            self._begun = self._begun or len(out) > before
+            error = error or delta.get("error")
+        if error:
+            self._error = self._error or stream_failure(error, "error")
         reason = choice.get("finish_reason")
-        if reason and isinstance(reason, str):
-            self._reasons[index] = whole(reason)
-            if failed := failure_of(reason, choice.get("native_finish_reason")):
-                self._body.fail(failed, out)
-            else:
-                self._open.discard(index)
-                self.ending = not self._open
+        if reason or "finishReason" in choice or "native_finish_reason" in choice:
+            self._reason(choice, index, out)
+
+    def _reason(self, choice: dict[str, Any], index: int, out: list[Event]) -> None:
+        """Read a finish reason, and the provider's own word beside it if that is a worse one."""
+        native = choice.get("native_finish_reason")
+        raw = first_of(choice.get("finish_reason"), choice.get("finishReason"), native)
+        if raw is None:
+            return
+        beaten = is_failure(native) or known(raw) in ("stop", "other")
+        if beaten and not is_failure(raw) and known(native) in _WORSE:
+            raw, native = whole(str(native)), raw
+        self._calls.give(index, out)
+        self._ending.end(raw, index)
+        self._ending.detail = native
+        if is_failure(raw) and (failed := failure_of(raw, native)):
+            self._fail(failed, out)
+
+    def _fail(self, failed: Failed, out: list[Event]) -> None:
+        """End the answer with an error, behind which its usage may still come.
+
+        An answer that has not begun is over at once, so that it is asked for again without delay.
+        """
+        failed = self._error or failed
+        failed.raw = failed.raw or self._ending.raw
+        if self._begun:
+            self._body.fail_later(failed)
+        else:
+            self._body.fail(failed, out)
 
     def _delta(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if thought and type(thought) is str:
-            self._body.say(Reasoning, thought, out, index)
-        elif details := delta.get("reasoning_details"):
-            self._reasoning_details(details, index, out)
         content = delta.get("content")
-        if type(content) is list:
+        if len(delta) > (content is not None):
+            self._beside_text(delta, index, out)
+        if type(content) is str:
+            if content:
+                self._ending.text(index, content)
+                self._body.say(Text, content, out, index)
+        elif content is not None:
             self._parts(content, index, out)
-        elif content:
-            self._body.say(Text, content, out, index)
-        refusal = delta.get("refusal")
-        if refusal:
+        if "tool_calls" in delta or "function_call" in delta:
+            self._tools(delta, index, out)
+
+    def _beside_text(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
+        """Read what a delta holds beside its text and its tool calls."""
+        for name in _THOUGHTS:
+            if thought := delta.get(name):
+                self._think(thought, index, out)
+                break
+        else:
+            # OpenRouter's and Snowflake's list; read only where no plain field says the same.
+            details = delta.get("reasoning_details")
+            for detail in details if details and isinstance(details, list) else ():
+                if isinstance(detail, dict):
+                    self._think(detail.get("text") or detail.get("summary"), index, out)
+        if refusal := delta.get("refusal"):
             self._refused = True
-            self._body.say(Refusal, refusal, out, index)
-        if calls := delta.get("tool_calls"):
-            if isinstance(calls, list):
-                for call in calls:
-                    self._tools.add(index, call)
-                out.append(Progress())
-        elif isinstance(call := delta.get("function_call"), dict):
-            self._tools.add(index, {"index": 0, "function": call})
-            out.append(Progress())
+            self._ending.text(index)
+            self._body.say(Refusal, text_in(refusal), out, index)
         audio = delta.get("audio")
-        if audio and isinstance(audio, dict):
-            self._body.say(Text, audio.get("transcript"), out, index)
+        if audio and isinstance(audio, dict) and (transcript := audio.get("transcript")):
+            self._text(transcript, index, out)
         notes = delta.get("annotations")
         for note in notes if notes and isinstance(notes, list) else ():
             source = note.get("url_citation") if isinstance(note, dict) else None
@@ -170,26 +277,51 @@ class Decoder:
                 start, end = source.get("start_index"), source.get("end_index")
                 self._cite(source.get("url"), source.get("title"), start, end, out)
 
-    def _parts(self, parts: list[Any], index: int, out: list[Event]) -> None:
-        """Mistral's list-valued content: text, thinking and reference parts."""
-        for part in parts:
-            if isinstance(part, str):
-                self._body.say(Text, part, out, index)
-            elif isinstance(part, dict):
-                thinking = part.get("thinking")
-                self._body.say(Text, part.get("text"), out, index)
-                if isinstance(thinking, str):
-                    thinking = [{"text": thinking}]
-                for thought in thinking if isinstance(thinking, list) else ():
-                    if isinstance(thought, dict):
-                        self._body.say(Reasoning, thought.get("text"), out, index)
+    def _think(self, thought: Any, index: int, out: list[Event]) -> None:
+        """Give reasoning: a string, an object that holds one, or a list of parts."""
+        if thought and (thought := text_in(thought)):
+            self._ending.reasoning(index)
+            self._body.say(Reasoning, thought, out, index)
 
-    def _reasoning_details(self, details: Any, index: int, out: list[Event]) -> None:
-        """OpenRouter's and Snowflake's list; read only where no plain field says the same."""
-        for detail in details if isinstance(details, list) else ():
-            if isinstance(detail, dict):
-                thought = detail.get("text") or detail.get("summary")
-                self._body.say(Reasoning, thought, out, index)
+    def _text(self, text: Any, index: int, out: list[Event]) -> None:
+        """Give text, also where a part or a number stands in its place."""
+        if isinstance(text, dict) and isinstance(text.get("text"), str):
+            text = text["text"]
+        if text is not None and text != "":
+            self._ending.text(index, text if type(text) is str else "text")
+            self._body.say(Text, text, out, index)
+
+    def _parts(self, content: Any, index: int, out: list[Event]) -> None:
+        """Read content that is not a string: mostly a list of text, thinking and references."""
+        for part in content if isinstance(content, list) else [content]:
+            if not isinstance(part, dict):
+                self._text(part, index, out)
+                continue
+            kind = part.get("type")
+            if kind in ("reasoning", "thinking", "redacted_thinking") or "thinking" in part:
+                self._think(_thought_of(part), index, out)
+                if isinstance(part.get("thinking"), dict | list | str):
+                    self._text(part.get("text"), index, out)
+            elif "text" in part:
+                self._text(part["text"], index, out)
+            elif kind == "refusal" and part.get("refusal"):
+                self._refused = True
+                self._ending.text(index)
+                self._body.say(Refusal, text_in(part["refusal"]), out, index)
+            elif not isinstance(kind, str):
+                self._text(part, index, out)  # nobody knows what it is: an error
+
+    def _tools(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
+        calls = delta.get("tool_calls")
+        if not calls:
+            function = delta.get("function_call")
+            calls = {"index": 0, "function": function} if isinstance(function, dict) else None
+        if not calls:
+            return
+        self._ending.reasoning(index)  # the answer goes on
+        for call in calls if isinstance(calls, list) else [calls]:
+            self._calls.add(index, call, out)
+        out.append(Progress())
 
     def _cite(self, url: Any, title: Any, start: Any, end: Any, out: list[Event]) -> None:
         if isinstance(url, dict):
@@ -205,21 +337,111 @@ class Decoder:
     # How it ends
 
     def finished(self) -> bool:
-        return bool(self._reasons) and not self._open
+        return self._ending.reached
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        raw = worst(self._reasons.values())
-        reason = reason_of(raw) if raw is not None else None
-        if self._refused and reason in ("stop", None):
-            reason = "refusal"
-        elif reason == "stop" and self._tools:
-            # Gemini's endpoint and vLLM with a named tool_choice say stop after a tool call.
-            reason = "tool_calls"
-        out += self._tools.calls()
-        return Finished(reason, raw, evidence)
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        self._calls.rest(out)
+        end = self._ending.finish(evidence, out)
+        if isinstance(end, Finished) and self._refused and end.reason in ("stop", None):
+            end.reason = "refusal"
+        return end
+
+
+class _Indexes:
+    """Says which choice an index names.
+
+    Foundry Local counts the chunks with it. So where one choice was asked for, and a chunk has no
+    more, that is it. Where nobody knows (`one_choice` is None), an index that goes up by one in a
+    chunk with another id is a count.
+    """
+
+    def __init__(self, one_choice: bool | None) -> None:
+        self._one = one_choice
+        self._alone = True  # the chunk has one choice
+        self._anew = False  # the chunk has another id than the one before
+        self._id: Any = None
+        self._highest = 0
+
+    def next_chunk(self, id: Any, choices: int) -> None:
+        self._alone = choices == 1
+        self._anew = bool(id and self._id) and id != self._id
+        self._id = id
+
+    def choice(self, index: int) -> int:
+        counts = self._anew and index == self._highest + 1
+        self._highest = max(self._highest, index)
+        if self._one is None and self._alone and counts:
+            self._one = True
+        return 0 if self._one and self._alone else index
+
+
+def _thought_of(part: dict[str, Any]) -> Any:
+    """Return what a part of reasoning holds, whatever the field's name."""
+    return next((part[name] for name in ("thinking", "summary", "text") if part.get(name)), None)
 
 
 def _place(value: Any) -> Any:
-    """The object that holds the text of a plain chunk."""
+    """Return the object that holds the text of a plain chunk."""
     (choice,) = value["choices"]
     return choice["delta"]
+
+
+# The parts of a request
+
+
+def _think(chat: ChatRequest, target: Target) -> dict[str, Any]:
+    """Return the fields for --think; a server that refuses its templates' switch gets an effort."""
+    assert chat.think is not None
+    fields = think_fields(chat.think, target.quirks, THINK)
+    if "chat_template_kwargs" in target.refused and fields.pop("chat_template_kwargs", None):
+        fields.setdefault("reasoning_effort", chat.think)
+    if "think" in chat.wishes:
+        fields = {name: value for name, value in fields.items() if name not in target.refused}
+    return fields
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+    plain: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        plain["tool_calls"] = calls_of(message)
+    if message.attachments:
+        parts = [_part(attachment) for attachment in message.attachments]
+        plain["content"] = [*parts, {"type": "text", "text": message.text}]
+    return plain
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    kind, url = attachment.kind, attachment.url
+    if kind == "image" or (url and kind == "other"):
+        return {"type": "image_url", "image_url": {"url": attachment.data_url()}}
+    if kind == "audio" and not url:
+        # The API knows wav and mp3 by these names alone.
+        format = {"audio/wav": "wav", "audio/mpeg": "mp3"}.get(attachment.mime)
+        if format is None:
+            raise cannot(NAME, f"{attachment.name} ({attachment.mime})", "convert it to wav or mp3")
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": attachment.base64(), "format": format},
+        }
+    if kind == "pdf" and not url:
+        file = {"filename": attachment.name, "file_data": attachment.data_url()}
+        return {"type": "file", "file": file}
+    if kind == "text" and not url:
+        return {"type": "text", "text": attachment.named_text()}
+    what = f"the URL of {attachment.mime}" if url else f"{attachment.name} ({attachment.mime})"
+    raise cannot(NAME, what)
+
+
+def _tool_choice(choice: str | None) -> Any:
+    if choice in (None, "auto", "none", "required"):
+        return choice
+    return {"type": "function", "function": {"name": choice}}
+
+
+def _response_format(schema: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
+    shape: dict[str, Any] = {"name": "answer", "schema": schema}
+    if quirks.get("strict_schema"):
+        shape["strict"] = True
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}

@@ -21,7 +21,7 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.finish_reasons import failure_of, reason_of, worst
 from .shared.listing import Listing, models_below
-from .shared.openai_values import choices_of, usage_of
+from .shared.openai import choices_of, usage_of
 from .shared.request import cannot, merge, no_words_for, post, sent
 
 NAME = "openai-completions"

@@ -20,7 +20,7 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.finish_reasons import failure_of, reason_of
 from .shared.listing import Listing, models_below
-from .shared.openai_values import think_fields, usage_of
+from .shared.openai import think_fields, usage_of
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post, sent
 from .shared.response_items import DELTAS, GIVEN, Items
 

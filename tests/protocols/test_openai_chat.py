@@ -20,18 +20,22 @@ NAME = "openai-chat"
 IN_DETAILS = {
     "snowflake--pydantic-ai--test-snowflake-thinking-streaming--0-684fea": "15 * 27 = 405"
 }
+# Names of the counts of cached tokens beside OpenAI's.
+CACHED = ("cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+WRITTEN = "cache_creation_input_tokens"
 
 
 def usage(raw: dict[str, Any]) -> Usage:
     details = {**(raw.get("prompt_tokens_details") or {})}
     thoughts = {**(raw.get("completion_tokens_details") or {})}
-    cached = details.get("cached_tokens")
+    beside = (raw.get(name) for name in ("prompt_cache_hit_tokens", *CACHED))
+    cached = [each for each in (details.get("cached_tokens"), *beside) if each is not None]
     return Usage(
         input_tokens=raw.get("prompt_tokens"),
         output_tokens=raw.get("completion_tokens"),
         reasoning_tokens=thoughts.get("reasoning_tokens", raw.get("reasoning_tokens")),
-        cache_read_tokens=raw.get("prompt_cache_hit_tokens") if cached is None else cached,
-        cache_write_tokens=details.get("cache_write_tokens"),
+        cache_read_tokens=cached[0] if cached else None,
+        cache_write_tokens=details.get("cache_write_tokens", raw.get(WRITTEN)),
         total_tokens=raw.get("total_tokens"),
     )
 
@@ -69,11 +73,14 @@ def test_error_body(path: Path) -> None:
 
 def test_half_a_character_in_a_call() -> None:
     """A string that UTF-8 cannot hold could be written nowhere."""
-    call = '{"index":0,"id":"\\ud83d","function":{"name":"f\\ud83d","arguments":"\\ud83d"}}'
+    arguments = '{\\"a\\":\\"\\ud83d\\"}'
+    call = (
+        f'{{"index":0,"id":"\\ud83d","function":{{"name":"f\\ud83d","arguments":"{arguments}"}}}}'
+    )
     choice = f'{{"delta":{{"tool_calls":[{call}]}},"finish_reason":"tool_calls"}}'
     data = f'data: {{"choices":[{choice}]}}\n\ndata: [DONE]\n\n'.encode()
     *_, found, _ = decode(get(NAME).Decoder(), whole(data))
-    assert found == ToolCall("\ufffd", "f\ufffd", "\ufffd")
+    assert found == ToolCall("\ufffd", "f\ufffd", '{"a":"\ufffd"}')
 
 
 def test_a_server_that_runs_the_tools_itself_goes_on() -> None:

@@ -20,7 +20,7 @@ NAME = "openai-completions"
 
 
 def usage(raw: dict[str, Any]) -> Usage:
-    cached = (raw.get("prompt_tokens_details") or {}).get("cached_tokens")
+    cached = (raw.get("prompt_tokens_details") or {}).get("cached_tokens", raw.get("cached_tokens"))
     return Usage(
         input_tokens=raw["prompt_tokens"],
         output_tokens=raw["completion_tokens"],

@@ -138,7 +138,7 @@ class Ending:
         if failed := failure_of(raw, self.detail):
             failed.evidence, failed.raw = evidence, raw
             return failed
-        if raw is None and not (self._reasons.answered or "eof" in evidence):
+        if raw is None and not (self._reasons.answered or self.calls or "eof" in evidence):
             held = "the stream ended and held neither text nor a finish reason"
             return Failed("not_a_stream", held, evidence=evidence)
         reason = reason_of(raw)

@@ -15,23 +15,54 @@ if TYPE_CHECKING:
 
 
 def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completion") -> Usage:
-    """Token counts; Responses call what was `asked` and `said` input and output.
+    """Return the token counts; Responses calls what was `asked` and `said` input and output.
 
-    With the names that OpenAI, DeepSeek and xAI use for the same thing.
+    Each count has several names: OpenAI's, and those of DeepSeek, xAI, Mistral, Moonshot, and of
+    gateways in front of Anthropic's models.
     """
-    prompt = usage.get(f"{asked}_tokens_details")
-    prompt = prompt if isinstance(prompt, dict) else {}
-    completion = usage.get(f"{said}_tokens_details")
-    completion = completion if isinstance(completion, dict) else {}
-    cached = prompt.get("cached_tokens")
+    prompt = _details(usage, asked, "input")
+    completion = _details(usage, said, "output")
+    cached = (
+        prompt.get("cached_tokens"),
+        usage.get("prompt_cache_hit_tokens"),
+        usage.get("cached_tokens"),
+        usage.get("num_cached_tokens"),
+        usage.get("cache_read_input_tokens"),
+        prompt.get("cache_read_input_tokens"),
+    )
+    written = (
+        prompt.get("cache_write_tokens"),
+        prompt.get("cache_creation_tokens"),
+        usage.get("cache_creation_input_tokens"),
+        prompt.get("cache_creation_input_tokens"),
+        usage.get("cache_write_tokens"),
+    )
+    thoughts = (
+        completion.get("reasoning_tokens"),
+        usage.get("reasoning_tokens"),
+        completion.get("thinking_tokens"),
+    )
     return Usage(
-        count(usage.get(f"{asked}_tokens")),
-        count(usage.get(f"{said}_tokens")),
-        count(completion.get("reasoning_tokens", usage.get("reasoning_tokens"))),
-        count(usage.get("prompt_cache_hit_tokens") if cached is None else cached),
-        count(prompt.get("cache_write_tokens")),
+        _first(usage.get(f"{asked}_tokens"), usage.get("input_tokens")),
+        _first(usage.get(f"{said}_tokens"), usage.get("output_tokens")),
+        _first(*thoughts),
+        _first(*cached),
+        _first(*written),
         count(usage.get("total_tokens")),
     )
+
+
+def _details(usage: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the object that splits a count up, by the first of these names that has one."""
+    for name in names:
+        if type(details := usage.get(f"{name}_tokens_details")) is dict:
+            return details
+    return {}
+
+
+def _first(*fields: Any) -> int | None:
+    """Return the first field that is a count; None if no one is."""
+    return next((number for field in fields if (number := count(field)) is not None), None)
 
 
 def think_fields(effort: str, quirks: Quirks, knob: dict[str, Any]) -> dict[str, Any]:

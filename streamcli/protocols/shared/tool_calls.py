@@ -1,0 +1,169 @@
+"""Puts the tool calls of Chat Completions together from their deltas. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from ...events import Event
+from ...wire.lenient_json import whole
+from .arguments import text_of
+from .ending import Ending
+
+
+class _Call:
+    """One tool call, as far as it has come."""
+
+    __slots__ = ("given", "id", "late", "name", "number", "pieces", "plain")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.id = ""
+        self.name = ""
+        self.pieces: list[str] = []
+        self.plain = False  # a custom tool: its input is free text
+        self.given = ""  # its arguments, once it was given out
+        self.late: list[str] = []  # pieces that came after that
+
+    def state(self) -> str:
+        """Return how far the arguments have come: "empty", "partial" or "whole"."""
+        if not self.pieces:
+            return "empty"
+        if self.pieces[-1].endswith((",", ":", "{", "[")):
+            return "partial"
+        return "whole" if _is_whole("".join(self.pieces)) else "partial"
+
+
+class ToolCalls:
+    """The calls of one answer, for every way that Chat Completions servers number them.
+
+    Each is given to `ending`, and by it to `out`, the moment it is whole: when another call of its
+    choice starts, or with `give`, when the choice's finish reason comes. A new call needs a name; a
+    new id alone does not make one, as some servers write another id into every delta. With a name,
+    an index without a call, another id, another name or arguments that are whole already make one.
+    The same call sent twice is one.
+    """
+
+    def __init__(self, ending: Ending) -> None:
+        self._ending = ending
+        self._count = 0
+        self._pending: dict[int, list[_Call]] = {}  # by choice, in the order in which they began
+        # The last one of a choice, of an index in it, and of an id.
+        self._last: dict[tuple[Any, ...], _Call] = {}
+
+    def add(self, choice: int, delta: Any, out: list[Event]) -> None:
+        """Read one element of `tool_calls`."""
+        if not isinstance(delta, dict):
+            return
+        function = delta.get("function")
+        plain = not isinstance(function, dict) and isinstance(delta.get("custom"), dict)
+        if not isinstance(function, dict):
+            # A custom tool's free-form input; or a server without the object between.
+            function = delta["custom"] if plain else delta
+        name, id, index = function.get("name"), delta.get("id"), delta.get("index")
+        name = name if isinstance(name, str) else ""
+        id = id if isinstance(id, str) else ""
+        index = index if isinstance(index, int | str) else None
+        piece = _piece(function.get("arguments", function.get("input")))
+        call = self._find(choice, index, id, name, piece)
+        if call is None:
+            self._give(choice, out, all=False)
+            call = _Call(self._count)
+            self._count += 1
+            call.plain = plain
+            self._pending.setdefault(choice, []).append(call)
+        self._last[choice,] = self._last[choice, "index", index] = call
+        if id:
+            call.id = call.id or id
+            self._last[choice, "id", id] = call
+        call.name = name or call.name
+        if piece:
+            (call.late if call.given else call.pieces).append(piece)
+
+    def _find(self, choice: int, index: Any, id: str, name: str, piece: str) -> _Call | None:
+        """Return the call that a delta goes on with; None if it begins another one."""
+        last = self._last.get((choice,))
+        call = self._last.get((choice, "index", index)) if index is not None else None
+        if call is None and id:
+            call = self._last.get((choice, "id", id))
+        if call is not None:
+            return None if name and _begins_another(call, id, name, piece) else call
+        if index is None:
+            partial = last is not None and last.name == name and last.state() == "partial"
+            return last if partial or not name else None
+        return last if not (name or id) and last is not None and last.state() == "partial" else None
+
+    def give(self, choice: int, out: list[Event]) -> None:
+        """Give the calls of a choice whose finish reason came; what goes on is another round."""
+        self._give(choice, out, all=True)
+        if not self._pending.get(choice):
+            for key in [key for key in self._last if key[0] == choice]:
+                del self._last[key]
+
+    def rest(self, out: list[Event]) -> None:
+        """Give what is left at the end: calls without a finish reason, and broken ones."""
+        for choice, calls in self._pending.items():
+            for call in calls:
+                self._whole(call, choice, out, last=True)
+        self._pending.clear()
+        for call in self._last.values():
+            if call.late and (late := "".join(call.late)).strip() not in ("", call.given):
+                shown = late if len(late) <= 60 else late[:57] + "..."
+                self._ending.wrong = f"the arguments of {call.name} went on after its end: {shown}"
+
+    def _give(self, choice: int, out: list[Event], all: bool) -> None:
+        """Give the calls that are whole. Those without arguments may still get some unless `all`.
+
+        One that is not JSON yet waits, and those behind it unless `all`.
+        """
+        waiting: list[_Call] = []
+        for call in self._pending.get(choice, ()):
+            state = call.state()
+            if waiting and not all:
+                waiting.append(call)
+            elif state == "whole" or (all and (state == "empty" or call.plain)):
+                self._whole(call, choice, out)
+            else:
+                waiting.append(call)
+        self._pending[choice] = waiting
+
+    def _whole(self, call: _Call, choice: int, out: list[Event], last: bool = False) -> None:
+        arguments = "".join(call.pieces)
+        call.given = arguments or "{}"
+        # Some send no id: it must still be unique.
+        id = whole(call.id) or f"call_{call.number}"
+        self._ending.call(
+            id, whole(call.name), arguments, out, choice, bool(call.id), last, call.plain
+        )
+
+
+def _begins_another(call: _Call, id: str, name: str, piece: str) -> bool:
+    """Return whether a delta with a name, at the place of `call`, is another call."""
+    if not call.name:
+        return False
+    state = call.state()
+    if id and call.id and id != call.id:
+        return name != call.name or state == "whole" or (state == "empty" and not piece)
+    if id and call.id:
+        return state == "whole" and _is_whole(piece) and piece != "".join(call.pieces)
+    return name != call.name or (state == "whole" and piece != "".join(call.pieces))
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _piece(arguments: Any) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    if arguments is None:
+        return ""
+    try:
+        return text_of(arguments)
+    except ValueError:  # nested beyond reason: no tool could read it
+        return "[nested too deeply"
