@@ -246,7 +246,8 @@ class JsonBody:
             self._reader.value(value, event, out)
         except RecursionError:
             self.fail(_nested(), out)
-        if len(out) == before and self._finds_errors and not self.ended:
+        quiet = len(out) == before and self.failure is None
+        if quiet and self._finds_errors and not self.ended:
             self._find_error(value, event, out)
         if self._odd and not self.ended and self.failure is not None:
             self.fail(self.failure, out)
