@@ -1,4 +1,8 @@
-"""The recorded streams, and what each protocol's tests ask of all of them."""
+"""The recorded streams, and what each protocol's tests ask of all of them.
+
+tests/recordings/PROTOCOL/ holds recordings that we made of real servers: llama.cpp, Ollama and the
+LiteLLM proxy, with a small Apache-2.0 model. NAME.meta.json tells how, and what the stream says.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,23 @@ from streamcli.protocols.shared.finish_reasons import failure_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 RECORDINGS = SHARED / "recordings"
-FOLDERS = (RECORDINGS, SHARED / "recordings-2")  # the second has what only later servers do
+# The first holds those that we made ourselves of real servers, the last what only later servers do.
+FOLDERS = (Path(__file__).with_suffix(""), RECORDINGS, SHARED / "recordings-2")
 
 
 def recordings(protocol: str) -> list[Any]:
-    """A parameter for each recording of a protocol; one that skips by name if there is none."""
-    found = sorted(path for each in FOLDERS for path in (each / protocol).glob("*.meta.json"))
+    """A parameter for each recording of a protocol, once; one that skips by name if there is none.
+
+    Our own are in the repository. Those of other people are in ../shared, where it is there.
+    """
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        for path in sorted((folder / protocol).glob("*.meta.json")):
+            found.setdefault(path.name, path)
     if not found:
         mark = pytest.mark.skip(reason=f"../shared/recordings*/{protocol} is not there")
         return [pytest.param(Path(), marks=mark, id="none")]
-    return [pytest.param(path, id=name_of(path)) for path in found]
+    return [pytest.param(found[name], id=name_of(found[name])) for name in sorted(found)]
 
 
 def name_of(path: Path) -> str:
