@@ -20,11 +20,11 @@ class Turnstile:
     it wrote or not.
     """
 
-    def __init__(self, write: Callable[[bytes], None], limit: int = LIMIT) -> None:
+    def __init__(self, write: Callable[[bytes], None], limit: int | None = None) -> None:
         self._write = write
         self._gap = b""  # stands for skipped answers, and is written once something follows
         self.head = 0
-        self._limit = limit
+        self._limit = LIMIT if limit is None else limit
         self._places: dict[int, Place] = {}
         self._waiting = 0  # bytes in memory
         self._file: IO[bytes] | None = None

@@ -212,9 +212,8 @@ def test_the_order_is_that_of_one_job(stream: Stream, form: tuple[str, ...]) -> 
 
 
 SPOOLING = """
-from streamcli.batch.limits import Pace
-from streamcli.output.order import Turnstile
-Turnstile.__init__.__defaults__ = (50_000,)
+from streamcli.output import order
+order.LIMIT = 50_000
 from streamcli.__main__ import main
 main()
 """

@@ -13,9 +13,9 @@ from uuid import UUID
 
 import pytest
 from conftest import Popen, Stream
+from contracts import check_ends, mutated
 from faultserver import Conn, FaultServer
 from splits import bytewise, decode, every_two, merged, sampled, whole
-from test_contract import check_ends, mutated
 
 from streamcli.errors import StreamError
 from streamcli.events import (

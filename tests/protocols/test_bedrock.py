@@ -23,12 +23,12 @@ from awsframes import (
     stop,
 )
 from conftest import Stream
+from contracts import check_ends, mutated
 from faultserver import Conn, FaultServer
 from realservers import needed
 from recordings import check_recording, recordings
 from records import parse_records
 from splits import bytewise, decode, every_two, sampled, whole
-from test_contract import check_ends, mutated
 
 from streamcli.errors import StreamError
 from streamcli.events import (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,32 +10,31 @@ from typing import Any
 import pytest
 from conftest import Stream
 from faultserver import FaultServer
+from honcho_guide import (
+    ANSWER,
+    ASSISTANT,
+    DONE,
+    NAME,
+    QUESTION,
+    SESSION,
+    TASTES,
+    USER,
+    by_hand,
+    send,
+)
 from honchoserver import HonchoServer
 from recordings import check_recording, recordings
 from splits import decode, every_two, whole
 
 from streamcli.errors import StreamError
-from streamcli.events import Event, Failed, Finished, Text, Usage
+from streamcli.events import Event, Failed, Text, Usage
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
 from streamcli.protocols import honcho
 from streamcli.protocols._contract import get
 from streamcli.protocols._detect import protocol_of
 from streamcli.request import HttpRequest, Target
 
-NAME = "honcho"
-DONE = Finished(None, None, ("marker",))
 HI = Message("user", "who?")
-
-# The guide's example.
-USER, ASSISTANT, SESSION = "food-lover", "restaurant-assistant", "food-preferences-session"
-TASTES = (
-    "I absolutely love spicy Thai food, especially curries with coconut milk.",
-    "Italian cuisine is another favorite - fresh pasta and wood-fired pizza are my weakness!",
-    "I try to eat vegetarian most of the time, but occasionally enjoy seafood.",
-    "I can't handle overly sweet desserts, but love something with dark chocolate.",
-)
-QUESTION = "Recommend 3 restaurants they might enjoy in the Lower East Side."
-ANSWER = ("Thai Diner, ", "Kiki’s \u2028", "and Dimes 😀.")
 
 
 @pytest.fixture
@@ -541,38 +538,6 @@ def test_what_validation_found_is_told_with_its_field() -> None:
 
 
 # The whole of it, on a server
-
-
-def send(request: HttpRequest) -> tuple[int, bytes]:
-    plain = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    made = urllib.request.Request(
-        request.url, request.body, dict(request.headers), method=request.method
-    )
-    try:
-        with plain.open(made, timeout=60) as response:
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def by_hand(server: HonchoServer, workspace: str) -> str:
-    """The guide's example by our requests; the answer, once it is stored."""
-    target = Target("honcho", NAME, server.url, session=SESSION)
-    options = {"peer": USER, "workspace": workspace, "add": "tastes.jsonl", "store": ASSISTANT}
-    question = ChatRequest("", [Message("user", QUESTION)], options=options)
-    lines = [json.dumps({"peer_id": USER, "content": taste}) for taste in TASTES]
-    messages = honcho.messages_of("\n".join(lines).encode(), "tastes.jsonl")
-    for step in honcho.before(question, target, messages):
-        assert send(step)[0] in (200, 201)
-    status, body = send(honcho.request(question, target))
-    assert status == 200
-    found = decode(get(NAME).Decoder(), whole(body))
-    assert found[-1] == DONE
-    text = "".join(event.text for event in found if isinstance(event, Text))
-    for step in honcho.after(question, target, text):
-        assert send(step)[0] == 201
-    return text
 
 
 def test_the_restaurant_example(running: HonchoServer) -> None:

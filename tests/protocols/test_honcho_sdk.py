@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import realservers
+from honcho_guide import ANSWER, ASSISTANT, QUESTION, SESSION, TASTES, USER, by_hand
 from honchoserver import HonchoServer
-from test_honcho import ANSWER, ASSISTANT, QUESTION, SESSION, TASTES, USER, by_hand
 
 pytestmark = pytest.mark.real
 

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import pytest
 from awsframes import event, stop
+from contracts import NAMES, check_ends, own_bodies
 from splits import decode, whole
-from test_contract import NAMES, check_ends, own_bodies
 
 from streamcli.events import Event
 from streamcli.protocols._contract import decoder_for, get
