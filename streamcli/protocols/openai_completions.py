@@ -14,12 +14,13 @@ from ..events import Event, Failed, Finished, Started, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import Template
-from ..wire.json_body import JsonBody
-from ..wire.lenient_json import natural, whole, words
+from ..wire.json_body import JsonBody, has_answer
+from ..wire.lenient_json import natural, words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.finish_reasons import failure_of, reason_of, worst
+from .shared.ending import Ending
+from .shared.finish_reasons import failure_of, first_of, is_failure
 from .shared.listing import Listing, models_below
 from .shared.openai import choices_of, usage_of
 from .shared.request import cannot, merge, no_words_for, post, sent
@@ -55,10 +56,10 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def _prompt(chat: ChatRequest) -> str:
-    """The one text that a model is to go on with; how an answer begins is simply the end of it.
+    """Return the text that the model goes on with; --prefill is simply the end of it.
 
-    Nothing is put between or around: what separates question and answer (a template, a line end)
-    is the caller's to write, as it differs from model to model.
+    Nothing is added: what separates question and answer (a template, a line end) differs from
+    model to model, so that the caller writes it.
     """
     no_words_for(NAME, chat, "system", "think", "schema", "tools", "tool_choice")
     if len(chat.messages) != 1 or chat.messages[0].role != "user":
@@ -82,19 +83,21 @@ class Decoder:
     """Completions bytes to events; a chunk and a whole answer have the same shape here."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self.ending = False
         self._body = JsonBody(
             self, "completion", limit, Template("text", _place), done_ends_it=True
         )
         self._model = ""
         self._response_id = ""
-        self._reasons: dict[int, str] = {}  # choice: its raw finish reason
-        self._open: set[int] = set()  # choices without a finish reason
+        self._ending = Ending()
         self._usage: Any = None
 
     @property
     def ended(self) -> bool:
         return self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._body.failure is not None or self._ending.soon
 
     def feed(self, data: bytes) -> list[Event]:
         return self._body.feed(data)
@@ -108,20 +111,18 @@ class Decoder:
         body = self._body
         if not self._response_id:
             self._start(value, out)
-        usage = value.get("usage")
-        if usage and usage != self._usage and isinstance(usage, dict):
-            self._usage = usage
-            body.alive = True
-            out.append(usage_of(usage))
-        if error := error_in(value, event):
-            body.fail(stream_failure(error, "error"), out)
+        self._count(value.get("usage"), out)
+        if body.failure is not None:  # usage alone is of interest behind an error
             return
+        error = error_in(value, event)
         choices = value.get("choices")
         if isinstance(choices, list):
             body.alive = True
             for choice in choices:
-                if type(choice) is dict and not body.ended:
-                    self._choice(choice, out)
+                if type(choice) is dict and not error:
+                    error = self._choice(choice, out)
+        if error:
+            self._fail(error if isinstance(error, Failed) else stream_failure(error, "error"), out)
 
     def _start(self, value: dict[str, Any], out: list[Event]) -> None:
         model, id = words(value.get("model")), words(value.get("id"))
@@ -130,29 +131,44 @@ class Decoder:
             self._response_id = id
             out.append(Started(self._model, id))
 
-    def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
+    def _count(self, usage: Any, out: list[Event]) -> None:
+        if usage and usage != self._usage and isinstance(usage, dict):
+            self._usage = usage
+            self._body.alive = True
+            out.append(usage_of(usage))
+
+    def _choice(self, choice: dict[str, Any], out: list[Event]) -> Any:
+        """Read a choice; return the error in it, if there is one."""
         index = natural(choice.get("index")) or 0
-        if index not in self._reasons:
-            self._open.add(index)
-        self._body.say(Text, choice.get("text"), out, index)
-        reason = choice.get("finish_reason")
-        if reason and isinstance(reason, str):
-            self._reasons[index] = whole(reason)
-            if failed := failure_of(reason):
-                self._body.fail(failed, out)
-            else:
-                self._open.discard(index)
-                self.ending = not self._open
+        self._ending.seen(index)
+        text = choice.get("text")
+        if text is not None and text != "":
+            self._ending.text(index)
+            self._body.say(Text, text, out, index)
+        if "usage" in choice:
+            self._count(choice["usage"], out)
+        raw = first_of(choice.get("finish_reason"), choice.get("finishReason"))
+        if raw is not None:
+            self._ending.end(raw, index)
+        error = choice.get("error")
+        return error or (failure_of(raw) if is_failure(raw) else None)
+
+    def _fail(self, failed: Failed, out: list[Event]) -> None:
+        """End the answer with an error, behind which its usage may still come."""
+        failed.raw = failed.raw or self._ending.raw
+        if self._body.answered or has_answer(out):
+            self._body.fail_later(failed)
+        else:
+            self._body.fail(failed, out)
 
     def finished(self) -> bool:
-        return bool(self._reasons) and not self._open
+        return self._ending.reached
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        raw = worst(self._reasons.values())
-        return Finished(reason_of(raw) if raw is not None else None, raw, evidence)
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        return self._ending.finish(evidence, out)
 
 
 def _place(value: Any) -> Any:
-    """The object that holds the text of a plain chunk."""
+    """Return the object that holds the text of a plain chunk."""
     (choice,) = value["choices"]
     return choice

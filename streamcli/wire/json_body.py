@@ -88,7 +88,6 @@ class JsonBody:
         self._done_ends_it = done_ends_it
         self._eof_ends_it = eof_ends_it
         self._finds_errors = finds_errors
-        self.answered = False  # text or a tool call came
         self._odd = False  # a value that is read held something else where text belongs
         self._torn = False  # the bytes ended inside a value
         self._payloads = payloads or Payloads(limit)
@@ -230,6 +229,8 @@ class JsonBody:
         template, before = self._template, len(out)
         if not value and event != "message" and self._is_sign(value, event, out):
             return
+        if type(value) is str and self._is_word(value, event, out):
+            return
         self.read(value, event, out)
         if template is None or self.ended:
             return
@@ -268,6 +269,16 @@ class JsonBody:
             self._marker(out)
             return True
         return event in _PING_EVENTS
+
+    def _is_word(self, value: str, event: str, out: list[Event]) -> bool:
+        """Return whether a JSON string is a marker, or the words of an error."""
+        if self._done_ends_it and value.strip().lower() == "[done]":
+            self._marker(out)
+        elif event.lower() in _ERROR_EVENTS:
+            self.fail(stream_failure(value, event), out)
+        else:
+            return False
+        return True
 
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         """Read what is not one JSON value: a marker, a keepalive, an error, several values."""

@@ -1,0 +1,510 @@
+"""The kinds of trouble behind the public reports, in other fields and positions of Chat.
+
+A stream is a list of chunks: a dict is a delta of choice 0, a tuple (delta, fields of its choice),
+bytes are sent as they are. `exit` is that of a run with records, `text` 13 where text alone is
+shown and the caller would have to answer a tool call.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from splits import bytewise, decode, merged, sampled, whole
+from test_reports import found_in
+
+from streamcli.events import Failed, Reasoning, Refusal, Text, ToolCall
+from streamcli.messages import ChatRequest, Message
+from streamcli.protocols import openai_chat, openai_completions
+from streamcli.request import Target
+
+DONE = b"data: [DONE]\n\n"
+STOP = ({}, {"finish_reason": "stop"})
+CALLS = ({}, {"finish_reason": "tool_calls"})
+TIMED_OUT = Failed("idle_timeout", "no more bytes", evidence=("eof",))
+
+
+def sse(*chunks: Any) -> bytes:
+    out = b""
+    for chunk in chunks:
+        if isinstance(chunk, bytes):
+            out += chunk
+            continue
+        delta, fields = chunk if isinstance(chunk, tuple) else (chunk, {})
+        choice = {"index": 0, "delta": delta, "finish_reason": None, **fields}
+        value = {"id": "c1", "model": "m", "choices": [choice]}
+        out += b"data: %s\n\n" % json.dumps(value).encode()
+    return out
+
+
+def value(**fields: Any) -> bytes:
+    return b"data: %s\n\n" % json.dumps(fields).encode()
+
+
+def call(index: int | None = 0, **fields: Any) -> dict[str, Any]:
+    """Return a delta with one element of tool_calls; `name` and `arguments` are its function's."""
+    function = {key: fields.pop(key) for key in ("name", "arguments") if key in fields}
+    place = {} if index is None else {"index": index}
+    return {"tool_calls": [{**place, **fields, "function": function}]}
+
+
+def text(word: str) -> dict[str, Any]:
+    return {"content": word}
+
+
+def check(body: bytes, **expect: Any) -> None:
+    events = decode(openai_chat.Decoder(), whole(body))
+    found = found_in(events)
+    assert expect.pop("message", "") in found["message"]
+    for field, count in expect.pop("usage", {}).items():
+        assert getattr(found["usage"], field) == count
+    assert {key: found[key] for key in expect} == expect
+    for pieces in (bytewise(body), *sampled(body, 4)):
+        assert merged(decode(openai_chat.Decoder(), pieces)) == merged(events)
+
+
+# A finish reason is provisional
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expect"),
+    [
+        ([text("a"), STOP, text("b")], {"exit": 18, "text": "ab"}),
+        ([text("a"), STOP, text("b"), DONE], {"exit": 0, "text": "ab", "finish": None}),
+        ([text("a"), STOP, {"reasoning": "hm"}], {"exit": 18}),
+        ([text("a"), STOP, text(""), {"reasoning": ""}], {"exit": 0, "finish": "stop"}),
+        ([text("a"), STOP, {"role": "assistant"}, {"tool_calls": []}], {"exit": 0}),
+        ([text("a"), STOP, call(name="f", arguments="{}")], {"exit": 18, "calls": []}),
+        ([text("a"), STOP, text("b"), ({}, {"finish_reason": "length"})], {"exit": 10}),
+        ([text("a"), ({}, {"finish_reason": "length"}), text("b"), STOP], {"exit": 0}),
+        ([(text("a"), {"finish_reason": "stop"})] * 3, {"exit": 0, "text": "aaa"}),
+        ([(text("a"), {"finish_reason": ""})] * 3, {"exit": 18}),
+        ([(text("a"), {"finish_reason": "NULL"}), STOP], {"exit": 0}),
+        ([text("a"), STOP, ({}, {"finish_reason": "null"})], {"exit": 0, "finish": "stop"}),
+        ([text("a"), ({}, {"finish_reason": "pause_turn"}), DONE], {"exit": 18}),
+        ([text("a"), ({}, {"finish_reason": "pause_turn"}), text("b"), STOP], {"exit": 0}),
+    ],
+)
+def test_text_behind_a_reason_reopens_the_answer(chunks: list[Any], expect: Any) -> None:
+    check(sse(*chunks), **expect)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "ending"),
+    [
+        ([text("a")], False),
+        ([text("a"), STOP], True),
+        ([STOP], False),
+        ([{"reasoning": "hm"}, STOP], False),
+        ([text("a"), STOP, text("b")], False),
+        ([text("a"), CALLS], False),
+        ([call(name="f", arguments="{}"), CALLS], False),
+        ([call(name="f", arguments="{}"), STOP], True),
+        ([text("a"), ({}, {"finish_reason": "null"})], False),
+        ([text("a"), value(error={"message": "no"})], True),
+    ],
+)
+def test_when_only_a_marker_may_follow(chunks: list[Any], ending: bool) -> None:
+    decoder = openai_chat.Decoder()
+    decoder.feed(sse(*chunks))
+    assert decoder.ending is ending
+
+
+@pytest.mark.parametrize(
+    ("chunks", "evidence"),
+    [
+        ([text("a"), STOP], ("finish_reason", "hold")),
+        ([call(name="f", arguments="{}"), CALLS], ("finish_reason", "hold")),
+        ([text("a")], None),
+        ([STOP], None),
+        ([{"reasoning": "hm"}, STOP], None),
+        ([text("a"), STOP, text("b")], None),
+    ],
+)
+def test_what_was_held_open_is_complete_if_it_was_an_answer(
+    chunks: list[Any], evidence: tuple[str, ...] | None
+) -> None:
+    decoder = openai_chat.Decoder()
+    decoder.feed(sse(*chunks))
+    end = decoder.close(TIMED_OUT)[-1]
+    if evidence is None:
+        assert end is TIMED_OUT
+    else:
+        assert end.evidence == evidence  # type: ignore[attr-defined]
+
+
+def test_an_error_is_told_where_the_server_holds_the_connection() -> None:
+    decoder = openai_chat.Decoder()
+    assert not decoder.ended
+    decoder.feed(sse(text("a"), value(error={"message": "broke", "code": 502})))
+    assert not decoder.ended
+    end = decoder.close(TIMED_OUT)[-1]
+    assert isinstance(end, Failed)
+    assert "broke" in end.message
+
+
+def test_an_error_before_the_answer_ends_it_at_once() -> None:
+    decoder = openai_chat.Decoder()
+    end = decoder.feed(sse({"role": "assistant"}, value(error={"message": "broke"})))[-1]
+    assert isinstance(end, Failed)
+    assert decoder.ended
+
+
+# The words of an ending
+
+
+@pytest.mark.parametrize(
+    ("fields", "exit"),
+    [
+        ({"finish_reason": "SENSITIVE"}, 11),
+        ({"finish_reason": "content-filter"}, 11),
+        ({"finish_reason": "Network_Error"}, 15),
+        ({"finish_reason": "FINISH_REASON_SAFETY"}, 11),
+        ({"finish_reason": None, "finishReason": "MAX_TOKENS"}, 10),
+        ({"finish_reason": "", "native_finish_reason": "SPII"}, 11),
+        ({"finish_reason": "stop", "native_finish_reason": "MAX_TOKENS"}, 10),
+        ({"finish_reason": "stop", "native_finish_reason": "end_turn"}, 0),
+        ({"finish_reason": "length", "native_finish_reason": "incomplete"}, 10),
+        ({"finish_reason": "stop", "native_finish_reason": "malformed_function_call"}, 15),
+        ({"finish_reason": "error", "native_finish_reason": "stop"}, 15),
+        ({"finish_reason": "OTHER"}, 18),
+    ],
+)
+def test_a_known_bad_word_is_a_bad_verdict(fields: dict[str, Any], exit: int) -> None:
+    check(sse(text("a"), ({}, fields), DONE), exit=exit, text="a")
+    whole_answer = {"choices": [{"message": text("a"), **fields}]}
+    check(json.dumps(whole_answer).encode(), exit=exit, text="a")
+
+
+# What stands in a text's place
+
+
+@pytest.mark.parametrize("channel", ["content", "reasoning_content", "reasoning", "refusal"])
+@pytest.mark.parametrize(
+    ("odd", "shown"), [(42, "42"), (0.5, "0.5"), (True, "true"), (2**60, str(2**60))]
+)
+def test_a_number_is_its_json_text(channel: str, odd: Any, shown: str) -> None:
+    for body in (
+        sse({channel: odd}, STOP, DONE),
+        json.dumps({"choices": [{"message": {channel: odd}, "finish_reason": "stop"}]}).encode(),
+    ):
+        events = decode(openai_chat.Decoder(), whole(body))
+        assert [e.text for e in events if isinstance(e, Text | Reasoning | Refusal)] == [shown]
+
+
+@pytest.mark.parametrize("odd", [0, False])
+def test_text_that_is_false_is_text(odd: Any) -> None:
+    check(sse({"content": odd}, STOP, DONE), exit=0, text=json.dumps(odd))
+
+
+@pytest.mark.parametrize("channel", ["content", "reasoning_content", "refusal"])
+@pytest.mark.parametrize("odd", [{"a": 1}, [{"a": 1}], [[1, 2]]])
+def test_an_object_that_no_rule_explains_is_an_error(channel: str, odd: Any) -> None:
+    check(sse(text("a"), {channel: odd}, STOP, DONE), exit=8, text="a")
+    body = {"choices": [{"message": {channel: odd}, "finish_reason": "stop"}]}
+    check(json.dumps(body).encode(), exit=8)
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+def test_nothing_is_nothing(nothing: Any) -> None:
+    delta = {"content": nothing, "reasoning": nothing, "refusal": nothing, "tool_calls": nothing}
+    check(sse(delta, text("a"), STOP, DONE), exit=0, text="a", reasoning="", calls=[])
+
+
+@pytest.mark.parametrize(
+    ("delta", "said", "thought"),
+    [
+        (text("") | {"content": [{"type": "text", "text": "a"}]}, "a", ""),
+        ({"content": [{"type": "output_text", "text": "a"}, "b"]}, "ab", ""),
+        ({"content": {"type": "text", "text": "a"}}, "a", ""),
+        ({"content": [{"type": "thinking", "thinking": [{"text": "t"}]}]}, "", "t"),
+        ({"content": [{"type": "thinking", "thinking": "t"}, {"text": "a"}]}, "a", "t"),
+        ({"content": [{"type": "reasoning", "text": "t"}]}, "", "t"),
+        ({"content": [{"type": "reference", "reference_ids": [1]}]}, "", ""),
+        ({"reasoning": {"content": "t"}}, "", "t"),
+        ({"reasoning": [{"text": "t"}, {"text": "u"}]}, "", "tu"),
+        ({"reasoning": {"summary": [{"type": "summary_text", "text": "t"}]}}, "", "t"),
+        ({"reasoning_text": "t"}, "", "t"),
+        ({"thinking": "t"}, "", "t"),
+        ({"reasoning_content": "t", "reasoning": "t", "reasoning_text": "t"}, "", "t"),
+        ({"reasoning_content": "", "reasoning": "t"}, "", "t"),
+        ({"reasoning_details": [{"type": "reasoning.summary", "summary": "t"}]}, "", "t"),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "xx"}]}, "", ""),
+    ],
+)
+def test_text_and_reasoning_in_other_forms(delta: Any, said: str, thought: str) -> None:
+    check(sse(delta, STOP, DONE), exit=0, text=said, reasoning=thought)
+
+
+# Keepalives and ends
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(b"data:\n\n", b"data: \n\n", b"data:   \n\n", b"data:\ndata:\n\n", b"event: ping\n\n"),
+        *(b"event: PING\ndata: \n\n", b"event: heartbeat\ndata: {}\n\n", b"data: ping\n\n"),
+        *(b"event: keepalive\ndata: now\n\n", b"data: [PING]\n\n", b"id: 7\ndata:\n\n"),
+        *(b": ping\n\n", b"data: null\n\n", b"data: {}\n\n", b"retry: 5\n\n"),
+    ],
+)
+def test_an_event_without_data_is_a_keepalive(odd: bytes) -> None:
+    check(sse(odd, text("a"), odd, text("b"), odd, STOP, odd, DONE, odd), exit=0, text="ab")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *(b"data: [done]\n\n", b"data: DONE\n\n", b"data: Done\n\n", b"data:[DONE]", b"[DONE]\n\n"),
+        *(b"event: done\ndata:\n\n", b"event: end\ndata: {}\n\n", b"data: [DONE]\r\n\r\n"),
+        *(b"event: done\ndata: [DONE]\n\n", b'data: "[DONE]"\n\n'),
+    ],
+)
+def test_an_end_in_other_spellings(end: bytes) -> None:
+    check(sse(text("a"), end), exit=0, text="a", finish=None)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [[], [{"role": "assistant"}], [text("")], [{"reasoning": "hm"}], [value(usage={"a": 1})]],
+)
+def test_a_marker_alone_is_not_an_answer(chunks: list[Any]) -> None:
+    check(sse(*chunks, DONE), exit=8)
+    check(sse(*chunks, STOP, DONE), exit=0)
+
+
+# Tool calls
+
+
+W = {"name": "w", "arguments": '{"c":1}'}
+
+
+ONE, TWO = '{"c":1}', '{"c":2}'
+V = {"name": "v", "arguments": TWO}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "calls"),
+    [
+        ([call(**W)], [ONE]),
+        ([call(id="a", **W), call(1, id="b", **V)], [ONE, TWO]),
+        ([call(id="a", **W), call(id="b", **W)], [ONE, ONE]),
+        ([call(id="a", **W), call(id="a", **W)], [ONE]),
+        ([call(**W), call(arguments=ONE)], [ONE]),
+        ([call(None, **W), call(None, name="w", arguments=TWO)], [ONE, TWO]),
+        ([call(id="a", **W), call(name="v", arguments="")], [ONE, "{}"]),
+        ([call(name="w"), *(call(name="w", arguments=piece) for piece in ('{"c"', ":1}"))], [ONE]),
+        ([call(id="a", name="w"), call(id="b", arguments=ONE)], [ONE]),
+        ([call(id="a", name="w", arguments="{"), call(id="b", name="w", arguments="}")], ["{}"]),
+        ([call(None, id="a", name="w", arguments="{"), call(None, id="b", arguments="}")], ["{}"]),
+        ([call(id="a", name="w"), call(1, id="a", arguments="{}")], ["{}"]),
+        (
+            [call(name="w"), call(1, name="v"), call(arguments=ONE), call(1, arguments=TWO)],
+            [ONE, TWO],
+        ),
+        ([call(name="w", arguments={"c": 1})], [ONE]),
+        ([call(name="w", arguments=" ")], ["{}"]),
+        ([call(name="w", arguments="null")], ["{}"]),
+        ([{"function_call": {"name": "w"}}, {"function_call": {"arguments": ONE}}], [ONE]),
+        ([{"tool_calls": [{"index": 0, "id": "a", "name": "w", "arguments": "{}"}]}], ["{}"]),
+        ([{"tool_calls": [{"id": "a", "custom": {"name": "w", "input": "ls -l"}}]}], ["ls -l"]),
+    ],
+)
+def test_calls_are_put_together(chunks: list[Any], calls: list[str]) -> None:
+    check(sse(*chunks, CALLS, DONE), exit=0, text_exit=13, finish="tool_calls", calls=calls)
+    check(sse(*chunks, STOP, DONE), exit=0, text_exit=13, finish="tool_calls", calls=calls)
+    check(sse(*chunks, DONE), exit=0, text_exit=13, finish="tool_calls", calls=calls)
+    check(sse(*chunks, text(" \n"), STOP, DONE), exit=0, text_exit=13, calls=calls)
+
+
+@pytest.mark.parametrize("arguments", ["{", '{"a":1}{"a":2}', "what?", '{"a":1}}'])
+@pytest.mark.parametrize("end", [CALLS, STOP])
+def test_arguments_that_are_not_json(arguments: str, end: Any) -> None:
+    check(sse(call(name="w", arguments=arguments), end, DONE), exit=8, message="w")
+    pieces = [call(name="w", arguments=arguments[:1]), call(arguments=arguments[1:])]
+    check(sse(*pieces, end, DONE), exit=8)
+
+
+def test_a_call_that_the_token_limit_cut_is_a_cut_answer() -> None:
+    check(sse(call(name="w", arguments="{"), ({}, {"finish_reason": "length"}), DONE), exit=10)
+
+
+def test_a_call_without_its_end_is_truncated() -> None:
+    check(sse(call(name="w", arguments="{}")), exit=18, calls=[])
+
+
+def test_a_reason_of_tools_without_a_call() -> None:
+    for reason in ("tool_calls", "tool_use", "function_call"):
+        check(sse(text("a"), ({}, {"finish_reason": reason}), DONE), exit=8, text="a")
+
+
+def test_calls_are_given_with_their_reason_and_before_another_one() -> None:
+    decoder = openai_chat.Decoder()
+    first = ToolCall("a", "w", "{}")
+    assert first not in decoder.feed(sse(call(id="a", name="w", arguments="{}")))
+    assert first in decoder.feed(sse(call(1, id="b", name="v", arguments="{}")))
+    assert ToolCall("b", "v", "{}") in decoder.feed(sse(CALLS))
+    assert not any(isinstance(each, ToolCall) for each in decoder.feed(sse(CALLS, DONE)))
+
+
+def test_calls_that_the_server_answers_itself() -> None:
+    """As Tyler's agents do: round after round in one stream, and without a marker."""
+    rounds = [call(id="a", **W), CALLS, call(id="b", **W), CALLS]
+    check(sse(*rounds, text("Found."), STOP), exit=0, text_exit=0, finish="stop", text="Found.")
+    check(sse(*rounds), exit=0, text_exit=13, finish="tool_calls")
+    check(sse(*rounds, {"reasoning": "hm"}), exit=18)
+
+
+# Indexes that count chunks
+
+
+def counted(ids: bool, *words: str) -> bytes:
+    out = b""
+    for number, word in enumerate(words):
+        choice = {"index": number, "delta": {"content": word}, "finish_reason": None}
+        if word == words[-1]:
+            choice["finish_reason"] = "stop"
+        out += value(id=f"c{number}" if ids else "c", choices=[choice])
+    return out
+
+
+def asked_for(choices: int | None) -> openai_chat.Decoder:
+    target = Target("mine", "openai-chat", "http://127.0.0.1")
+    options = {} if choices is None else {"n": choices}
+    chat = ChatRequest("m", (Message("user", "Hi"),), options=options)
+    return openai_chat.decoder(target, 1 << 20, chat)
+
+
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("choices", [None, 1])
+def test_an_index_that_counts_chunks_is_one_answer(ids: bool, choices: int | None) -> None:
+    found = found_in(decode(asked_for(choices), whole(counted(ids, "a", "b", "c"))))
+    assert (found["text"], found["exit"]) == ("abc", 0)
+
+
+def test_choices_that_were_asked_for_stay_apart() -> None:
+    found = found_in(decode(asked_for(3), whole(counted(True, "a", "b", "c"))))
+    assert found["text"] == "a"
+    assert found["exit"] == 18  # the first choice has no end
+
+
+def test_choices_of_a_recording_stay_apart() -> None:
+    """Nobody knows how many were asked for: the chunks of one answer have one id."""
+    found = found_in(decode(openai_chat.Decoder(), whole(counted(False, "a", "b", "c"))))
+    assert found["text"] == "a"
+
+
+# Errors in other clothes
+
+
+ERROR = {"message": "broke", "code": 502}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        value(error=ERROR),
+        value(error="broke"),
+        value(error={"error": {"message": "broke"}}),
+        value(id="c1", choices=[], error=ERROR),
+        value(choices=[{"index": 0, "delta": {}, "error": ERROR}]),
+        value(choices=[{"index": 0, "delta": {"error": ERROR}}]),
+        value(choices=[{"index": 0, "delta": {}, "error": "broke", "finish_reason": "stop"}]),
+        value(choices=[{"index": 0, "delta": {}, "finish_reason": "error"}], error=ERROR),
+        value(error_code=50001, text="broke"),
+        value(code=500, message="broke"),
+        value(code="internal", msg="broke"),
+        value(detail="broke"),
+        value(detail=[{"loc": ["body", "x"], "msg": "broke"}]),
+        value(success=False, message="broke"),
+        value(base_resp={"status_code": 1000, "status_msg": "broke"}, choices=None),
+        value(object="error", message="broke", code=50000),
+        value(type="error", error={"type": "x", "message": "broke"}),
+        value(x_groq={"error": "broke"}, choices=[]),
+        b"event: error\ndata: broke\n\n",
+        b'event: error\ndata: {"message":"broke"}\n\n',
+        b'event: error\ndata: "broke"\n\n',
+        b'{\n  "error": {\n    "message": "broke"\n  }\n}\n',
+        b'[{\n  "error": {\n    "message": "broke"\n  }\n}\n]\n',
+        b'{\r\n  "error": {\r\n    "message": "broke"\r\n  }\r\n}\r\n\r\n',
+        b'{"error": {"message": "broke"}}\n\n',
+        b'error: {"message": "broke"}\n\n',
+        b'data: {"id":"c1","cho\ndata: {"error":{"message":"broke"}}\n\n',
+    ],
+)
+def test_an_error_in_other_clothes(error: bytes) -> None:
+    for chunks in ([text("a"), error, DONE], [text("a"), error, STOP, DONE], [text("a"), error]):
+        body = sse(*chunks)
+        found = found_in(decode(openai_chat.Decoder(), whole(body)))
+        assert found["exit"] == 15
+        assert found["text"] == "a"
+        assert "broke" in found["message"]
+        assert not set("{}'") & set(found["message"])
+        for pieces in (bytewise(body), *sampled(body, 3)):
+            assert found_in(decode(openai_chat.Decoder(), pieces)) == found
+
+
+def test_an_error_before_any_text() -> None:
+    for error in (value(error=ERROR), b"event: error\ndata: broke\n\n", value(detail="broke")):
+        check(sse(error, DONE), exit=15, message="broke")
+
+
+def test_usage_and_the_reason_are_kept_when_an_answer_fails() -> None:
+    counts = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    for chunks in (
+        [text("a"), value(usage=counts, choices=[]), value(error=ERROR)],
+        [text("a"), value(error=ERROR), value(usage=counts, choices=[]), DONE],
+        [text("a"), ({}, {"finish_reason": "error"}), value(usage=counts, choices=[])],
+        [text("a"), ({}, {"finish_reason": "error", "usage": counts})],
+        [text("a"), value(error=ERROR), value(choices=[{"usage": counts}])],
+    ):
+        check(sse(*chunks), exit=15, text="a", usage={"input_tokens": 3, "output_tokens": 4})
+    body = sse(text("a"), ({}, {"finish_reason": "length"}), value(error=ERROR))
+    *_, end = decode(openai_chat.Decoder(), whole(body))
+    assert isinstance(end, Failed)
+    assert end.raw == "length"
+
+
+# Counts and sources in other places
+
+
+@pytest.mark.parametrize(
+    ("counts", "usage"),
+    [
+        ({"prompt_tokens": 9, "num_cached_tokens": 4}, {"cache_read_tokens": 4}),
+        ({"prompt_tokens": 9, "cached_tokens": 4}, {"cache_read_tokens": 4}),
+        ({"prompt_cache_hit_tokens": 4}, {"cache_read_tokens": 4}),
+        ({"cache_read_input_tokens": 4}, {"cache_read_tokens": 4}),
+        ({"cache_creation_input_tokens": 4}, {"cache_write_tokens": 4}),
+        ({"prompt_tokens_details": {"cached_tokens": 4}}, {"cache_read_tokens": 4}),
+        ({"prompt_tokens_details": None, "num_cached_tokens": 0}, {"cache_read_tokens": 0}),
+        ({"input_tokens": 9, "output_tokens": 2}, {"input_tokens": 9, "output_tokens": 2}),
+        ({"reasoning_tokens": 4}, {"reasoning_tokens": 4}),
+    ],
+)
+def test_counts_under_other_names(counts: dict[str, Any], usage: dict[str, int]) -> None:
+    check(sse(text("a"), STOP, value(usage=counts, choices=[]), DONE), exit=0, usage=usage)
+    check(sse(text("a"), ({}, {"finish_reason": "stop", "usage": counts})), exit=0, usage=usage)
+
+
+def test_sources_are_cited_once_with_their_titles() -> None:
+    results = [{"title": "A", "url": "https://a"}, {"title": "B", "url": "https://b"}]
+    chunk = value(
+        choices=[{"index": 0, "delta": text("a")}],
+        citations=["https://a", "https://b"],
+        search_results=results,
+    )
+    events = decode(openai_chat.Decoder(), whole(sse(chunk, chunk, STOP)))
+    cited = [(e.url, e.title) for e in events if type(e).__name__ == "Citation"]
+    assert cited == [("https://a", "A"), ("https://b", "B")]
+
+
+def test_a_chat_that_calls_itself_a_text_completion() -> None:
+    """Hugging Face's TGI does."""
+    from streamcli.protocols._contract import Glimpse
+
+    chunk = {"object": "text_completion", "choices": [{"delta": text("a"), "finish_reason": None}]}
+    assert openai_chat.recognises(Glimpse(value=chunk))
+    assert not openai_completions.recognises(Glimpse(value=chunk))
+    check(value(**chunk) + sse(STOP, DONE), exit=0, text="a")
