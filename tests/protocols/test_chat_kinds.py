@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from splits import bytewise, decode, merged, sampled, whole
-from test_reports import found_in
+from verdicts import found_in
 
 from streamcli.events import Failed, Reasoning, Refusal, Text, ToolCall
 from streamcli.messages import ChatRequest, Message

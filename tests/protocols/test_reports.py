@@ -16,10 +16,8 @@ from typing import Any
 
 import pytest
 from splits import bytewise, decode, merged, sampled, whole
+from verdicts import found_in
 
-from streamcli.answer.stages import Tally
-from streamcli.events import Citation, Event, Failed, Finished, Reasoning, Text, ToolCall
-from streamcli.outcome import Outcome, Verdict, judge
 from streamcli.protocols._contract import get
 
 CASES = Path(__file__).parent / "cases"
@@ -32,29 +30,6 @@ def cases() -> list[Any]:
             case = json.loads(line)
             found.append(pytest.param(path.stem, case, id=f"{path.stem}--{case['name']}"))
     return found
-
-
-def verdict(events: list[Event], shows_tools: bool) -> Verdict:
-    outcome = Outcome()
-    outcome.end = Tally(outcome, lambda facts: None, keeps_text=False).add(0.0, list(events))
-    return judge(outcome, shows_tools=shows_tools)
-
-
-def found_in(events: list[Event]) -> dict[str, Any]:
-    end = events[-1]
-    assert isinstance(end, Finished | Failed)
-    usage = [event for event in events if type(event).__name__ == "Usage"]
-    return {
-        "exit": verdict(events, shows_tools=True).exit_code,
-        "text_exit": verdict(events, shows_tools=False).exit_code,
-        "text": "".join(e.text for e in events if type(e) is Text and not e.choice),
-        "reasoning": "".join(e.text for e in events if type(e) is Reasoning and not e.choice),
-        "finish": end.reason if isinstance(end, Finished) else None,
-        "calls": [e.arguments for e in events if isinstance(e, ToolCall)],
-        "usage": usage[-1] if usage else None,
-        "citations": [e.url for e in events if isinstance(e, Citation)],
-        "message": verdict(events, shows_tools=True).message,
-    }
 
 
 @pytest.mark.parametrize(("protocol", "case"), cases())
