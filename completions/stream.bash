@@ -111,6 +111,7 @@ _stream_value() {
     --decode) _stream_offer auto a2a ag-ui ai-data anthropic bedrock cohere gemini gemini-array honcho json-events ollama openai-chat openai-completions openai-responses sse-text text ui-message ;;
     --dry-run) _stream_offer http curl ;;
     --check) _stream_providers '' ;;
+    -h | --help) _stream_offer manual records config providers guides batch exit ;;
     esac
 }
 
@@ -173,7 +174,7 @@ _stream() {
                 --timeout --max-retries --max-wait --max-event-size --on-drop --no-stream \
                 --unix-socket --record --replay --speed --decode --decode= --dry-run \
                 --dry-run= --check --check= --list-models --list-providers --no-config -V \
-                --version -h --help
+                --version -h --help --help=
         fi
         ;;
     esac

@@ -142,4 +142,4 @@ complete -c stream -l list-models -d 'List the provider\'s models, one a line (o
 complete -c stream -l list-providers -d 'List providers and their set-up (or --json).'
 complete -c stream -l no-config -d 'Ignore the configuration file.'
 complete -c stream -s V -l version -d 'Print the version and exit.'
-complete -c stream -s h -l help -d 'Print this help and exit.'
+complete -c stream -s h -l help -a 'manual records config providers guides batch exit' -d 'Print this help, or a page of the manual.'

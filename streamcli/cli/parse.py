@@ -46,7 +46,7 @@ class Command(click.Command):
 
             words = [LITERAL_DASH if word == "-" else word for word in words]
         options = [each for arg in options for each in _with_bare_value(arg)]
-        if not {"--help", "-h", "--version", "--no-config"} & set(options):
+        if not any(each.startswith(("--help", "--version", "--no-config")) for each in options):
             self._configure(ctx)
         return super().parse_args(ctx, options + words)
 
@@ -136,10 +136,16 @@ def build() -> Command:
     )
 
 
-def _help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if value:
+def _help(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if not value:
+        return
+    if value == "*":
         _print(ctx.get_help())
-        ctx.exit()
+    else:
+        from .manual import page_of, show
+
+        show(page_of(value), _print)
+    ctx.exit()
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

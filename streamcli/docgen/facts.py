@@ -1,8 +1,9 @@
-"""The parts of the manual that are made from tables, and the README's option list."""
+"""The parts of the manual that are made from tables."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 
 from ..answer import retry
 from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
@@ -12,10 +13,10 @@ from ..protocols.shared.template import NAMES
 from ..providers import keys
 from ..providers.row import Row
 from ..providers.table import ROWS
-from ..settings.option_types import Opt
+from ..settings.option_types import TOPICS, Opt
 from ..settings.options import SECTIONS, TABLE
 from ..transport import seam
-from .examples import EXAMPLES
+from .markdown import table
 from .records import records
 
 # What each verdict means; the numbers and the kinds of trouble are errors.py's.
@@ -52,18 +53,22 @@ CURLS = (7, 8, 18, 22, 23, 28, 47, 63, 67)  # numbers that mean the same in curl
 
 def options() -> str:
     return "\n\n".join(
-        f"## {section}\n\n" + "\n\n".join(_option(opt) for opt in TABLE if opt.section == section)
+        f"### {section}\n\n" + "\n\n".join(_option(opt) for opt in TABLE if opt.section == section)
         for section in SECTIONS
     )
 
 
 def _option(option: Opt) -> str:
     text = _marked(option, " ".join(filter(None, (option.help, option.details))))
-    return f"{term(option)}\n: {text}" + (f" [`{option.envvar}`]" if option.envvar else "")
+    parts = text.split("`")
+    parts[::2] = [part.replace("<", "\\<") for part in parts[::2]]  # else GitHub sees HTML
+    text = "`".join(parts) + (f" [`{option.envvar}`]" if option.envvar else "")
+    lines = textwrap.wrap(text, 96, break_on_hyphens=False, break_long_words=False)
+    return "\n  ".join([f"- {term(option)}\\", *lines])
 
 
 def _marked(option: Opt, text: str) -> str:
-    """The table's plain text with its quoted commands, its choices and its value's name marked."""
+    """Mark the quoted commands, the choices and the name of the value in the table's plain text."""
     text = re.sub(r"(?<!\w)'([^']+)'(?!\w)", r"`\1`", text)
     if choices := "|".join(getattr(option.type, "choices", ())):
         text = re.sub(rf"(?<![\w`-])({choices})(?=:)", r"`\1`", text)
@@ -75,7 +80,7 @@ def _marked(option: Opt, text: str) -> str:
 
 
 def term(option: Opt) -> str:
-    """An option as the manual writes it: flags and choices in bold, a value's name in italics."""
+    """Return an option as the manual writes it: flags and choices as code, its value in italics."""
     flags = ", ".join(f"`{flag}`" for flag in (option.short, option.long) if flag)
     if option.is_flag:
         return flags
@@ -90,8 +95,8 @@ def exits() -> str:
         kinds = [kind for kind, of in STATUS_OF_KIND.items() if of == status and kind != status]
         number = "128+*n*" if status == "interrupted" else f"`{code}`"
         more = f" Kinds: {', '.join(kinds)}." if kinds else ""
-        rows.append(f"{number} {status}\n: {VERDICTS[status]}{more}")
-    return "\n".join(rows)
+        rows.append((number, status, VERDICTS[status] + more))
+    return table(("code", "`status`", "meaning"), *rows)
 
 
 def curls() -> str:
@@ -100,7 +105,7 @@ def curls() -> str:
 
 
 def providers() -> str:
-    return "\n".join(f"`{row.name}`\n: {_row(row)}" for row in ROWS)
+    return table(("provider", "address and key"), *((f"`{row.name}`", _row(row)) for row in ROWS))
 
 
 def _row(row: Row) -> str:
@@ -130,8 +135,8 @@ def placeholders() -> str:
     return ", ".join(f"`{{{name}}}`" for name in NAMES)
 
 
-def examples() -> str:
-    return "\n\n".join(f"{example.what}:\n\n```\n{example.shown}```" for example in EXAMPLES)
+def topics() -> str:
+    return ", ".join(f"`{name}`" for name in TOPICS)
 
 
 # Numbers that the prose speaks of, where the code has them.
@@ -143,40 +148,14 @@ _NUMBERS = {
     "key_cmd": keys.TIMEOUT,
     "spool": order.LIMIT >> 20,
 }
-
-
-def part(name: str) -> str:
-    """What stands for {{name}} in the manual; KeyError for a name that nothing stands for."""
-    if name in _NUMBERS:
-        return f"{_NUMBERS[name]:g}"
-    return _PARTS[name]()
-
-
 _PARTS = {
     made.__name__: made
-    for made in (options, exits, curls, records, providers, variables, defaults, looks)
-    + (placeholders, examples)
+    for made in (options, exits, curls, providers, variables, defaults, looks, placeholders, topics)
 }
 
 
-def readme() -> str:
-    """The option list of the README: a table for each section."""
-    parts = []
-    for section in SECTIONS:
-        rows = [
-            f"| {_code(option)} | {_cell(option.help or '')} |"
-            for option in TABLE
-            if option.section == section
-        ]
-        parts.append("\n".join([f"| {section} | |", "| --- | --- |", *rows]))
-    return "\n\n".join(parts)
-
-
-def _code(option: Opt) -> str:
-    from ..cli.parse import synopsis
-
-    return f"`{_cell(synopsis(option))}`"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def part(name: str) -> str:
+    """Return the part of that name; KeyError if there is none."""
+    if name in _NUMBERS:
+        return f"{_NUMBERS[name]:g}"
+    return records() if name == "records" else _PARTS[name]()

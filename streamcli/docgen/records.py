@@ -1,4 +1,4 @@
-"""The records as the manual defines them: records.schema.json in prose."""
+"""Define the records as the manual does: records.schema.json as tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..errors import EXIT_OF_STATUS, STATUS_OF_KIND
+from .markdown import table
 
 Schema = dict[str, Any]
 
@@ -18,10 +19,10 @@ def records() -> str:
     common = [name for name in kinds["end"]["properties"] if _common(name, kinds)]
     first = kinds["end"]["properties"]
     shared = {name: {**first[name], "const": None} for name in common}
-    parts = ["## Every record", "\n".join(_fields(shared))]
+    parts = ["### Every record", _table(shared)]
     for kind, facts in kinds.items():
         own = {name: prop for name, prop in facts["properties"].items() if name not in common}
-        parts += [f"## {kind}", facts["description"], "\n".join(_fields(own))]
+        parts += [f"### {kind}", facts["description"], _table(own)]
     return "\n\n".join(parts)
 
 
@@ -31,9 +32,13 @@ def _common(name: str, kinds: dict[str, Schema]) -> bool:
     return name == "type" or all(prop == props[0] for prop in props)
 
 
-def _fields(props: dict[str, Schema], inside: str = "") -> Iterator[str]:
+def _table(props: dict[str, Schema]) -> str:
+    return table(("field", "meaning"), *_fields(props))
+
+
+def _fields(props: dict[str, Schema], inside: str = "") -> Iterator[tuple[str, str]]:
     for name, prop in props.items():
-        yield f"`{inside}{name}`\n: {_sentence(prop['description'])}{_values(prop)}"
+        yield f"`{inside}{name}`", f"{_sentence(prop['description'])}{_values(prop)}"
         for branch in (prop, *prop.get("oneOf", ())):
             yield from _fields(branch.get("properties", {}), f"{inside}{name}.")
         yield from _fields(prop.get("items", {}).get("properties", {}), f"{inside}{name}[].")

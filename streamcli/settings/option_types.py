@@ -54,6 +54,23 @@ class Opt(click.Option):
         return (value,) if value is not None and self.multiple else value
 
 
+# The pages of the manual that --help=TOPIC prints.
+TOPICS = ("manual", "records", "config", "providers", "guides", "batch", "exit")
+
+
+class Topic(click.ParamType):  # type: ignore[type-arg]
+    """A page of the manual, or `*` for the help itself."""
+
+    name = "topic"
+    choices = TOPICS
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        if value not in (*self.choices, "*"):
+            topics = ", ".join(self.choices)
+            raise click.UsageError(f"there is no help on {value!r}: the topics are {topics}")
+        return str(value)
+
+
 class Number(click.FloatRange):
     """A finite number in a range: nan and inf pass a plain range check."""
 

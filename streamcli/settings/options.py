@@ -16,6 +16,7 @@ from .option_types import (
     FILE,
     MODEL_NAME,
     PROVIDER,
+    TOPICS,
     Buffering,
     Count,
     EnoughOf,
@@ -27,6 +28,7 @@ from .option_types import (
     Seconds,
     Size,
     Speed,
+    Topic,
 )
 
 PROMPT = "The prompt"
@@ -751,7 +753,11 @@ TABLE: tuple[Opt, ...] = (
         section=OTHER,
         env=False,
         config=False,
-        is_flag=True,
-        help="Print this help and exit.",
+        bare="*",
+        type=Topic(),
+        metavar="TOPIC",
+        help="Print this help, or a page of the manual.",
+        details=f"TOPIC is one of {', '.join(TOPICS)}. On a terminal the page is shown by the "
+        "command in PAGER, or less.",
     ),
 )

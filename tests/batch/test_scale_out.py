@@ -19,7 +19,7 @@ import pytest
 from batchserver import Act, BatchServer, answer_to
 from conftest import Stream, eventually, needs
 from hosts import Hosts
-from readme import BLOCKS, block
+from pages import block, blocks
 from records import parse_records
 
 from streamcli.output.descriptor import ends_torn
@@ -369,9 +369,9 @@ def start_host(hosts: Hosts, name: str, server: BatchServer, shell: Shell) -> No
     hosts.add(name, {key: shell.env[key] for key in names} | {"VLLM_BASE_URL": server.base})
 
 
-# The README's command, in blocks that are small enough for two hosts to share 40 requests; and two
+# The manual's command, in blocks that are small enough for two hosts to share 40 requests; and two
 # ways to go on after one has died: on this machine, or on those that are left.
-ON_HOSTS = block("Scale out", "-S node1,node2").replace("-N500", "-N5")
+ON_HOSTS = block("stream-batch.7", "Scale out", "-S node1,node2").replace("-N500", "-N5")
 HERE = "stream --requests --json --resume answers.jsonl < requests.jsonl >> answers.jsonl"
 ON_THE_OTHER = ON_HOSTS.replace("node1,", "")
 
@@ -440,14 +440,14 @@ def test_hosts_that_live(shell: Shell, hosts: Hosts, answering: BatchServer) -> 
     assert len(answering.asked) == 12
 
 
-# ---- the README's other recipes -----------------------------------------------------------------
+# ---- the manual's other recipes -----------------------------------------------------------------
 
 RECIPES = ("xargs", "requests.jsonl > answers.jsonl", "-S node1", "#SBATCH", "reports/%.md")
 
 
 def test_every_recipe_is_run_by_a_test() -> None:
-    blocks = [each.text for each in BLOCKS if each.section == "Scale out"]
-    assert [sum(word in text for word in RECIPES) for text in blocks] == [1] * len(RECIPES)
+    texts = [each.text for each in blocks("stream-batch.7", "Scale out")]
+    assert [sum(word in text for word in RECIPES) for text in texts] == [1] * len(RECIPES)
 
 
 def test_xargs(shell: Shell, answering: BatchServer) -> None:
@@ -457,7 +457,7 @@ def test_xargs(shell: Shell, answering: BatchServer) -> None:
     for name in ("a.py", "it's b.py"):
         (shell.folder / "src" / name).write_text(f"# {name}\n")
     shell.asks(answering)
-    shell.run(block("Scale out", "xargs"))
+    shell.run(block("stream-batch.7", "Scale out", "xargs"))
     assert told(shell.records("all.jsonl")) == Counter(map(answer_to, AWKWARD))
     for name in ("a.py", "it's b.py"):
         text = (shell.folder / "src" / f"{name}.md").read_text()
@@ -468,7 +468,7 @@ def test_parallel(shell: Shell, answering: BatchServer) -> None:
     needs("parallel")
     shell.write([f"prompt {number}" for number in range(1100)])
     shell.asks(answering)
-    shell.run(block("Scale out", "requests.jsonl > answers.jsonl"))
+    shell.run(block("stream-batch.7", "Scale out", "requests.jsonl > answers.jsonl"))
     found = shell.records("answers.jsonl")
     assert Counter(end["id"] for end in found) == Counter(f"r{number}" for number in range(1100))
     assert max(end["index"] for end in found) == 499
@@ -481,7 +481,7 @@ def test_a_slurm_array(shell: Shell) -> None:
         pytest.skip("needs GNU split")
     count, tasks = 45, 5
     shell.write([f"prompt {number}" for number in range(count)])
-    (shell.folder / "job.sh").write_text(block("Scale out", "#SBATCH"))
+    (shell.folder / "job.sh").write_text(block("stream-batch.7", "Scale out", "#SBATCH"))
     stuck = threading.Event()
 
     def plan(prompt: str, before: int) -> Act:
@@ -525,7 +525,7 @@ def test_a_slurm_array(shell: Shell) -> None:
 def test_make(shell: Shell) -> None:
     """Killed in the middle it leaves whole files only; the next run does what is left."""
     needs("make")
-    (shell.folder / "Makefile").write_text(block("Scale out", "reports/%.md"))
+    (shell.folder / "Makefile").write_text(block("stream-batch.7", "Scale out", "reports/%.md"))
     (shell.folder / "notes").mkdir()
     names = [f"n{number}" for number in range(8)]
     for name in names:

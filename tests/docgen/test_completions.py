@@ -96,6 +96,8 @@ OFFERS: list[tuple[str, set[str]]] = [
     ("--reasoning=h", {"hide"}),
     ("--format json", {"json", "jsonl"}),
     ("--dry-run=", {"http", "curl"}),
+    ("--help=", {"manual", "records", "config", "providers", "guides", "batch", "exit"}),
+    ("--help=rec", {"records"}),
     ("--dry-run c", set()),  # an optional value stands behind = only: this is a prompt
     ("-m ol", {"ollama"}),
     ("-m fa", {"fast"}),

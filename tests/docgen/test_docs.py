@@ -23,25 +23,33 @@ import pytest
 from conftest import ROOT, Result, Stream, at_once, eventually, needs
 from faultserver import SCENARIOS, FaultServer
 from hosts import Hosts
+from pages import NAMES, PAGES, Example, examples, page
 
 from streamcli.cli.parse import EXAMPLES as HELP_EXAMPLES
 from streamcli.docgen import __main__ as docgen
-from streamcli.docgen.examples import EXAMPLES, Example
 from streamcli.errors import EXIT_OF_STATUS
 from streamcli.settings.options import SECTIONS, TABLE
 
-MAN = ROOT / "man" / "stream.1"
-SECTIONS_OF_THE_MANUAL = """
-    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS RECORDS BATCHES TIMEOUTS_AND_RETRIES
-    RECORDINGS CONFIGURATION PROVIDERS ENVIRONMENT FILES EXAMPLES SECURITY SEE_ALSO
+MAN = ROOT / "man"
+SECTIONS_OF_STREAM_1 = """
+    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS TIMEOUTS_AND_RETRIES RECORDINGS ENVIRONMENT FILES
+    EXAMPLES SECURITY SEE_ALSO
 """
+EXAMPLES = examples()
+DOCUMENTS = [*(f"man/{name}" for name in NAMES), *(f"pages/{name}.md" for name in NAMES)]
+
+
+def document(path: str) -> str:
+    """Return the text of a man page, or of its source, as a reader sees it."""
+    text = (PAGES.parent if path.startswith("pages/") else ROOT).joinpath(path).read_text()
+    return plain(re.sub(r"<!--.*?-->", "", text))
+
 
 # ---- made anew ----------------------------------------------------------------------------------
 
 
 def test_the_generated_files_are_up_to_date() -> None:
     for path, text in docgen.documents(ROOT).items():
-        assert text is not None, f"{path} has no place for its part"
         assert (ROOT / path).read_text() == text, f"{path}: python -m streamcli.docgen"
 
 
@@ -49,20 +57,23 @@ def test_check_tells_what_differs_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(ROOT / "CHANGELOG.md", tmp_path)
-    shutil.copy(ROOT / "README.md", tmp_path)
+    pages = shutil.copytree(PAGES, tmp_path / docgen.PAGES)
     assert docgen.main([], tmp_path) == 0
     assert docgen.main(["--check"], tmp_path) == 0
+    source = pages / "stream-config.5.md"
+    stale = re.sub("<!--key_cmd-->.*<!--/-->", "<!--key_cmd-->1<!--/-->", source.read_text())
+    source.write_text(stale)
     (tmp_path / "man" / "stream.1").write_text("old")
-    (tmp_path / "README.md").write_text("no place for options")
     capsys.readouterr()
     assert docgen.main(["--check"], tmp_path) == 1
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in said] == [
+        "streamcli/docgen/pages/stream-config.5.md",
         "man/stream.1",
-        "README.md",
         "man/streamcli.1",
     ]
     assert (tmp_path / "man" / "stream.1").read_text() == "old"
+    assert source.read_text() == stale
 
 
 def test_docgen_runs_as_a_module(child_env: dict[str, str], tmp_path: Path) -> None:
@@ -106,9 +117,10 @@ def of_fish(text: str) -> set[str]:
     return {f"-{short}" for short, _ in lines if short} | {f"--{long}" for _, long in lines}
 
 
-def of_readme(text: str) -> set[str]:
-    rows = re.findall(r"^\| `((?:-\w, )?--[a-z0-9-]+)", text, re.MULTILINE)
-    return {flag for row in rows for flag in row.split(", ")}
+def of_page(text: str) -> set[str]:
+    options = text.partition("\n## Options\n")[2].partition("\n## ")[0]
+    terms = re.findall(r"^- (`-.*)\\$", options, re.MULTILINE)
+    return {flag for term in terms for flag in re.findall(r"`(--?[A-Za-z0][a-z0-9-]*)`", term)}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +130,7 @@ def of_readme(text: str) -> set[str]:
         ("completions/stream.bash", of_bash),
         ("completions/_stream", of_zsh),
         ("completions/stream.fish", of_fish),
-        ("README.md", of_readme),
+        ("streamcli/docgen/pages/stream.1.md", of_page),
     ],
 )
 def test_every_option_is_in(path: str, scrape: Callable[[str], set[str]], stream: Stream) -> None:
@@ -130,24 +142,17 @@ def test_every_option_is_in(path: str, scrape: Callable[[str], set[str]], stream
 def test_every_choice_is_in_every_document(stream: Stream) -> None:
     lists = re.findall(r"^  .*--[a-z-]+[ =\[]+([a-z]+(?:\|[a-z]+)+)", stream("--help").text, re.M)
     assert len(lists) > 4
-    for path in ("man/stream.1", "completions/stream.bash", "completions/_stream", "README.md"):
+    for path in ("man/stream.1", "completions/stream.bash", "completions/_stream"):
         words = set(re.findall(r"[a-z]+", plain((ROOT / path).read_text())))
         assert {choice for choices in lists for choice in choices.split("|")} <= words, path
 
 
-@pytest.mark.parametrize("path", ["man/stream.1", "README.md"])
+@pytest.mark.parametrize("path", [*DOCUMENTS, "README.md"])
 def test_no_option_is_named_that_does_not_exist(path: str, stream: Stream) -> None:
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", plain((ROOT / path).read_text())))
-    others = {"--key", "--staged", "--unbuffered", "--group", "--no-deps", "--array", "--requeue"}
-    others |= {
-        "--dist",
-        "--pipe",
-        "--line-buffer",
-        "--basefile",
-        "--cleanup",
-        "--env",
-    }  # none is ours
-    assert named - others <= of_help(stream("--help").text)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", document(path)))
+    others = "key staged unbuffered group no-deps array requeue dist pipe line-buffer basefile env"
+    none_of_ours = {f"--{name}" for name in [*others.split(), "cleanup"]}
+    assert named - none_of_ours <= of_help(stream("--help").text)
 
 
 # ---- the table ----------------------------------------------------------------------------------
@@ -175,45 +180,63 @@ def test_help_fits_a_terminal(stream: Stream) -> None:
 # ---- the manual ---------------------------------------------------------------------------------
 
 
-def test_mandoc_has_nothing_to_say() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_mandoc_has_nothing_to_say(name: str) -> None:
     if not shutil.which("mandoc"):
         pytest.skip("mandoc is not installed")
-    done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", MAN], capture_output=True)
+    done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", MAN / name], capture_output=True)
     assert done.stdout.decode() == ""
     assert done.returncode == 0
 
 
-def test_man_has_nothing_to_say() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_man_has_nothing_to_say(name: str) -> None:
     if not shutil.which("man"):
         pytest.skip("man is not installed")
     env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"}
-    done = subprocess.run(["man", "--warnings", "-l", MAN], env=env, capture_output=True)
+    done = subprocess.run(["man", "--warnings", "-l", MAN / name], env=env, capture_output=True)
     if b"option" in done.stderr:
         pytest.skip("this man knows no --warnings")
     assert done.stderr.decode() == ""
-    assert b"EXIT STATUS" in done.stdout
+    assert b"DESCRIPTION" in done.stdout
 
 
-def section(name: str) -> str:
-    return plain(MAN.read_text()).partition(f"\n.SH {name}\n")[2].partition("\n.SH ")[0]
+def test_each_page_names_the_others_that_it_speaks_of() -> None:
+    """A link goes to a page that is there, and its text is how man calls that page."""
+    for name in NAMES:
+        links = re.findall(r"\[([^]]+)\]\(([^)#]+\.md)\)", page(name))
+        for text, address in links:
+            assert (PAGES / address).is_file(), f"{name}: {address}"
+            if "(" in text:
+                title, section = re.fullmatch(r"([\w-]+)\((\d)\)", text).groups()  # type: ignore[union-attr]
+                assert address == f"{title}.{section}.md"
+        assert len(links) > 1, name
+
+
+def section(page: str, name: str) -> str:
+    text = plain((MAN / page).read_text())
+    return text.partition(f"\n.SH {name}\n")[2].partition("\n.SH ")[0]
 
 
 def test_the_manual_has_its_sections_in_order() -> None:
-    found = re.findall(r"^\.SH (.+)$", MAN.read_text(), re.MULTILINE)
-    assert found == [name.replace("_", " ") for name in SECTIONS_OF_THE_MANUAL.split()]
+    found = re.findall(r"^\.SH (.+)$", (MAN / "stream.1").read_text(), re.MULTILINE)
+    assert found == [name.replace("_", " ") for name in SECTIONS_OF_STREAM_1.split()]
+    for name in NAMES:
+        found = re.findall(r"^\.SH (.+)$", (MAN / name).read_text(), re.MULTILINE)
+        assert (found[0], found[-1]) == ("NAME", "SEE ALSO")
 
 
 def test_what_is_set_as_it_is_fits_a_terminal() -> None:
-    blocks = re.findall(r"\n\.nf\n(.*?)\n\.fi", MAN.read_text(), re.DOTALL)
-    assert len(blocks) > len(EXAMPLES)
-    assert [line for block in blocks for line in plain(block).splitlines() if len(line) > 68] == []
+    found = re.findall(r"\n\.nf\n(.*?)\n\.fi", (MAN / "stream.1").read_text(), re.DOTALL)
+    assert len(found) > len(EXAMPLES)
+    assert [line for block in found for line in plain(block).splitlines() if len(line) > 68] == []
 
 
-@pytest.mark.parametrize("path", ["man/stream.1", "README.md"])
+@pytest.mark.parametrize("path", ["man/stream.1", "pages/stream.1.md"])
 def test_every_verdict_has_its_number(path: str) -> None:
-    text = re.sub(r"[`|*]+", " ", plain((ROOT / path).read_text()))
+    text = re.sub(r"[`|*]+", " ", document(path))
     for status, code in EXIT_OF_STATUS.items():
-        numbers = r"(128\+n|130 143 129 141)" if status == "interrupted" else str(code)
+        numbers = r"128\+ ?n" if status == "interrupted" else str(code)
         assert re.search(rf"^ *{numbers} +{status}\b", text, re.MULTILINE), status
 
 
@@ -228,7 +251,7 @@ def paths(record: dict[str, Any], inside: str = "") -> Iterator[str]:
 
 def defined_fields() -> dict[str, set[str]]:
     """The fields that the manual defines for each type of record, and for all of them."""
-    parts = section("RECORDS").split("\n.SS ")
+    parts = f"\n{section('stream-records.5', 'FIELDS')}".split("\n.SS ")
     return {
         part.partition("\n")[0]: set(re.findall(r"\n\.TP[^\n]*\n([^\n]+)", part)) for part in parts
     }
@@ -257,7 +280,7 @@ def test_every_field_of_a_summary_is_defined(server: FaultServer, stream: Stream
 
 def test_every_variable_of_the_manual_sets_its_option(stream: Stream) -> None:
     """A value that no option takes is complained of, by the option's name or the variable's."""
-    named = set(re.findall(r"STREAM_[A-Z_]+[A-Z]", section("ENVIRONMENT")))
+    named = set(re.findall(r"STREAM_[A-Z_]+[A-Z]", section("stream.1", "ENVIRONMENT")))
     assert len(named) > 25
     tried = sorted(named & {option.envvar for option in TABLE if option.type.name != "text"})
 

@@ -1,6 +1,6 @@
-"""Every example of the guides in tests/guides runs here, and stands in the README.
+"""Every example of the guides in tests/guides runs here, and stands in stream-guides(7).
 
-`python tests/test_guides.py` prints what the README says of them.
+`python tests/docgen/test_guides.py` writes them into its page.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import realservers
-from conftest import ROOT, WITH_SIGNALS, Configure
+from conftest import WITH_SIGNALS, Configure
 from faultserver import FaultServer
 from guides import (
     KEY,
@@ -31,6 +31,7 @@ from guides import (
     machinefi,
     tyler,
 )
+from pages import PAGES, block, blocks, page
 
 from streamcli.providers.table import ROWS
 
@@ -44,12 +45,7 @@ GUIDES = {
 
 HERE = "http://127.0.0.1:8000/v1"  # where a command has no name for the server
 
-# The README's endpoints of one's own.
-(OWN_ENDPOINTS,) = re.findall(
-    r"^```toml\n([^`]*\[provider\.mychat\][^`]*)^```$",
-    (ROOT / "README.md").read_text(),
-    re.MULTILINE,
-)
+OWN_ENDPOINTS = block("stream-providers.7", "An endpoint of your own", "[provider.mychat]")
 
 # Files that commands read.
 FILES = {
@@ -62,25 +58,24 @@ FILES = {
 }
 
 
-def readme_tables() -> str:
-    """Markdown: of each guide their calls and our commands."""
-    return "\n\n".join(_table(guide) for guide in GUIDES.values())
+BEGIN = "<!-- guides: written by python tests/docgen/test_guides.py -->\n"
+END = "<!-- end of guides -->\n"
 
 
-def _table(guide: Guide) -> str:
-    rows = [
-        *((one.what, _code(one.ours)) for one in guide.examples),
-        *((note.what, note.why) for note in guide.notes if note.what),
-    ]
-    lines = [f"<details>\n<summary>{guide.title}</summary>\n", "| their call | our command |"]
-    lines += ["|---|---|", *(f"| {what} | {ours} |" for what, ours in rows)]
-    return "\n".join([*lines, *(["", guide.more] if guide.more else []), "", "</details>"])
+def part_of(guide: Guide) -> str:
+    """Return the guide's part of the page: each call of theirs above the command of ours."""
+    parts = [f"## {guide.title}"]
+    parts += [f"{one.what}\n\n```sh\n{one.ours.rstrip()}\n```" for one in guide.examples]
+    parts += [f"- {note.what}\\\n  {note.why}" for note in guide.notes if note.what]
+    return "\n\n".join([*parts, *filter(None, [guide.more])])
 
 
-def _code(ours: str) -> str:
-    if "\n" in ours:
-        return "the script [above](#agents-memories-endpoints-of-your-own)"
-    return f"`{ours}`".replace("|", r"\|")  # in a table even code has to say it so
+def with_guides(text: str) -> str:
+    """Return the page's text with all guides between its two comments."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    guides = "\n\n".join(map(part_of, GUIDES.values()))
+    return f"{before}{begin}\n{guides}\n\n{end}{after}"
 
 
 # ---- the tests ----------------------------------------------------------------------------------
@@ -210,14 +205,13 @@ def parts_of(text: str, headings: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", GUIDES)
-def test_the_readme_has_what_its_guide_does(name: str) -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert _table(GUIDES[name]) in readme
-    for example in GUIDES[name].examples:
-        if "\n" in example.ours:
-            assert f"```sh\n{example.ours}```" in readme
+def test_the_page_has_what_the_guides_do() -> None:
+    assert with_guides(page("stream-guides.7")) == page("stream-guides.7")
+    ours = [each.text for each in blocks("stream-guides.7")]
+    examples = [one for guide in GUIDES.values() for one in guide.examples]
+    assert ours == [f"{one.ours.rstrip()}\n" for one in examples]
 
 
 if __name__ == "__main__":
-    print(readme_tables())
+    path = PAGES / "stream-guides.7.md"
+    path.write_text(with_guides(path.read_text()))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from pages import NAMES
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 # What pip says when it cannot fetch the build backend, for whatever reason.
@@ -46,6 +47,15 @@ def test_what_is_where(installed: Path, name: str) -> None:
         assert (installed / path).is_file(), path
         if source:
             assert (installed / path).read_bytes() == (ROOT / source).read_bytes()
+
+
+def test_the_wheel_has_the_pages_of_the_manual_and_not_what_makes_them(installed: Path) -> None:
+    for path in (ROOT / "man").iterdir():
+        there = installed / "share" / "man" / f"man{path.suffix[1:]}" / path.name
+        assert there.read_bytes() == path.read_bytes()
+    docgen = next(installed.glob("lib/python*/site-packages/streamcli/docgen"))
+    shipped = {str(path.relative_to(docgen)) for path in docgen.rglob("*.*")}
+    assert shipped == {f"pages/{name}.md" for name in NAMES}
 
 
 @pytest.mark.parametrize("name", ["stream", "streamcli"])

@@ -5,7 +5,7 @@ what comes of it against a server that answers as that system does. Its `NOTES` 
 command of ours: nothing is called there, it is not for a command, or it waits for something that
 `stream` cannot do yet. Together they have every part of the guide's `OUTLINE`.
 
-tests/test_guides.py runs them; below is what they share.
+tests/docgen/test_guides.py runs them; below is what they share.
 """
 
 from __future__ import annotations
@@ -53,16 +53,15 @@ class Case(NamedTuple):
 
 class Example(NamedTuple):
     places: tuple[tuple[str, str], ...]  # (the guide's heading, a quote of their call below it)
-    what: str  # their call and what it is for, in Markdown: the README's left column
-    ours: str  # for bash: its right column, or a block of the README if it has several lines
+    what: str  # their call and what it is for, in Markdown: the page's line above the command
+    ours: str  # for bash: the block below it
     cases: tuple[Case, ...]
 
 
 class Note(NamedTuple):
     """A part of a guide without a command of ours.
 
-    `what` is the README's left column and `why` its right one; without `what` the README has no
-    row of it.
+    The page has `why` below `what`; without `what` the note is not on the page.
     """
 
     heading: str
@@ -75,7 +74,7 @@ class Guide(NamedTuple):
     examples: tuple[Example, ...]
     notes: tuple[Note, ...]
     outline: tuple[str, ...]  # its headings in their order, as far as something stands below them
-    more: str = ""  # what the README says below the table
+    more: str = ""  # what the page says below them
 
 
 # ---- what servers do ----------------------------------------------------------------------------

@@ -121,7 +121,7 @@ _WHAT = '"What can you tell me about this user?"'
 _DATA = "Working with Streaming Data"
 _CHAT = "Example: Restaurant Recommendation Chat"
 
-# Its lines are those of the README.
+# Its lines are those of stream-providers(7).
 RESTAURANT = """\
 jq -Rc '{peer_id: "food-lover", content: .}' tastes.txt > tastes.jsonl
 sed 's/^/User: /' tastes.txt; printf '\\nRequesting restaurant recommendations...\\nAssistant: '

@@ -2,7 +2,7 @@
 
 Its agents are reached by their A2A server (the row `tyler`), or by what an application makes of
 their other streams: Chat Completions (`mode="openai"`), the AI SDK's UI messages (`mode="vercel"`),
-and their execution events as JSON (the README's `[provider.mychat]` and `[provider.events]`).
+and their execution events as JSON (stream-providers.7: `[provider.mychat]`, `[provider.events]`).
 `EVENTS` are those of tyler/models/execution.py, and where our records have what they tell.
 """
 

@@ -11,8 +11,8 @@ import pytest
 from config_errors import refused
 from conftest import Configure, Stream
 from faultserver import Conn, FaultServer
+from pages import page
 
-from streamcli import docgen
 from streamcli.errors import StreamError
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
 from streamcli.protocols._contract import Templated, get, names
@@ -392,8 +392,8 @@ def test_changes_to_the_built_in_row(
 
 
 def test_the_example_of_the_manual(stream: Stream, configure: Configure) -> None:
-    manual = (Path(docgen.__file__).parent / "manual.md").read_text()
-    (example,) = re.findall(r"^\[provider\.agent\]\n.*?(?=^```)", manual, re.MULTILINE | re.DOTALL)
+    text = page("stream-providers.7")
+    (example,) = re.findall(r"^\[provider\.agent\].*?(?=^```)", text, re.MULTILINE | re.DOTALL)
     configure(example)
     run = stream("-p", "agent", "--temperature", "0", "--dry-run", "Hello")
     head, _, sent = run.text.partition("\n\n")

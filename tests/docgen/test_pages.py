@@ -1,4 +1,8 @@
-"""Every block of the README runs as it stands there, against a server of ours."""
+"""Every block of the README and the manual runs as it stands there, against a server of ours.
+
+The examples of stream.1 run in test_docs.py, those of stream-guides.7 in test_guides.py, and the
+recipes of "Scale out" in batch/test_scale_out.py.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,19 @@ from faultserver import Conn, FaultServer, ok
 from guides import anyone_says
 from guides.honcho import TASTES
 from honchoserver import Honcho
-from readme import BLOCKS, README, Block
+from pages import NAMES, Block, blocks, page
 from records import parse_records
 
-# These two are what .ci/run and a new user do.
+# .ci/run and a new user do these.
 SET_UP = ("pip install",)
-# Each of these sections has tests that look at what came out of each block.
-OWN_TESTS = ("Batches", "Scale out")
+# These have tests that look at what came out of each block.
+OWN_TESTS = (
+    ("stream-batch.7", "Recipes"),
+    ("stream-batch.7", "Scale out"),
+    ("stream.1", "Examples"),
+)
+BLOCKS = [each for name in ("README", *NAMES) if name != "stream-guides.7" for each in blocks(name)]
+COMMON = [each for each in BLOCKS if (each.page, each.section) not in OWN_TESTS]
 
 FILES = {
     "body.json": '{"model": "m", "stream": true, "messages": []}',
@@ -86,7 +96,7 @@ def run(script: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedP
 
 @pytest.mark.parametrize(
     "block",
-    [each for each in BLOCKS if each.language == "sh" and each.section not in OWN_TESTS],
+    [each for each in COMMON if each.language == "sh"],
     ids=lambda block: block.name,
 )
 def test_block(block: Block, reader_env: dict[str, str], tmp_path: Path) -> None:
@@ -107,7 +117,7 @@ SKY = "Why is the sky blue?"
 
 
 class Left:
-    """What a block of "Batches" left: files, stdout, and which prompts the server was asked."""
+    """What a recipe for batches left: files, stdout, and which prompts the server was asked."""
 
     def __init__(self, folder: Path, stdout: str, asked: Counter[str]) -> None:
         self.folder, self.stdout, self.asked = folder, stdout, asked
@@ -168,9 +178,7 @@ CHECKS: dict[str, Callable[[Left], None]] = {  # by a word of the block
 }
 
 
-@pytest.mark.parametrize(
-    "block", [each for each in BLOCKS if each.section == "Batches"], ids=lambda block: block.name
-)
+@pytest.mark.parametrize("block", blocks("stream-batch.7", "Recipes"), ids=lambda block: block.name)
 def test_batches(block: Block, shell_env: dict[str, str], tmp_path: Path) -> None:
     (check,) = [check for word, check in CHECKS.items() if word in block.text]
     script = block.text
@@ -192,12 +200,13 @@ def test_batches(block: Block, shell_env: dict[str, str], tmp_path: Path) -> Non
 
 @pytest.fixture
 def configured(shell_env: dict[str, str], server: FaultServer, tmp_path: Path) -> dict[str, str]:
-    """The environment, with the README's blocks as the configuration."""
+    """The environment, with the manual's blocks as the configuration."""
     shell_env = shell_env | {"README_URL": server.url("readme")}
     path = tmp_path / "config" / "stream" / "config.toml"
     path.parent.mkdir(parents=True)
     url = shell_env["README_URL"]
-    text = "\n".join(each.text for each in BLOCKS if each.language == "toml")
+    wanted = blocks("stream-config.5") + blocks("stream-providers.7")
+    text = "\n".join(each.text for each in wanted if each.language == "toml")
     path.write_text(text.replace("http://127.0.0.1:8000", url))
     path.chmod(0o600)
     return {**shell_env, "XDG_CONFIG_HOME": str(tmp_path / "config")}
@@ -206,8 +215,8 @@ def configured(shell_env: dict[str, str], server: FaultServer, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("args", "url", "body"),
     [
-        ("hi", "https://api.groq.com/openai/v1/chat/completions", '"content":"hi"'),
-        ("-m work:q hi", "https://llm.example.com/v1/chat/completions", '"content":"hi"'),
+        ("hi", "https://api.openai.com/v1/chat/completions", '"content":"hi"'),
+        ("-m ours:q hi", "https://models.example.com/v1/chat/completions", '"content":"hi"'),
         ("-p mine --temperature 0 hi", "HERE/chat", '{"question":"hi","temperature":0.0}'),
         ("-p mychat hi", "HERE/api/chat", '"parts":[{"type":"text","text":"hi"}]'),
         ("-p events hi", "HERE/research", '{"topic":"hi"}'),
@@ -245,18 +254,13 @@ def test_json_events_of_ones_own(configured: dict[str, str], server: FaultServer
 
 
 def test_no_block_is_left_out() -> None:
-    others = [each.language for each in BLOCKS if each.section not in OWN_TESTS]
-    assert set(others) == {"sh", "toml"}
-    assert others.count("toml") == 2
+    assert {each.language for each in COMMON} == {"sh", "toml", "text"}
+    assert sum(each.language == "toml" for each in COMMON) >= 2
+    assert (
+        sum(each.language == "text" for each in COMMON) == 2
+    )  # for a shell's start; a recipe again
 
 
-def test_every_exit_code_and_record_is_told() -> None:
-    from streamcli.errors import EXIT_OF_STATUS
-
-    for status, code in EXIT_OF_STATUS.items():
-        assert re.search(rf"^\|[ 0-9]*\b{code}\b[ 0-9]*\| `{status}` \|", README, re.MULTILINE)
-    for kind in (
-        *("start", "delta", "tool_call", "tool_result", "citation", "usage", "retry"),
-        "end",
-    ):
-        assert re.search(rf"^\| `{kind}` \|", README, re.MULTILINE)
+def test_every_record_is_told() -> None:
+    for kind in ("start", "delta", "tool_call", "citation", "retry", "end", "summary"):
+        assert re.search(rf"^\| `{kind}` \|", page("stream-records.5"), re.MULTILINE)
