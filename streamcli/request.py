@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         hide_field: str  # a body field that makes it leave out the reasoning
         key_at: str  # the address that needs a key, where the same server elsewhere may need none
         key_header: str  # carries the key instead of Authorization
+        json_object: bool  # it takes no schema, but can be told to write a JSON object
         max_tokens: str  # its name for that body field
+        model_efforts: dict[str, dict[str, str]]  # as `efforts`, by a piece of a model's name
         own_base: str  # the address for which `prefill_base` stands in
         prefill: tuple[dict[str, Any], dict[str, Any]]  # what one needs in its message, in the body
         prefill_base: str  # the address that takes a prefill

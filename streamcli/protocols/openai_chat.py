@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Refusal, Started, Text
 from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target, join_url
@@ -18,6 +20,7 @@ from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
+from .shared.choice_indexes import ChoiceIndexes
 from .shared.ending import Ending
 from .shared.finish_reasons import failure_of, first_of, is_failure, known
 from .shared.listing import Listing, models_below
@@ -70,7 +73,12 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.think is not None:
         merge(body, _think(chat, target))
     if chat.schema is not None:
-        merge(body, _response_format(chat.schema, quirks))
+        if quirks.get("json_object") or target.refused & {"response_format", "json_schema"}:
+            _ask_in_words(chat.schema, messages)
+            if chat.schema.get("type") in (None, "object"):
+                body["response_format"] = {"type": "json_object"}
+        else:
+            merge(body, _response_format(chat.schema, quirks))
     if chat.prefill is not None:
         if "prefill" not in quirks:
             raise cannot(f"{target.provider}'s {NAME}", "a beginning of the answer (--prefill)")
@@ -112,7 +120,7 @@ class Decoder:
         )
         self._model = ""
         self._response_id = ""
-        self._indexes = _Indexes(one_choice)
+        self._indexes = ChoiceIndexes(one_choice)
         self._choices: set[int] = set()
         self._ending = Ending()
         self._calls = ToolCalls(self._ending)
@@ -347,34 +355,6 @@ class Decoder:
         return end
 
 
-class _Indexes:
-    """Says which choice an index names.
-
-    Foundry Local counts the chunks with it. So where one choice was asked for, and a chunk has no
-    more, that is it. Where nobody knows (`one_choice` is None), an index that goes up by one in a
-    chunk with another id is a count.
-    """
-
-    def __init__(self, one_choice: bool | None) -> None:
-        self._one = one_choice
-        self._alone = True  # the chunk has one choice
-        self._anew = False  # the chunk has another id than the one before
-        self._id: Any = None
-        self._highest = 0
-
-    def next_chunk(self, id: Any, choices: int) -> None:
-        self._alone = choices == 1
-        self._anew = bool(id and self._id) and id != self._id
-        self._id = id
-
-    def choice(self, index: int) -> int:
-        counts = self._anew and index == self._highest + 1
-        self._highest = max(self._highest, index)
-        if self._one is None and self._alone and counts:
-            self._one = True
-        return 0 if self._one and self._alone else index
-
-
 def _thought_of(part: dict[str, Any]) -> Any:
     """Return what a part of reasoning holds, whatever the field's name."""
     return next((part[name] for name in ("thinking", "summary", "text") if part.get(name)), None)
@@ -392,7 +372,7 @@ def _place(value: Any) -> Any:
 def _think(chat: ChatRequest, target: Target) -> dict[str, Any]:
     """Return the fields for --think; a server that refuses its templates' switch gets an effort."""
     assert chat.think is not None
-    fields = think_fields(chat.think, target.quirks, THINK)
+    fields = think_fields(chat.think, target.quirks, THINK, chat.model)
     if "chat_template_kwargs" in target.refused and fields.pop("chat_template_kwargs", None):
         fields.setdefault("reasoning_effort", chat.think)
     if "think" in chat.wishes:
@@ -438,6 +418,16 @@ def _tool_choice(choice: str | None) -> Any:
     if choice in (None, "auto", "none", "required"):
         return choice
     return {"type": "function", "function": {"name": choice}}
+
+
+def _ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+    """Tell a model to keep to a schema that its server does not take, in its system prompt."""
+    words = "Answer with JSON alone, without a code fence, that matches this JSON Schema:\n"
+    words += orjson.dumps(schema).decode()
+    if messages and messages[0]["role"] == "system":
+        messages[0] = {"role": "system", "content": f"{messages[0]['content']}\n\n{words}"}
+    else:
+        messages.insert(0, {"role": "system", "content": words})
 
 
 def _response_format(schema: dict[str, Any], quirks: Quirks) -> dict[str, Any]:

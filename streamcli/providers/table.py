@@ -107,6 +107,7 @@ ROWS = (
         "GROQ_API_KEY",
         max_tokens="max_completion_tokens",
         efforts={"max": "high"},
+        model_efforts={"qwen3": {"none": "none", "*": "default"}},
     ),
     _hosted(
         "deepseek",
@@ -114,6 +115,7 @@ ROWS = (
         "DEEPSEEK_API_KEY",
         can=(*_TEXT, "prefill"),
         stream_options=_USAGE,
+        json_object=True,
         think={"none": {"thinking": {"type": "disabled"}}, "*": {"thinking": {"type": "enabled"}}},
         prefill=({"prefix": True}, {}),
         own_base="https://api.deepseek.com",

@@ -381,11 +381,12 @@ FIELDS = {
     "seed": "leave out --seed",
     "stop": "leave out --stop",
     "response_format": "leave out --schema, and ask for JSON in the prompt",
+    "json_schema": "leave out --schema, and ask for JSON in the prompt",
     "text.format": "leave out --schema, and ask for JSON in the prompt",
     "include": "",
 }
 _REJECTS = re.compile(
-    r"un(?:supported|recogni[sz]ed|known|expected)|(?:does|do) not support|deprecated"
+    r"un(?:supported|recogni[sz]ed|known|expected)|(?:does|do) not support|deprecated|unavailable"
     r"|(?:not|n't) (?:be )?(?:\w+ )?(?:supported|permitted|allowed|accepted|available|compatible)"
     r"|extra (?:inputs?|fields?)|cannot find field|use '?max_(?:completion_)?tokens",
     re.IGNORECASE,

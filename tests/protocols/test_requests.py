@@ -110,6 +110,7 @@ def test_what_cannot_be_carried_is_an_error_before_anything_is_sent(
         ("openai", "low", {"reasoning_effort": "low"}),
         ("openai", "max", {"reasoning_effort": "xhigh"}),
         ("groq", "max", {"reasoning_effort": "high"}),
+        ("groq", "low", {"reasoning_effort": "low"}),
         ("openrouter", "high", {"reasoning": {"effort": "high"}}),
         ("deepseek", "none", {"thinking": {"type": "disabled"}}),
         ("deepseek", "low", {"thinking": {"type": "enabled"}}),
@@ -137,6 +138,54 @@ def test_schema_prefill_and_options() -> None:
     sent = body(chat(temperature=1.0, options={"temperature": 0, "stream_options": {"x": 1}}))
     assert sent["temperature"] == 0
     assert sent["stream_options"] == {"include_usage": True, "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("effort", "word"),
+    [("none", "none"), ("low", "default"), ("high", "default"), ("max", "default")],
+)
+def test_qwen3_at_groq_thinks_or_does_not(effort: str, word: str) -> None:
+    asked = ChatRequest("qwen/qwen3-32b", [Message("user", "hi")], think=effort)
+    assert body(asked, "groq")["reasoning_effort"] == word
+
+
+def test_deepseek_is_told_of_a_schema_in_words() -> None:
+    """It answers 400 to json_schema: "This response_format type is unavailable now"."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    sent = body(chat(schema=schema, system="Be brief."), "deepseek")
+    assert sent["response_format"] == {"type": "json_object"}
+    system, user = sent["messages"]
+    assert system["content"].startswith("Be brief.\n\n")
+    assert json.dumps(schema, separators=(",", ":")) in system["content"]
+    assert user == {"role": "user", "content": "hi"}
+    assert [m["role"] for m in body(chat(schema=schema), "deepseek")["messages"]] == [
+        "system",
+        "user",
+    ]
+    listed = body(chat(schema={"type": "array"}), "deepseek")
+    assert "response_format" not in listed  # a JSON object would not match
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This response_format type is unavailable now",
+        "'response_format' of type 'json_schema' is not supported with this model",
+        "Invalid parameter: json_schema is not supported",
+    ],
+)
+def test_a_server_that_refuses_a_schema_is_told_of_it_in_words(message: str) -> None:
+    failed = get("openai-chat").refusal(
+        400, {}, json.dumps({"error": {"message": message}}).encode()
+    )
+    assert failed.without in ("response_format", "json_schema")
+    target = Target("mine", "openai-chat", "http://h/v1")
+    asked = chat(schema={"type": "object"})
+    assert b'"json_schema"' in get("openai-chat").request(asked, target).body
+    target.leave_out(failed.without)
+    again = json.loads(get("openai-chat").request(asked, target).body)
+    assert again["response_format"] == {"type": "json_object"}
+    assert "JSON Schema" in again["messages"][0]["content"]
 
 
 def test_deepseek_takes_a_beginning_at_its_beta_address_only() -> None:

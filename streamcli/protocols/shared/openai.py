@@ -65,14 +65,21 @@ def _first(*fields: Any) -> int | None:
     return next((number for field in fields if (number := count(field)) is not None), None)
 
 
-def think_fields(effort: str, quirks: Quirks, knob: dict[str, Any]) -> dict[str, Any]:
-    """The body fields for an effort, by the row's own knob (quirk `think`) or by `knob`.
+def think_fields(
+    effort: str, quirks: Quirks, knob: dict[str, Any], model: str = ""
+) -> dict[str, Any]:
+    """Return the body fields for an effort, by the row's own knob (quirk `think`) or by `knob`.
 
     A knob maps an effort, or "*" for any other, to body fields; "$effort" in them is the effort,
-    by the quirk `efforts` where the server has other words for it.
+    by the quirks `model_efforts` and `efforts` where the model or the server has other words.
     """
     knob = quirks.get("think", knob)
-    word = {"max": "xhigh", **quirks.get("efforts", {})}.get(effort, effort)
+    words = quirks.get("efforts", {})
+    for piece, own in quirks.get("model_efforts", {}).items():
+        if piece in model.lower():
+            words = own
+    usual = "xhigh" if effort == "max" else effort
+    word = words.get(effort, words.get("*", usual))
 
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
@@ -83,7 +90,7 @@ def think_fields(effort: str, quirks: Quirks, knob: dict[str, Any]) -> dict[str,
 
 
 def choices_of(value: Any) -> str:
-    """What the choices of an event hold: "chat", "text" (legacy Completions), or "" without any."""
+    """Return what the choices of an event hold: "chat", "text" (Completions); "" without any."""
     choices = value.get("choices") if isinstance(value, dict) else None
     if not isinstance(choices, list):
         return ""
