@@ -11,25 +11,6 @@ LIVE, DELTAS, EVERY_MS = 200, 100, 50
 CROWD, CROWD_DELTAS, CROWD_MS = 1000, 20, 200
 JOURNAL = 1_000_000  # records, of about a kilobyte each
 
-# Writes records as `stream --json` writes them, for the prompts 1, 2, 3, ...; one is given, whose
-# hash proves that the others are right.
-FORGE = """
-import json, sys
-import orjson
-from streamcli.chat import Chat, Message
-from streamcli.sinks.records import prompt_hash
-record = json.load(sys.stdin)
-def hash_of(number):
-    chat = Chat("m", [Message("user", str(number))])
-    return prompt_hash({"provider": "vllm", **chat.canonical()})
-assert record["prompt_hash"] == hash_of(1)
-record["text"] = "word " * 40
-with open(sys.argv[1], "wb") as file:
-    for number in range(1, int(sys.argv[2]) + 1):
-        record["index"], record["prompt_hash"] = number - 1, hash_of(number)
-        file.write(orjson.dumps(record) + b"\\n")
-"""
-
 
 class Live(NamedTuple):
     p50: float  # milliseconds from the server's stamp to readable here
@@ -174,7 +155,7 @@ def resume(bench: Bench) -> Report:
     empty.touch()
     ours = stream(url_of(bench, "one"), 4, "-q", "--json", "--resume")
     record = bench.output(numbered(1, [*ours, str(empty)])).decode()
-    forge = [PYTHON, "-c", FORGE, str(full), str(JOURNAL)]
+    forge = [PYTHON, str(Path(__file__).with_name("forge.py")), str(full), str(JOURNAL)]
     bench.output(shell(["printf", "%s", record], forge))
     report.notes.append(f"the journal has {full.stat().st_size / 1e9:.2f} GB")
     commands: Peers = {

@@ -1,6 +1,6 @@
 """How fast a protocol's decoder is, without network, sinks or start-up.
 
-`python tests/bench/decode.py [PROTOCOL]` feeds `streamcli.protocols.get(PROTOCOL).Decoder()` with
+`python tests/bench/decode.py [PROTOCOL]` feeds that protocol's decoder with
 blocks of 16 KiB, with one event to a feed and with single bytes, then with one event that is
 megabytes long. CPU time, best of three, and nothing counts unless the text comes out right.
 """
