@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .events import Opaque
+if TYPE_CHECKING:
+    from .events import Opaque
 
 # A tool call as a message keeps it: (id, name, arguments as JSON text).
 Call = tuple[str, str, str]

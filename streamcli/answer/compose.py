@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..messages import ChatRequest
 from ..outcome import Limits
 from ..protocols._contract import WireFormat
 from ..request import Target
 from ..transport.seam import Open
-from .answer_stream import AnswerStream, Cancel, Pause, Store
-from .fallback import Fallback
 from .turn import Turn
+
+if TYPE_CHECKING:
+    from .answer_stream import AnswerStream, Cancel, Pause, Store
 
 
 class Endpoint(Protocol):
@@ -103,7 +104,11 @@ def compose(
         ]
         return Race(turns, [connection.cancel for connection in connections])
     makers = [partial(_connected_turn, candidate, clock, random) for candidate in candidates]
-    return makers[0](None) if len(makers) == 1 else Fallback(makers, first)
+    if len(makers) == 1:
+        return makers[0](None)
+    from .fallback import Fallback
+
+    return Fallback(makers, first)
 
 
 def _connected_turn(

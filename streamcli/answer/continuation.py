@@ -16,7 +16,7 @@ from ..request import HttpRequest, Target
 
 _TELLING = 16  # so many characters do not come twice by chance
 # The kinds of failure after which an answer may be continued.
-DROPS = ("truncated", "idle_timeout", "overloaded", "lost")
+_DROPS = ("truncated", "idle_timeout", "overloaded", "lost")
 
 
 class Splice:
@@ -31,6 +31,13 @@ class Splice:
         self._owed = ""  # white space that was delivered, and may come again
         self._echo = ""  # the text so far, as long as the continuation may repeat all of it
         self._held = ""  # the part of it that came again
+
+    def mends(self, end: Failed) -> bool:
+        """Return whether an answer that ended so may be continued.
+
+        Not with a reason (`raw`): then the provider itself ended it.
+        """
+        return end.kind in _DROPS and not end.raw
 
     def attach(self, decoder: Decoder) -> None:
         """Have the decoder of a response that goes on skip the events already seen."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ..events import Event, Failed, Retry
-from ..outcome import Outcome
-from .answer_stream import Moment
-from .turn import Turn
+
+if TYPE_CHECKING:
+    from ..outcome import Outcome
+    from .answer_stream import Moment
+    from .turn import Turn
 
 # The kinds of failure that another provider would meet too.
 _OURS = ("usage", "write", "interrupted", "bug", "total_timeout")

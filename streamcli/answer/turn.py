@@ -9,27 +9,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING
 
 from ..errors import StreamError
 from ..events import Attempt, Event, Failed, Finished, Retry, Usage
-from ..messages import ChatRequest
 from ..outcome import Limits, Outcome
 from ..protocols._contract import Decoder, WireFormat, decoder_for
-from ..request import HttpRequest, Target
 from ..transport.seam import Open, Patience, Response
 from ..wire.endings import WAITED
-from .answer_stream import Cancel, Earlier, Moment, Pause, Store
-from .continuation import DROPS, Splice
-from .retry import delay, explain
 from .stages import Redact, Tally, last_events
 from .think_tags import Splitter
+
+if TYPE_CHECKING:
+    from ..messages import ChatRequest
+    from ..request import HttpRequest, Target
+    from .answer_stream import Cancel, Earlier, Moment, Pause, Store
+    from .continuation import Splice
 
 # Maps the events of one read; it may hold some back until a later one.
 Stage = Callable[[list[Event]], list[Event]]
 # The failures with which we leave a response that is still open.
 _STOPPED = ("first_timeout", *WAITED)
 # Some servers take long answers, thinking or tools (HelpingAI) only in requests for a stream.
-_WANTS_A_STREAM = re.compile(r"HTTP 400: .*(stream|tool|function)", re.IGNORECASE)
+_WANTS_A_STREAM = r"(?i)HTTP 400: .*(stream|tool|function)"
 
 
 class Turn:
@@ -79,7 +81,7 @@ class Turn:
         self._earlier = 0 if before is None else before.outcome.attempts
         self._round = round
         self._answer: Response | None = None
-        self._splice = Splice() if go_on else None
+        self._splice = _splice() if go_on else None
         self._sent = b""  # the body of the last request
         self._next: HttpRequest | None = None  # the request for the rest of a broken answer
         self._decoder: Decoder | None = None
@@ -161,7 +163,7 @@ class Turn:
     def _refusal(self, answer: Response) -> Failed:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         failed = self._protocol.refusal(answer.status, headers, answer.read())
-        if not self._chat.stream and _WANTS_A_STREAM.match(failed.message):
+        if not self._chat.stream and re.match(_WANTS_A_STREAM, failed.message):
             failed.hint = failed.hint or "try it without --no-stream"
         return failed
 
@@ -249,8 +251,8 @@ class Turn:
     def _wait_to_continue(self, end: Finished | Failed, attempt: int) -> float | None:
         """Return the seconds until the rest of a broken answer is asked for; None if it is not."""
         splice = self._splice
-        if splice is None or isinstance(end, Finished) or end.kind not in DROPS or end.raw:
-            return None  # with a reason (`raw`) the provider itself ended the answer
+        if splice is None or isinstance(end, Finished) or not splice.mends(end):
+            return None
         self._next = splice.request(self._protocol, self._chat, self._target, self._decoder)
         if self._next is None:
             return None
@@ -286,6 +288,8 @@ class Turn:
         return end
 
     def _pause(self, end: Failed, attempt: int) -> float | None:
+        from .retry import delay, explain
+
         limits = self._limits
         if self._pause_of is not None:
             wait = self._pause_of(end, attempt)
@@ -303,3 +307,9 @@ class Turn:
         if wait is None:
             explain(end, attempt, limits.max_wait)
         return wait
+
+
+def _splice() -> Splice:
+    from .continuation import Splice
+
+    return Splice()

@@ -8,7 +8,6 @@ from functools import partial
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Any
 
-from ..answer.answer_stream import AnswerStream
 from ..answer.compose import Candidate, Connection, compose
 from ..errors import StreamError, usage
 from ..events import Failed, Finished
@@ -21,6 +20,7 @@ from ..terminal.signals import Signals
 from ..transport.seam import Open
 
 if TYPE_CHECKING:
+    from ..answer.answer_stream import AnswerStream
     from ..output.records import Facts
     from ..transport.client import Http
     from ..transport.record import Recorder

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..answer.answer_stream import AnswerStream, Moment
-from ..answer.fallback import Fallback
 from ..errors import Interrupted, StreamError, bug
 from ..events import Attempt, Event, Finished, Retry, Started, Usage
 from ..outcome import Outcome, Verdict
@@ -17,13 +15,13 @@ from ..output.delivery import Delivery
 from ..output.formats import Outputs
 from ..providers.context import Context, context_of
 from ..providers.endpoint import hint_of
-from ..providers.prices import price
 from ..terminal.messages import Messages, stats_line, usage_line
 from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, is_dumb
 from ..terminal.signals import Signals
 
 if TYPE_CHECKING:
+    from ..answer.answer_stream import AnswerStream, Moment
     from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
     from .live import Live
@@ -127,7 +125,7 @@ class Single:
             self._source = Live(self._invocation, context, self._signals, self._closed, self._facts)
         source = self._source
         self._asking = asking = source.prepare()
-        self._falls_back = isinstance(asking, Fallback)
+        self._falls_back = len(source.endpoints) > 1 and not self._settings.race
         if source.endpoints and not self._settings.race:  # with the defaults of its provider
             self._settings = self._delivery.settings = source.endpoints[0].settings
         if source.schema is not None:
@@ -209,7 +207,9 @@ class Single:
             trouble = self._source.close(self.outcome.end)
             if trouble is not None and isinstance(self.outcome.end, Finished):
                 self._stop(trouble)
-            if (endpoint := self._endpoint()) is not None:
+            if (endpoint := self._endpoint()) is not None and endpoint.row.prices:
+                from ..providers.prices import price
+
                 price(endpoint.row, endpoint.model, self.outcome)
         return self._delivery.close(self.outcome)
 

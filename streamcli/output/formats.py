@@ -30,7 +30,6 @@ from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, Screen, is_dumb
 from ..terminal.signals import Signals
 from .descriptor import LineOut, Out, ScreenOut
-from .events_file import open_events
 from .sink import Context, Item, Sink, Writer
 from .text import Look
 
@@ -180,6 +179,8 @@ class Outputs:
     def _open_events(self) -> LineOut | None:
         where = self._settings.events
         if self._events is None and where is not None:
+            from .events_file import open_events
+
             fd = open_events(where)
             self._events = LineOut(fd, where, self._signals.shield, self._stopped)
         return self._events

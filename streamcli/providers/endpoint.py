@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..answer.answer_stream import Cancel, Store
 from ..errors import StreamError
 from ..events import Failed, Finished
 from ..input.chat_options import chat_of, options_of
@@ -21,6 +20,7 @@ from .context import Context
 from .set_up import Step
 
 if TYPE_CHECKING:
+    from ..answer.answer_stream import Cancel, Store
     from ..transport.client import Http
     from .local.server import Engine
     from .local.weights import Model

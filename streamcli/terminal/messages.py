@@ -11,7 +11,7 @@ from ..outcome import Outcome, decimal
 from .sanitize import one_line, visible
 from .screen import Screen
 
-_OUR_COMMAND = re.compile(r"\bstream(?= -)")
+_OUR_COMMAND = r"\bstream(?= -)"
 
 
 def program() -> str:
@@ -24,7 +24,7 @@ def line_of(message: str) -> str:
     """Return the line on stderr for a message: the commands in it are those that work here."""
     name = program()
     if name != "stream":
-        message = _OUR_COMMAND.sub(name, message)
+        message = re.sub(_OUR_COMMAND, name, message)
     return f"{name}: {message}"
 
 

@@ -6,7 +6,8 @@ import re
 
 # C0 (except newline, tab, and CR before a newline), DEL, C1, bidi overrides and isolates, tag
 # characters, the zero-width space. ZWJ, ZWNJ, LRM and RLM pass: emoji and Persian need them.
-_UNSAFE = re.compile(
+# Text, not compiled: only terminals and messages need it.
+_UNSAFE = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
     "|\r(?!\n)"
 )
@@ -21,7 +22,7 @@ def _visible(match: re.Match[str]) -> str:
 
 def visible(text: str) -> str:
     """Return `text` with visible forms of everything that a terminal might obey."""
-    return _UNSAFE.sub(_visible, text)
+    return re.sub(_UNSAFE, _visible, text)
 
 
 def one_line(text: str, limit: int = 600) -> str:

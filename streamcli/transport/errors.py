@@ -13,7 +13,7 @@ from ..errors import StreamError
 if TYPE_CHECKING:
     from .proxies import Proxy
 
-_BYTES = re.compile(r"(?:bytearray\()?(b(['\"]).*\2)\)?$", re.DOTALL)
+_BYTES = r"(?s)(?:bytearray\()?(b(['\"]).*\2)\)?$"
 
 
 class Attempt:
@@ -113,7 +113,7 @@ def protocol_trouble(error: BaseException) -> StreamError:
     if "disconnected" in text or "peer closed" in text:
         return StreamError("lost", "the server closed the connection", transient=True)
     hint = "check --base-url"
-    if found := _BYTES.search(text):  # h11 quotes the line as Python writes bytes
+    if found := re.search(_BYTES, text):  # h11 quotes the line as Python writes bytes
         line = bytes(literal_eval(found[1]))
         text = f"{text[: found.start()].strip(' :')}: {line[:80].decode('utf-8', 'replace')}"
         if line.startswith(b"\x15\x03"):  # a TLS alert

@@ -33,9 +33,10 @@ _SCHEMES = {
     "socks5h": "socks5h",
 }
 _PORTS = {"http": 1080, "https": 443}  # curl's; SOCKS has 1080 too
-_HOST = re.compile(r"[^\x00-\x20/?#@:\[\]\\\x7f]+")
-_ENTRY = re.compile(r"[^,\s]+")
-_BRACKETED = re.compile(r"\[([^\]]*)\](/\d+)?(?::(.*))?")
+# Patterns as text: compiled where a proxy is set, which most starts never see.
+_HOST = r"[^\x00-\x20/?#@:\[\]\\\x7f]+"
+_ENTRY = r"[^,\s]+"
+_BRACKETED = r"\[([^\]]*)\](/\d+)?(?::(.*))?"
 
 
 class Proxy(NamedTuple):
@@ -87,12 +88,12 @@ def parse(variable: str, value: str) -> Proxy:
         known = "http, https, socks4, socks4a, socks5 or socks5h"
         raise usage(f"{variable} names a proxy of an unknown kind", f"it begins with {known}")
     login, at, place = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
-    if bracketed := _BRACKETED.fullmatch(place):
+    if bracketed := re.fullmatch(_BRACKETED, place):
         host, bits, digits = bracketed.groups()
         good = not bits and is_ip(host)
     else:
         host, _, digits = place.partition(":")
-        good = _HOST.fullmatch(host) is not None
+        good = re.fullmatch(_HOST, host) is not None
     if not good:
         raise _unusable(variable, "it has no host name that can be used")
     port = _PORTS.get(kind, 1080)
@@ -136,7 +137,7 @@ def is_exception(value: str, host: str, port: int) -> bool:
     """
     host = host.lower().removesuffix(".")
     address = _address(host)
-    for entry in _ENTRY.findall(value.lower()):
+    for entry in re.findall(_ENTRY, value.lower()):
         if entry == "*":
             return True
         name, ports = _entry(entry)
@@ -150,7 +151,7 @@ def is_exception(value: str, host: str, port: int) -> bool:
 def _entry(entry: str) -> tuple[str, str]:
     """Split an entry of NO_PROXY into (name, address or network; port or "")."""
     entry = entry.partition("://")[2] or entry
-    if bracketed := _BRACKETED.fullmatch(entry):
+    if bracketed := re.fullmatch(_BRACKETED, entry):
         return bracketed[1] + (bracketed[2] or ""), bracketed[3] or ""
     if entry.count(":") == 1:
         name, _, port = entry.partition(":")

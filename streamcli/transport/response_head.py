@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 
-_BLANK_LINE = re.compile(rb"\n\r?\n")
-_CHUNKED = re.compile(rb"\ntransfer-encoding:[ \t]*chunked[ \t]*\r?\n")
-_LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,18})[ \t]*[\r\n,]")
+# Patterns as text: most responses need two of them, and compiling costs a start its time.
+_BLANK_LINES = (b"\n\r\n", b"\n\n")
+_CHUNKED = rb"\ntransfer-encoding:[ \t]*chunked[ \t]*\r?\n"
+_LENGTH = rb"\ncontent-length:[ \t]*(\d{1,18})[ \t]*[\r\n,]"
 # Blanks before the colon: https://www.rfc-editor.org/rfc/rfc9112#section-5.1-4
-_BLANKS = re.compile(rb"(?m)^([\w!#$%&'*+.^`|~-]+)[ \t]+:")
-_FOLD = re.compile(rb"\r?\n[ \t]+")
+_BLANKS = rb"(?m)^([\w!#$%&'*+.^`|~-]+)[ \t]+:"
+_FOLD = rb"\r?\n[ \t]+"
 
 
 class Head:
@@ -27,27 +28,30 @@ class Head:
     __slots__ = ("chunked", "data", "interim", "length")
 
     def __init__(self, data: bytes) -> None:
-        if _BLANKS.search(data):
-            data = _BLANKS.sub(rb"\1:", data)
+        if b" :" in data or b"\t:" in data:
+            data = re.sub(_BLANKS, rb"\1:", data)
         lowered = data.lower()
         count = lowered.count(b"\ntransfer-encoding:")
-        if count and (count > 1 or not _CHUNKED.search(lowered)):
+        if count and (count > 1 or not re.search(_CHUNKED, lowered)):
             data = _with_one_encoding(data)
             lowered = data.lower()
         self.data = data
-        self.chunked = bool(count) and _CHUNKED.search(lowered) is not None
+        self.chunked = bool(count) and re.search(_CHUNKED, lowered) is not None
         status = data[9:12]
         self.interim = status.startswith(b"1") and status != b"101"
         length = (
-            None if self.chunked or status in (b"101", b"204", b"304") else _LENGTH.search(lowered)
+            None
+            if self.chunked or status in (b"101", b"204", b"304")
+            else re.search(_LENGTH, lowered)
         )
         self.length = None if length is None else int(length[1])
 
 
 def end_of_head(data: bytearray, known: int) -> int:
     """Return where the body begins, -1 if the head goes on; `known` bytes were looked at before."""
-    found = _BLANK_LINE.search(data, max(0, known - 3))
-    return -1 if found is None else found.end()
+    begin = max(0, known - 3)
+    ends = [at + len(blank) for blank in _BLANK_LINES if (at := data.find(blank, begin)) >= 0]
+    return min(ends, default=-1)
 
 
 def _with_one_encoding(data: bytes) -> bytes:
@@ -56,7 +60,7 @@ def _with_one_encoding(data: bytes) -> bytes:
     Another coding (gzip) that was applied below it is told as Content-Encoding: for the reader of
     the body it makes no difference.
     """
-    first, *lines = _FOLD.sub(b" ", data.rstrip(b"\r\n")).split(b"\n")
+    first, *lines = re.sub(_FOLD, b" ", data.rstrip(b"\r\n")).split(b"\n")
     codings: list[bytes] = []
     kept = [first.rstrip(b"\r")]
     for line in lines:

@@ -9,7 +9,6 @@ with a note. To teach `stream` another word, add it to a line of WORDS.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,15 +80,16 @@ WORDS = {
     # Not a reason, though it is written out.
     "": ("", "null", "none", "nil", "undefined", "unspecified", "nan"),
 }
-_SIGNS = re.compile(r"[\s_.\-]+")
+_SIGNS = str.maketrans("", "", "_.-")
 _PREFIXES = ("finishreason", "stopreason", "reason")
 
 
 def _key(word: str) -> str:
-    key = _SIGNS.sub("", word.lower())
-    for prefix in _PREFIXES:
-        if key.startswith(prefix) and key != prefix:
-            return key.removeprefix(prefix)
+    key = "".join(word.lower().split()).translate(_SIGNS)
+    if key.startswith(_PREFIXES):
+        for prefix in _PREFIXES:
+            if key.startswith(prefix) and key != prefix:
+                return key.removeprefix(prefix)
     return key
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from ...request import Target, join_url
 
-_OPERATIONS = re.compile(
+# Patterns as text: compiled only where models are listed.
+_OPERATIONS = (
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
 )
-_VERSION = re.compile(r"/v\d\w*$")
+_VERSION = r"/v\d\w*$"
 
 
 class Listing:
@@ -70,8 +71,8 @@ def models_below(version: str = "") -> Callable[[str], str]:
 
     def url(base: str) -> str:
         base, query, tail = base.partition("?")
-        base = _OPERATIONS.sub(lambda found: found[1] or "", base.rstrip("/"))
-        if version and not _VERSION.search(base):
+        base = re.sub(_OPERATIONS, lambda found: found[1] or "", base.rstrip("/"))
+        if version and not re.search(_VERSION, base):
             base += version
         return join_url(base + query + tail, "/models")
 
