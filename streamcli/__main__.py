@@ -80,9 +80,9 @@ def _mode(settings: Settings) -> Callable[[Invocation, Signals, set[int]], int]:
 
         return inspect
     if settings.is_batch:
-        from .batch.run import Batching
+        from .batch.run import run
 
-        return lambda *given: Batching(*given).run()
+        return run
     from .cli.single import Single
 
     return lambda *given: Single(*given).run()

@@ -1,4 +1,4 @@
-"""What a batch says to people, on stderr: failures as they come, how far it is, how it ended."""
+"""The messages of a batch on stderr: failures as they come, its progress, and its end."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..errors import StreamError
+from ..events import Retry
 from ..outcome import Verdict
 from ..providers.endpoint import Endpoint, hint_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
 from .limits import Gate
-from .plan import Asked
+from .plan import Prompt
 from .summary import Summary
-from .task import Task
 
 if TYPE_CHECKING:
     from ..terminal.progress import Progress, State
 
-_SAID = 10  # failures of one kind that are told one by one
+_SHOWN = 10  # failures of one kind that are shown one by one
 
 
-class Commentary:
-    """Speaks through `voice`, above the progress line while there is one.
+class Reports:
+    """Writes through `messages`, above the progress line while there is one.
 
     `gates` are by provider and address.
     """
@@ -35,65 +35,72 @@ class Commentary:
     def __init__(
         self,
         settings: Settings,
-        voice: Messages,
+        messages: Messages,
         summary: Summary,
         gates: Mapping[tuple[str, str], Gate],
     ) -> None:
         self._settings = settings
-        self._voice = voice
+        self._messages = messages
         self._summary = summary
         self._gates = gates
         self._records = settings.records
-        self._said: dict[str, int] = {}
+        self._shown: dict[str, int] = {}
         self._progress: Progress | None = None
 
-    def told(self, task: Task, verdict: Verdict, peer: Endpoint | None) -> None:
-        """One that is over, if there is something to say of it."""
+    def retries(self, task: Prompt, retry: Retry) -> None:
+        """Report another attempt."""
+        self._messages.detail(
+            f"{task.question}: {retry.error.message}: again in {retry.delay:.1f} s"
+        )
+
+    def ended(self, task: Prompt, verdict: Verdict, endpoint: Endpoint | None) -> None:
+        """Report a prompt that is over, and whose verdict has a message."""
         kind = f"{verdict.status} {verdict.exit_code}"
-        said = self._said[kind] = self._said.get(kind, 0) + 1
-        if said > _SAID + 1 and not self._voice.verbose:
+        shown = self._shown[kind] = self._shown.get(kind, 0) + 1
+        if shown > _SHOWN + 1 and not self._messages.verbose:
             return
         message = verdict.message
-        if (lane := cast(Asked, task.what).lane) is not None:  # a bad line has named itself
-            who = f"{peer.target.provider}: " if peer is not None and len(lane.peers) > 1 else ""
-            message = f"{called(task)}: {who}{message}"
-        if said == _SAID + 1 and not self._voice.verbose:
+        if (route := task.question.route) is not None:  # a bad line has named itself
+            several = endpoint is not None and len(route.endpoints) > 1
+            provider = f"{endpoint.target.provider}: " if endpoint and several else ""
+            message = f"{task.question}: {provider}{message}"
+        if shown == _SHOWN + 1 and not self._messages.verbose:
             message += " (more of this kind are counted, not told; -v tells)"
         if verdict.exit_code:
-            self._voice.error(message, hint_of(verdict, peer))
+            self._messages.error(message, hint_of(verdict, endpoint))
         else:
-            self._voice.note(message)
+            self._messages.note(message)
 
     def end(self, fatal: StreamError | None, signum: int, halted: bool, seconds: float) -> None:
-        """What became of it all. `fatal` is what broke the output or the input."""
-        voice, summary = self._voice, self._summary
+        """Report how the batch ended. `fatal` is what broke the output or the input."""
+        messages, summary = self._messages, self._summary
         again = "--resume FILE, with these records, asks only the rest" if self._records else ""
         if self._settings.resume:
             again = "the same command goes on from here"
         if fatal is not None:
-            voice.error(fatal.message, fatal.hint or again)
+            messages.error(fatal.message, fatal.hint or again)
         elif signum:
             if signum != signal.SIGPIPE:
                 name = signal.Signals(signum).name
-                voice.error(f"stopped by {name}: {summary.so_far()}", again)
+                messages.error(f"stopped by {name}: {summary.so_far()}", again)
         else:
             for (provider, _), gate in list(self._gates.items()):
                 if gate.closed is not None:
                     why = f"{provider}: {gate.closed.message}"
-                    voice.error(f"{why}: nothing more was asked of it")
+                    messages.error(f"{why}: nothing more was asked of it")
             if summary.failed:
                 stopped = ", stopped by --halt" if halted else ""
                 failed = f"{summary.failed} of {summary.done} prompts failed ({summary.line()})"
-                voice.error(failed + stopped, again)
+                messages.error(failed + stopped, again)
             if summary.skipped and not summary.done:
-                voice.note(f"nothing is left to ask: {summary.skipped} done already")
+                messages.note(f"nothing is left to ask: {summary.skipped} done already")
         if self._settings.usage:
-            voice.error(summary.usage_line())
+            messages.error(summary.usage_line())
         if self._settings.stats:
-            voice.error(summary.stats_line(seconds * 1000))
+            messages.error(summary.stats_line(seconds * 1000))
 
     def show_progress(self, total: int | None, now: Callable[[], tuple[int, int]]) -> None:
-        """`now` gives how many were skipped, and how many are in flight."""
+        """Draw the progress from here on; `now` gives how many were skipped, and how many run."""
         if not shows_progress(self._settings) or total == 1:
             return
         from ..terminal.progress import Progress
@@ -107,10 +114,10 @@ class Commentary:
             terminal=is_terminal(2),
         )
         self._progress.start()
-        self._voice.above = self._progress.print_line
+        self._messages.above = self._progress.print_line
 
     def _state(self, now: Callable[[], tuple[int, int]]) -> State:
-        """In the thread that draws it."""
+        """Return the figures; called in the thread that draws them."""
         from ..terminal.progress import State
 
         summary, (skipped, in_flight) = self._summary, now()
@@ -131,23 +138,15 @@ class Commentary:
         return ""
 
     def close(self) -> None:
-        """The progress line goes away."""
+        """Erase the progress line."""
         if self._progress is not None:
             self._progress.close()
-        self._voice.above = None
+        self._messages.above = None
 
 
 def shows_progress(settings: Settings) -> bool:
-    """Whether it is wanted, and nothing else is written where it would stand."""
+    """Return whether progress is wanted, and nothing else is written where it would stand."""
     if settings.progress != "auto" or settings.quiet:
         return bool(settings.progress == "always")
     written = settings.format != "text" or settings.output is None
     return is_terminal(2) and not (written and is_terminal(1))
-
-
-def called(task: Task) -> str:
-    tags = cast(Asked, task.what).tags
-    name = f"prompt {tags['index'] + 1}"
-    if "id" in tags:
-        name += f" ({str(tags['id'])[:40]})"
-    return name + (f" to {tags['target']}" if "target" in tags else "")

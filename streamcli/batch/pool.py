@@ -1,71 +1,63 @@
-"""Many prompts at once: threads that ask, one that hears. No edges in here: they are arguments.
+"""The threads of a batch: a reader fills the queue, workers ask, the main thread gets updates.
 
-A reader thread fills the `Queue` (lazily), workers take tasks from it, and whoever iterates the
-`Batch`, the main thread, gets what comes: (task, t_ms, events), and (task, t_ms, None) when it is
-over. The channel between is bounded, so a slow reader of the output slows the sockets.
+The reader takes from the input lazily. Whoever iterates the `Pool` gets (task, t_ms, events), and
+(task, t_ms, None) when a task is over. The channel between is bounded, so a slow reader of the
+output slows the sockets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
-from queue import Empty, SimpleQueue
+from queue import Empty
 from threading import Thread
+from typing import Generic
 
 from ..answer.answer_stream import AnswerStream
 from ..errors import StreamError, bug, usage
 from ..events import Attempt, Failed, Finished, Retry, Started, Usage
 from ..outcome import Outcome
-from .limits import Pace
+from .channel import Channel, Update
 from .queue import Queue
-from .task import Channel, Client, News, Task
+from .task import C, Q, Task
 
-GRACE = 2.0  # seconds for those in flight to end by themselves once they are cancelled
-_ENDS = (Finished, Failed)  # told by the last news: each more wakes the main thread
+GRACE = 2.0  # seconds for running tasks to end by themselves once they are cancelled
+_ENDS = (Finished, Failed)  # part of the last update: an update of their own would wake the main
 _NO_ANSWER = (Attempt, Retry, Started, Usage, Failed)  # may come before a refusal, or are one
 
 
-class Batch:
-    """Runs the tasks of an iterable (in a thread: it may wait for input); iterate it for the news.
+class Pool(Generic[Q, C]):
+    """Runs the tasks of an iterable (in a thread: it may wait for input); iterate for the updates.
 
-    `ask` makes the AnswerStream of a task, which asks through `task.client` and has `pause` for its
-    decisions; `client` makes what a worker asks through, in its thread. `interrupted` is how
-    tasks end that `cancel` broke off.
+    `ask` makes the AnswerStream of a task, which asks through the task's client; `client` makes
+    the client of a worker, in its thread. `attempts`: Attempt and Retry are updates too.
     """
 
     def __init__(
         self,
-        tasks: Iterable[Task],
-        ask: Callable[[Task], AnswerStream],
-        client: Callable[[], Client],
+        tasks: Iterable[Task[Q, C]],
+        queue: Queue[Task[Q, C]],
+        channel: Channel[Task[Q, C]],
+        ask: Callable[[Task[Q, C], C], AnswerStream],
+        client: Callable[[], C],
         *,
-        jobs: int,
-        pace: Pace,
-        delay: Callable[[Failed, int], float | None],
         clock: Callable[[], float],
         attempts: bool = True,
     ) -> None:
-        """`delay` is what to wait by the rules for one prompt; `attempts`: Attempt and Retry are
-        news too.
-        """
-        self.channel = Channel(max(64, 4 * jobs))
-        self.queue = Queue(jobs, pace, clock)
-        self.unasked = 0
         self._tasks = tasks
+        self._queue = queue
+        self._channel = channel
         self._ask = ask
         self._client = client
-        self._delay = delay
         self._clock = clock
         self._attempts = attempts
-        self._clients: list[Client] = []
+        self._clients: list[C] = []
         self._cancelled: Failed | None = None
-        self._dropped: SimpleQueue[Task] = SimpleQueue()
-        self.queue.unasked = self._dropped.put
 
     # The main thread's side
 
-    def __iter__(self) -> Iterator[News | int | StreamError]:
-        """News, numbers of signals that `channel.signal` was told, and trouble with the input."""
+    def __iter__(self) -> Iterator[Update[Task[Q, C]] | int | StreamError]:
+        """Yield updates, the numbers of signals, and trouble with the input."""
         try:
             _start(self._read)
         except StreamError as error:
@@ -77,177 +69,162 @@ class Batch:
                 deadline = self._clock() + GRACE
             try:
                 timeout = None if deadline is None else max(0.0, deadline - self._clock())
-                news = self.channel.get(timeout)
+                item = self._channel.get(timeout)
             except Empty:
                 yield from self._left_behind()
                 return
-            if news is None:
-                if self.queue.all_done():
+            if item is None:
+                if self._queue.all_done():
                     return
                 continue
-            yield news
-            if isinstance(news, tuple) and news[2] is None and self.queue.ended(news[0]):
+            yield item
+            if isinstance(item, tuple) and item[2] is None and self._queue.settle(item[0]):
                 return
 
-    def dropped(self) -> list[Task]:
-        """Tasks that were taken from the input and then not asked, since the last call."""
-        tasks = []
-        while not self._dropped.empty():
-            tasks.append(self._dropped.get())
-        self.unasked += len(tasks)
-        return tasks
+    @property
+    def running(self) -> int:
+        """How many tasks run."""
+        return len(self._queue.running)
+
+    def dropped(self) -> list[Task[Q, C]]:
+        """Return the tasks that were taken from the input and not asked, since the last call."""
+        return self._queue.dropped()
 
     def stop(self) -> None:
-        """Starts nothing new; what runs goes on to its end."""
-        self.queue.stop(waiting=False)
-        if self.queue.all_done():
-            self.channel.signal(None)
+        """Start nothing new; running tasks go on to their end."""
+        self._queue.stop(waiting=False)
+        self._wake_if_done()
 
     def cancel(self, failed: Failed) -> None:
-        """Breaks off all that runs, which ends as `failed`."""
+        """Break off the running tasks, which end as `failed`."""
         if self._cancelled is not None:
             return
         self._cancelled = failed
-        for task in self.queue.stop(waiting=True):
-            self.channel.signal(self._last_news(task))
+        for task in self._queue.stop(waiting=True):
+            if (update := self._finished(task)) is not None:
+                self._channel.signal(update)
         for client in list(self._clients):
             client.cancel()
-        if self.queue.all_done():
-            self.channel.signal(None)
+        self._wake_if_done()
 
-    def _left_behind(self) -> Iterator[News]:
-        """Those whose threads do not come back (a name is being looked up): ended all the same."""
-        for task in self.queue.left():
-            if (outcome := task.outcome) is None:
-                outcome = Outcome()
-                if task.asking is not None:
-                    outcome = copy(task.asking.outcome)
-                    outcome.t_ms = task.asking.t_ms()
-                outcome.end = self._cancelled
-                task.outcome = outcome
-            yield task, outcome.t_ms, None
+    def _wake_if_done(self) -> None:
+        if self._queue.all_done():
+            self._channel.signal(None)
+
+    def _left_behind(self) -> Iterator[Update[Task[Q, C]]]:
+        """End the tasks whose threads do not come back (a name is being looked up)."""
+        for task in self._queue.unsettled():
+            outcome = Outcome()
+            if task.answer is not None:
+                outcome = copy(task.answer.outcome)
+                outcome.t_ms = task.answer.t_ms()
+            outcome.end = self._cancelled
+            self._queue.finish(task, outcome)
+            assert task.outcome is not None
+            yield task, task.outcome.t_ms, None
 
     # The reader's side
 
     def _read(self) -> None:
         try:
             for task in self._tasks:
-                wanted = self._refuse(task) if task.failed is not None else self.queue.offer(task)
-                if not wanted:
-                    self._dropped.put(task)
+                if not (self._refuse(task) if task.failed is not None else self._queue.offer(task)):
                     break
                 self._hire()
         except StreamError as error:
-            self.channel.signal(error)
+            self._channel.signal(error)
         except Exception as error:
-            self.channel.signal(bug(error))
-        if self.queue.end():
-            self.channel.signal(None)
+            self._channel.signal(bug(error))
+        if self._queue.end():
+            self._channel.signal(None)
 
-    def _refuse(self, task: Task) -> bool:
-        if not self.queue.refuse(task):
+    def _refuse(self, task: Task[Q, C]) -> bool:
+        outcome = Outcome()
+        outcome.end = task.failed
+        if not self._queue.refuse(task, outcome):
             return False
-        task.outcome = Outcome()
-        task.outcome.end = task.failed
-        self.channel.put((task, 0.0, None))
+        self._channel.put((task, 0.0, None))
         return True
 
     def _hire(self) -> None:
-        if self.queue.hire():
+        if self._queue.hire():
             try:
                 _start(self._work)
             except StreamError:
-                if not self.queue.unhire():
+                if not self._queue.unhire():
                     raise
 
     # A worker's side
 
     def _work(self) -> None:
-        client: Client | None = None
-        while (task := self.queue.take()) is not None:
-            self._hire()  # who looks after those that still wait
+        client: C | None = None
+        while (task := self._queue.take()) is not None:
+            self._hire()  # for the tasks that still wait
+            failed: Failed | None = None
             try:
                 if client is None:
                     client = self._client()
                     self._clients.append(client)
                     if self._cancelled is not None:
                         client.cancel()
-                task.client = client
-                if self._put_back(task):
+                if self._put_back(task, client):
                     continue
             except StreamError as error:
-                self._stop(task, Failed.of(error))
+                failed = Failed.of(error)
             except Exception as error:
-                self._stop(task, Failed.of(bug(error)))
-            self.channel.put(self._last_news(task))
-            if client is not None and self.queue.dry():
-                client.close()  # some servers hear one connection at a time
-        if self.queue.all_done():
-            self.channel.signal(None)
+                failed = Failed.of(bug(error))
+            if (update := self._finished(task, failed)) is not None:
+                self._channel.put(update)
+            if client is not None and self._queue.dry():
+                client.close()  # some servers serve one connection at a time
+        self._wake_if_done()
 
-    def _put_back(self, task: Task) -> bool:
-        """Asks, and tells what comes, until it is over (False) or is to be gone on with later."""
+    def _put_back(self, task: Task[Q, C], client: C) -> bool:
+        """Ask, and pass on the events; return whether it is to be continued later."""
         gate = task.gate
-        if task.asking is None:
-            task.asking = self._ask(task)
-            task.moments = iter(task.asking)
+        task.client = client
+        if task.answer is None:
+            task.answer = self._ask(task, client)
+            task.moments = iter(task.answer)
         elif gate.closed is not None and gate is task.gates[-1]:
-            task.asking.stop(copy(gate.closed))  # since it was put back
+            task.answer.stop(copy(gate.closed))  # since it was put back
             return False
         assert task.moments is not None
-        put, attempts, answered = self.channel.put, self._attempts, False
+        put, attempts, answered = self._channel.put, self._attempts, False
         for t_ms, events in task.moments:
             kind = type(events[0])
             if kind not in _ENDS and (attempts or (kind is not Attempt and kind is not Retry)):
                 put((task, t_ms, events))
             if not answered and any(type(event) not in _NO_ANSWER for event in events):
                 answered = True
-                self.queue.answered(task)
-            if kind is Retry and task.asking.resumable:
+                self._queue.answered(task)
+            if kind is Retry and task.answer.resumable:
                 retry = events[0]
                 assert isinstance(retry, Retry)
-                if task.gate is not gate:  # that one is done with: the next is asked
-                    self.queue.judge(gate, retry.error)
-                return self.queue.put_back(task, retry.delay)
+                if task.gate is not gate:  # the next endpoint is asked
+                    self._queue.judge(gate, retry.error)
+                return self._queue.put_back(task, retry.delay)
         return False
 
-    def _stop(self, task: Task, failed: Failed) -> None:
-        if task.asking is not None:
-            task.asking.stop(failed)
+    def _finished(
+        self, task: Task[Q, C], failed: Failed | None = None
+    ) -> Update[Task[Q, C]] | None:
+        """End the task, by `failed` if that stopped it; None if the main thread has ended it."""
+        answer = task.answer
+        if answer is None:
+            outcome = Outcome()
+            outcome.end = failed or self._cancelled
         else:
-            task.outcome = Outcome()
-            task.outcome.end = failed
-
-    def _last_news(self, task: Task) -> News:
-        if task.outcome is None:
-            assert task.asking is not None
-            if self._cancelled is not None and not _whole(task.asking.outcome):
-                task.asking.stop(self._cancelled)
-            task.outcome = task.asking.outcome
-        end = task.outcome.end
-        if isinstance(end, Failed) and self._cancelled is None:
-            self.queue.judge(task.gate, end)
-        task.moments = task.client = None
-        return task, task.outcome.t_ms, None
-
-    # What an AnswerStream decides by
-
-    def pause(self, task: Task) -> Callable[[Failed, int], float | None]:
-        """A 429 holds its provider and costs the prompt nothing; other retries are counted."""
-
-        def pause(failed: Failed, attempt: int) -> float | None:
-            if task.gate.closed is not None or self._cancelled is not None:
-                return None
-            waits = failed.kind == "rate_limit" and failed.transient
-            if waits and failed.should_retry is not False:
-                return self.queue.limited(task, failed)
-            wait = self._delay(failed, task.retries + 1)
-            if wait is None or not self.queue.spend():
-                return None
-            task.retries += 1
-            return wait
-
-        return pause
+            if failed is not None:
+                answer.stop(failed)
+            if self._cancelled is not None and not _whole(answer.outcome):
+                answer.stop(self._cancelled)
+            outcome = answer.outcome
+        if isinstance(outcome.end, Failed) and self._cancelled is None:
+            self._queue.judge(task.gate, outcome.end)
+        if not self._queue.finish(task, outcome):
+            return None
+        return task, outcome.t_ms, None
 
 
 def _start(work: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
-"""A batch's queue: tasks that wait, and when the next one may start. No edges.
+"""A batch's queue: tasks that wait, and when the next one may start.
 
-Every method may be called from any thread.
+It makes the transitions of tasks (see task.py). Every method may be called from any thread.
 """
 
 from __future__ import annotations
@@ -8,69 +8,82 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from threading import TIMEOUT_MAX, Condition, Lock
+from typing import Any, Generic, TypeVar
 
 from ..events import Failed
-from .limits import Budget, Entry, Gate, Pace
-from .task import Task
+from ..outcome import Outcome
+from .limits import Budget, Gate, Pace
+from .task import State, Task
 
 INFINITE = float("inf")
-MANY = 1000  # so many may wait for another try before no new ones are read
+MANY = 1000  # tasks that wait for another attempt, before no new ones are read
+
+T = TypeVar("T", bound=Task[Any, Any])
 
 
-class Queue:
-    """Tasks that wait, those that wait for another try, and who may start when.
+class Queue(Generic[T]):
+    """Tasks that wait for their first attempt or another one, and the rules for starting them.
 
-    A task is `running` from its start until the main thread has heard its end: as long as that
-    does not come after with the writing, nothing more is asked.
+    A task counts as `running` from its start until the main thread has handled its end, so a slow
+    writer stops new requests.
     """
 
     def __init__(self, jobs: int, pace: Pace, clock: Callable[[], float]) -> None:
-        self.running: set[Task] = set()
-        self.unasked: Callable[[Task], None] = lambda task: None
+        self.running: set[T] = set()
+        self.stopped = False  # nothing starts any more, further attempts included
         self._jobs = jobs
         self._workers = 0
         self._pace = pace
         self._clock = clock
         self._budget = Budget()
-        self._ready: deque[Task] = deque()
-        self._later: deque[Task] = deque()
+        self._ready: deque[T] = deque()
+        self._later: deque[T] = deque()
+        self._dropped: list[T] = []
         self._over = False  # no more input is there, or wanted
-        self._stopped = False  # nor is anything else
-        self._alarm = INFINITE  # when the next of those that wait for a time wakes up
+        self._alarm = INFINITE  # when the next worker that waits for a time wakes up
         lock = Lock()
         self._work, self._room = Condition(lock), Condition(lock)
 
     # The reader's side
 
-    def offer(self, task: Task) -> bool:
-        """Waits for room. False: no more tasks are wanted."""
+    def offer(self, task: T) -> bool:
+        """Wait for room, and take the task in. False: it is dropped, no more tasks are wanted."""
         with self._room:
-            while self._full() and not self._over:
+            while not self.has_room and not self._over:
                 self._room.wait()
             if self._over:
+                self._drop(task)
                 return False
+            task.enqueue()
             self._ready.append(task)
             self._work.notify()
             return True
 
-    def refuse(self, task: Task) -> bool:
-        """One that cannot be asked is for the main thread. False: no more tasks are wanted."""
+    def refuse(self, task: T, outcome: Outcome) -> bool:
+        """End a task that cannot be asked. False: it is dropped, no more tasks are wanted."""
         with self._work:
-            if not self._over:
-                self.running.add(task)
-            return not self._over
+            if self._over:
+                self._drop(task)
+                return False
+            task.finish(outcome)
+            self.running.add(task)
+            return True
 
     def end(self) -> bool:
-        """No more input; whether all is done already."""
+        """Note the end of the input; return whether all is done already."""
         with self._work:
             self._over = True
             self._work.notify_all()
             return self._done()
 
+    @property
+    def has_room(self) -> bool:
+        return len(self._ready) < self._jobs and len(self._later) < self._jobs + MANY
+
     # The workers' side
 
     def hire(self) -> bool:
-        """Whether another worker is needed, which then counts: tasks wait, and all are busy."""
+        """Return whether another worker is needed, and count it: tasks wait, and all are busy."""
         if self._workers >= self._jobs:
             return False
         with self._work:
@@ -81,20 +94,19 @@ class Queue:
             return True
 
     def unhire(self) -> bool:
-        """The system gives no more threads; whether there are workers that will do."""
+        """Uncount a worker for which there is no thread; return whether others are left."""
         with self._work:
             self._workers -= 1
             self._jobs = max(1, self._workers)
             return self._workers > 0
 
-    def take(self) -> Task | None:
-        """The next task that may start, when it may; None when there will be none."""
+    def take(self) -> T | None:
+        """Return the next task, started, as soon as it may start; None if there will be none."""
         with self._work:
-            while not self._stopped:
+            while not self.stopped:
                 now = self._clock()
-                task, wait = self._next(now)
+                task, wait = self._poll(now)
                 if task is not None:
-                    self._start(task, now)
                     return task
                 if self._done():
                     self._work.notify_all()
@@ -102,36 +114,47 @@ class Queue:
                 self._rest(now + wait)
             return None
 
+    def poll(self) -> tuple[T | None, float]:
+        """Return the task that may start now, started, or None and the seconds until one may.
+
+        Infinite seconds: it depends on tasks that run, or on the input.
+        """
+        with self._work:
+            return self._poll(self._clock())
+
     def dry(self) -> bool:
-        """Whether nothing waits, nor will, unless one of those that run comes back."""
+        """Return whether nothing waits, nor will, unless a running task comes back."""
         with self._work:
             return self._over and not self._ready and not self._later
 
-    def put_back(self, task: Task, delay: float) -> bool:
-        """To be gone on with in `delay` seconds, after which its worker takes another one.
-
-        False: nothing is gone on with any more.
-        """
+    def put_back(self, task: T, delay: float) -> bool:
+        """Let it be continued in `delay` seconds, by any worker. False: the batch is stopped."""
         with self._work:
-            if self._stopped:
+            if self.stopped:
                 return False
-            task.not_before = self._clock() + delay
-            self._leave(task)
-            if task.gate is not task.let:
-                task.entry = Entry()
-            task.let = None
+            task.wait(self._clock() + delay)
+            self.running.discard(task)
             self._later.append(task)
             return True
 
-    def answered(self, task: Task) -> None:
-        gate = task.let
+    def finish(self, task: T, outcome: Outcome) -> bool:
+        """End a task. False: the main thread did not wait for it, and has ended it itself."""
+        with self._work:
+            if task.state is State.OVER:
+                return False
+            task.finish(outcome)
+            return True
+
+    def answered(self, task: T) -> None:
+        """Note that the first of an answer came."""
+        gate = task.passed
         if gate is not None and not gate.calm:
             with self._work:
                 gate.answered(task.entry)
                 self._work.notify()
 
-    def limited(self, task: Task, failed: Failed) -> float | None:
-        """After a 429: seconds until that task's turn comes again, or None."""
+    def limited(self, task: T, failed: Failed) -> float | None:
+        """Return the seconds until a task that got a 429 has its turn again, or None."""
         gate = task.gate
         with self._work:
             wait = gate.limited(task.entry, failed, self._clock())
@@ -140,11 +163,12 @@ class Queue:
             return wait
 
     def spend(self) -> bool:
-        """Whether a retry more is within the budget; then it is spent."""
+        """Return whether the budget has one retry more, and spend it."""
         with self._work:
             return self._budget.spend()
 
     def judge(self, gate: Gate, failed: Failed) -> None:
+        """Close the gate if the failure concerns every other request too."""
         with self._work:
             gate.judge(failed)
             if gate.closed is not None:
@@ -152,65 +176,79 @@ class Queue:
 
     # The main thread's side
 
-    def ended(self, task: Task) -> bool:
-        """Its end has been heard; whether all is done."""
+    def settle(self, task: T) -> bool:
+        """Note that the end of a task is handled; return whether all is done."""
         with self._work:
-            self._leave(task)
+            task.settle()
+            self.running.discard(task)
             self._work.notify()
             return self._done()
 
-    def stop(self, *, waiting: bool) -> list[Task]:
-        """Nothing new starts; `waiting`: nor do those that wait for another try, which it gives."""
+    def stop(self, *, waiting: bool) -> list[T]:
+        """Start no new tasks. `waiting`: nor further attempts; return the tasks that wait for one.
+
+        These count as running until their ends are handled.
+        """
         with self._work:
             for task in self._ready:
-                self.unasked(task)
+                self._drop(task)
             self._ready.clear()
             self._over = True
             given = list(self._later) if waiting else []
             if waiting:
-                self.running.update(given)  # until their ends are heard
+                self.running.update(given)
                 self._later.clear()
-                self._stopped = True
+                self.stopped = True
             self._room.notify_all()
             self._work.notify_all()
             return given
 
+    def dropped(self) -> list[T]:
+        """Return the tasks that were dropped since the last call."""
+        if not self._dropped:
+            return []
+        with self._work:
+            dropped, self._dropped = self._dropped, []
+            return dropped
+
     def all_done(self) -> bool:
+        """Return whether nothing runs, waits, or will come."""
         with self._work:
             return self._done()
 
-    def left(self) -> list[Task]:
-        """Those whose end has not been heard."""
+    def unsettled(self) -> list[T]:
+        """Return the tasks whose end is not handled."""
         with self._work:
             return list(self.running)
 
     # With the lock held
 
-    def _full(self) -> bool:
-        return len(self._ready) >= self._jobs or len(self._later) >= self._jobs + MANY
+    def _drop(self, task: T) -> None:
+        task.drop()
+        self._dropped.append(task)
 
     def _done(self) -> bool:
         return self._over and not self.running and not self._ready and not self._later
 
-    def _start(self, task: Task, now: float) -> None:
+    def _poll(self, now: float) -> tuple[T | None, float]:
+        task, wait = self._next(now)
+        if task is not None:
+            self._start(task, now)
+        return task, wait
+
+    def _start(self, task: T, now: float) -> None:
         if not task.started:
             self._budget.prompts += 1
         self.running.add(task)
-        task.let = task.gate
-        task.let.started(task.entry, now)
+        task.start(now)
         self._pace.started(now)
         if len(self._ready) <= self._jobs // 2:  # not for each: waking costs
             self._room.notify()
         if self._ready or self._later:
-            self._work.notify()  # whoever it is looks what else may start, and when
-
-    def _leave(self, task: Task) -> None:
-        self.running.discard(task)
-        if task.let is not None:
-            task.let.ended(task.entry)
+            self._work.notify()  # that worker finds out what else may start, and when
 
     def _rest(self, until: float) -> None:
-        """Waits for news. Only one of those that wait for a time does so with a clock."""
+        """Wait until something changes. Only the worker with the next alarm waits with a clock."""
         if until >= self._alarm:
             self._work.wait()
             return
@@ -219,8 +257,8 @@ class Queue:
         if self._alarm == until:
             self._alarm = INFINITE
 
-    def _next(self, now: float) -> tuple[Task | None, float]:
-        """A task that may start now, or else the seconds until one may: inf if that depends."""
+    def _next(self, now: float) -> tuple[T | None, float]:
+        """Return the task that may start now, or None and the seconds until one may."""
         if len(self.running) >= self._jobs:
             return None, INFINITE
         soonest, pace = INFINITE, self._pace.wait(now)
@@ -243,13 +281,14 @@ class Queue:
                 (self._later if task.started else self._ready).remove(task)
                 return task, 0.0
             soonest = min(soonest, wait)
-        self._drop_unasked()
+        self._drop_hopeless()
         return None, soonest
 
-    def _in_turn(self) -> Iterator[Task]:
-        """Those that wait for another try go first, but not where one was just refused.
+    def _in_turn(self) -> Iterator[T]:
+        """Yield the tasks that wait, in the order in which they may start.
 
-        There whoever was refused the least goes first: it may be the prompt that is at fault.
+        Further attempts go first, but not behind a gate that just refused. There the prompt that
+        was refused the least goes first: it may be the prompt that is at fault.
         """
         doubtful = [task for task in self._later if task.gate.refuses]
         if not doubtful:
@@ -260,11 +299,11 @@ class Queue:
         yield from self._ready
         yield from sorted(doubtful, key=lambda task: task.entry.refused)
 
-    def _drop_unasked(self) -> None:
-        """What waits for a provider that is closed was never asked."""
-        closed = [task for task in self._ready if task.hopeless]
-        for task in closed:
+    def _drop_hopeless(self) -> None:
+        """Drop the tasks whose endpoints are closed before they were asked."""
+        hopeless = [task for task in self._ready if task.hopeless]
+        for task in hopeless:
             self._ready.remove(task)
-            self.unasked(task)
-        if closed:
+            self._drop(task)
+        if hopeless:
             self._room.notify_all()

@@ -1,4 +1,4 @@
-"""Whom a batch asks: a lane for each answer to an item, and a gate for each provider."""
+"""The routes of a batch: the endpoints for each answer to an item, and a gate for each provider."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from .limits import Gate
 if TYPE_CHECKING:
     from ..answer.schema_check import Matching
 
+Gates = dict[tuple[str, str], Gate]  # by provider and address
+
 _MANY = 1000  # models that lines of --requests may name before the first are forgotten
 
 
-class Lane:
-    """Those who are asked for one answer: one, or one with its fallbacks, or the racers.
+class Route:
+    """The endpoints that are asked for one answer: one, one with its fallbacks, or the racers.
 
-    `name` is what -m said. Their `chats` are without a prompt, `matching` has their --schema, if
-    there is one. A usage error if that is none.
+    `name` is the value of -m. A usage error if the --schema of the endpoints is not a schema.
     """
 
-    def __init__(self, peers: list[Endpoint], name: str) -> None:
-        self.peers = peers
+    def __init__(self, endpoints: list[Endpoint], name: str) -> None:
+        self.endpoints = endpoints
         self.name = name
-        self.chats = [peer.chat("") for peer in peers]
-        self.matching = _matching(self.chats[0].schema)
-        self.gates: tuple[Gate, ...] = ()
+        self._chats = [endpoint.chat("") for endpoint in endpoints]  # without a prompt
+        self._matching = _matching(self._chats[0].schema)
 
-    def asking(self, item: Item) -> list[ChatRequest]:
-        """The chats with the item's prompt; StreamError if it asks what cannot be asked."""
-        return [_with(chat, item) for chat in self.chats]
+    def chats_for(self, item: Item) -> list[ChatRequest]:
+        """Return the chats with the item's prompt; StreamError if it cannot be asked so."""
+        return [_with(chat, item) for chat in self._chats]
 
     def matching_of(self, chat: ChatRequest) -> Matching | None:
-        """What checks the answer; the lane's own schema is read once, for all."""
-        ours = chat.schema is self.chats[0].schema
-        return _matching(self.matching if ours else chat.schema)
+        """Return the check of the answer; the route's own schema is read once, for all."""
+        ours = chat.schema is self._chats[0].schema
+        return _matching(self._matching if ours else chat.schema)
 
 
-class Lanes:
-    """`all` are those of the options, one for each answer; lines of --requests name others.
+class Routes:
+    """`all` are the routes of the options, one for each answer; lines of --requests name others.
 
     `gates` are by provider and address. StreamError where something is missing, unless each line
     may name its model.
     """
 
     def __init__(self, invocation: Invocation, context: Context) -> None:
-        self.gates: dict[tuple[str, str], Gate] = {}
+        self.gates: Gates = {}
         self._invocation = invocation
         self._settings = settings = invocation.settings
         self._context = context
-        self._named: dict[str, Lane | StreamError] = {}
+        self._named: dict[str, Route | StreamError] = {}
         try:
             self.all = _of_options(invocation, context)
         except StreamError:
@@ -67,83 +67,85 @@ class Lanes:
         self._one = len(self.all) == 1 and not settings.race
 
     def start(self) -> None:
-        """Returns when there is somebody to ask; in the main thread."""
-        for peer in self._peers():
-            peer.start(self.settings.jobs)
-        for peer in self._peers():
-            peer.wait()
-        for lane in self.all:
-            self._open_gates(lane)
+        """Start the endpoints, and return when they can be asked; in the main thread."""
+        for endpoint in self._endpoints():
+            endpoint.start(self.settings.jobs)
+        for endpoint in self._endpoints():
+            endpoint.wait()
+        for route in self.all:
+            self.gates_of(route)
 
     @property
     def settings(self) -> Settings:
-        """The settings of the whole batch: with the defaults of its provider, if there is one."""
-        return self.all[0].peers[0].settings if self._one else self._settings
+        """The settings of the batch; if it has one provider, with the defaults of that."""
+        return self.all[0].endpoints[0].settings if self._one else self._settings
 
-    def refuse(self) -> bool:
-        """Whether none of them is to be asked any more."""
-        return all(gate.closed for gate in self.gates.values())
+    def gates_of(self, route: Route) -> tuple[Gate, ...]:
+        """Return the gate of each endpoint of a route, whose address is known once it started."""
+        return tuple([self._gate(endpoint) for endpoint in route.endpoints])
+
+    def are_closed(self) -> bool:
+        """Return whether no provider is to be asked any more."""
+        return all(gate.closed is not None for gate in list(self.gates.values()))
 
     def close(self) -> None:
-        for peer in self._peers():
-            peer.close()
+        for endpoint in self._endpoints():
+            endpoint.close()
 
-    def named(self, model: str) -> Lane:
-        """That of a model which a line names; in the reader's thread."""
-        if (lane := self._named.get(model)) is None:
+    def named(self, model: str) -> Route:
+        """Return the route for a model that a line names; in the reader's thread."""
+        if (route := self._named.get(model)) is None:
             if len(self._named) >= _MANY:
                 self._named.clear()
             try:
-                lane = self._made(model)
-                self._open_gates(lane)
+                route = self._make(model)
             except StreamError as error:
-                lane = error
-            self._named[model] = lane
-        if isinstance(lane, StreamError):
-            raise StreamError(lane.kind, lane.message, lane.hint)
-        return lane
+                route = error
+            self._named[model] = route
+        if isinstance(route, StreamError):
+            raise StreamError(route.kind, route.message, route.hint)
+        return route
 
-    def _made(self, model: str) -> Lane:
-        """By the provider that the model names, or else by that of the options.
+    def _make(self, model: str) -> Route:
+        """Make it of the provider that the model names, or else of that of the options.
 
-        A --provider stays: all of the line's name is then the model's.
+        With a typed --provider, the whole of the line's name is the model's.
         """
         invocation = self._invocation
-        ours = self.all[0].peers if self.all else []
+        ours = self.all[0].endpoints if self.all else []
         if invocation.settings.provider is not None and "provider" in invocation.given:
             one = invocation.but(model=(model,))
         else:
             one = named(invocation, self._context, model, ours[0].row.name if ours else "")
-        peer = Endpoint(one, self._context)
-        if peer.row.name == "local":
+        endpoint = Endpoint(one, self._context)
+        if endpoint.row.name == "local":
             raise usage("a line cannot start the local engine", "-m local for the whole batch")
-        peer.start()
-        return Lane([peer, *(spare for spare in ours if spare.is_fallback)], model)
+        endpoint.start()
+        return Route([endpoint, *(spare for spare in ours if spare.is_fallback)], model)
 
-    def _open_gates(self, lane: Lane) -> None:
-        jobs, max_wait = self.settings.jobs, self.settings.max_wait
-        for peer in lane.peers:
-            key = peer.target.provider, peer.target.base_url
-            if key not in self.gates:
-                self.gates[key] = Gate(jobs, max_wait, random.random)
-            lane.gates += (self.gates[key],)
+    def _gate(self, endpoint: Endpoint) -> Gate:
+        key = endpoint.target.provider, endpoint.target.base_url
+        if (gate := self.gates.get(key)) is None:
+            settings = self.settings
+            gate = self.gates[key] = Gate(settings.jobs, settings.max_wait, random.random)
+        return gate
 
-    def _peers(self) -> Iterator[Endpoint]:
-        for lane in self.all:
-            yield from lane.peers
+    def _endpoints(self) -> Iterator[Endpoint]:
+        for route in self.all:
+            yield from route.endpoints
 
 
-def _of_options(invocation: Invocation, context: Context) -> list[Lane]:
+def _of_options(invocation: Invocation, context: Context) -> list[Route]:
     models = invocation.settings.model
     if invocation.settings.race:
         racers = compared(invocation, context)
-        return [Lane(racers, racers[0].label)]
+        return [Route(racers, racers[0].label)]
     if len(models) < 2:
-        peers = with_fallbacks(invocation, context)
-        return [Lane(peers, peers[0].label)]
+        endpoints = with_fallbacks(invocation, context)
+        return [Route(endpoints, endpoints[0].label)]
     return [
-        Lane([peer, *fallbacks_of(invocation, context, peer.row.name)], peer.label)
-        for peer in compared(invocation, context)
+        Route([endpoint, *fallbacks_of(invocation, context, endpoint.row.name)], endpoint.label)
+        for endpoint in compared(invocation, context)
     ]
 
 

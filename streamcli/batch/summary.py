@@ -17,7 +17,7 @@ class Summary:
         self.done = 0  # prompts that are over, whatever their verdict
         self.failed = 0  # of these, exit codes that are not 0
         self.skipped = 0  # complete in a journal already
-        self.unasked = 0
+        self.unasked = 0  # taken from the input, and then dropped
         self.tokens = 0  # of answers, for a rate: chunks where the provider does not say
         self.statuses: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()

@@ -1,21 +1,56 @@
-"""A batch's tasks, and what its workers tell the main thread of them. No edges."""
+r"""A prompt of a batch: its place, its state, and the transitions between its states.
+
+    READ ----> QUEUED ----> RUNNING ----> OVER ----> DONE
+     |  \         |         ^     |       ^  ^
+     |   \        v         |     v       |  |
+     |    +--> DROPPED      +- WAITING ---+  |
+     +---------------------------------------+
+
+* READ to QUEUED: the reader offers it, and there is room. To OVER: it cannot be asked (a bad line).
+* QUEUED or WAITING to RUNNING: a worker takes it, through the gate of its endpoint.
+* RUNNING to WAITING: it is asked again later, by any worker. To OVER: it has its outcome.
+* WAITING to OVER: the batch is cancelled.
+* OVER to DONE: the main thread has handled the end. A slow writer so stops new requests.
+* READ or QUEUED to DROPPED: the batch stops, or its endpoints are closed, before it is asked.
+
+The `Queue` makes the transitions, with its lock held.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from queue import SimpleQueue
-from threading import Condition
-from typing import Protocol
+from enum import Enum
+from typing import Generic, Protocol, TypeVar
 
 from ..answer.answer_stream import AnswerStream, Moment
-from ..errors import StreamError
-from ..events import Event, Failed
+from ..events import Failed
 from ..outcome import Outcome
 from .limits import Entry, Gate
 
 
+class State(Enum):
+    READ = "read"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    OVER = "over"
+    DONE = "done"
+    DROPPED = "dropped"
+
+
+_BEFORE = {
+    State.READ: (),
+    State.QUEUED: (State.READ,),
+    State.RUNNING: (State.QUEUED, State.WAITING),
+    State.WAITING: (State.RUNNING,),
+    State.OVER: (State.READ, State.RUNNING, State.WAITING),
+    State.DONE: (State.OVER,),
+    State.DROPPED: (State.READ, State.QUEUED),
+}
+
+
 class Client(Protocol):
-    """What a worker asks through; `cancel` comes from another thread.
+    """The connections of one worker. `cancel` comes from another thread.
 
     `close` hangs up: it may be used again, and connects anew.
     """
@@ -24,90 +59,105 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
-class Task:
-    """One prompt for one model (or a race, or fallbacks): its place, and its state.
+Q = TypeVar("Q")  # the question: known to the owner of the batch only
+C = TypeVar("C", bound=Client)
 
-    `sequence` counts the tasks, `gates` are those of whom it may ask. `failed` is why it cannot
-    be asked at all. `outcome` is set once it is over. A worker has it while it is `let` through
-    a gate, of which `entry` is what that has to know.
+
+class Task(Generic[Q, C]):
+    """One prompt for one route (a model, a race, or a model with its fallbacks).
+
+    `sequence` counts the tasks. `gates` are those of the endpoints that it may ask. `failed` is
+    the reason why it cannot be asked at all.
     """
 
     __slots__ = (
-        "asking",
+        "answer",
         "client",
         "entry",
         "failed",
         "gates",
-        "let",
         "moments",
         "not_before",
         "outcome",
+        "passed",
+        "question",
         "retries",
         "sequence",
-        "what",
+        "state",
     )
 
     def __init__(
-        self, sequence: int, what: object, gates: tuple[Gate, ...], failed: Failed | None = None
+        self, sequence: int, question: Q, gates: tuple[Gate, ...], failed: Failed | None = None
     ) -> None:
+        self.state = State.READ
         self.sequence = sequence
-        self.what = what  # the owner's
+        self.question = question
         self.gates = gates
         self.failed = failed
-        self.asking: AnswerStream | None = None
-        self.moments: Iterator[Moment] | None = None
-        self.client: Client | None = None  # of the worker that has it now
-        self.entry = Entry()
-        self.let: Gate | None = None
+        self.answer: AnswerStream | None = None  # from the first start on
+        self.moments: Iterator[Moment] | None = None  # of the answer, as far as they are read
+        self.client: C | None = None  # of the worker that has it, or had it last
+        self.entry = Entry()  # the gate's own notes on this prompt
+        self.passed: Gate | None = None  # the gate that counts it among those that run
         self.not_before = 0.0
         self.retries = 0
-        self.outcome: Outcome | None = None
+        self.outcome: Outcome | None = None  # once it is over
+
+    # Transitions
+
+    def enqueue(self) -> None:
+        self._move(State.QUEUED)
+
+    def start(self, now: float) -> None:
+        self._move(State.RUNNING)
+        self.passed = self.gate
+        self.passed.started(self.entry, now)
+
+    def wait(self, until: float) -> None:
+        """Leave the worker; the gate of the endpoint that is asked next may be another one."""
+        self._move(State.WAITING)
+        self.not_before = until
+        self._leave()
+        if self.gate is not self.passed:
+            self.entry = Entry()
+        self.passed = None
+
+    def finish(self, outcome: Outcome) -> None:
+        self._move(State.OVER)
+        self.outcome = outcome
+        self.moments = self.client = None
+
+    def settle(self) -> None:
+        self._move(State.DONE)
+        self._leave()
+
+    def drop(self) -> None:
+        self._move(State.DROPPED)
+
+    def _move(self, state: State) -> None:
+        assert self.state in _BEFORE[state], f"prompt {self.sequence}: {self.state} to {state}"
+        self.state = state
+
+    def _leave(self) -> None:
+        if self.passed is not None:
+            self.passed.ended(self.entry)
+
+    # Questions
+
+    @property
+    def number(self) -> int:
+        """The index of the endpoint that is asked, or would be asked first."""
+        return self.answer.number if self.answer is not None else 0
 
     @property
     def gate(self) -> Gate:
-        return self.gates[self.asking.number if self.asking is not None else 0]
+        return self.gates[self.number]
 
     @property
     def started(self) -> bool:
-        return self.asking is not None
+        return self.answer is not None
 
     @property
     def hopeless(self) -> bool:
-        """It was not asked yet, and nobody is left to ask."""
-        return self.asking is None and all(gate.closed is not None for gate in self.gates)
-
-
-News = tuple[Task, float, list[Event] | None]
-# What the main thread is told: a signal's number, trouble with the input, None for the end too.
-Word = News | int | StreamError | None
-
-
-class Channel:
-    """From the workers to the main thread. Whoever has put too much waits."""
-
-    def __init__(self, limit: int) -> None:
-        self._queue: SimpleQueue[Word] = SimpleQueue()
-        self._limit = limit
-        self._room = Condition()
-        self._full = False
-
-    def put(self, news: News) -> None:
-        self._queue.put(news)
-        if self._queue.qsize() > self._limit:
-            with self._room:
-                self._full = True  # before the look, so that either side sees what the other did
-                while self._queue.qsize() > self._limit // 2:
-                    self._room.wait()
-                    self._full = True
-
-    def signal(self, what: Word) -> None:
-        """Never waits: for the main thread itself, and for its signal handler."""
-        self._queue.put(what)
-
-    def get(self, timeout: float | None = None) -> Word:
-        got = self._queue.get(timeout=timeout)
-        if self._full and self._queue.qsize() <= self._limit // 2:
-            with self._room:
-                self._full = False
-                self._room.notify_all()
-        return got
+        """Whether it was not asked yet, and all of its endpoints are closed."""
+        return self.answer is None and all(gate.closed is not None for gate in self.gates)

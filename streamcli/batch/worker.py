@@ -1,4 +1,4 @@
-"""How a task of a batch is asked: the clients of a worker's thread, and what goes through them."""
+"""The workers of a batch: the clients of a worker's thread, and how it asks a question."""
 
 from __future__ import annotations
 
@@ -7,68 +7,80 @@ import time
 from collections.abc import Callable
 from functools import partial
 from threading import Event as Flag
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..answer.answer_stream import AnswerStream
 from ..answer.compose import Candidate, Connection, compose
 from ..answer.enough import Enough, Watch
 from ..errors import StreamError
-from ..events import Failed
 from ..messages import ChatRequest
 from ..providers.endpoint import Endpoint
 from ..request import HttpRequest
 from ..transport.seam import Open, Patience, Response
 from .limits import Gate
-from .plan import Asked
-from .pool import Batch
+from .question import Question
+from .retries import Retries
 from .task import Task
 
 if TYPE_CHECKING:
     from ..transport.client import Http
 
-_STUCK = 2  # connections of one racer that nobody waits for any more
+_STUCK = 2  # connections of one racer that are still being made after it lost
 
 
 class Worker:
-    """What one thread asks through: its clients, one for each kind of connection.
+    """The clients of one thread, one for each kind of connection.
 
-    Those of a race have a thread each, so they have a client each; who loses loses that too.
+    Each racer of a race has a thread, so it has a client too; a racer that loses loses both.
     """
 
     def __init__(self) -> None:
         self._clients: dict[object, Http] = {}
         self._cancelled = False
         self._lost: dict[int, list[Http]] = {}  # by the number of the racer
-        self.cancels: list[Callable[[], None]] = []  # of the race that is on
+        self._cancels: list[Callable[[], None]] = []  # of the race that is on
 
-    def http(self, peer: Endpoint, racer: int | None = None) -> Http:
-        target = peer.target
+    def http(self, endpoint: Endpoint, racer: int | None = None) -> Http:
+        target = endpoint.target
         kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
         http = self._clients.get(kind)
         if http is None or http.cancelled:
-            http = self._clients[kind] = peer.client()
+            http = self._clients[kind] = endpoint.client()
             if self._cancelled:
                 http.cancel()
         return http
 
-    def lose(self, racer: int, http: Http, over: Flag) -> None:
+    def begin_race(self) -> None:
+        self._cancels = []
+
+    def enter_race(
+        self, endpoint: Endpoint, racer: int
+    ) -> tuple[Callable[[], Http], Flag, Callable[[], None]]:
+        """Return a racer's client, the flag that is set once it is cancelled, and what cancels."""
+        http, over = self.http(endpoint, racer), Flag()
+        cancel = partial(self._lose, racer, http, over)
+        client = _stuck if self._is_stuck(racer) else partial(_itself, http)
+        self._cancels.append(cancel)
+        return client, over, cancel
+
+    def _lose(self, racer: int, http: Http, over: Flag) -> None:
         over.set()
         http.cancel()
         self._lost.setdefault(racer, []).append(http)
 
-    def stuck(self, racer: int) -> bool:
-        """Whether enough connections of it are still being made that nobody waits for."""
+    def _is_stuck(self, racer: int) -> bool:
+        """Return whether too many of its lost connections are still being made."""
         lost = self._lost[racer] = [http for http in self._lost.get(racer, ()) if http.connecting]
         return len(lost) >= _STUCK
 
     def close(self) -> None:
-        """Hangs up: those that lost a race end by themselves."""
+        """Hang up; the clients that lost a race end by themselves."""
         for kind in [kind for kind, http in self._clients.items() if not http.cancelled]:
             self._clients.pop(kind).close()
 
     def cancel(self) -> None:
         self._cancelled = True
-        for cancel in self.cancels:
+        for cancel in self._cancels:
             cancel()
         for http in list(self._clients.values()):
             http.cancel()
@@ -77,79 +89,72 @@ class Worker:
 class Asker:
     """Makes the AnswerStream of a task; its `ask` runs in the worker's thread that has the task.
 
-    `delay` is what to wait by the rules for one prompt, `batch` the one whose rules come before.
-    `watch` makes what tells when an answer is enough (--enough), None for never.
+    `watch` makes the watch of an answer for --enough; None if that is not given.
     """
 
-    batch: Batch
-
     def __init__(
-        self,
-        races: bool,
-        delay: Callable[[Failed, int], float | None],
-        watch: Callable[[], Watch] | None = None,
+        self, races: bool, retries: Retries, watch: Callable[[], Watch] | None = None
     ) -> None:
         self._races = races
-        self._delay = delay
+        self._retries = retries
         self._watch = watch
 
-    def ask(self, task: Task) -> AnswerStream:
+    def ask(self, task: Task[Question, Worker], worker: Worker) -> AnswerStream:
         numbers = range(len(task.gates))
-        race = self._races and len(numbers) > 1
-        if race:
-            cast(Worker, task.client).cancels = []
         usable = [number for number in numbers if task.gates[number].closed is None]
+        if self._races and len(numbers) > 1:
+            worker.begin_race()
+            candidates = [self._racer(task, worker, number) for number in numbers]
+        else:
+            candidates = [self._candidate(task, number) for number in numbers]
         stream = compose(
-            [self._candidate(task, number, race) for number in numbers],
-            race=race,
+            candidates,
+            race=self._races,
             first=usable[0] if usable else 0,
             clock=time.monotonic,
             random=random.random,
         )
         return stream if self._watch is None else Enough(stream, self._watch())
 
-    def _candidate(self, task: Task, number: int, race: bool) -> Candidate:
-        endpoint, chat = _pair(task, number)
-        if race:
-            pause = partial(self._pause_of_racer, task.gates[number])
-            return Candidate(endpoint, chat, partial(self._connect_racer, task, number), pause)
-        connect = partial(self._connect, task, number)
-        return Candidate(endpoint, chat, connect, self.batch.pause(task))
+    def _candidate(self, task: Task[Question, Worker], number: int) -> Candidate:
+        endpoint, gate, chat = _asked_of(task, number)
 
-    def _connect(self, task: Task, number: int) -> Connection:
-        http = partial(cast(Worker, task.client).http, _pair(task, number)[0])
-        http()  # making a client is not part of the time that the prompt takes
-        return Connection(self._opener(task, number, http), _at_once)
+        def client() -> Http:
+            assert task.client is not None  # another worker's, after it was put back
+            return task.client.http(endpoint)
 
-    def _connect_racer(self, task: Task, number: int) -> Connection:
-        worker = cast(Worker, task.client)
-        http, over = worker.http(_pair(task, number)[0], number), Flag()
-        client = _stuck if worker.stuck(number) else partial(_itself, http)
-        cancel = partial(worker.lose, number, http, over)
-        worker.cancels.append(cancel)
-        return Connection(self._opener(task, number, client), over.wait, cancel=cancel)
+        def connect() -> Connection:
+            client()  # making a client is not part of the time that the prompt takes
+            return Connection(_opener(endpoint, gate, client), _at_once)
 
-    def _opener(self, task: Task, number: int, http: Callable[[], Http]) -> Open:
-        peer, gate = _pair(task, number)[0], task.gates[number]
+        return Candidate(endpoint, chat, connect, self._retries.pause_of(task))
 
-        def open(request: HttpRequest, patience: Patience) -> Response:
-            if (closed := gate.closed) is not None:
-                why = closed.message, closed.hint
-                raise StreamError(closed.kind, *why, http_status=closed.http_status)
-            return peer.opener(http())(request, patience)
+    def _racer(self, task: Task[Question, Worker], worker: Worker, number: int) -> Candidate:
+        endpoint, gate, chat = _asked_of(task, number)
 
-        return open
+        def connect() -> Connection:
+            client, over, cancel = worker.enter_race(endpoint, number)
+            return Connection(_opener(endpoint, gate, client), over.wait, cancel=cancel)
 
-    def _pause_of_racer(self, gate: Gate, failed: Failed, attempt: int) -> float | None:
-        """By the rules for one prompt: its wait holds nobody else."""
-        self.batch.queue.judge(gate, failed)
-        return None if gate.closed is not None else self._delay(failed, attempt)
+        return Candidate(endpoint, chat, connect, self._retries.pause_of_racer(gate))
 
 
-def _pair(task: Task, number: int) -> tuple[Endpoint, ChatRequest]:
-    asked = cast(Asked, task.what)
-    assert asked.lane is not None
-    return asked.lane.peers[number], asked.chats[number]
+def _asked_of(task: Task[Question, Worker], number: int) -> tuple[Endpoint, Gate, ChatRequest]:
+    question = task.question
+    assert question.route is not None
+    return question.route.endpoints[number], task.gates[number], question.chats[number]
+
+
+def _opener(endpoint: Endpoint, gate: Gate, client: Callable[[], Http]) -> Open:
+    """Return how a request is sent: not at all, once the gate is closed."""
+
+    def open(request: HttpRequest, patience: Patience) -> Response:
+        if (closed := gate.closed) is not None:
+            why = closed.message, closed.hint
+            raise StreamError(closed.kind, *why, http_status=closed.http_status)
+        return endpoint.opener(client())(request, patience)
+
+    return open
 
 
 def _itself(http: Http) -> Http:
@@ -161,4 +166,4 @@ def _stuck() -> Http:
 
 
 def _at_once(seconds: float) -> None:
-    """The task was put back for that long: nothing is left to wait for."""
+    """Return without a wait: the task was put back for that long."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -22,15 +23,15 @@ class Signals:
     is in. `with signals.shield:` delays the exception to the end of the block, so that a record
     is never left half written. `reset` gives the process its own handlers back.
 
-    With `notify`, the handler calls it with the number, in the main thread, and raises nothing:
-    for a batch, which has several prompts to end. `notified` is that number then.
+    In a block of `notifying`, the handler calls a function with the number, in the main thread, and
+    raises nothing: for a batch, which has several prompts to end. `notified` is that number then.
     """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.pending = 0
-        self.notify: Callable[[int], None] | None = None
+        self._notify: Callable[[int], None] | None = None
         self.notified = 0
         self.shield = self
         self._depth = 0
@@ -50,7 +51,18 @@ class Signals:
             signal.signal(number, signal.SIG_DFL if before is None else before)
         self._before.clear()
         self.pending = self.notified = 0
-        self.notify = self._first = None
+        self._notify = self._first = None
+
+    @contextmanager
+    def notifying(self, notify: Callable[[int], None]) -> Iterator[None]:
+        """Call `notify` for a signal, and for one that was shielded before, instead of raising."""
+        self._notify = notify
+        if self.pending:
+            notify(self.pending)
+        try:
+            yield
+        finally:
+            self._notify = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -59,9 +71,9 @@ class Signals:
                 die_by(number)
             return
         self._first = now
-        if self.notify is not None:
+        if self._notify is not None:
             self.notified = number
-            self.notify(number)
+            self._notify(number)
             return
         self.pending = number
         if not self._depth:

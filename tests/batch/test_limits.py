@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -16,8 +16,11 @@ import pytest
 
 from streamcli.batch.limits import PATIENCE, Budget, Entry, Gate, Halt, Pace
 from streamcli.batch.queue import Queue
-from streamcli.batch.task import Task
+from streamcli.batch.task import Client, Task
 from streamcli.events import Failed
+from streamcli.outcome import Outcome
+
+Prompt = Task[None, Client]
 
 
 class Limit(Protocol):
@@ -85,24 +88,21 @@ class World:
     ) -> None:
         self.now, self.requests, self.answered = 0.0, 0, 0
         self.lost: list[int] = []
-        self.unasked: list[Task] = []
         self.bad = set(random.Random(7).sample(range(total), bad))
         self._limit = limit
         self._wanted = wanted
         self._random = random.Random(1)
         self.gate = Gate(jobs, max_wait, self._random.random)
-        self._queue = queue = Queue(jobs, Pace(None), lambda: self.now)
-        queue.unasked = self.unasked.append
+        self._queue = queue = Queue[Prompt](jobs, Pace(None), lambda: self.now)
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        tasks = iter([Task(number, None, (self.gate,)) for number in range(total)])
+        tasks: Iterator[Prompt] = iter(
+            [Task(number, None, (self.gate,)) for number in range(total)]
+        )
         while True:  # what `take` does, but for waiting
-            while not queue._full() and not self.gate.closed and (task := next(tasks, None)):
-                queue.offer(task)
-            with queue._work:
-                task, wait = queue._next(self.now)
-                if task is not None:
-                    queue._start(task, self.now)
+            while queue.has_room and not self.gate.closed and (given := next(tasks, None)):
+                queue.offer(given)
+            task, wait = queue.poll()
             if task is not None:
                 self._begin(task)
             elif self._coming and self._coming[0][0] <= self.now + wait:
@@ -120,8 +120,8 @@ class World:
     def _later(self, seconds: float, happen: Callable[[], None]) -> None:
         heapq.heappush(self._coming, (self.now + seconds, next(self._order), happen))
 
-    def _begin(self, task: Task) -> None:
-        task.asking = task.asking or SimpleNamespace(number=0)  # type: ignore[assignment]
+    def _begin(self, task: Prompt) -> None:
+        task.answer = task.answer or SimpleNamespace(number=0)  # type: ignore[assignment]
         if self.gate.closed:
             self._end(task, whole=False)
             return
@@ -129,7 +129,7 @@ class World:
         taken = task.sequence not in self.bad and self._limit.takes(self.now)
         self._later(0.2 + 0.2 * self._random.random(), lambda: self._head(task, taken))
 
-    def _head(self, task: Task, taken: bool) -> None:
+    def _head(self, task: Prompt, taken: bool) -> None:
         if taken:
             self._queue.answered(task)
             self._later(2, lambda: self._end(task, whole=True))
@@ -141,13 +141,14 @@ class World:
         else:
             assert self._queue.put_back(task, wait)
 
-    def _end(self, task: Task, *, whole: bool) -> None:
+    def _end(self, task: Prompt, *, whole: bool) -> None:
         if whole:
             self.answered += 1
             self._limit.over()
         else:
             self.lost.append(task.sequence)
-        self._queue.ended(task)
+        self._queue.finish(task, Outcome())
+        self._queue.settle(task)
 
 
 LIMITED = [
@@ -235,7 +236,7 @@ def test_what_closes_a_gate(kind: str, before: bool, after: bool) -> None:
 
 def test_those_on_their_way_say_nothing_new() -> None:
     gate = Gate(8, 120, lambda: 0.5)
-    tasks = [Task(number, None, (gate,)) for number in range(8)]
+    tasks: list[Prompt] = [Task(number, None, (gate,)) for number in range(8)]
     for task in tasks:
         gate.started(task.entry, 0.0)
     busy = Failed("rate_limit", "busy", transient=True)

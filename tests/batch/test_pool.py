@@ -17,11 +17,13 @@ import pytest
 
 from streamcli.answer.answer_stream import Moment, Pause
 from streamcli.answer.retry import delay
-from streamcli.batch import pool as batch_module
+from streamcli.batch import pool as pool_module
+from streamcli.batch.channel import Channel, Item
 from streamcli.batch.limits import Gate, Pace
-from streamcli.batch.pool import Batch
+from streamcli.batch.pool import Pool
 from streamcli.batch.queue import Queue
-from streamcli.batch.task import Channel, Task
+from streamcli.batch.retries import Retries
+from streamcli.batch.task import State, Task
 from streamcli.errors import StreamError
 from streamcli.events import Attempt, Failed, Finished, Retry, Text
 from streamcli.outcome import Outcome
@@ -38,7 +40,7 @@ def _switching() -> Iterator[None]:
 
 
 class Line:
-    """What a worker asks through."""
+    """The client of a worker."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
@@ -50,13 +52,16 @@ class Line:
         pass
 
 
+Prompt = Task[None, Line]
+
+
 class Reply:
-    """An AnswerStream: its attempts end as `rng` wants, out of `kinds`."""
+    """An AnswerStream whose attempts end in ways that `rng` chooses from `kinds`."""
 
     resumable = True
     number = 0
 
-    def __init__(self, task: Task, rng: random.Random, kinds: list[str], pause: Pause) -> None:
+    def __init__(self, task: Prompt, rng: random.Random, kinds: list[str], pause: Pause) -> None:
         self.outcome = Outcome()
         self._task, self._rng, self._kinds, self._pause = task, rng, kinds, pause
 
@@ -70,9 +75,10 @@ class Reply:
         for attempt in itertools.count(1):
             yield 0.0, [Attempt(attempt)]
             end: Finished | Failed = Failed("lost", "cancelled")
-            assert isinstance(self._task.client, Line)
-            if not self._task.client.cancelled.is_set():
-                end = yield from self._attempt(self._task.client)
+            line = self._task.client
+            assert line is not None
+            if not line.cancelled.is_set():
+                end = yield from self._attempt(line)
             self.outcome.end = end
             wait = self._pause(end, attempt) if isinstance(end, Failed) else None
             if wait is None:
@@ -110,12 +116,27 @@ KINDS = {
 }
 
 
+class Impatient(Channel[Prompt]):
+    """Fails the test where a batch would wait for ever."""
+
+    def __init__(self, limit: int, hangs: str) -> None:
+        super().__init__(limit)
+        self._hangs = hangs
+
+    def get(self, timeout: float | None = None) -> Item[Prompt]:
+        try:
+            return super().get(LATE if timeout is None else timeout)
+        except Empty:
+            assert timeout is not None, self._hangs
+            raise
+
+
 def one_batch(seed: int, what: str, then: str) -> None:
     rng = random.Random(f"{seed} {what} {then}")
     total, jobs = rng.randint(1, 50), rng.choice((1, 2, 3, 8, 64))
     gates = [Gate(jobs, 1, rng.random) for _ in range(rng.choice((1, 1, 2)))]
 
-    def tasks() -> Iterator[Task]:
+    def tasks() -> Iterator[Prompt]:
         for number in range(total):
             if rng.random() < 0.05:
                 time.sleep(0.002 * rng.random())
@@ -124,34 +145,20 @@ def one_batch(seed: int, what: str, then: str) -> None:
             bad = Failed("usage", "bad line") if rng.random() < 0.1 else None
             yield Task(number, None, (rng.choice(gates),), bad)
 
-    def reply(task: Task) -> Reply:
-        return Reply(
-            task, random.Random(f"{seed} {task.sequence}"), KINDS[what], running.pause(task)
-        )
+    def reply(task: Prompt, line: Line) -> Reply:
+        assert task.client is line
+        assert task.state is State.RUNNING
+        rng = random.Random(f"{seed} {task.sequence}")
+        return Reply(task, rng, KINDS[what], retries.pause_of(task))
 
     def soon(failed: Failed, attempt: int) -> float | None:
         return delay(failed, attempt, max_retries=3, max_wait=1, random=lambda: 0.001)
 
-    running = Batch(
-        tasks(),
-        reply,
-        Line,
-        jobs=jobs,
-        pace=Pace(rng.choice((None, None, 3000))),
-        delay=soon,
-        clock=time.monotonic,
-        attempts=rng.random() < 0.5,
-    )
-    get = running.channel.get
-
-    def in_time(timeout: float | None = None) -> object:
-        try:
-            return get(LATE if timeout is None else timeout)
-        except Empty:
-            assert timeout is not None, f"{seed} {what} {then}: it hangs"
-            raise
-
-    running.channel.get = in_time  # type: ignore[method-assign,assignment]
+    queue: Queue[Prompt] = Queue(jobs, Pace(rng.choice((None, None, 3000))), time.monotonic)
+    retries = Retries(queue, soon)
+    channel = Impatient(max(64, 4 * jobs), f"{seed} {what} {then}: it hangs")
+    attempts = rng.random() < 0.5
+    running = Pool(tasks(), queue, channel, reply, Line, clock=time.monotonic, attempts=attempts)
     moment = rng.randint(0, total)
     begun, ended, dropped = set(), set(), set()
     for news in running:
@@ -161,6 +168,7 @@ def one_batch(seed: int, what: str, then: str) -> None:
         task, _, events = news
         assert task.sequence not in ended, "news after the end, or a second end"
         if events is None:
+            assert task.state is State.OVER
             assert task.outcome is not None
             assert task.outcome.end is not None
             ended.add(task.sequence)
@@ -169,7 +177,7 @@ def one_batch(seed: int, what: str, then: str) -> None:
         dropped |= {task.sequence for task in running.dropped()}
         if len(ended) >= moment:
             if then == "signal":
-                running.channel.signal(2)
+                channel.signal(2)
             elif then == "halt":
                 running.stop()
     dropped |= {task.sequence for task in running.dropped()}
@@ -191,11 +199,11 @@ def test_every_batch_ends_and_loses_nothing(what: str, then: str) -> None:
 @pytest.mark.parametrize("producers", [1, 3])
 def test_a_channel_wakes_who_waits_for_room(producers: int) -> None:
     for limit in (1, 2, 5):
-        channel = Channel(limit)
+        channel: Channel[int] = Channel(limit)
 
-        def produce(channel: Channel = channel) -> None:
+        def produce(channel: Channel[int] = channel) -> None:
             for number in range(500):
-                channel.put((Task(number, None, ()), 0.0, None))
+                channel.put((number, 0.0, None))
 
         for _ in range(producers):
             threading.Thread(target=produce, daemon=True).start()
@@ -205,7 +213,8 @@ def test_a_channel_wakes_who_waits_for_room(producers: int) -> None:
 
 def test_who_comes_to_wait_when_all_is_read_is_not_left_waiting() -> None:
     """The reader empties the channel between the writer's look at it and the writer's wait."""
-    channel, looks = Channel(2), itertools.count()
+    looks = itertools.count()
+    channel: Channel[int] = Channel(2)
     queue = channel._queue
 
     class Interrupted:
@@ -227,7 +236,7 @@ def test_who_comes_to_wait_when_all_is_read_is_not_left_waiting() -> None:
 
     def write() -> None:
         for number in range(3):
-            channel.put((Task(number, None, ()), 0.0, None))
+            channel.put((number, 0.0, None))
 
     writing = threading.Thread(target=write, daemon=True)
     writing.start()
@@ -237,19 +246,21 @@ def test_who_comes_to_wait_when_all_is_read_is_not_left_waiting() -> None:
 
 def test_nothing_is_put_back_once_it_was_cancelled() -> None:
     gate = Gate(1, 1, random.random)
-    queue = Queue(1, Pace(None), time.monotonic)
+    queue: Queue[Prompt] = Queue(1, Pace(None), time.monotonic)
     assert queue.offer(Task(0, None, (gate,)))
     task = queue.take()
     assert task is not None
     assert queue.stop(waiting=True) == []
     assert not queue.put_back(task, 0.0)
-    assert queue.left() == [task]
-    assert queue.ended(task)
+    assert queue.unsettled() == [task]
+    assert queue.finish(task, Outcome())
+    assert not queue.finish(task, Outcome())  # a worker that comes late
+    assert queue.settle(task)
 
 
 def test_a_wait_longer_than_any_clock() -> None:
     gate = Gate(2, 1, random.random)
-    queue = Queue(2, Pace(1e-300), time.monotonic)
+    queue: Queue[Prompt] = Queue(2, Pace(1e-300), time.monotonic)
     for number in range(2):
         assert queue.offer(Task(number, None, (gate,)))
     assert queue.take() is not None
@@ -267,15 +278,16 @@ def test_a_system_that_gives_few_threads(monkeypatch: pytest.MonkeyPatch, thread
                 raise RuntimeError("can't start new thread")
             super().start()
 
-    monkeypatch.setattr(batch_module, "Thread", Few)
+    monkeypatch.setattr(pool_module, "Thread", Few)
     gate = Gate(8, 1, random.random)
-    running = Batch(
+    queue: Queue[Prompt] = Queue(8, Pace(None), time.monotonic)
+    retries = Retries(queue, lambda failed, attempt: None)
+    running = Pool(
         [Task(number, None, (gate,)) for number in range(20)],
-        lambda task: Reply(task, random.Random(1), ["slow"], running.pause(task)),
+        queue,
+        Channel(64),
+        lambda task, line: Reply(task, random.Random(1), ["slow"], retries.pause_of(task)),
         Line,
-        jobs=8,
-        pace=Pace(None),
-        delay=lambda failed, attempt: None,
         clock=time.monotonic,
     )
     news = []

@@ -1,0 +1,47 @@
+"""The channel from a batch's workers to its main thread: bounded, so slow output slows them."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import Condition
+from typing import Generic, TypeVar
+
+from ..errors import StreamError
+from ..events import Event
+
+T = TypeVar("T")
+# A task, the milliseconds since its prompt began, and the events of one read: None for its end.
+Update = tuple[T, float, list[Event] | None]
+# Besides updates: a signal's number, trouble with the input, and None: look whether all is done.
+Item = Update[T] | int | StreamError | None
+
+
+class Channel(Generic[T]):
+    """Updates of tasks `T` from any thread to the main thread; more than `limit` make one wait."""
+
+    def __init__(self, limit: int) -> None:
+        self._queue: SimpleQueue[Item[T]] = SimpleQueue()
+        self._limit = limit
+        self._room = Condition()
+        self._full = False
+
+    def put(self, update: Update[T]) -> None:
+        self._queue.put(update)
+        if self._queue.qsize() > self._limit:
+            with self._room:
+                self._full = True  # before the look, so that either side sees what the other did
+                while self._queue.qsize() > self._limit // 2:
+                    self._room.wait()
+                    self._full = True
+
+    def signal(self, item: Item[T]) -> None:
+        """Put without waiting: for the main thread itself, and for its signal handler."""
+        self._queue.put(item)
+
+    def get(self, timeout: float | None = None) -> Item[T]:
+        got = self._queue.get(timeout=timeout)
+        if self._full and self._queue.qsize() <= self._limit // 2:
+            with self._room:
+                self._full = False
+                self._room.notify_all()
+        return got

@@ -1,0 +1,51 @@
+"""The deliveries of a batch: each answer under way to its sinks, opened when it begins."""
+
+from __future__ import annotations
+
+import time
+
+from ..output.delivery import Delivery
+from ..output.formats import Outputs
+from ..settings.settings import Settings
+from .plan import Prompt
+
+
+class Deliveries:
+    """The deliveries of the tasks that run; for the main thread."""
+
+    def __init__(self, settings: Settings, outputs: Outputs) -> None:
+        self._settings = settings
+        self._outputs = outputs
+        self._open: dict[Prompt, Delivery] = {}
+
+    def of(self, task: Prompt) -> Delivery:
+        """Return the delivery of a task, and open it if this is the first of its events.
+
+        If a sink cannot be opened, that is raised once; the delivery has those before it.
+        """
+        if (delivery := self._open.get(task)) is not None:
+            return delivery
+        question, settings = task.question, self._settings
+        route = question.route
+        if route is not None and not settings.race:  # with the defaults of its provider
+            settings = route.endpoints[0].settings
+        delivery = self._open[task] = Delivery(settings)
+        facts = None
+        if self._settings.records:
+            from ..output.records import Facts
+
+            facts = delivery.facts = Facts(time.time, question.tags)
+            facts.hash, facts.occurrence = question.hash, question.occurrence
+            if route is not None:
+                facts.asks(route.endpoints[0].source)
+        name = question.route_name
+        if settings.race and (endpoint := question.endpoint(task.number)) is not None:
+            name = endpoint.label
+        outputs = self._outputs
+        delivery.open(outputs.sinks(facts, delivery.shape, task.sequence, name, question.tags))
+        if question.matching is not None:
+            delivery.check(question.matching)
+        return delivery
+
+    def forget(self, task: Prompt) -> None:
+        del self._open[task]

@@ -1,0 +1,213 @@
+"""The main thread of a batch: it writes the updates of the workers, counts, and stops the rest."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from ..errors import EXIT_OF_STATUS, Interrupted, StreamError, bug
+from ..events import Event, Failed, Retry
+from ..outcome import Outcome, Verdict, interrupted
+from ..output.formats import Outputs
+from ..providers.endpoint import Endpoint
+from ..providers.prices import price
+from ..settings.settings import Settings
+from ..terminal.messages import Messages
+from .channel import Update
+from .deliveries import Deliveries
+from .limits import Halt
+from .messages import Reports
+from .plan import Plan, Prompt
+from .pool import Pool
+from .question import Question
+from .routes import Routes
+from .summary import Summary
+from .worker import Worker
+
+
+class MainLoop:
+    """`run` handles the updates of a pool to the end, and returns the exit status.
+
+    `began` is the time of `clock` when the batch began.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Routes,
+        plan: Plan,
+        pool: Pool[Question, Worker],
+        outputs: Outputs,
+        summary: Summary,
+        reports: Reports,
+        messages: Messages,
+        *,
+        began: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._plan = plan
+        self._pool = pool
+        self._outputs = outputs
+        self._deliveries = Deliveries(settings, outputs)
+        self._summary = summary
+        self._reports = reports
+        self._messages = messages
+        self._began = began
+        self._clock = clock
+        self._halt = Halt(*settings.halt)
+        self._halted = False
+        self._fatal: StreamError | None = None  # the output, or the input, broke
+        self._signum = 0
+
+    def run(self) -> int:
+        """Return the exit status; raise Interrupted to die by, once all is written."""
+        try:
+            self._handle_updates()
+        finally:
+            self._reports.close()
+            self._routes.close()
+        code = self._finish()
+        if self._signum:
+            raise Interrupted(self._signum)
+        return code
+
+    # Updates
+
+    def _handle_updates(self) -> None:
+        for update in self._pool:
+            try:
+                self._handle(update)
+            except Exception as error:  # ends the running tasks, and these have their records
+                self._break(found_bug(error, self._messages))
+        self._skip_dropped()
+
+    def _handle(self, update: Update[Prompt] | int | StreamError) -> None:
+        if isinstance(update, int):
+            self._interrupt(update)
+        elif isinstance(update, StreamError):
+            self._break(update)
+        else:
+            task, t_ms, events = update
+            if events is None:
+                self._end(task)
+            else:
+                self._emit(task, t_ms, events)
+        self._skip_dropped()
+
+    def _emit(self, task: Prompt, t_ms: float, events: list[Event]) -> None:
+        try:
+            self._deliveries.of(task).emit(t_ms, events)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+        if self._messages.verbose and isinstance(events[0], Retry):
+            self._reports.retries(task, events[0])
+
+    def _end(self, task: Prompt) -> None:
+        outcome = task.outcome
+        assert outcome is not None
+        endpoint = task.question.endpoint(task.number)
+        if endpoint is not None:
+            endpoint.explain(outcome.end)
+            price(endpoint.row, endpoint.model, outcome)
+        try:
+            delivery = self._deliveries.of(task)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+            delivery = self._deliveries.of(task)
+        if endpoint is not None and delivery.facts is not None:
+            delivery.facts.asks(endpoint.source)
+        if self._signum and isinstance(outcome.end, Failed) and outcome.end.kind == "interrupted":
+            delivery.signum = self._signum
+        verdict = delivery.close(outcome)
+        self._deliveries.forget(task)
+        try:
+            self._outputs.done(task.sequence)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+        if delivery.signum and not self._signum:
+            self._break(Interrupted(delivery.signum))
+        elif verdict.status == "write":
+            self._break(StreamError("write", verdict.message, verdict.hint))
+        self._count(task, outcome, verdict, endpoint)
+
+    def _count(
+        self, task: Prompt, outcome: Outcome, verdict: Verdict, endpoint: Endpoint | None
+    ) -> None:
+        summary = self._summary
+        summary.add(outcome, verdict)
+        if verdict.message and verdict.status not in ("interrupted", "write"):
+            self._reports.ended(task, verdict, endpoint)
+        if self._fatal is not None or self._signum:
+            return
+        if self._halt.due(summary.done, summary.failed):
+            self._halted = True
+            if self._halt.how == "now":
+                self._pool.cancel(Failed("interrupted", "stopped by --halt"))
+            else:
+                self._pool.stop()
+        elif not self._settings.requests and self._routes.are_closed():
+            self._pool.stop()  # the rest of the input stays where it is
+
+    def _skip_dropped(self) -> None:
+        try:
+            for task in self._pool.dropped():
+                self._summary.unasked += 1
+                self._outputs.skip(task.sequence, task.question.route_name)
+        except (StreamError, Interrupted) as error:
+            self._break(error)
+
+    def _interrupt(self, signum: int) -> None:
+        self._signum = self._signum or signum
+        self._pool.cancel(interrupted(signum))
+
+    def _break(self, error: StreamError | Interrupted) -> None:
+        """Cancel the rest: the output, or the input, is broken."""
+        if isinstance(error, Interrupted):
+            self._interrupt(error.signum)
+            return
+        if self._fatal is None:
+            self._fatal = error
+            self._pool.cancel(Failed.of(error))
+
+    # The end
+
+    def _finish(self) -> int:
+        self._summary.skipped = self._plan.skipped
+        for write in (self._outputs.finish, self._write_summary):
+            try:
+                write()
+            except StreamError as error:
+                self._fatal = self._fatal or error
+            except Interrupted as error:
+                self._signum = self._signum or error.signum
+        seconds = self._clock() - self._began
+        self._reports.end(self._fatal, self._signum, self._halted, seconds)
+        return self._code()
+
+    def _code(self) -> int:
+        if self._signum:
+            return 128 + self._signum
+        if self._fatal is not None:
+            return self._fatal.exit_code
+        return EXIT_OF_STATUS["batch"] if self._summary.failed or self._summary.unasked else 0
+
+    def _write_summary(self) -> None:
+        if not self._settings.records:
+            return
+        from ..output.records import SCHEMA, request_id, timestamp
+
+        wall = (self._clock() - self._began) * 1000
+        now = time.time()
+        head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
+        head |= {"schema": SCHEMA, "ts": timestamp(now)}
+        self._outputs.summary(head | self._summary.record(wall, self._code()))
+
+
+def found_bug(error: Exception, messages: Messages) -> StreamError:
+    """Return a bug of ours as a failure; --debug shows its traceback."""
+    if messages.debugging:
+        sys.excepthook(type(error), error, error.__traceback__)
+    return bug(error)

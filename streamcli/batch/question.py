@@ -1,0 +1,54 @@
+"""The question of a batch's task: its route, its requests, and what its records say of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..messages import ChatRequest
+from ..providers.endpoint import Endpoint
+from .routes import Route
+
+if TYPE_CHECKING:
+    from ..answer.schema_check import Matching
+
+
+class Question:
+    """A prompt for one route: `chats` has a request for each of the route's endpoints.
+
+    `route` is None for a line that cannot be read. `tags` are the fields that tell the prompt in
+    records (index, id, target). `hash` and `occurrence` are known only where records are wanted.
+    """
+
+    __slots__ = ("chats", "hash", "matching", "occurrence", "route", "tags")
+
+    def __init__(
+        self,
+        route: Route | None,
+        chats: list[ChatRequest],
+        tags: dict[str, Any],
+        *,
+        matching: Matching | None = None,
+        hash: str | None = None,
+        occurrence: int = 0,
+    ) -> None:
+        self.route = route
+        self.chats = chats
+        self.tags = tags
+        self.matching = matching
+        self.hash = hash
+        self.occurrence = occurrence
+
+    @property
+    def route_name(self) -> str:
+        return self.route.name if self.route is not None else ""
+
+    def endpoint(self, number: int) -> Endpoint | None:
+        """Return the endpoint of the route with that index."""
+        return self.route.endpoints[number] if self.route is not None else None
+
+    def __str__(self) -> str:
+        """Return the name of the prompt in messages: `prompt 3 (id) to MODEL`."""
+        name = f"prompt {self.tags['index'] + 1}"
+        if "id" in self.tags:
+            name += f" ({str(self.tags['id'])[:40]})"
+        return name + (f" to {self.tags['target']}" if "target" in self.tags else "")

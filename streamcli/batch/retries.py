@@ -1,0 +1,50 @@
+"""Whether and when a batch asks a prompt again: a 429 holds its gate, the rest is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..answer.answer_stream import Pause
+from ..events import Failed
+from .limits import Gate
+from .queue import Queue
+from .task import Task
+
+# From a failure and the number of its attempt: seconds until the next one, None if there is none.
+Delay = Callable[[Failed, int], float | None]
+
+
+class Retries:
+    """The retry rules of a batch: `delay` has those of one prompt, the queue the shared ones."""
+
+    def __init__(self, queue: Queue[Any], delay: Delay) -> None:
+        self._queue = queue
+        self._delay = delay
+
+    def pause_of(self, task: Task[Any, Any]) -> Pause:
+        """Return the decision for one prompt. A rate limit does not cost it one of its retries."""
+
+        def pause(failed: Failed, attempt: int) -> float | None:
+            queue = self._queue
+            if task.gate.closed is not None or queue.stopped:
+                return None
+            limited = failed.kind == "rate_limit" and failed.transient
+            if limited and failed.should_retry is not False:
+                return queue.limited(task, failed)
+            wait = self._delay(failed, task.retries + 1)
+            if wait is None or not queue.spend():
+                return None
+            task.retries += 1
+            return wait
+
+        return pause
+
+    def pause_of_racer(self, gate: Gate) -> Pause:
+        """Return the decision for one racer of a prompt: its wait holds no other request."""
+
+        def pause(failed: Failed, attempt: int) -> float | None:
+            self._queue.judge(gate, failed)
+            return None if gate.closed is not None else self._delay(failed, attempt)
+
+        return pause
