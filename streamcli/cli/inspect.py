@@ -31,10 +31,10 @@ LETTERS = tuple(zip("tarop", CAN, strict=True))
 def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     """Run the mode that was given; return its exit status."""
     settings = invocation.settings
-    voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+    messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     try:
         context = context_of(
-            invocation, voice, environ=os.environ, clock=time.monotonic, closed_fds=closed
+            invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed
         )
         modes = settings.inspections
         if len(modes) > 1:
@@ -53,7 +53,7 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
             return check(invocation, context, signals, closed)
         return dry_run(invocation, context)
     except StreamError as error:
-        voice.error(error.message, error.hint)
+        messages.error(error.message, error.hint)
         return error.exit_code
 
 

@@ -44,7 +44,9 @@ class Single:
         self._settings = settings = invocation.settings
         self._signals = signals
         self._closed = closed_fds
-        self._voice = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+        self._messages = Messages(
+            quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug
+        )
         self._delivery = Delivery(settings)
         self._facts: Any = None
         self._asking: AnswerStream | None = None
@@ -74,7 +76,7 @@ class Single:
         except (StreamError, Interrupted) as error:
             self._stop(error)
         except Exception as error:  # a bug of ours: reported once, as a verdict like any other
-            if self._voice.debugging:
+            if self._messages.debugging:
                 sys.excepthook(type(error), error, error.__traceback__)
             self._stop(bug(error))
         verdict = self._close()
@@ -96,7 +98,7 @@ class Single:
         if self._context is None:
             self._context = context_of(
                 self._invocation,
-                self._voice,
+                self._messages,
                 environ=os.environ,
                 clock=time.monotonic,
                 closed_fds=self._closed,
@@ -108,7 +110,7 @@ class Single:
             from ..output.records import Facts
 
             self._facts = Facts(time.time)
-        screen = self._voice.screen
+        screen = self._messages.screen
         outputs = Outputs(self._settings, self._signals, self._closed, screen, silent=self.silent)
         self._delivery.open(outputs.sinks(self._facts, self._delivery.shape))
 
@@ -137,14 +139,14 @@ class Single:
         if self._settings.enough is not None:
             self._asking = asking = self._until_enough(asking)
         moments = iter(asking)
-        line = self._voice.screen.line(2)
+        line = self._messages.screen.line(2)
         if line is not None and not (
             self._settings.quiet or self._settings.progress == "never" or is_dumb()
         ):
             self._wait(moments, line, emit)
         for t_ms, events in moments:
             emit(t_ms, events)
-            if len(events) == 1 or self._voice.verbose:
+            if len(events) == 1 or self._messages.verbose:
                 for event in events:
                     self._note(event)
 
@@ -182,9 +184,9 @@ class Single:
             endpoint = self._endpoint() if self._falls_back else None
             if self._asked != before and endpoint is not None:
                 then = f"asking {endpoint.label}"
-            self._voice.note(f"{event.error.message}: {then}")
+            self._messages.note(f"{event.error.message}: {then}")
         elif isinstance(event, Started):
-            self._voice.detail(f"answered by {event.model} ({event.response_id or 'no id'})")
+            self._messages.detail(f"answered by {event.model} ({event.response_id or 'no id'})")
 
     # How it ends
 
@@ -214,25 +216,25 @@ class Single:
         return self._delivery.close(self.outcome)
 
     def _report(self, verdict: Verdict) -> None:
-        voice, outcome = self._voice, self.outcome
+        messages, outcome = self._messages, self.outcome
         if self._settings.usage:
-            voice.error(usage_line(outcome))
+            messages.error(usage_line(outcome))
         if self._settings.stats:
-            voice.error(stats_line(outcome))
+            messages.error(stats_line(outcome))
         if verdict.message:
             kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""
             if verdict.exit_code == 0:
                 if self.silent:
                     return
-                voice.note(verdict.message)
+                messages.note(verdict.message)
             elif verdict.status == "length":
-                voice.error(self._name() + verdict.message, verdict.hint)
+                messages.error(self._name() + verdict.message, verdict.hint)
             else:
-                voice.error(
+                messages.error(
                     self._name() + verdict.message + kept, hint_of(verdict, self._endpoint())
                 )
         if self._delivery.shape is not None and (answer := self._delivery.shape.around()):
-            voice.detail(f"the answer: {answer}", limit=4000)
+            messages.detail(f"the answer: {answer}", limit=4000)
 
     def _name(self) -> str:
         """Return what tells this run from others beside it (xargs -P), for --verbose."""

@@ -439,9 +439,9 @@ def test_chunk_records(ask: Ask) -> None:
     check(run.records)
     *records, summary = run.records
     for index, id, kinds in (
-        (0, "A", ["start", "delta", "delta", "end"]),
+        (0, "A", ["start", "delta", "delta", "usage", "end"]),
         (1, None, ["start", "end"]),
-        (2, "A", ["start", "delta", "delta", "end"]),
+        (2, "A", ["start", "delta", "delta", "usage", "end"]),
     ):
         mine = [record for record in records if record["index"] == index]
         assert [record["type"] for record in mine] == kinds
@@ -468,7 +468,7 @@ def test_events_beside_text(ask: Ask, tmp_path: Path) -> None:
     assert [record["type"] for record in records].count("end") == 3
     assert records[-1]["type"] == "summary"
     ask("-L", "--events", events, stdin=b"say d\n")
-    assert len(events.read_text().splitlines()) == len(records) + 4  # appended
+    assert len(events.read_text().splitlines()) == len(records) + 5  # appended
 
 
 def test_keep_order_is_the_order_of_one_job(stream: Stream) -> None:
