@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
-from ..input.chat_options import chat_of
-from ..input.prompt import gather
-from ..messages import ChatRequest, Message
-from ..providers import keys, resolve
+from ..providers import keys
 from ..providers.context import Context, context_of
-from ..providers.list_models import chosen, lists, models_of, models_url
-from ..providers.row import Row
 from ..request import HttpRequest
 from ..secrets import is_secret, redact, redact_headers
 from ..settings.settings import Invocation
@@ -23,6 +17,10 @@ from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
 from ..terminal.sanitize import visible
 from ..terminal.signals import Signals
+
+if TYPE_CHECKING:
+    from ..providers.resolve import Choice
+    from ..providers.row import Row
 
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 LETTERS = tuple(zip("tarop", CAN, strict=True))
@@ -135,6 +133,8 @@ def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def list_models(invocation: Invocation, context: Context) -> int:
+    from ..providers.list_models import chosen, lists, models_of, models_url
+
     choice = chosen(invocation, context)
     name, protocol = choice.row.name, choice.row.protocol
     if (what := lists(protocol)) != "models":
@@ -157,6 +157,8 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
 
     An agent might act on a question.
     """
+    from ..providers.list_models import chosen, lists, models_of
+
     settings = invocation.settings
     if not settings.check:
         raise usage("--check= names no provider", "--check=NAME, or --check -m PROVIDER:MODEL")
@@ -208,7 +210,9 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
 
 def _least(invocation: Invocation, context: Context) -> int | None:
     """Return a limit of one token; None where the protocol cannot carry a limit."""
+    from ..messages import ChatRequest, Message
     from ..protocols._contract import get
+    from ..providers import resolve
 
     try:
         choice = resolve.choose(invocation, context, with_key=False)
@@ -227,14 +231,17 @@ def _least(invocation: Invocation, context: Context) -> int | None:
 
 def dry_run(invocation: Invocation, context: Context) -> int:
     """Print the request, after the ones that would be sent before it."""
+    from ..input.chat_options import chat_of
+    from ..input.prompt import gather
+    from ..protocols._contract import Keeper, get
+    from ..providers import resolve
+
     settings = invocation.settings
     choice = resolve.choose(invocation, context, with_key=False)
     note = context.messages.note
     prompt = gather(invocation.words, settings, context.stdin, context.files, note)
     if choice.row.name == "local":
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
-    from ..protocols._contract import Keeper, get
-
     chat = chat_of(choice.settings, choice.model, prompt, context.files, choice.wishes)
     protocol = get(choice.target.protocol)
     requests = [protocol.request(chat, choice.target)]
@@ -251,7 +258,7 @@ def dry_run(invocation: Invocation, context: Context) -> int:
     return 0
 
 
-def _hidden(request: HttpRequest, choice: resolve.Choice) -> HttpRequest:
+def _hidden(request: HttpRequest, choice: Choice) -> HttpRequest:
     """Return the request without secrets; the key's source is where the key would be.
 
     Values of the address's query stay unless their name is secret: the command is to be pasted.
@@ -280,8 +287,10 @@ def http(request: HttpRequest) -> str:
     return "\n".join((*head, "", request.body.decode()))
 
 
-def curl(request: HttpRequest, choice: resolve.Choice) -> str:
+def curl(request: HttpRequest, choice: Choice) -> str:
     """Return the request as a command to paste, with the key's source in place of the key."""
+    import shlex
+
     words = ["curl -sSN"]
     if request.unix_socket:
         words.append(f"--unix-socket {shlex.quote(request.unix_socket)}")

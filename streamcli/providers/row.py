@@ -82,8 +82,11 @@ class Row:
         """What its models and server are able to do beyond streaming text."""
         if self.own_can is not None:
             return self.own_can
-        protocol = get(self.protocol)
-        return protocol.can(self.template) if isinstance(protocol, Templated) else protocol.CAN
+        if self.template and isinstance(protocol := get(self.protocol), Templated):
+            return protocol.can(self.template)
+        from ..protocols import _facts
+
+        return _facts.can(self.protocol)
 
     @property
     def needs_model(self) -> bool:

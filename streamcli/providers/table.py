@@ -222,6 +222,7 @@ ROWS = (
         "http://127.0.0.1:8000",
         base_vars=("AGENTICRAFT_BASE_URL",),
         needs_key=False,
+        can=(),
         # FastAPI takes a bare `str` argument from the query.
         template={"path": "/stream?prompt={prompt}"},
         unescaped=True,  # `data: ` and a chunk, whatever is in it

@@ -14,6 +14,8 @@ from conftest import ROOT, Configure
 from faultserver import FaultServer
 
 HEAVY = {"rich", "pygments", "markdown_it", "asyncio"}
+# Our own modules in a plain run: each costs a start about 0.1 ms.
+MODULES = 84
 NETWORK = {"httpx", "httpcore", "h11", "ssl", "socket", "http", "urllib", "certifi", "email"}
 
 
@@ -26,6 +28,14 @@ def imported(*args: str) -> set[str]:
     names = {line.rpartition("|")[2].strip().partition(".")[0] for line in times}
     assert "streamcli" in names
     return names
+
+
+def ours(*args: str) -> set[str]:
+    """Return our own modules that a run imports, without `streamcli.` in front."""
+    # Unlike -X importtime, -v shows what importlib.import_module imports.
+    command = [sys.executable, "-v", "-m", "streamcli", *args]
+    shown = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).stderr.decode()
+    return set(re.findall(r"^import 'streamcli\.([\w.]+)'", shown, re.MULTILINE))
 
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["--bogus"]])
@@ -54,11 +64,32 @@ def test_only_the_protocol_in_use_is_imported(server: FaultServer, configure: Co
     row = '[provider.{}]\nprotocol = "{}"\nbase_url = "http://127.0.0.1:1"\n'
     configure(row.format("a", "anthropic") + row.format("b", "gemini"))
     args = ["-m", "vllm:m", "--base-url", server.url("ok"), "hi"]
-    # Unlike -X importtime, -v shows what importlib.import_module imports.
-    command = [sys.executable, "-v", "-m", "streamcli", *args]
-    shown = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).stderr.decode()
-    used = set(re.findall(r"^import 'streamcli\.protocols\.([a-z]\w*)'", shown, re.MULTILINE))
-    assert used - {"shared"} == {"openai_chat"}
+    used = {name.split(".")[1] for name in ours(*args) if name.startswith("protocols.")}
+    assert {name for name in used if name[0] != "_"} == {"openai_chat", "shared"}
+
+
+def test_a_plain_run_leaves_out_what_it_does_not_use(server: FaultServer) -> None:
+    names = ours("-m", "vllm:m", "--base-url", server.url("ok"), "hi")
+    assert names & {"answer.turn", "cli.single", "transport.client"}
+    assert not {name.partition(".")[0] for name in names} & {"batch", "docgen", "api"}
+    assert not names & {
+        *("answer.answer_stream", "answer.fallback", "answer.continuation", "answer.race"),
+        *("answer.retry", "answer.tool_loop", "answer.schema_check", "input.attachments"),
+        *("input.batch_items", "input.request_line", "output.events_file", "output.file"),
+        *("output.jsonl", "output.order", "output.records", "providers.from_config"),
+        *("providers.prices", "settings.config_file", "transport.record", "transport.replay"),
+        *("transport.socks", "wire.error_codes"),
+    }
+    assert len(names) <= MODULES
+
+
+def test_listing_providers_runs_no_protocol() -> None:
+    names = ours("--list-providers")
+    assert "cli.inspect" in names
+    assert not {name for name in names if name.startswith(("protocols.", "wire."))} - {
+        *("protocols._contract", "protocols._facts", "protocols.shared"),
+        "protocols.shared.listing",
+    }
 
 
 def test_a_usage_error_does_not_load_the_network() -> None:
