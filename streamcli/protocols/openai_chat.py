@@ -7,12 +7,10 @@ streams and of public reports (tests/protocols/test_openai_chat.py, tests/protoc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import Any
 
 from ..events import Citation, Event, Failed, Finished, Progress, Reasoning, Refusal, Started, Text
-from ..messages import Attachment, ChatRequest, Message
+from ..messages import ChatRequest
 from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
@@ -20,25 +18,26 @@ from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
+from .shared.chat_messages import ask_in_words, message_of, response_format, tool_choice_of
 from .shared.choice_indexes import ChoiceIndexes
 from .shared.ending import Ending
 from .shared.finish_reasons import failure_of, first_of, is_failure, known
 from .shared.listing import Listing, models_below
 from .shared.nested_text import text_in
 from .shared.openai import choices_of, think_fields, usage_of
-from .shared.request import calls_of, cannot, function_of, merge, post, sent
+from .shared.request import cannot, function_of, merge, post, sent
 from .shared.tool_calls import ToolCalls
-
-if TYPE_CHECKING:
-    from ..request import Quirks
 
 NAME = "openai-chat"
 CAN = ("tools", "reasoning", "schema")
 NEEDS_MODEL = True
 LISTING = Listing("models", models_below())
 THINK = {"*": {"reasoning_effort": "$effort"}}
-# The names of reasoning in a delta; the first that is there counts.
-_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
+# The fields of a chunk that not every server writes: errors, and facts beside the choices.
+_RARE = frozenset(
+    ("error", "error_code", "error_message", "base_resp", "success", "errors")
+    + ("x_groq", "search_results", "citations")
+)
 # What the provider's own word means where it is stronger than the finish reason beside it.
 _WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
 
@@ -47,7 +46,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """Return the POST to {base}/chat/completions."""
     quirks = target.quirks
     messages = [{"role": "system", "content": chat.system}] if chat.system is not None else []
-    messages += [_message(message) for message in chat.messages]
+    messages += [message_of(message) for message in chat.messages]
     body: dict[str, Any] = {"model": chat.model, "messages": messages, "stream": chat.stream}
     if not chat.model:
         del body["model"]
@@ -66,7 +65,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         ("frequency_penalty", sent(chat, target, "frequency_penalty")),
         ("presence_penalty", sent(chat, target, "presence_penalty")),
         ("tools", [function_of(tool) for tool in chat.tools] or None),
-        ("tool_choice", _tool_choice(chat.tool_choice)),
+        ("tool_choice", tool_choice_of(chat.tool_choice)),
     ):
         if value is not None:
             body[field] = value
@@ -74,11 +73,11 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         merge(body, _think(chat, target))
     if chat.schema is not None:
         if quirks.get("json_object") or target.refused & {"response_format", "json_schema"}:
-            _ask_in_words(chat.schema, messages)
+            ask_in_words(chat.schema, messages)
             if chat.schema.get("type") in (None, "object"):
                 body["response_format"] = {"type": "json_object"}
         else:
-            merge(body, _response_format(chat.schema, quirks))
+            merge(body, response_format(chat.schema, quirks))
     if chat.prefill is not None:
         if "prefill" not in quirks:
             raise cannot(f"{target.provider}'s {NAME}", "a beginning of the answer (--prefill)")
@@ -92,6 +91,17 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.prefill is not None and base_url == quirks.get("own_base"):
         base_url = quirks["prefill_base"]
     return post(target, join_url(base_url, "/chat/completions"), body)
+
+
+def _think(chat: ChatRequest, target: Target) -> dict[str, Any]:
+    """Return the fields for --think; a server that refuses its templates' switch gets an effort."""
+    assert chat.think is not None
+    fields = think_fields(chat.think, target.quirks, THINK, chat.model)
+    if "chat_template_kwargs" in target.refused and fields.pop("chat_template_kwargs", None):
+        fields.setdefault("reasoning_effort", chat.think)
+    if "think" in chat.wishes:
+        fields = {name: value for name, value in fields.items() if name not in target.refused}
+    return fields
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
@@ -157,23 +167,31 @@ class Decoder:
         body = self._body
         if not self._response_id and (value.get("model") or value.get("id")):
             self._start(value, out)
+        if usage := value.get("usage"):
+            self._count(usage, out)
+        choices = value.get("choices")
+        if not choices or event != "message" or not _RARE.isdisjoint(value) or body.failure:
+            self._rare_value(value, event, out)
+        elif isinstance(choices, list):
+            self._read_choices(choices, value, out)
+            if self._error is not None:
+                self._fail(self._error, out)
+
+    def _rare_value(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
+        """Read a value that holds more than choices, or none."""
         groq = value.get("x_groq")
         groq = groq if isinstance(groq, dict) else {}
-        self._count(value.get("usage") or groq.get("usage"), out)
+        self._count(groq.get("usage"), out)
         choices = value.get("choices")
-        if body.failure is not None:  # usage alone is of interest behind an error
-            for choice in choices if isinstance(choices, list) else ():
+        choices = choices if isinstance(choices, list) else None
+        if self._body.failure is not None:  # usage alone is of interest behind an error
+            for choice in choices or ():
                 self._count(choice.get("usage") if type(choice) is dict else None, out)
             return
         if error := error_in(value, event) or groq.get("error"):
             self._error = stream_failure(error, "error")
-        if isinstance(choices, list):
-            body.alive = True
-            id = value.get("id")
-            self._indexes.next_chunk(id, len(choices))
-            for choice in choices:
-                if type(choice) is dict and not body.ended:
-                    self._choice(choice, out)
+        if choices is not None:
+            self._read_choices(choices, value, out)
         if self._error is not None:
             self._fail(self._error, out)
             return
@@ -181,6 +199,15 @@ class Decoder:
             if (sources := value.get(name)) and isinstance(sources, list):
                 for source in sources:
                     self._cite(source, "", None, None, out)
+
+    def _read_choices(self, choices: list[Any], value: dict[str, Any], out: list[Event]) -> None:
+        self._body.alive = True
+        self._indexes.alone = len(choices) == 1
+        self._indexes.id = value.get("id")
+        for choice in choices:
+            if type(choice) is dict and not self._body.ended:
+                self._choice(choice, out)
+        self._indexes.before = self._indexes.id
 
     def _start(self, value: dict[str, Any], out: list[Event]) -> None:
         model, id = words(value.get("model")), words(value.get("id"))
@@ -261,16 +288,14 @@ class Decoder:
 
     def _beside_text(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
         """Read what a delta holds beside its text and its tool calls."""
-        for name in _THOUGHTS:
-            if thought := delta.get(name):
-                self._think(thought, index, out)
-                break
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if type(thought) is str and thought:
+            self._ending.reasoning(index)
+            self._body.say(Reasoning, thought, out, index)
+            if len(delta) == 1 or (len(delta) == 2 and ("content" in delta or "role" in delta)):
+                return
         else:
-            # OpenRouter's and Snowflake's list; read only where no plain field says the same.
-            details = delta.get("reasoning_details")
-            for detail in details if details and isinstance(details, list) else ():
-                if isinstance(detail, dict):
-                    self._think(detail.get("text") or detail.get("summary"), index, out)
+            self._other_thought(thought, delta, index, out)
         if refusal := delta.get("refusal"):
             self._refused = True
             self._ending.text(index)
@@ -284,6 +309,20 @@ class Decoder:
             if isinstance(source, dict):
                 start, end = source.get("start_index"), source.get("end_index")
                 self._cite(source.get("url"), source.get("title"), start, end, out)
+
+    def _other_thought(
+        self, thought: Any, delta: dict[str, Any], index: int, out: list[Event]
+    ) -> None:
+        """Read reasoning that is not a string, or that has another name."""
+        thought = thought or delta.get("reasoning_text") or delta.get("thinking")
+        if thought is not None and thought not in ("", [], {}):
+            self._think(thought, index, out)
+            return
+        # OpenRouter's and Snowflake's list; read only where no plain field says the same.
+        details = delta.get("reasoning_details")
+        for detail in details if details and isinstance(details, list) else ():
+            if isinstance(detail, dict):
+                self._think(detail.get("text") or detail.get("summary"), index, out)
 
     def _think(self, thought: Any, index: int, out: list[Event]) -> None:
         """Give reasoning: a string, an object that holds one, or a list of parts."""
@@ -364,74 +403,3 @@ def _place(value: Any) -> Any:
     """Return the object that holds the text of a plain chunk."""
     (choice,) = value["choices"]
     return choice["delta"]
-
-
-# The parts of a request
-
-
-def _think(chat: ChatRequest, target: Target) -> dict[str, Any]:
-    """Return the fields for --think; a server that refuses its templates' switch gets an effort."""
-    assert chat.think is not None
-    fields = think_fields(chat.think, target.quirks, THINK, chat.model)
-    if "chat_template_kwargs" in target.refused and fields.pop("chat_template_kwargs", None):
-        fields.setdefault("reasoning_effort", chat.think)
-    if "think" in chat.wishes:
-        fields = {name: value for name, value in fields.items() if name not in target.refused}
-    return fields
-
-
-def _message(message: Message) -> dict[str, Any]:
-    if message.role == "tool":
-        return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
-    plain: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        plain["tool_calls"] = calls_of(message)
-    if message.attachments:
-        parts = [_part(attachment) for attachment in message.attachments]
-        plain["content"] = [*parts, {"type": "text", "text": message.text}]
-    return plain
-
-
-def _part(attachment: Attachment) -> dict[str, Any]:
-    kind, url = attachment.kind, attachment.url
-    if kind == "image" or (url and kind == "other"):
-        return {"type": "image_url", "image_url": {"url": attachment.data_url()}}
-    if kind == "audio" and not url:
-        # The API knows wav and mp3 by these names alone.
-        format = {"audio/wav": "wav", "audio/mpeg": "mp3"}.get(attachment.mime)
-        if format is None:
-            raise cannot(NAME, f"{attachment.name} ({attachment.mime})", "convert it to wav or mp3")
-        return {
-            "type": "input_audio",
-            "input_audio": {"data": attachment.base64(), "format": format},
-        }
-    if kind == "pdf" and not url:
-        file = {"filename": attachment.name, "file_data": attachment.data_url()}
-        return {"type": "file", "file": file}
-    if kind == "text" and not url:
-        return {"type": "text", "text": attachment.named_text()}
-    what = f"the URL of {attachment.mime}" if url else f"{attachment.name} ({attachment.mime})"
-    raise cannot(NAME, what)
-
-
-def _tool_choice(choice: str | None) -> Any:
-    if choice in (None, "auto", "none", "required"):
-        return choice
-    return {"type": "function", "function": {"name": choice}}
-
-
-def _ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-    """Tell a model to keep to a schema that its server does not take, in its system prompt."""
-    words = "Answer with JSON alone, without a code fence, that matches this JSON Schema:\n"
-    words += orjson.dumps(schema).decode()
-    if messages and messages[0]["role"] == "system":
-        messages[0] = {"role": "system", "content": f"{messages[0]['content']}\n\n{words}"}
-    else:
-        messages.insert(0, {"role": "system", "content": words})
-
-
-def _response_format(schema: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
-    shape: dict[str, Any] = {"name": "answer", "schema": schema}
-    if quirks.get("strict_schema"):
-        shape["strict"] = True
-    return {"response_format": {"type": "json_schema", "json_schema": shape}}

@@ -14,7 +14,8 @@ import pytest
 from splits import bytewise, decode, merged, sampled, whole
 from verdicts import found_in
 
-from streamcli.events import Failed, Reasoning, Refusal, Text, ToolCall
+from streamcli.answer.assistant_message import assistant_message
+from streamcli.events import Failed, Opaque, Reasoning, Refusal, Text, ToolCall
 from streamcli.messages import ChatRequest, Message
 from streamcli.protocols import openai_chat, openai_completions
 from streamcli.request import Target
@@ -354,6 +355,20 @@ def test_calls_that_the_server_answers_itself() -> None:
     check(sse(*rounds, text("Found."), STOP), exit=0, text_exit=0, finish="stop", text="Found.")
     check(sse(*rounds), exit=0, text_exit=13, finish="tool_calls")
     check(sse(*rounds, {"reasoning": "hm"}), exit=18)
+
+
+def test_what_gemini_wants_back_with_a_call() -> None:
+    """Its OpenAI endpoint refuses the next round without the signature of the call."""
+    extra = {"google": {"thought_signature": "xyz"}}
+    answered = {"index": 0, "id": "a", "function": W, "extra_content": extra}
+    body = sse({"tool_calls": [answered]}, STOP, DONE)
+    *_, told, kept, _ = decode(openai_chat.Decoder(), whole(body))
+    assert told == ToolCall("a", "w", '{"c":1}')
+    assert kept == Opaque("openai-chat", {"extra_content": extra}, call_id="a")
+    message = assistant_message([told, kept])
+    target = Target("gemini", "openai-chat", "http://127.0.0.1")
+    sent = openai_chat.request(ChatRequest("m", [message]), target)
+    assert json.loads(sent.body)["messages"][0]["tool_calls"][0]["extra_content"] == extra
 
 
 # Indexes that count chunks

@@ -26,6 +26,7 @@ class Ending:
         "_given",
         "_reasons",
         "_running",
+        "_thinking",
         "_waiting",
         "_working",
         "calls",
@@ -41,13 +42,14 @@ class Ending:
         self._cut: list[ToolCall] = []  # calls whose arguments are not JSON
         self._given: dict[tuple[int, str], tuple[str, str]] = {}  # choice, id: name, arguments
         self._running = -1  # the choice whose text came last, without a reason since
+        self._thinking = -1  # the same for reasoning
         self._waiting = False  # a tool call waits for the caller
         self._working = False  # the server runs code or a search whose outcome is still to come
 
     def begin(self) -> None:
         """Forget the reason: another answer begins in the same stream."""
         self._reasons = FinishReasons()
-        self._running = -1
+        self._running = self._thinking = -1
         self._working = False
 
     def seen(self, choice: int) -> None:
@@ -67,7 +69,9 @@ class Ending:
 
     def reasoning(self, choice: int = 0) -> None:
         """Note reasoning, or anything else after which the answer goes on."""
-        self._reasons.said(choice, answer=False)
+        if choice != self._thinking:
+            self._reasons.said(choice, answer=False)
+            self._thinking = choice
 
     def work(self) -> None:
         """Note code or a search that the server runs itself: text will follow."""
@@ -115,7 +119,7 @@ class Ending:
         """Note a finish reason; an empty one and the word "null" are not reasons."""
         if known(reason) is not None:
             self._reasons.add(whole(reason), choice)
-            self._running = -1
+            self._running = self._thinking = -1
 
     @property
     def raw(self) -> str | None:

@@ -6,22 +6,23 @@ from typing import Any
 
 import orjson
 
-from ...events import Event
+from ...events import Event, Opaque
 from ...wire.lenient_json import whole
-from .arguments import text_of
+from .arguments import can_send, text_of
 from .ending import Ending
 
 
 class _Call:
     """One tool call, as far as it has come."""
 
-    __slots__ = ("given", "id", "late", "name", "number", "pieces", "plain")
+    __slots__ = ("extra", "given", "id", "late", "name", "number", "pieces", "plain")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.id = ""
         self.name = ""
         self.pieces: list[str] = []
+        self.extra: Any = None  # what the provider wants back with it (Gemini's signatures)
         self.plain = False  # a custom tool: its input is free text
         self.given = ""  # its arguments, once it was given out
         self.late: list[str] = []  # pieces that came after that
@@ -78,6 +79,7 @@ class ToolCalls:
             call.id = call.id or id
             self._last[choice, "id", id] = call
         call.name = name or call.name
+        call.extra = delta.get("extra_content") or call.extra
         if piece:
             (call.late if call.given else call.pieces).append(piece)
 
@@ -133,9 +135,12 @@ class ToolCalls:
         call.given = arguments or "{}"
         # Some send no id: it must still be unique.
         id = whole(call.id) or f"call_{call.number}"
+        before = len(out)
         self._ending.call(
             id, whole(call.name), arguments, out, choice, bool(call.id), last, call.plain
         )
+        if call.extra and not choice and len(out) > before and can_send(call.extra):
+            out.append(Opaque("openai-chat", {"extra_content": call.extra}, call_id=id))
 
 
 def _begins_another(call: _Call, id: str, name: str, piece: str) -> bool:

@@ -1,0 +1,76 @@
+"""Messages, attachments and schemas as Chat Completions take them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ...messages import Attachment, Message
+from .request import calls_of, cannot
+
+if TYPE_CHECKING:
+    from ...request import Quirks
+
+
+def message_of(message: Message) -> dict[str, Any]:
+    """Return a message, with what its provider wants back beside its tool calls."""
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+    plain: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        plain["tool_calls"] = calls_of(message)
+        wanted = {part.call[0]: part.opaque for part in message.parts("openai-chat") if part.call}
+        for call in plain["tool_calls"]:
+            call.update(wanted.get(call["id"]) or {})
+    if message.attachments:
+        parts = [_part(attachment) for attachment in message.attachments]
+        plain["content"] = [*parts, {"type": "text", "text": message.text}]
+    return plain
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    kind, url = attachment.kind, attachment.url
+    if kind == "image" or (url and kind == "other"):
+        return {"type": "image_url", "image_url": {"url": attachment.data_url()}}
+    if kind == "audio" and not url:
+        # The API knows wav and mp3 by these names alone.
+        format = {"audio/wav": "wav", "audio/mpeg": "mp3"}.get(attachment.mime)
+        if format is None:
+            raise cannot(
+                "openai-chat", f"{attachment.name} ({attachment.mime})", "convert it to wav or mp3"
+            )
+        return {
+            "type": "input_audio",
+            "input_audio": {"data": attachment.base64(), "format": format},
+        }
+    if kind == "pdf" and not url:
+        file = {"filename": attachment.name, "file_data": attachment.data_url()}
+        return {"type": "file", "file": file}
+    if kind == "text" and not url:
+        return {"type": "text", "text": attachment.named_text()}
+    what = f"the URL of {attachment.mime}" if url else f"{attachment.name} ({attachment.mime})"
+    raise cannot("openai-chat", what)
+
+
+def tool_choice_of(choice: str | None) -> Any:
+    if choice in (None, "auto", "none", "required"):
+        return choice
+    return {"type": "function", "function": {"name": choice}}
+
+
+def ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+    """Tell a model to keep to a schema that its server does not take, in its system prompt."""
+    words = "Answer with JSON alone, without a code fence, that matches this JSON Schema:\n"
+    words += orjson.dumps(schema).decode()
+    if messages and messages[0]["role"] == "system":
+        messages[0] = {"role": "system", "content": f"{messages[0]['content']}\n\n{words}"}
+    else:
+        messages.insert(0, {"role": "system", "content": words})
+
+
+def response_format(schema: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
+    shape: dict[str, Any] = {"name": "answer", "schema": schema}
+    if quirks.get("strict_schema"):
+        shape["strict"] = True
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}
