@@ -1,4 +1,4 @@
-"""What it means that the bytes ended where no answer does: pure, shared by all framings."""
+"""Judge bytes that ended where an answer does not: for all framings. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def proof_of(broken: Failed | None) -> str:
 
 
 def too_large(limit: int) -> Failed:
-    """One event outgrew `limit` bytes."""
+    """Return the failure of an event that outgrew `limit` bytes."""
     return Failed(
         "too_large",
         f"one event of the stream is larger than {limit} bytes",
@@ -41,13 +41,13 @@ def cut(broken: Failed | None) -> Failed:
 
 
 def held_no(noun: str, proof: str, payloads: Payloads) -> Failed:
-    """A stream that ended as it should ("marker", "eof"), and nothing in it was a `noun`."""
+    """Return the failure of a stream that ended as it should, but held no `noun`."""
     held = f"the stream ended and held no {noun}{_instead(payloads)}"
     return Failed("not_a_stream", held, evidence=(proof,))
 
 
 def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Failed:
-    """Nothing in the whole body was a `noun`: what it was instead.
+    """Return the failure of a body that held no `noun`, with what it was instead.
 
     `eof_ends_it`: the format has no end but that of the bytes.
     """
@@ -70,14 +70,12 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
 
 
 def _instead(payloads: Payloads) -> str:
-    """How the data of a stream begins that held no answer; what one read has behind the marker is
-    no part of it.
-    """
+    """Return how the data of a stream without an answer begins, up to its marker."""
     _, data, shown = payloads.excerpt.partition(b"[DONE]")[0].partition(b"data:")
     return f": {excerpt(data + shown)}" if shown.strip() else ""
 
 
 def not_utf8(error: UnicodeDecodeError) -> Failed:
-    """Text that is none: it is not replaced in silence, and nothing behind it is trusted."""
+    """Return the failure of text that is not UTF-8: it is never replaced in silence."""
     byte = error.object[error.start]
     return Failed("not_a_stream", f"the answer is not UTF-8 text (byte {byte:#04x})")

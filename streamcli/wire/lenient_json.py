@@ -8,6 +8,7 @@ import orjson
 
 
 def is_json(data: bytes) -> bool:
+    """Return whether `data` is JSON, for lenient readers."""
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -19,7 +20,7 @@ def is_json(data: bytes) -> bool:
 
 
 def json_values(payload: bytes) -> list[Any]:
-    """The JSON values of one payload; ValueError if it holds anything else.
+    """Return the JSON values of one payload; ValueError if it holds anything else.
 
     orjson is strict where real streams are not: surrogate halves (an emoji cut in two by the
     server), NaN, bytes that are no UTF-8, integers beyond 64 bits, several values in a payload.
@@ -50,8 +51,8 @@ def json_values(payload: bytes) -> list[Any]:
 class Halves:
     """Joins surrogate pairs that a server cut over two deltas of one channel.
 
-    Python strings do not merge them by themselves, and a lone one cannot be written at all:
-    what finds no partner becomes U+FFFD.
+    Python strings do not merge them, and a lone one cannot be written: a half without its partner
+    becomes U+FFFD.
     """
 
     def __init__(self) -> None:
@@ -65,23 +66,23 @@ class Halves:
         return whole(text)
 
     def rest(self) -> list[tuple[Any, str]]:
-        """What is still held at the end, as it has to be shown."""
+        """Return what is still held at the end, as it has to be shown."""
         held, self.held = self.held, {}
         return [(channel, "\ufffd") for channel in held]
 
 
 def words(value: Any) -> str:
-    """A field that should be a string, as one that can be written; "" if it is none."""
+    """Return a field that should be a string, as one that can be written; "" if it is not one."""
     return whole(value) if isinstance(value, str) else ""
 
 
 def natural(value: Any) -> int | None:
-    """A field that should be a count or a place; None if it is none that a record can hold."""
+    """Return a field that should be a count or a place; None if a record cannot hold it."""
     return value if type(value) is int and 0 <= value < 2**53 else None
 
 
 def count(value: Any) -> int | None:
-    """A token count; floats and numeric strings occur. None if it is no count."""
+    """Return a token count; floats and numeric strings occur. None if it is not a count."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -90,5 +91,5 @@ def count(value: Any) -> int | None:
 
 
 def whole(text: str) -> str:
-    """`text` with pairs of surrogates merged and lone ones replaced."""
+    """Return `text` with pairs of surrogates merged and lone ones replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -14,20 +14,19 @@ class _InOrder(SSE):
 
 
 class Payloads:
-    """JSON payloads out of a body, whichever framing its first byte betrays.
+    """Finds the JSON payloads of a body; its first byte tells the framing.
 
     SSE gives the data of its events, and its Strays where they stood. A body that starts with `{`
-    or `[` is a server that does not stream, or streams JSON lines: a first line that is JSON by
-    itself makes it lines, else the whole body is one payload at the end (a trailing `data: [DONE]`
-    is cut off).
-    `looks_like` then is "sse", "json", "html" or "" (nothing but blanks yet). `sse` parses the
-    events, where they need another parser than the usual one.
+    or `[` comes from a server that does not stream, or streams JSON lines: if the first line is
+    JSON by itself, each line is a payload; else the whole body is one, at the end (a trailing
+    `data: [DONE]` is cut off). `looks_like` is "sse", "json", "html" or "" (nothing but blanks so
+    far). `sse` is another parser for the events than the usual one.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE, sse: SSE | None = None) -> None:
         self.looks_like = ""
         self.sse: SSE = sse or _InOrder(limit)
-        self.excerpt = b""  # how a body that is no stream begins
+        self.excerpt = b""  # the beginning of the body, for messages
         self._limit = limit
         self._blanks = b""
         self._fragments: list[bytes] = []
@@ -42,7 +41,7 @@ class Payloads:
 
     @property
     def settled(self) -> bool:
-        """It is SSE and nothing is left to be learned here: `sse` may be fed directly."""
+        """Whether it is SSE, and `sse` may be fed directly."""
         return self.looks_like == "sse" and len(self.excerpt) == 200
 
     def feed(self, data: bytes) -> list[bytes]:

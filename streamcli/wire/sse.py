@@ -15,7 +15,7 @@ _MOST_LINES = 1000  # of a stray JSON value
 
 
 class Message(bytes):
-    """The data of an SSE event that has a name or an id; other events are plain bytes."""
+    """Holds the data of an SSE event that has a name or an id; other events are plain bytes."""
 
     event: str
     id: str
@@ -29,11 +29,11 @@ class Message(bytes):
 
 
 class Stray(bytes):
-    """Lines among SSE that are not SSE but may be an error: JSON, or the value of `error: ...`."""
+    """Holds lines among SSE that may be an error: JSON, or the value of `error: ...`."""
 
 
 class SSE:
-    """Server-sent events: `feed(bytes)` gives the data of each event that the bytes completed.
+    """Parses server-sent events: `feed` returns the data of each event that the bytes completed.
 
     A CR that ends a read ends its line now (holding it would delay a CR-only stream by one
     event) and an LF that starts the next read is swallowed. Unfinished lines are kept as
@@ -70,7 +70,7 @@ class SSE:
         return self.parse(self.lines(data))
 
     def lines(self, data: bytes) -> bytes:
-        """The lines that `data` completed, each ended by LF; what is left over is kept."""
+        """Return the lines that `data` completed, each ended by LF; keep the rest."""
         if self._start is not None:
             data = self._start + data
             if len(data) < 3 and BOM.startswith(data):
@@ -102,18 +102,18 @@ class SSE:
 
     @property
     def between_events(self) -> bool:
-        """Nothing of earlier lines bears on the next one."""
+        """Whether the next line is read without regard to earlier ones."""
         return not self._open and not self._id
 
     def parse(self, lines: bytes) -> list[bytes]:
-        """The data of each event that these lines (of `lines`) completed."""
+        """Return the data of each event that these lines (of `lines`) completed."""
         out: list[bytes] = []
         if lines:
             self._blocks(lines, out)
         return out
 
     def close(self) -> list[bytes]:
-        """The event that the end of the bytes left without its blank line, if any."""
+        """Return the event that the end of the bytes left without its blank line, if any."""
         out: list[bytes] = []
         if self._start:
             self._fragments.append(self._start)
