@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from conftest import Stream
 from streamcli.errors import StreamError
 from streamcli.input.attachments import load, sniff
 from streamcli.input.files import Files
+from streamcli.input.stdin import Stdin
 from streamcli.messages import Attachment, ChatRequest, Message, Tool
 from streamcli.protocols._contract import get
 from streamcli.providers.table import BY_NAME
@@ -237,9 +239,9 @@ def test_files_are_told_apart_by_their_content(data: bytes, mime: str) -> None:
 
 def test_load(tmp_path: Path) -> None:
     (tmp_path / "a.dat").write_bytes(PNG)
-    attachment = load(str(tmp_path / "a.dat"), Files())
+    attachment = load(str(tmp_path / "a.dat"), Files(Stdin(print, time.monotonic)))
     assert (attachment.name, attachment.mime, attachment.kind) == ("a.dat", "image/png", "image")
-    url = load("https://h/x/photo.jpg?size=1#top", Files())
+    url = load("https://h/x/photo.jpg?size=1#top", Files(Stdin(print, time.monotonic)))
     assert (url.name, url.mime, url.url) == (
         "photo.jpg",
         "image/jpeg",
@@ -249,7 +251,7 @@ def test_load(tmp_path: Path) -> None:
     (tmp_path / "junk").write_bytes(b"\0\1\2")
     for name in ("empty", "junk", "nowhere", "."):
         with pytest.raises(StreamError) as caught:
-            load(str(tmp_path / name), Files())
+            load(str(tmp_path / name), Files(Stdin(print, time.monotonic)))
         assert caught.value.exit_code == 2
 
 
