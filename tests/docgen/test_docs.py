@@ -302,6 +302,8 @@ FIXTURES = {
     "names.txt": "Ada\nGrace\n",
     "requests.jsonl": '{"id": "a", "prompt": "Hello"}\n{"id": "b", "prompt": "Bye"}\n',
     "notes.txt": "Buy milk.\n",
+    "photo.png": "GIF89a",
+    "schema.json": '{"type": "object"}',
 }
 
 # Stands for Slurm: runs the tasks of the array one after the other, with the variables they know.
@@ -340,6 +342,9 @@ LEAVES: dict[str, tuple[str, dict[str, str]]] = {
     "On other machines": ("ok", {"answers.jsonl": COMPLETE.format(2)}),
     "An array of Slurm": ("ok", {f"answers.{i}.jsonl": COMPLETE.format(1) for i in (1, 2)}),
     "A loop": ("ok", {"puns.txt": f"{ANSWER}\n{ANSWER}\n"}),
+    "A summary of a log": ("ok", {"causes.md": ANSWER, "runs.jsonl": '/"type":"end"/'}),
+    "A picture": ("ok", {"shown.json": ANSWER}),
+    "A model that thinks": ("reasoning", {"thoughts.txt": "/./", "answer.txt": "/./"}),
     "A rule for make": ("ok", {"report.md": ANSWER}),
     "In a script": ("length", {"-": f"{ANSWER}\n"}),
     "The same": ("length", {"summary.txt": ANSWER}),
@@ -461,7 +466,7 @@ def test_example(example: Example, bench: Bench, request: pytest.FixtureRequest)
         assert as_promised(name, text), f"{name}: {text!r}"
     if scenario != "models":
         asked = [json.loads(request.body)["messages"] for request in bench.server.seen(scenario)]
-        assert all(messages[-1]["content"].strip() for messages in asked)
+        assert all(str(messages[-1]["content"]).strip() for messages in asked)
 
 
 @pytest.mark.parametrize("command", [line.strip() for line in HELP_EXAMPLES.splitlines()])

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from batchserver import BatchServer, answer_to
 from conftest import needs
@@ -22,11 +23,15 @@ from faultserver import Conn, FaultServer, ok
 from guides import anyone_says
 from guides.honcho import TASTES
 from honchoserver import Honcho
-from pages import NAMES, Block, blocks, page
+from pages import NAMES, ROOT, Block, blocks, page
+from ptys import Pty
 from records import parse_records
 
+from streamcli.errors import EXIT_OF_STATUS
+from streamcli.providers.table import ROWS
+
 # .ci/run and a new user do these.
-SET_UP = ("pip install",)
+SET_UP = ("pip install", "pipx install")
 # These have tests that look at what came out of each block.
 OWN_TESTS = (
     ("stream-batch.7", "Recipes"),
@@ -35,6 +40,12 @@ OWN_TESTS = (
 )
 BLOCKS = [each for name in ("README", *NAMES) if name != "stream-guides.7" for each in blocks(name)]
 COMMON = [each for each in BLOCKS if (each.page, each.section) not in OWN_TESTS]
+# The commands of the README with their output, which is the block below.
+OUTPUTS = {
+    command: output.text
+    for command, output in zip(blocks("README"), blocks("README")[1:], strict=False)
+    if (command.language, output.language) == ("sh", "text")
+}
 
 FILES = {
     "body.json": '{"model": "m", "stream": true, "messages": []}',
@@ -96,7 +107,7 @@ def run(script: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedP
 
 @pytest.mark.parametrize(
     "block",
-    [each for each in COMMON if each.language == "sh"],
+    [each for each in COMMON if each.language == "sh" and each not in OUTPUTS],
     ids=lambda block: block.name,
 )
 def test_block(block: Block, reader_env: dict[str, str], tmp_path: Path) -> None:
@@ -110,6 +121,77 @@ def test_block(block: Block, reader_env: dict[str, str], tmp_path: Path) -> None
     for name in re.findall(r"> (\w+\.(?:md|txt))", script):
         expected = "" if name == "thoughts.txt" else "Hello world"
         assert expected in (tmp_path / name).read_text()
+
+
+# What the model says to the prompts of the README whose output is shown, by words of the prompt.
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "What failed first?": (
+        "The disk of db-2 was full at 12:00;",
+        " everything after that followed from it.\n",
+    ),
+    "Count to ten": ("1, 2,", " 3"),
+    "Say hi": ("Hi", " there!"),
+    "Turn these notes": (
+        "# Pipes\n\n",
+        "Pipes connect programs, and each of them does one thing.\n",
+    ),
+    "A shell loop": ("Here it is:\n\n```sh\n", "for n in 1 2 3; do echo $n; done\n```\n"),
+    "Nordic capitals": (
+        '[{"name": "Oslo", "country": "Norway"},',
+        ' {"name": "Stockholm", "country": "Sweden"}]',
+    ),
+    "chat\n\nTranslate": ("cat",),
+    "chien\n\nTranslate": ("dog",),
+    "Is 1001 prime?": ("<think>7 * 143 is 1001.\n</think>", "No.\n"),
+}
+
+
+def shown(conn: Conn) -> None:
+    """Answer as the README shows it."""
+    messages = conn.request.json["messages"] or [{"content": ""}]
+    prompt = messages[-1]["content"]
+    texts = next((told for words, told in ANSWERS.items() if words in prompt), ("Hello", " world"))
+    conn.open_with(*texts)
+    conn.finish("length" if "max_completion_tokens" in conn.request.json else "stop")
+    conn.usage(8, 3)
+    conn.done()
+    conn.end()
+
+
+@pytest.mark.parametrize("block", OUTPUTS, ids=lambda block: block.name)
+def test_an_output_of_the_readme(
+    block: Block, server: FaultServer, reader_env: dict[str, str], tmp_path: Path
+) -> None:
+    """What is shown below a command is what it prints, but for the milliseconds."""
+    env = reader_env | at(server.script("shown", shown)) | {"STREAM_MODEL": "openai:gpt-5-mini"}
+    needs(*re.findall(r"\b(curl|jq)\b", block.text))
+    terminal = Pty(["bash", "-c", block.text], env, tmp_path, columns=200)
+    _, lines = terminal.end()
+    terminal.close()
+
+    def timeless(text: str) -> str:
+        return re.sub(r"\d+\.\d+", "N", text)
+
+    wanted = OUTPUTS[block].expandtabs().splitlines()
+    assert list(map(timeless, lines)) == list(map(timeless, wanted))
+
+
+def test_the_record_of_the_readme_is_one() -> None:
+    (record,) = [json.loads(each.text) for each in blocks("README", "Records")]
+    schema = json.loads((ROOT / "streamcli" / "records.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(record)
+    assert set(schema["$defs"]["end"]["required"]) <= set(record)
+
+
+def test_the_readme_is_short_and_agrees_with_the_tables() -> None:
+    readme = page("README")
+    assert len(readme.splitlines()) <= 240
+    codes = dict(re.findall(r"^\| (\d+) \| `(\w+)` \|", readme, re.MULTILINE))
+    assert len(codes) == 8
+    assert {status: int(code) for code, status in codes.items()}.items() <= EXIT_OF_STATUS.items()
+    assert [row.name for row in ROWS if not re.search(rf"\b{row.name}\b", readme, re.I)] == []
+    for address in re.findall(r"\]\(([^)#:]+)", readme):
+        assert (ROOT / address).exists(), address
 
 
 PROMPTS = FILES["prompts.txt"].split()
@@ -254,11 +336,11 @@ def test_json_events_of_ones_own(configured: dict[str, str], server: FaultServer
 
 
 def test_no_block_is_left_out() -> None:
-    assert {each.language for each in COMMON} == {"sh", "toml", "text"}
+    assert {each.language for each in COMMON} == {"sh", "toml", "text", "json"}
     assert sum(each.language == "toml" for each in COMMON) >= 2
-    assert (
-        sum(each.language == "text" for each in COMMON) == 2
-    )  # for a shell's start; a recipe again
+    texts = [each for each in COMMON if each.language == "text" and each.page != "README"]
+    assert len(texts) == 2  # for a shell's start; a recipe again
+    assert sum(each.language == "text" for each in blocks("README")) == len(OUTPUTS) == 9
 
 
 def test_every_record_is_told() -> None:
