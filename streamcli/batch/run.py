@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from ..answer.enough import Watch
@@ -41,14 +42,21 @@ def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
     settings = invocation.settings
     messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     channel: Channel[Prompt] = Channel(max(64, 4 * settings.jobs))
-    try:
-        main_loop = _prepare(invocation, signals, closed_fds, messages, channel)
-    except StreamError as error:
-        return _refuse(invocation, signals, closed_fds, messages, error)
-    except Exception as error:
-        return _refuse(invocation, signals, closed_fds, messages, found_bug(error, messages))
-    with signals.notifying(channel.signal):
-        return main_loop.run()
+    with ExitStack() as held:
+        try:
+            _check(invocation, messages)
+            if settings.resume:
+                from .journal_lock import locked
+
+                journals, events = settings.resume, settings.events
+                held.enter_context(locked(journals, events=events, note=messages.note))
+            main_loop = _prepare(invocation, signals, closed_fds, messages, channel)
+        except StreamError as error:
+            return _refuse(invocation, signals, closed_fds, messages, error)
+        except Exception as error:
+            return _refuse(invocation, signals, closed_fds, messages, found_bug(error, messages))
+        with signals.notifying(channel.signal):
+            return main_loop.run()
 
 
 def _prepare(
@@ -60,7 +68,6 @@ def _prepare(
 ) -> MainLoop:
     """Make all parts, each from those before it; nothing is asked yet."""
     began = time.monotonic()
-    _check(invocation, messages)
     context = context_of(
         invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed_fds
     )
