@@ -16,6 +16,7 @@ from ..providers.endpoint import Endpoint, hint_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
+from ..terminal.sanitize import one_line
 from .limits import Gate
 from .plan import Prompt
 from .summary import Summary
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..terminal.progress import Progress, State
 
 _SHOWN = 10  # failures of one kind that are shown one by one
+_NAME = 40  # characters of a prompt that tell it from others
 
 
 class Reports:
@@ -50,7 +52,7 @@ class Reports:
     def retries(self, task: Prompt, retry: Retry) -> None:
         """Report another attempt."""
         self._messages.detail(
-            f"{task.question}: {retry.error.message}: again in {retry.delay:.1f} s"
+            f"{self._name(task)}: {retry.error.message}: again in {retry.delay:.1f} s"
         )
 
     def ended(self, task: Prompt, verdict: Verdict, endpoint: Endpoint | None) -> None:
@@ -63,13 +65,20 @@ class Reports:
         if (route := task.question.route) is not None:  # a bad line has named itself
             several = endpoint is not None and len(route.endpoints) > 1
             provider = f"{endpoint.target.provider}: " if endpoint and several else ""
-            message = f"{task.question}: {provider}{message}"
+            message = f"{self._name(task)}: {provider}{message}"
         if shown == _SHOWN + 1 and not self._messages.verbose:
             message += " (more of this kind are counted, not told; -v tells)"
         if verdict.exit_code:
             self._messages.error(message, hint_of(verdict, endpoint))
         else:
             self._messages.note(message)
+
+    def _name(self, task: Prompt) -> str:
+        """Return the name of a prompt, with --verbose its beginning too."""
+        beginning = task.question.beginning if self._messages.verbose else ""
+        return (
+            f"{task.question} ({one_line(beginning, _NAME)})" if beginning else str(task.question)
+        )
 
     def end(self, fatal: StreamError | None, signum: int, halted: bool, seconds: float) -> None:
         """Report how the batch ended. `fatal` is what broke the output or the input."""

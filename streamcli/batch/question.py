@@ -46,6 +46,11 @@ class Question:
         """Return the endpoint of the route with that index."""
         return self.route.endpoints[number] if self.route is not None else None
 
+    @property
+    def beginning(self) -> str:
+        """The text of the prompt, to tell it from the third prompt of another run (xargs -P)."""
+        return self.chats[0].messages[-1].text if self.chats else ""
+
     def __str__(self) -> str:
         """Return the name of the prompt in messages: `prompt 3 (id) to MODEL`."""
         name = f"prompt {self.tags['index'] + 1}"

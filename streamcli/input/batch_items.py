@@ -143,15 +143,23 @@ def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]
     """Yield each line as a request in JSON; `around` adds the arguments to its last prompt."""
     from .request_line import id_of, parse
 
+    first = True
     for index, data in enumerate(_separated(fds, b"\n")):
         if not data.strip():
             continue
         try:
             request = parse(data)
         except StreamError as error:
+            if first and (command := _unfolding(data.strip())):
+                raise usage(
+                    "the input is not one request a line, but one JSON document",
+                    f"{command} FILE | stream --requests",
+                ) from error
             trouble = usage(f"line {index + 1}: {error.message}", error.hint)
             yield Item(index, trouble=trouble, id=id_of(data))
             continue
+        finally:
+            first = False
         if request.prompt is not None:
             yield Item(index, around(request.prompt), request)
         else:
@@ -159,6 +167,13 @@ def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]
             if last.role == "user":
                 last.text = around(last.text)
             yield Item(index, request=request)
+
+
+def _unfolding(line: bytes) -> str:
+    """Return the command that makes lines of a document that begins so; "" if it is a bad line."""
+    if line.endswith((b"[", b"{", b",")) or (line.startswith(b"[") and line.endswith(b"]")):
+        return {b"[": "jq -c '.[]'", b"{": "jq -c ."}.get(line[:1], "")
+    return ""
 
 
 def _named(index: int, separator: bytes) -> str:

@@ -1145,3 +1145,32 @@ def test_progress_without_a_terminal(unhurried: Ask) -> None:
     assert unhurried("-L", stdin=b"a\n").stderr == ""
     run = unhurried("-L", "--progress", "always", stdin=b"a\nb\n")
     assert run.complaints == [f"stream: 2 done   {run.complaints[0].split('   ', 1)[1]}"]
+
+
+@pytest.mark.parametrize(
+    ("indent", "array", "command"),
+    [(2, True, "jq -c '.[]'"), (None, True, "jq -c '.[]'"), (2, False, "jq -c .")],
+)
+def test_a_document_in_place_of_requests(
+    ask: Ask, indent: int | None, array: bool, command: str
+) -> None:
+    request = {"prompt": "say a", "stop": ["x"]}
+    document = json.dumps([request, request] if array else request, indent=indent)
+    run = ask("--requests", "--json", stdin=f"\n{document}\n".encode())
+    assert run.returncode == 2
+    assert len(run.complaints) == 1
+    assert run.stderr.endswith(f"{command} FILE | stream --requests\n")
+    assert not ask.server.asked
+
+
+def test_a_bad_first_line_of_requests_fails_alone(ask: Ask) -> None:
+    run = ask("--requests", stdin=b'{"prompt": "say\n{"prompt": "say b"}\n[\n')
+    assert run.text == "\nb\n\n"
+    assert run.returncode == 20
+
+
+def test_verbose_names_a_prompt_by_its_beginning(ask: Ask) -> None:
+    prompt = b"404 " + b"long " * 20
+    run = ask("-L", "-v", stdin=prompt + b"\n")
+    assert "stream: prompt 1 (404 long long long long long long lon...): HTTP 404" in run.stderr
+    assert "long" not in ask("-L", stdin=prompt + b"\n").stderr
