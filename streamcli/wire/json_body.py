@@ -7,16 +7,27 @@ end means, and what a text field may hold. What the values say is the protocol's
 
 from __future__ import annotations
 
+import re
 from typing import Any, Protocol
 
 import orjson
 
-from ..events import Event, Failed, Finished, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ..events import (
+    Event,
+    Failed,
+    Finished,
+    Reasoning,
+    Refusal,
+    Started,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Runs
 from .lenient_json import Halves, json_values, whole
 from .payloads import Payloads
-from .provider_errors import describe, error_in, stream_failure
+from .provider_errors import describe, error_alone, is_error_event, stream_failure
 from .sse import MAX_EVENT_SIZE, Message
 
 # What servers send instead of JSON, in any case: end markers, and signs of life.
@@ -24,7 +35,8 @@ _MARKERS = ("[done]", "done", "[end]", "<done>")
 _MARKER_EVENTS = ("done", "end", "complete", "completed")
 _PINGS = ("ping", "pong", "[ping]", "keepalive", "keep-alive", "heartbeat", "hb")
 _PING_EVENTS = ("ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat")
-_ERROR_EVENTS = ("error", "exception", "fatal", "err")
+_NOTHING = ("", "undefined", "none", "nil")  # of programs that write out what they do not have
+_SAYS_ERROR = re.compile(r"\W*(?:error|exception|fatal)\b", re.IGNORECASE)
 _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
 
 
@@ -229,8 +241,6 @@ class JsonBody:
         template, before = self._template, len(out)
         if not value and event != "message" and self._is_sign(value, event, out):
             return
-        if type(value) is str and self._is_word(value, event, out):
-            return
         self.read(value, event, out)
         if template is None or self.ended:
             return
@@ -247,8 +257,9 @@ class JsonBody:
             self._reader.value(value, event, out)
         except RecursionError:
             self.fail(_nested(), out)
-        quiet = len(out) == before and self.failure is None
-        if quiet and self._finds_errors and not self.ended:
+        # It gave nothing, or no more than who answers.
+        quiet = len(out) == before or (len(out) == before + 1 and type(out[before]) is Started)
+        if quiet and self._finds_errors and self.failure is None and not self.ended:
             self._find_error(value, event, out)
         if self._odd and not self.ended and self.failure is not None:
             self.fail(self.failure, out)
@@ -257,8 +268,11 @@ class JsonBody:
         """Fail if a value that gave nothing is an error in other clothes than the protocol's."""
         if type(value) is list and value:
             value = value[0]
-        if type(value) is dict and (error := error_in(value, event)) is not None:
+        if type(value) is dict and (error := error_alone(value, event)) is not None:
             self.fail(stream_failure(error, "error"), out)
+        elif type(value) is str and value and (event == "message" or is_error_event(event)):
+            # A marker, a sign of life, an error; else it is text that nobody would see.
+            self._odd_payload(whole(value).encode(), event, out, last=False)
 
     def _is_sign(self, value: Any, event: str, out: list[Event]) -> bool:
         """Return whether an event says all it has to say by its name; its value is empty then."""
@@ -270,37 +284,32 @@ class JsonBody:
             return True
         return event in _PING_EVENTS
 
-    def _is_word(self, value: str, event: str, out: list[Event]) -> bool:
-        """Return whether a JSON string is a marker, or the words of an error."""
-        if self._done_ends_it and value.strip().lower() == "[done]":
-            self._marker(out)
-        elif event.lower() in _ERROR_EVENTS:
-            self.fail(stream_failure(value, event), out)
-        else:
-            return False
-        return True
-
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
         name = event.lower()
-        word = payload[:100].decode("utf-8", "replace").strip().lower()
+        said = payload.decode("utf-8", "replace").strip()
+        word = said[:100].lower().replace("[ ", "[").replace(" ]", "]")
         if word.startswith("[done]") or word in _MARKERS or (not word and name in _MARKER_EVENTS):
             if self._done_ends_it:
                 self._marker(out)
             return
-        if not word or word in _PINGS or name in _PING_EVENTS:
+        if is_error_event(name):
+            self.fail(stream_failure(said, event), out)
+            return
+        if word in _NOTHING or word in _PINGS or word[0] == ":" or name in _PING_EVENTS:
+            return  # a colon begins a comment: some proxies put `data:` before theirs too
+        if word.startswith("data:"):  # a proxy put it before events that had it
+            self.payload(payload.strip()[5:].lstrip(), out, last)
             return
         values = _values(payload)
         if not values:
-            if name in _ERROR_EVENTS:
-                said = payload.decode("utf-8", "replace").strip()
-                self.fail(stream_failure(said, event), out)
-                return
-            if last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
+            if _SAYS_ERROR.match(said):
+                self.fail(stream_failure(said), out)
+            elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
                 self._torn = True
-                return
-            shown = describe(payload[:80].decode("utf-8", "replace"))[0]
-            self.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
+            else:
+                shown = describe(payload[:80].decode("utf-8", "replace"))[0]
+                self.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
             return
         for value in values:
             if not self.ended:

@@ -32,15 +32,28 @@ _MESSAGES = (
     "status_msg",
     "Message",
     "error",
+    "Error",
+    "ERROR",
+    "err",
+    "exception",
+    "failure",
+    "fault",
+    "faultstring",
     "detail",
     "errors",
     "base_resp",
     "title",
+    "description",
 )
 _CODES = ("code", "type", "status", "error_type", "errorCode", "error_code", "reason", "__type")
 _STATUSES = ("status_code", "code", "status", "statusCode", "error_code")
 _DEEPEST = 6  # an error in an error in ...
 _LONGEST = 500  # characters of JSON that are shown where no field holds a message
+# Names of an error, without case and punctuation, in a value that means nothing else.
+_ERROR_NAMES = (
+    *("error", "err", "errors", "errormessage", "errormsg", "errmsg", "errorcode", "errcode"),
+    *("errortype", "errordescription", "exception", "fault", "failure"),
+)
 # The fields that an object may have which is nothing but an error.
 _BARE = frozenset(
     ("code", "message", "msg", "detail", "status", "status_code", "statusCode", "type", "object")
@@ -144,7 +157,9 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
     error = value.get("error")
     if error:
         return error if type(error) is dict and "code" not in value else value
-    if event == "error" or value.get("type") == "error" or value.get("object") == "error":
+    if value.get("type") == "error" or value.get("object") == "error":
+        return value
+    if event != "message" and is_error_event(event):
         return value
     if value.get("error_code") or value.get("success") is False or value.get("error_message"):
         return value
@@ -159,9 +174,44 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
         if said and type(said) is str and not _is_fine(value):
             return value
     errors = value.get("errors")
-    if errors and type(errors) is list and "choices" not in value:
+    if errors and type(errors) in (list, dict) and "choices" not in value:
         return value
     return None
+
+
+def error_alone(value: dict[str, Any], event: str = "message") -> Any | None:
+    """Return what reports an error in a value that means nothing else; None if nothing does.
+
+    Wider than `error_in`: names in any spelling (`Error`, `errMsg`, `exception`), a status of 400
+    and more, a word for failure, an error in an envelope (`{"data": {"error"}}`), and beside it
+    the fields of an answer that are empty.
+    """
+    bare = {name: each for name, each in value.items() if each or each is False}
+    if (found := error_in(bare, event)) is not None:
+        return found
+    plain = {re.sub(r"[^a-z]", "", name.lower()): each for name, each in bare.items()}
+    if any(plain.get(name) for name in _ERROR_NAMES):
+        return value
+    if any(str(plain.get(name)).lower() in ("false", "fail") for name in ("success", "ok")):
+        return value
+    kinds = (plain.get(name) for name in ("type", "event", "status", "object", "kind", "state"))
+    if any(isinstance(kind, str) and is_error_event(kind) for kind in kinds):
+        return value
+    if http_status_of(bare) is not None:
+        return value
+    for name in ("data", "response", "result", "output", "body", "payload"):
+        inner = bare.get(name)
+        if type(inner) is dict and len(bare) < 4 and (found := error_in(inner)) is not None:
+            return found
+    for name in ("id", "object", "created", "model", "timestamp"):
+        bare.pop(name, None)
+    return error_in(bare)
+
+
+def is_error_event(name: str) -> bool:
+    """Return whether the name of an event, or a word in its place, says that it is an error."""
+    name = name.lower()
+    return name.endswith(("error", "exception")) or name in ("fatal", "err", "failure", "failed")
 
 
 def _is_fine(value: dict[str, Any]) -> bool:

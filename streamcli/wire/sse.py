@@ -206,7 +206,9 @@ class SSE:
     def _continue(self, line: bytes, out: list[bytes]) -> bool:
         """Read a line behind the beginning of a JSON value; False if the value does not go on."""
         spread = self._spread
-        if not line or line.startswith(_FIELDS) or len(spread) > _MOST_LINES:
+        if not line:
+            return False  # it ends an event all the same
+        if line.startswith(_FIELDS) or len(spread) > _MOST_LINES:
             spread.clear()
             return False
         spread.append(line)

@@ -87,6 +87,18 @@ CLOTHES: dict[str, Any] = {
     "MiniMax's": {"base_resp": {"status_code": 1008, "status_msg": "boom"}},
     "Cloudflare's": {"success": False, "errors": [{"code": 7, "message": "boom"}], "result": None},
     "HelpingAI's": {"error_message": "boom"},
+    "several, by name": {"errors": {"x": {"message": "boom"}, "message": "boom"}},
+    "AWS's spelling": {"Error": {"Code": "X", "Message": "boom"}},
+    "Java's spelling": {"errorMessage": "boom", "errorType": "java.io.IOException"},
+    "an exception": {"exception": "boom", "timestamp": 1},
+    "a fault of a gateway": {"fault": {"faultstring": "boom", "detail": {"errorcode": "x"}}},
+    "not ok": {"ok": False, "description": "boom"},
+    "a text for no": {"success": "false", "error_msg": "boom"},
+    "a status and a title": {"title": "boom", "status": 503, "traceId": "x"},
+    "a status of an HTTP library": {"statusCode": 500, "reason": "boom", "x": {"y": 1}},
+    "a word for an error": {"event": "error", "message": "boom", "at": {"line": 1}},
+    "in an envelope": {"data": {"error": {"message": "boom"}}},
+    "beside an empty answer": {"id": "c", "model": "m", "choices": [], "code": 7, "msg": "boom"},
     "a list of one": [{"error": {"code": 503, "message": "boom", "status": "UNAVAILABLE"}}],
     "JSON in a text": {"error": {"message": '{"error": {"message": "boom"}}'}},
 }
@@ -128,6 +140,12 @@ def test_an_error_may_be_text_or_stand_beside_the_stream(name: str) -> None:
         b'{"error": {"message": "boom", "code": 429}}\n\n',
         b'[{\n  "error": {\n    "message": "boom",\n    "code": 429\n  }\n}]\n\n',
         b'error: {"message": "boom", "code": 429}\n\n',
+        b'{\n\n  "error": {\n\n    "message": "boom",\n    "code": 429\n\n  }\n\n}\n\n',
+        b"data: Error: boom, too many requests\n\n",
+        b"data: [ERROR] boom, rate limit\n\n",
+        b'event: stream-error\ndata: {"x": {"y": 1}, "message": "boom", "code": 429}\n\n',
+        b'event: RateLimitException\ndata: "boom: too many requests"\n\n',
+        b"data: {'error': {'message': 'boom', 'code': 429}}\n\n",
     ):
         last = told(name, sse(half) + error + end)[-1]
         assert isinstance(last, Failed)

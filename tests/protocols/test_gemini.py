@@ -827,7 +827,7 @@ def test_an_array_is_told_element_by_element() -> None:
 
 @pytest.mark.parametrize("print_it", [{}, {"indent": 0}, {"indent": 4}, {"separators": (",", ":")}])
 def test_an_array_in_other_prints(print_it: dict[str, Any]) -> None:
-    values = [text('a"]}\n'), 5, None, "odd ]", [text("b")], text("\u2028é"), STOP]
+    values = [text('a"]}\n'), 5, None, {"odd": "]"}, [text("b")], text("\u2028é"), STOP]
     for begin in (b"", b"\xef\xbb\xbf \r\n"):
         data = begin + json.dumps(values, **print_it).encode()
         assert told(ARRAY, data)[:-1] == [Text('a"]}\nb\u2028é')]
