@@ -56,8 +56,7 @@ class Providers:
         from difflib import get_close_matches
 
         near = get_close_matches(name.lower(), self, n=3, cutoff=0.5)
-        hint = " or ".join(f"'{other}'" for other in near) if near else ", ".join(self)
-        raise usage(
-            f"no provider is called '{name}'",
-            f"did you mean {hint}? (stream --list-providers)" if near else f"there are {hint}",
-        )
+        hint = "-p names a provider, and the prompt needs no option"
+        if near:
+            hint = f"did you mean {' or '.join(map(repr, near))}?"
+        raise usage(f"no provider is called '{name}'", f"{hint} (stream --list-providers)")

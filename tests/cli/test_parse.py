@@ -68,3 +68,12 @@ def test_bytes_that_are_not_utf8_are_an_error_in_every_locale(
         )
         assert done.returncode == 2
         assert b"not UTF-8: byte 0xe9 at offset 3" in done.stderr
+
+
+def test_a_prompt_behind_p_is_not_a_provider(stream: Stream) -> None:
+    run = stream("-p", "hi")
+    assert run.returncode == 2
+    run = stream("-p", "hi", "-n", "there")
+    assert run.returncode == 2
+    (line,) = run.complaints
+    assert "-p names a provider" in line
