@@ -27,8 +27,8 @@ class AnswerStream(Protocol):
     iteration may be left, and resumed in any thread.
     """
 
-    resumable: bool
-
+    @property
+    def resumable(self) -> bool: ...
     @property
     def outcome(self) -> Outcome: ...
     @property

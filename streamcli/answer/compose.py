@@ -1,16 +1,13 @@
-"""The one place that joins turns, fallbacks and races into the answer to one prompt.
-
-A tool loop belongs above it: it calls `compose` once a round, with the messages so far in the
-candidates' chats.
-"""
+"""The one place that joins turns, fallbacks, races and tools into the answer to one prompt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..messages import ChatRequest
+from ..events import ToolCall, ToolResult
+from ..messages import ChatRequest, Tool
 from ..outcome import Limits
 from ..protocols._contract import WireFormat
 from ..request import Target
@@ -18,7 +15,8 @@ from ..transport.seam import Open
 from .turn import Turn
 
 if TYPE_CHECKING:
-    from .answer_stream import AnswerStream, Cancel, Pause, Store
+    from .answer_stream import AnswerStream, Cancel, Earlier, Pause, Store
+    from .tool_loop import Round, Runner
 
 
 class Endpoint(Protocol):
@@ -35,6 +33,17 @@ class Endpoint(Protocol):
     def prepared(self, chat: ChatRequest, plain: Open, open: Open) -> Open: ...
     def store(self, chat: ChatRequest, plain: Open) -> Store | None: ...
     def canceller(self) -> Cancel | None: ...
+
+
+class Tools(Protocol):
+    """The tools of a run: how calls are checked, allowed, run and shown; see tool_loop."""
+
+    max_rounds: int
+
+    def runner(self) -> Runner: ...
+    def check(self, tool: Tool, arguments: dict[str, Any]) -> str: ...
+    def allows(self, call: ToolCall) -> bool: ...
+    def trace(self, call: ToolCall, result: ToolResult) -> None: ...
 
 
 class Connection:
@@ -89,12 +98,42 @@ def compose(
     random: Callable[[], float],
     race: bool = False,
     first: int = 0,
+    tools: Tools | None = None,
 ) -> AnswerStream:
     """Return what will give the answer: of one candidate, the first that can, or the fastest.
 
     In a race all are asked at once; otherwise one after the other, beginning with the `first`.
+    With `tools` the calls of the answer are run, and asking goes on with their results.
     """
-    if race and len(candidates) > 1:
+    race = race and len(candidates) > 1
+    if tools is None:
+        return _first_round(candidates, clock, random, race, first)
+    from .tool_loop import ToolLoop
+
+    def ask(chat: ChatRequest, round: int, before: Round | None) -> Round:
+        if before is None:
+            return _first_round(candidates, clock, random, race, first)
+        return _next_round(candidates, clock, random, race, chat, round, before)
+
+    return ToolLoop(
+        candidates[first].chat,
+        ask,
+        tools.runner(),
+        check=tools.check,
+        confirm=tools.allows,
+        trace=tools.trace,
+        max_rounds=tools.max_rounds,
+    )
+
+
+def _first_round(
+    candidates: Sequence[Candidate],
+    clock: Callable[[], float],
+    random: Callable[[], float],
+    race: bool,
+    first: int,
+) -> Round:
+    if race:
         from .race import Race
 
         connections = [candidate.connect() for candidate in candidates]
@@ -103,7 +142,7 @@ def compose(
             for candidate, connection in zip(candidates, connections, strict=True)
         ]
         return Race(turns, [connection.cancel for connection in connections])
-    makers = [partial(_connected_turn, candidate, clock, random) for candidate in candidates]
+    makers = [partial(_connected_turn, candidate, clock, random, 1) for candidate in candidates]
     if len(makers) == 1:
         return makers[0](None)
     from .fallback import Fallback
@@ -111,13 +150,39 @@ def compose(
     return Fallback(makers, first)
 
 
+def _next_round(
+    candidates: Sequence[Candidate],
+    clock: Callable[[], float],
+    random: Callable[[], float],
+    race: bool,
+    chat: ChatRequest,
+    round: int,
+    before: Round,
+) -> Round:
+    """Ask who answered the round before, and then its fallbacks; the winner of a race has none."""
+    changes = {name: getattr(chat, name) for name in ("messages", "prefill", "tool_choice")}
+    again = [
+        Candidate(each.endpoint, each.chat.but(**changes), each.connect, each.pause)
+        for each in candidates
+    ]
+    makers = [partial(_connected_turn, candidate, clock, random, round) for candidate in again]
+    if len(makers) == 1:
+        return makers[0](before)
+    from .fallback import Fallback
+
+    number = before.number
+    # A racer's connection sleeps by itself, and belongs to its thread.
+    return Fallback(makers[: number + 1] if race else makers, number, before, resumable=not race)
+
+
 def _connected_turn(
     candidate: Candidate,
     clock: Callable[[], float],
     random: Callable[[], float],
-    before: Turn | None,
+    round: int,
+    before: Earlier | None,
 ) -> Turn:
-    return _turn(candidate, candidate.connect(), clock, random, before)
+    return _turn(candidate, candidate.connect(), clock, random, before, round)
 
 
 def _turn(
@@ -125,7 +190,8 @@ def _turn(
     connection: Connection,
     clock: Callable[[], float],
     random: Callable[[], float],
-    before: Turn | None = None,
+    before: Earlier | None = None,
+    round: int = 1,
 ) -> Turn:
     endpoint, chat = candidate.endpoint, candidate.chat
     return Turn(
@@ -143,4 +209,5 @@ def _turn(
         before=before,
         store=endpoint.store(chat, connection.plain),
         cancel=endpoint.canceller(),
+        round=round,
     )

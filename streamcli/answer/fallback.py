@@ -9,7 +9,7 @@ from ..events import Event, Failed, Retry
 
 if TYPE_CHECKING:
     from ..outcome import Outcome
-    from .answer_stream import Moment
+    from .answer_stream import Earlier, Moment
     from .turn import Turn
 
 # The kinds of failure that another provider would meet too.
@@ -20,14 +20,21 @@ class Fallback:
     """Turns, one after the other, as one: iterate, then read `outcome`.
 
     Each of `makers` makes a turn from the one before it (or None); `first` is the index of the
-    first one to use.
+    first one to use, and `before` the earlier round of a tool loop. Only if it is `resumable` may
+    the iteration be left after a Retry.
     """
 
-    resumable = True
-
-    def __init__(self, makers: Sequence[Callable[[Turn | None], Turn]], first: int = 0) -> None:
+    def __init__(
+        self,
+        makers: Sequence[Callable[[Earlier | None], Turn]],
+        first: int = 0,
+        before: Earlier | None = None,
+        *,
+        resumable: bool = True,
+    ) -> None:
+        self.resumable = resumable
         self._makers = makers
-        self._turn = makers[first](None)
+        self._turn = makers[first](before)
         self.number = first  # the index of the current turn
 
     @property

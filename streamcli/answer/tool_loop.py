@@ -23,6 +23,8 @@ from .stages import Tally
 Check = Callable[[Tool, dict[str, Any]], str]
 # From a call that is sound: whether it may run.
 Confirm = Callable[[ToolCall], bool]
+# Is told of each call that is answered, and of its result.
+Trace = Callable[[ToolCall, ToolResult], None]
 
 # Anthropic ends a long turn of its own tools so: the same conversation, sent back, goes on.
 _PAUSED = "pause_turn"
@@ -74,6 +76,7 @@ class ToolLoop:
         *,
         check: Check,
         confirm: Confirm,
+        trace: Trace = lambda call, result: None,
         max_rounds: int = 8,
     ) -> None:
         self.outcome = Outcome()
@@ -84,6 +87,7 @@ class ToolLoop:
         self._runner = runner
         self._check = check
         self._confirm = confirm
+        self._trace = trace
         self._max_rounds = max_rounds
         self._tools = {tool.name: tool for tool in chat.tools}
         self._asking = ask(chat, 1, None)
@@ -174,8 +178,10 @@ class ToolLoop:
             else:
                 sound.append(call)
         results = iter(self._runner.run(sound) if sound else ())
-        for number in range(len(calls)):
-            yield refused[number] if number in refused else next(results)
+        for number, call in enumerate(calls):
+            result = refused[number] if number in refused else next(results)
+            self._trace(call, result)
+            yield result
 
     def _fault(self, call: ToolCall) -> str:
         """Return why a call is not run, in words for the model; "" if it may run."""

@@ -191,6 +191,8 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
         no_stdin=True,
         output=None,
         events=None,
+        tools=(),
+        tool_choice=None,
         max_tokens=_least(invocation, context),
         accept=("length",),
         reasoning="only",
@@ -242,7 +244,8 @@ def dry_run(invocation: Invocation, context: Context) -> int:
     prompt = gather(invocation.words, settings, context.stdin, context.files, note)
     if choice.row.name == "local":
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
-    chat = chat_of(choice.settings, choice.model, prompt, context.files, choice.wishes)
+    tools = () if context.tools is None else context.tools.tools
+    chat = chat_of(choice.settings, choice.model, prompt, context.files, choice.wishes, tools)
     protocol = get(choice.target.protocol)
     requests = [protocol.request(chat, choice.target)]
     if isinstance(protocol, Keeper):

@@ -74,12 +74,20 @@ class Live:
         races = settings.race and len(endpoints) > 1
         if races and settings.record is not None:
             raise usage("--record keeps one answer, and --race asks for several")
+        if settings.record is not None and context.tools is not None and context.tools.has_commands:
+            raise usage("--record keeps one answer, and tools with a command make several")
         connect = self._connect_racer if races else self._connect
         candidates = [
             Candidate(endpoint, chat, partial(connect, endpoint))
             for endpoint, chat in zip(endpoints, chats, strict=True)
         ]
-        return compose(candidates, race=races, clock=time.monotonic, random=random.random)
+        return compose(
+            candidates,
+            race=races,
+            clock=time.monotonic,
+            random=random.random,
+            tools=context.tools,
+        )
 
     def close(self, end: Finished | Failed | None) -> StreamError | None:
         """Close what was opened; return the trouble that the recording had, if it had any.

@@ -37,7 +37,8 @@ def check(invocation: Invocation) -> None:
     given = [mode for mode in ("decode", "replay") if getattr(settings, mode)]
     if settings.speed is not None and given != ["replay"]:
         raise usage("--speed needs --replay", "--replay FILE --speed 2")
-    others = [option for option in ("record", "attach", "file") if getattr(settings, option)]
+    unfit = ("record", "attach", "file", "tools")
+    others = [option for option in unfit if getattr(settings, option)]
     if len(given) > 1 or others or invocation.words:
         what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "a prompt"
         raise usage(f"--{given[0]} reads an answer that is there already: it does not take {what}")

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ..errors import usage
-from ..messages import ChatRequest, Message
+from ..messages import ChatRequest, Message, Tool
 from ..settings.settings import Settings
 from .files import Files
 from .text import arguments_text
@@ -19,6 +19,7 @@ def chat_of(
     prompt: str,
     files: Files,
     wishes: frozenset[str] = frozenset(),
+    tools: tuple[Tool, ...] = (),
 ) -> ChatRequest:
     """Return the request for `prompt`; usage errors for options that cannot be read.
 
@@ -45,6 +46,8 @@ def chat_of(
         think=settings.think,
         schema=schema_of(settings.schema, files),
         prefill=None if prefill is None else arguments_text(prefill),
+        tools=tools,
+        tool_choice=settings.tool_choice,
         options=options_of(settings.option),
         stream=not settings.no_stream,
         # Reasoning hidden by default is still asked for: records hold it.

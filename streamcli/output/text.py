@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..events import Event, Reasoning, Returned, Text
+from ..events import Event, Reasoning, Returned, Text, ToolResult
 from ..outcome import Outcome, Verdict
 from ..terminal.sanitize import Sanitizer
 from .sink import Context, Item, Writer
@@ -86,6 +86,8 @@ class TextSink:
         self._plain = look.reasoning in ("hide", "raw")
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
+        if self._end_newline and isinstance(events[0], ToolResult):
+            self._end_line(events[0])
         shape = self._shape
         if self._plain and (shape is None or not shape.counts_deltas):
             text = "".join([e.text for e in events if isinstance(e, Text) and not e.choice])
@@ -142,6 +144,11 @@ class TextSink:
         breaks = len(text) - len(kept) + (0 if kept else self._breaks + len(gap))
         self._breaks = min(breaks, 2)
         return gap + text
+
+    def _end_line(self, result: ToolResult) -> None:
+        """End the line on a terminal where another round begins, after a tool that we ran."""
+        if not result.by and self._last != "\n":
+            self._write("\n")
 
     def _write(self, text: str) -> None:
         if self._clean is not None:

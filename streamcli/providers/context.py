@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
+from ..errors import usage
 from ..input.files import Files
 from ..input.stdin import Stdin, check_readers
 from ..settings.config import Config
@@ -11,6 +13,9 @@ from ..settings.settings import Invocation
 from ..terminal.messages import Messages
 from .providers import Providers
 from .set_up import SetUp
+
+if TYPE_CHECKING:
+    from ..tools.toolbox import Toolbox
 
 
 class Context:
@@ -26,6 +31,7 @@ class Context:
         self.stdin = stdin
         self.files = Files(stdin)
         self.set_up = SetUp()
+        self.tools: Toolbox | None = None
         self.key_of_command: dict[tuple[str, ...], str] = {}  # by key_cmd
 
 
@@ -41,4 +47,13 @@ def context_of(
     settings = invocation.settings
     check_readers(invocation.words, settings)
     stdin = Stdin(messages.note, clock, closed=0 in closed_fds, timeout=settings.limits.timeout)
-    return Context(invocation.config, environ, messages, stdin)
+    context = Context(invocation.config, environ, messages, stdin)
+    if settings.tools:
+        from ..tools.toolbox import toolbox_of
+
+        context.tools = toolbox_of(
+            settings, context.files, environ=environ, messages=messages, clock=clock
+        )
+    elif settings.tool_choice is not None:
+        raise usage("--tool-choice needs tools", "--tools FILE")
+    return context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StreamError
+from ..errors import StreamError, usage
 from ..events import Failed, Finished
 from ..input.chat_options import chat_of, options_of
 from ..messages import ChatRequest
@@ -81,16 +81,21 @@ class Endpoint:
         return self.settings.on_drop == "continue"
 
     def chat(self, prompt: str) -> ChatRequest:
-        return chat_of(self.settings, self.model, prompt, self._context.files, self._wishes)
+        toolbox = self._context.tools
+        tools = () if toolbox is None else toolbox.tools
+        return chat_of(self.settings, self.model, prompt, self._context.files, self._wishes, tools)
 
     def start(self, jobs: int = 1) -> None:
         """Get ready for requests, `jobs` at a time; in the main thread."""
+        protocol = self.target.protocol
+        if self._context.tools is not None and "tools" not in get(protocol).CAN:
+            raise usage(f"{self.label}: {protocol} cannot carry tools (--tools)")
         if self._weights is not None:
             from .local.server import Engine
 
             # It loads while we import.
             self._engine = Engine(self._weights, jobs=jobs, verbose=self._messages.verbose)
-        self.protocol = get(self.target.protocol)
+        self.protocol = get(protocol)
         if isinstance(self.protocol, Keeper):
             self.added = added(self.protocol, options_of(self.settings.option), self._context)
 

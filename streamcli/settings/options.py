@@ -33,12 +33,13 @@ from .option_types import (
 
 PROMPT = "The prompt"
 MODEL = "Choosing the model"
+TOOLS = "Tools"
 OUTPUT = "Output"
 BATCH = "Batch"
 NETWORK = "Network"
 INSPECT = "Recording and inspecting"
 OTHER = "Other"
-SECTIONS = (PROMPT, MODEL, OUTPUT, BATCH, NETWORK, INSPECT, OTHER)
+SECTIONS = (PROMPT, MODEL, TOOLS, OUTPUT, BATCH, NETWORK, INSPECT, OTHER)
 
 
 def _protocols() -> list[str]:
@@ -257,6 +258,57 @@ TABLE: tuple[Opt, ...] = (
         help="Any field of the request's body; repeatable.",
         details="VALUE is JSON if it parses as JSON, else a string. Dots in KEY nest: "
         "'-o reasoning.effort=low'. It overrides what other options set.",
+    ),
+    # Tools
+    Opt(
+        "--tools",
+        section=TOOLS,
+        value=FILE,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="FILE|COMMAND",
+        help="Programs that the model may call; repeatable.",
+        details="FILE is TOML or JSON: a tool, or a list of them (in TOML each under [[tools]]). "
+        "name; description; parameters: a JSON Schema of the arguments; command: a list, never for "
+        "a shell, in which {city} is the argument city, and a word whose argument is missing is "
+        "left out; timeout (30 s); max_output (64K, beyond it the middle is left out); env: the "
+        "only variables that pass, beside PATH, HOME and the like (without it, all that are not "
+        "secret); cwd; confirm = true: ask before each call. Programs with a slash, and cwd, are "
+        'beside FILE. COMMAND is an executable that answers --schema with {"name":..., '
+        '"description":..., "input_schema":{...}}. The arguments are checked against the '
+        "schema, and are JSON on the program's stdin; its stdout, without a newline at the end, "
+        "goes back to the model, and so does the end of its stderr if it fails. The calls of a "
+        "round run in parallel, each in a session of its own that is killed with all its children "
+        "when the program ends, at its timeout, and when stream ends in any way; a child that "
+        "begins another session escapes. Each call is a line on stderr, unless -q is given. A "
+        "tool without a command ends the answer: its tool_call record is for the caller.",
+    ),
+    Opt(
+        "--tool-choice",
+        section=TOOLS,
+        env=False,
+        config=False,
+        metavar="auto|none|required|NAME",
+        help="Whether the model has to call a tool, or which one.",
+        details="required and NAME are for the first request only; else it would call for ever.",
+    ),
+    Opt(
+        "--max-rounds",
+        section=TOOLS,
+        type=Count(min=1),
+        default=8,
+        metavar="N",
+        help="Requests for one prompt with tools (default: 8).",
+        details="If the model still calls tools in the last one, the exit status is 13.",
+    ),
+    Opt(
+        "--confirm",
+        section=TOOLS,
+        is_flag=True,
+        help="Ask on the terminal before each call of a tool.",
+        details="Without a terminal it is an error. A call that is not allowed is an error to the "
+        "model, which may go on without it.",
     ),
     # Output
     Opt(

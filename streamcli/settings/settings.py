@@ -68,6 +68,11 @@ class Settings(_Frozen):
     session: str | None = None
     prefill: str | None = None
     option: tuple[str, ...] = ()
+    # Tools
+    tools: tuple[str, ...] = ()
+    tool_choice: str | None = None
+    max_rounds: int = 8
+    confirm: bool = False
     # Output
     format: str = "text"
     events: str | None = None

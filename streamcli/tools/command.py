@@ -1,0 +1,151 @@
+"""Run one call of a tool: fill its command, run it, and make its result of how it ended."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from ..errors import StreamError
+from ..events import ToolCall, ToolResult
+from ..secrets import without_secrets
+from .definition import FIELD, CommandTool
+from .process import Clip, Ended, Processes
+
+_STDERR = 2048  # bytes of the end of stderr that an error result holds
+# What a command gets beside the variables that its `env` names.
+_ALWAYS = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
+
+
+class CommandResult(ToolResult):
+    """A result with a `remark` about its output, for people; "" if there is none."""
+
+    __slots__ = ("remark",)
+
+    def __init__(
+        self, call: ToolCall, output: str, is_error: bool, duration_ms: float, remark: str = ""
+    ) -> None:
+        super().__init__(call.id, call.name, output, is_error, duration_ms)
+        self.remark = remark
+
+
+class Unfit(Exception):
+    """The arguments do not fit into the command; the message is for the model."""
+
+
+def run_call(
+    tool: CommandTool, call: ToolCall, processes: Processes, environ: Mapping[str, str]
+) -> CommandResult | None:
+    """Return the result of a call, None if it was stopped.
+
+    A command that cannot be started is a StreamError: no other call can do better.
+    """
+    assert tool.command is not None
+    text = call.arguments or "{}"
+    head = tool.max_output // 2
+    stdout, stderr = Clip(head, tool.max_output - head), Clip(0, _STDERR)
+    try:
+        argv = filled(tool.command, orjson.loads(text))
+        ended = processes.run(
+            argv,
+            stdin=text.encode(),
+            env=environment(tool, environ),
+            cwd=tool.cwd,
+            timeout=tool.timeout,
+            stdout=stdout,
+            stderr=stderr,
+        )
+    except Unfit as why:
+        return CommandResult(call, str(why), True, 0.0)
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            return CommandResult(call, "the arguments are too long for a command line", True, 0.0)
+        reason = (error.strerror or str(error)).lower()
+        raise StreamError(
+            "tool", f"the tool {tool.name} cannot be started: {tool.command[0]}: {reason}"
+        ) from None
+    if ended is None:
+        return None
+    output, remark = text_of(ended.stdout)
+    failed = _failure(tool, ended)
+    if failed:
+        end, _ = text_of(ended.stderr)
+        if not end.strip():
+            end = output[-_STDERR:]
+        output = f"{failed}:\n{end}" if end.strip() else failed
+    return CommandResult(call, output, bool(failed), ended.seconds * 1000, remark)
+
+
+def filled(command: tuple[str, ...], arguments: Mapping[str, Any]) -> list[str]:
+    """Return the command with the arguments of a call in the place of its {fields}.
+
+    A text stands as it is, every other value as JSON. An argument is left out if the call lacks a
+    field in it. Unfit for a text with a NUL, and for one that the command would read as an option.
+    """
+    argv: list[str] = []
+    for word in command:
+        given = {field: arguments.get(field) for _, field in FIELD.findall(word) if field}
+        if None not in given.values():
+            argv.append(_filled(word, given, after_dashes="--" in argv))
+    return argv
+
+
+def _filled(word: str, given: Mapping[str, Any], after_dashes: bool) -> str:
+    def value_of(match: re.Match[str]) -> str:
+        literal, field = match.groups()
+        if literal:
+            return f"{{{literal}}}"
+        value = given[field]
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+    text = FIELD.sub(value_of, word)
+    if "\0" in text:
+        raise Unfit("an argument holds a NUL, which no command can take")
+    first = FIELD.match(word)
+    field = first[2] if first is not None else None
+    option = text.startswith("-") and not after_dashes
+    if field and option and isinstance(given[field], str):
+        raise Unfit(f"{field} begins with '-': the command would take it for an option")
+    return text
+
+
+def environment(tool: CommandTool, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a tool's command: without secrets, unless its `env` names them."""
+    if tool.environ is None:
+        return without_secrets(environ)
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in tool.environ or name in _ALWAYS or name.startswith("LC_")
+    }
+
+
+def _failure(tool: CommandTool, ended: Ended) -> str:
+    """Return why the call failed; "" if it did not."""
+    if ended.timed_out or ended.status is None:
+        return f"{tool.name} did not end within {tool.timeout:g} s, and was killed"
+    if ended.status < 0:
+        try:
+            name = signal.Signals(-ended.status).name
+        except ValueError:
+            name = f"signal {-ended.status}"
+        return f"{tool.name} was killed by {name}"
+    return f"{tool.name} failed with exit status {ended.status}" if ended.status else ""
+
+
+def text_of(clip: Clip) -> tuple[str, str]:
+    """Return an output as text, without one newline at its end, and what was done to it."""
+    remarks = []
+    pieces = clip.pieces()
+    texts = [piece.decode("utf-8", "replace") for piece in pieces]
+    if any(text.encode() != piece for text, piece in zip(texts, pieces, strict=True)):
+        remarks.append("invalid UTF-8 replaced")
+    text = texts[0]
+    if clip.left_out:
+        remarks.append(f"{clip.left_out} bytes left out")
+        text = f"{texts[0]}\n[... {clip.left_out} bytes left out ...]\n{texts[1]}"
+    return text.removesuffix("\n"), ", ".join(remarks)

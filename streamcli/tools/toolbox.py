@@ -1,0 +1,232 @@
+"""The tools of a run: what the model is offered, and how its calls are checked, allowed and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+from ..errors import StreamError, bug, usage
+from ..events import ToolCall, ToolResult
+from ..input.files import Files
+from ..messages import Tool
+from ..secrets import without_secrets
+from ..settings.settings import Settings
+from ..terminal.messages import Messages
+from ..terminal.sanitize import one_line
+from .command import CommandResult, run_call, text_of
+from .confirm import Confirm, has_terminal
+from .definition import CommandTool, load
+from .process import Clip, Processes, Watchdog
+
+_TOGETHER = 16  # programs of one round that run at the same time
+_SHOWN = 200  # characters of the arguments, and of the result, on the line of a call
+_SCHEMA_TIME = 10.0  # seconds for a program to say its schema
+_SCHEMA_SIZE = 1 << 20
+_CHOICES = ("auto", "none", "required")
+
+
+class Toolbox:
+    """Serves every prompt of a run; `runner` makes what runs the calls of one prompt.
+
+    Safe in any thread. `stop` ends all that runs, for good.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[CommandTool],
+        settings: Settings,
+        *,
+        watchdog: Watchdog,
+        environ: Mapping[str, str],
+        messages: Messages,
+        clock: Callable[[], float],
+    ) -> None:
+        self.tools: tuple[Tool, ...] = tuple(tools)
+        self.choice = settings.tool_choice
+        self.max_rounds = settings.max_rounds
+        self._by_name = {tool.name: tool for tool in tools}
+        self._confirms_all = settings.confirm
+        self._confirm = Confirm()
+        self._watchdog = watchdog
+        self._environ = environ
+        self._messages = messages
+        self._clock = clock
+        self._lock = Lock()
+        self._stopped = False
+        self._running: set[Runs] = set()
+
+    @property
+    def has_commands(self) -> bool:
+        """Whether any of the tools is run here."""
+        return any(tool.command is not None for tool in self._by_name.values())
+
+    def runner(self) -> Runs:
+        return Runs(self)
+
+    def check(self, tool: Tool, arguments: dict[str, Any]) -> str:
+        """Return what in the arguments of a call does not match its tool's schema."""
+        return self._by_name[tool.name].schema.problem(arguments)
+
+    def allows(self, call: ToolCall) -> bool:
+        """Return whether a call may run; ask on the terminal if it is to be confirmed."""
+        if not (self._confirms_all or self._by_name[call.name].confirm):
+            return True
+        return self._confirm.ask(f"{call.name} {one_line(call.arguments or '{}', 2000)}")
+
+    def trace(self, call: ToolCall, result: ToolResult) -> None:
+        """Write the line of a call on stderr."""
+        arguments = one_line(call.arguments or "{}", _SHOWN)
+        output = one_line(result.output, _SHOWN) or "(nothing)"
+        error = "error: " if result.is_error else ""
+        facts = f"{(result.duration_ms or 0.0) / 1000:.1f} s"
+        if isinstance(result, CommandResult) and result.remark:
+            facts += f", {result.remark}"
+        self._messages.note(f"{call.name} {arguments} -> {error}{output} ({facts})")
+
+    def stop(self) -> None:
+        """Kill every program that runs."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for runs in running:
+            runs.stop()
+
+    def run(self, call: ToolCall, processes: Processes) -> CommandResult | None:
+        return run_call(self._by_name[call.name], call, processes, self._environ)
+
+    def runs(self, name: str) -> bool:
+        return self._by_name[name].command is not None
+
+    def processes(self) -> Processes:
+        return Processes(self._watchdog, self._clock)
+
+    def enter(self, runs: Runs) -> None:
+        """Note what `stop` has to stop too; StreamError if all was stopped already."""
+        with self._lock:
+            if self._stopped:
+                raise _stopped()
+            self._running.add(runs)
+
+    def leave(self, runs: Runs) -> None:
+        with self._lock:
+            self._running.discard(runs)
+
+
+class Runs:
+    """Runs the calls of one prompt."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._processes = toolbox.processes()
+
+    def runs(self, name: str) -> bool:
+        return self._toolbox.runs(name)
+
+    def run(self, calls: Sequence[ToolCall]) -> Iterator[ToolResult]:
+        """Run the calls together; give their results in order, each as soon as it can be."""
+        lock, numbers = Lock(), iter(range(len(calls)))
+        self._toolbox.enter(self)
+        try:
+            done = [SimpleQueue[CommandResult | StreamError]() for _ in calls]
+
+            def work() -> None:
+                while True:
+                    with lock:
+                        number = next(numbers, None)
+                    if number is None:
+                        return
+                    done[number].put(self._run(calls[number]))
+
+            for _ in range(min(_TOGETHER, len(calls))):
+                _start(work)
+            for queue in done:
+                result = queue.get()
+                if isinstance(result, StreamError):
+                    raise result
+                yield result
+        finally:
+            with lock:
+                for _ in numbers:  # no other one starts
+                    pass
+            self._processes.end()
+            self._toolbox.leave(self)
+
+    def stop(self) -> None:
+        self._processes.stop()
+
+    def _run(self, call: ToolCall) -> CommandResult | StreamError:
+        try:
+            return self._toolbox.run(call, self._processes) or _stopped()
+        except StreamError as error:
+            return error
+        except Exception as error:  # the thread that waits for it reports it
+            return bug(error)
+
+
+def toolbox_of(
+    settings: Settings,
+    files: Files,
+    *,
+    environ: Mapping[str, str],
+    messages: Messages,
+    clock: Callable[[], float],
+) -> Toolbox:
+    """Return the tools of --tools and of the options beside it; usage errors name what is wrong."""
+    watchdog = Watchdog()
+
+    def describe(program: str) -> bytes:
+        return _described(program, Processes(watchdog, clock), environ)
+
+    tools = load(settings.tools, files, describe)
+    names = [tool.name for tool in tools]
+    choice = settings.tool_choice
+    if choice is not None and choice not in (*_CHOICES, *names):
+        raise usage(
+            f"--tool-choice {choice}: there is no such tool", f"{', '.join((*_CHOICES, *names))}"
+        )
+    if settings.confirm and not has_terminal():
+        raise usage("--confirm asks on the terminal, and there is none")
+    return Toolbox(
+        tools, settings, watchdog=watchdog, environ=environ, messages=messages, clock=clock
+    )
+
+
+def _described(program: str, processes: Processes, environ: Mapping[str, str]) -> bytes:
+    """Return what `program --schema` writes; usage error if it fails."""
+    what = f"{program} --schema"
+    stdout, stderr = Clip(_SCHEMA_SIZE, 0), Clip(0, 500)
+    try:
+        ended = processes.run(
+            [program, "--schema"],
+            stdin=b"",
+            env=without_secrets(environ),
+            cwd=None,
+            timeout=_SCHEMA_TIME,
+            stdout=stdout,
+            stderr=stderr,
+        )
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise usage(f"{what} cannot be started: {why}") from None
+    assert ended is not None  # nobody else stops it
+    if ended.timed_out:
+        raise usage(f"{what} did not end within {_SCHEMA_TIME:g} s")
+    if ended.status:
+        text = one_line(text_of(stderr)[0])
+        raise usage(f"{what} failed with exit status {ended.status}{text and ': '}{text}")
+    if stdout.left_out:
+        raise usage(f"{what} wrote more than 1 MiB")
+    return stdout.pieces()[0]
+
+
+def _stopped() -> StreamError:
+    return StreamError("interrupted", "the tools were stopped")
+
+
+def _start(work: Callable[[], None]) -> None:
+    try:
+        Thread(target=work, daemon=True).start()
+    except RuntimeError as error:
+        raise StreamError("tool", f"no thread for a tool: {error}", "see ulimit -u") from error
