@@ -92,6 +92,8 @@ _stream_value() {
     -s | --system) _stream_text_or_file ;;
     --think) _stream_offer none low medium high max ;;
     --schema) _stream_files ;;
+    --tools) _stream_files ;;
+    --tool-choice) _stream_offer auto none required ;;
     --format) _stream_offer text jsonl json sse ;;
     --events) _stream_files ;;
     -O | --output) _stream_files ;;
@@ -149,12 +151,12 @@ _stream() {
     -f | --file | -I | --replace | -a | --attach | -m | --model | --fallback | -p | \
         --provider | -s | --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
         --frequency-penalty | --presence-penalty | --schema | --session | --prefill | -o | \
-        --option | --format | --events | -O | --output | --reasoning | --enough | --buffer | \
-        --pace | --sanitize | --accept | --progress | --color | -j | --jobs | --resume | \
-        --halt | --rate | --repeat | --base-url | -H | --header | --key-file | \
-        --connect-timeout | --first-timeout | --idle-timeout | --timeout | --max-retries | \
-        --max-wait | --max-event-size | --on-drop | --unix-socket | --record | --replay | \
-        --speed)
+        --option | --tools | --tool-choice | --max-rounds | --format | --events | -O | \
+        --output | --reasoning | --enough | --buffer | --pace | --sanitize | --accept | \
+        --progress | --color | -j | --jobs | --resume | --halt | --rate | --repeat | \
+        --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
+        --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
+        --unix-socket | --record | --replay | --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -165,13 +167,14 @@ _stream() {
             _stream_offer -f --file -n --no-stdin -r --no-run-if-empty -I --replace -a --attach -m \
                 --model --fallback --race -p --provider -s --system --temperature --top-p \
                 --max-tokens --stop --seed --frequency-penalty --presence-penalty --think \
-                --think= --schema --session --prefill -o --option --format --jsonl --json \
-                --events -O --output --reasoning -x --extract --extract= --items --items= \
-                --enough --buffer --pace --sanitize --accept --progress -u --usage --stats \
-                --color -q --quiet -v --verbose --debug -L --lines -0 --null --requests -j \
-                --jobs -k --keep-order --resume --halt --rate --repeat --print0 --base-url \
-                -H --header --key-file --connect-timeout --first-timeout --idle-timeout \
-                --timeout --max-retries --max-wait --max-event-size --on-drop --no-stream \
+                --think= --schema --session --prefill -o --option --tools --tool-choice \
+                --max-rounds --confirm --format --jsonl --json --events -O --output \
+                --reasoning -x --extract --extract= --items --items= --enough --buffer \
+                --pace --sanitize --accept --progress -u --usage --stats --color -q --quiet \
+                -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
+                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
+                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
+                --max-retries --max-wait --max-event-size --on-drop --no-stream \
                 --unix-socket --record --replay --speed --decode --decode= --dry-run \
                 --dry-run= --check --check= --list-models --list-providers --no-config -V \
                 --version -h --help --help=

@@ -91,6 +91,8 @@ class Routes:
     def close(self) -> None:
         for endpoint in self._endpoints():
             endpoint.close()
+        if self._context.tools is not None:
+            self._context.tools.close()
 
     def named(self, model: str) -> Route:
         """Return the route for a model that a line names; in the reader's thread."""

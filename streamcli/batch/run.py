@@ -34,7 +34,7 @@ from .retries import Retries
 from .routes import Routes
 from .seen import Done, Occurrences
 from .summary import Summary
-from .worker import Asker, Worker
+from .worker import Asker
 
 
 def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
@@ -81,7 +81,8 @@ def _prepare(
     several = len(routes.all) > 1
     outputs = Outputs(settings, signals, closed_fds, messages.screen, batch=True, headings=several)
     outputs.open()
-    raise_limit(settings.jobs * (len(settings.model) if settings.race else 1))
+    connections = len(settings.model) if settings.race else 1
+    raise_limit(settings.jobs * (connections + (2 if context.tools is not None else 0)))
     routes.start()
     repeat = settings.repeat or 1
     plan = Plan(
@@ -97,13 +98,14 @@ def _prepare(
         delay, max_retries=limits.max_retries, max_wait=limits.max_wait, random=random.random
     )
     queue: Queue[Prompt] = Queue(settings.jobs, Pace(settings.rate), time.monotonic)
-    asker = Asker(settings.race, Retries(queue, by_the_rules), _watch_of(settings))
+    retries = Retries(queue, by_the_rules)
+    asker = Asker(settings.race, retries, _watch_of(settings), context.tools)
     pool = Pool(
         plan,
         queue,
         channel,
         asker.ask,
-        Worker,
+        asker.worker,
         clock=time.monotonic,
         attempts=settings.format not in ("text", "json")
         or settings.events is not None

@@ -23,6 +23,7 @@ from .retries import Retries
 from .task import Task
 
 if TYPE_CHECKING:
+    from ..tools.toolbox import Toolbox
     from ..transport.client import Http
 
 _STUCK = 2  # connections of one racer that are still being made after it lost
@@ -34,7 +35,9 @@ class Worker:
     Each racer of a race has a thread, so it has a client too; a racer that loses loses both.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop_tools: Callable[[], None] | None = None) -> None:
+        """`stop_tools` ends the programs of every prompt: all workers are cancelled together."""
+        self._stop_tools = stop_tools
         self._clients: dict[object, Http] = {}
         self._cancelled = False
         self._lost: dict[int, list[Http]] = {}  # by the number of the racer
@@ -80,6 +83,8 @@ class Worker:
 
     def cancel(self) -> None:
         self._cancelled = True
+        if self._stop_tools is not None:
+            self._stop_tools()
         for cancel in self._cancels:
             cancel()
         for http in list(self._clients.values()):
@@ -89,15 +94,25 @@ class Worker:
 class Asker:
     """Makes the AnswerStream of a task; its `ask` runs in the worker's thread that has the task.
 
-    `watch` makes the watch of an answer for --enough; None if that is not given.
+    `watch` makes the watch of an answer for --enough; None if that is not given. `tools` are those
+    that the models may call.
     """
 
     def __init__(
-        self, races: bool, retries: Retries, watch: Callable[[], Watch] | None = None
+        self,
+        races: bool,
+        retries: Retries,
+        watch: Callable[[], Watch] | None = None,
+        tools: Toolbox | None = None,
     ) -> None:
         self._races = races
         self._retries = retries
         self._watch = watch
+        self._tools = tools
+
+    def worker(self) -> Worker:
+        """Return what a new thread asks through."""
+        return Worker(None if self._tools is None else self._tools.stop)
 
     def ask(self, task: Task[Question, Worker], worker: Worker) -> AnswerStream:
         numbers = range(len(task.gates))
@@ -113,6 +128,7 @@ class Asker:
             first=usable[0] if usable else 0,
             clock=time.monotonic,
             random=random.random,
+            tools=self._tools,
         )
         return stream if self._watch is None else Enough(stream, self._watch())
 

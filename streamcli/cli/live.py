@@ -97,6 +97,8 @@ class Live:
         for endpoint in self.endpoints:
             endpoint.explain(end)
             endpoint.close()
+        if self._context.tools is not None:
+            self._context.tools.close()
         if self._recorder is not None:
             try:
                 self._recorder.close()

@@ -225,6 +225,16 @@ class Buffering(click.ParamType):  # type: ignore[type-arg]
         return text
 
 
+class ToolChoice(click.ParamType):  # type: ignore[type-arg]
+    """auto, none, required, or the name of a tool, which is known once the tools are read."""
+
+    name = "choice of tools"
+    choices = ("auto", "none", "required")
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        return str(value)
+
+
 class EnoughOf(click.ParamType):  # type: ignore[type-arg]
     """A regular expression, or a number of lines or items, as in 3lines."""
 

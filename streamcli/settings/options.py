@@ -28,6 +28,7 @@ from .option_types import (
     Seconds,
     Size,
     Speed,
+    ToolChoice,
     Topic,
 )
 
@@ -289,6 +290,7 @@ TABLE: tuple[Opt, ...] = (
         section=TOOLS,
         env=False,
         config=False,
+        type=ToolChoice(),
         metavar="auto|none|required|NAME",
         help="Whether the model has to call a tool, or which one.",
         details="required and NAME are for the first request only; else it would call for ever.",

@@ -102,6 +102,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._lock = Lock()
         self._pipe: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def add(self, group: int) -> None:
         self._tell(f"+ {group}\n")
@@ -115,7 +116,7 @@ class Watchdog:
             if self._pipe is not None:
                 return
             ours, self._pipe = os.pipe()
-            subprocess.Popen(
+            self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _WATCHDOG],
                 stdin=ours,
                 stdout=subprocess.DEVNULL,
@@ -126,8 +127,18 @@ class Watchdog:
             )
             os.close(ours)
 
+    def close(self) -> None:
+        """Kill the groups that are left, as it does at our death."""
+        with self._lock:
+            pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            os.close(pipe)
+        if self._process is not None:
+            _wait(self._process, _GRACE)
+
     def _tell(self, line: str) -> None:
-        assert self._pipe is not None
+        if self._pipe is None:
+            return
         try:
             os.write(self._pipe, line.encode())
         except OSError:

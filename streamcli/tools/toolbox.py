@@ -12,6 +12,7 @@ from ..events import ToolCall, ToolResult
 from ..input.files import Files
 from ..messages import Tool
 from ..secrets import without_secrets
+from ..settings.option_types import ToolChoice
 from ..settings.settings import Settings
 from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line
@@ -24,7 +25,6 @@ _TOGETHER = 16  # programs of one round that run at the same time
 _SHOWN = 200  # characters of the arguments, and of the result, on the line of a call
 _SCHEMA_TIME = 10.0  # seconds for a program to say its schema
 _SCHEMA_SIZE = 1 << 20
-_CHOICES = ("auto", "none", "required")
 
 
 class Toolbox:
@@ -44,7 +44,6 @@ class Toolbox:
         clock: Callable[[], float],
     ) -> None:
         self.tools: tuple[Tool, ...] = tuple(tools)
-        self.choice = settings.tool_choice
         self.max_rounds = settings.max_rounds
         self._by_name = {tool.name: tool for tool in tools}
         self._confirms_all = settings.confirm
@@ -92,6 +91,11 @@ class Toolbox:
             running = list(self._running)
         for runs in running:
             runs.stop()
+
+    def close(self) -> None:
+        """Stop, and end what watches over the programs."""
+        self.stop()
+        self._watchdog.close()
 
     def run(self, call: ToolCall, processes: Processes) -> CommandResult | None:
         return run_call(self._by_name[call.name], call, processes, self._environ)
@@ -181,11 +185,9 @@ def toolbox_of(
 
     tools = load(settings.tools, files, describe)
     names = [tool.name for tool in tools]
-    choice = settings.tool_choice
-    if choice is not None and choice not in (*_CHOICES, *names):
-        raise usage(
-            f"--tool-choice {choice}: there is no such tool", f"{', '.join((*_CHOICES, *names))}"
-        )
+    choice, choices = settings.tool_choice, (*ToolChoice.choices, *names)
+    if choice is not None and choice not in choices:
+        raise usage(f"--tool-choice {choice}: there is no such tool", ", ".join(choices))
     if settings.confirm and not has_terminal():
         raise usage("--confirm asks on the terminal, and there is none")
     return Toolbox(

@@ -148,7 +148,7 @@ def test_calls_of_a_round_run_together(
 ) -> None:
     script = (
         "q = json.load(sys.stdin)['q']\n"
-        f"os.mkfifo if 0 else None\nmine, other = (os.path.join({str(tmp_path)!r}, n) for n in "
+        f"mine, other = (os.path.join({str(tmp_path)!r}, n) for n in "
         "((q, 'Rome') if q == 'Oslo' else (q, 'Oslo')))\n"
         "open(mine, 'w').close()\n"
         "while not os.path.exists(other): time.sleep(0.01)\nprint(q)"
@@ -333,7 +333,7 @@ def _in_a_tool(
     """Start a run, and return once its tool and the tool's child run."""
     tools = look(STAY, cwd=str(folder), timeout=600)
     process = popen(*args, "--tools", tools, "--jsonl", *words)
-    eventually((folder / "pids").exists)
+    assert eventually((folder / "pids").exists)
     return process, [int(pid) for pid in (folder / "pids").read_text().split()]
 
 
@@ -348,8 +348,7 @@ def _alive(pid: int) -> bool:
 
 
 def _gone(pids: list[int]) -> bool:
-    eventually(lambda: not any(_alive(pid) for pid in pids))
-    return True
+    return eventually(lambda: not any(_alive(pid) for pid in pids))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -375,20 +374,21 @@ def test_no_tool_outlives_a_kill(popen: Popen, look: Any, answers: Any, tmp_path
 # ---- a terminal ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("more", [[], ["-q"]])
 def test_rounds_on_a_terminal(
-    child_env: dict[str, str], tmp_path: Path, look: Any, answers: Any
+    more: list[str], child_env: dict[str, str], tmp_path: Path, look: Any, answers: Any
 ) -> None:
-    for more in ([], ["-q"]):
-        args = [*answers(ONE_WITH_TEXT, RAIN), "--tools", look(ECHO), *more, "Weather?"]
-        answers(ONE_WITH_TEXT, RAIN, name=f"tools{len(more)}")
-        args[3] = args[3].replace("/tools/", f"/tools{len(more)}/")
-        shell = Pty([*COMMAND, *map(str, args)], child_env, tmp_path, places="12")
-        try:
-            shell.until(lambda: " It rains." in shell.lines)
-            assert shell.lines[0] == "Let me see."
-            assert len(shell.lines) == (2 if more else 3)
-        finally:
-            shell.close()
+    args = [*answers(ONE_WITH_TEXT, RAIN), "--tools", look(ECHO), *more, "Weather?"]
+    shell = Pty([*COMMAND, *map(str, args)], child_env, tmp_path, places="12")
+    try:
+        code, lines = shell.end()
+    finally:
+        shell.close()
+    assert code == 0
+    assert lines[0] == "Let me see."
+    assert lines[-1] == " It rains."
+    assert len(lines) == (2 if more else 3)
+    assert more or lines[1].startswith("stream: look {")
 
 
 ONE_WITH_TEXT = sse(
@@ -412,9 +412,9 @@ def test_a_call_is_confirmed_on_the_terminal(
     args = [*answers(ONE, RAIN), "--tools", look(ECHO), "--confirm", "Weather?"]
     shell = Pty([*COMMAND, *map(str, args)], child_env, tmp_path, places="12", group=_take_terminal)
     try:
-        shell.until(lambda: any('run look {"q":"Oslo"}? [y/N]' in line for line in shell.lines))
+        shell.until(lambda lines: any('run look {"q":"Oslo"}? [y/N]' in line for line in lines))
         os.write(shell.master, f"{typed}\n".encode())
-        shell.until(lambda: " It rains." in shell.lines)
+        shell.end()
     finally:
         shell.close()
     assert sent in results(server)[0]
