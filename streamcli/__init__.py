@@ -11,6 +11,7 @@ The rooms, low to high; a room imports from itself and from those before it (tes
     settings/    the option table and the configuration file
     input/       prompts, attachments and batch items in
     output/      text, files and records out
+    tools/       programs that a model may call
     providers/   a row each, keys, and who is asked; providers/local: the local engine
     batch/       many questions
     cli/         the command: parsing, one prompt, the modes that inspect

@@ -132,6 +132,7 @@ class Decoder:
         self._response_id = ""
         self._indexes = ChoiceIndexes(one_choice)
         self._choices: set[int] = set()
+        self._messages: dict[int, str | None] = {}  # the last message of a choice without deltas
         self._ending = Ending()
         self._calls = ToolCalls(self._ending)
         self._usage: Any = None
@@ -226,9 +227,8 @@ class Decoder:
         index = choice.get("index")
         index = self._indexes.choice(natural(index) or 0) if index else 0
         delta = choice.get("delta")
-        if delta is None and index not in self._choices:
-            # A whole answer. Where chunks have both (Perplexity), `message` is cumulative.
-            delta = choice.get("message")
+        if type(delta) is not dict:
+            delta = self._without_delta(delta, choice, index)
         if "usage" in choice:
             self._count(choice["usage"], out)
         error = choice.get("error")
@@ -245,6 +245,33 @@ class Decoder:
         reason = choice.get("finish_reason")
         if reason or "finishReason" in choice or "native_finish_reason" in choice:
             self._reason(choice, index, out)
+        elif type(delta) is dict and "finish_reason" in delta:
+            self._reason(delta, index, out)
+
+    def _without_delta(self, delta: Any, choice: dict[str, Any], index: int) -> Any:
+        """Return as a delta what a choice has instead: a `message`, a `text`, or a bare string.
+
+        A message is a whole answer. Servers that send one in every chunk repeat what came before,
+        or give the next piece only. Where chunks have a delta too (Perplexity) it says nothing new.
+        """
+        if type(delta) is str:
+            return {"content": delta}
+        message = choice.get("message")
+        if type(message) is not dict:
+            text = choice.get("text")
+            return {"content": text} if type(text) is str else None
+        content = message.get("content")
+        if index not in self._choices:
+            self._messages[index] = content if type(content) is str else ""
+            return message
+        if type(content) is not str or index not in self._messages:
+            return None
+        before = self._messages[index]
+        if before is None or not content.startswith(before):
+            self._messages[index] = None  # pieces
+            return {"content": content}
+        self._messages[index] = content
+        return {"content": content[len(before) :]}
 
     def _reason(self, choice: dict[str, Any], index: int, out: list[Event]) -> None:
         """Read a finish reason, and the provider's own word beside it if that is a worse one."""
