@@ -69,6 +69,8 @@ def _run(closed: set[int]) -> int:
     gc.freeze()
     gc.enable()
     run = _mode(invocation.settings)
+    import orjson  # noqa: F401 - which crashes if a signal raises in the middle of its import
+
     signals = Signals()
     signals.install()
     return run(invocation, signals, closed)
