@@ -1,4 +1,4 @@
-"""What can go wrong, and the one table from trouble to exit status.
+"""Kinds of trouble, and the one table from trouble to exit status.
 
 A *kind* says what happened (`error.kind` of the `end` record); it belongs to one *status*
 (the verdict, `status` of the record); a status has one exit code, and these never change:

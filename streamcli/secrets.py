@@ -1,4 +1,4 @@
-"""What is secret, and how it is kept out of everything that is shown, written or handed on.
+"""Secrets: the one list of them, and the functions that keep them out of all output.
 
 The one list of it: --debug, --dry-run, --record, errors, records, the configuration's permissions
 and the environment of programs that we start all ask here.

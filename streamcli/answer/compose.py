@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Endpoint(Protocol):
-    """What a turn needs to know of the endpoint that it asks."""
+    """The facts of an endpoint that a turn needs."""
 
     target: Target
     protocol: WireFormat

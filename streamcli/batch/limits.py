@@ -24,7 +24,7 @@ _FINAL = ("auth", "no_key", "quota", "redirect")
 
 
 class Entry:
-    """What a `Gate` has to know of one prompt."""
+    """The facts of one prompt that a `Gate` keeps."""
 
     __slots__ = ("hold", "refused", "waited")
 

@@ -1,4 +1,4 @@
-"""What --resume reads: which prompts are done by FILE.
+"""The journals of --resume: read the prompts that are complete by FILE.
 
 FILE is a journal: records of `stream.records/1`, one a line (--json, --jsonl), in whatever state
 a killed run or a pipe through jq has left it. Of its lines only whole `end` records count, those

@@ -1,4 +1,4 @@
-"""What a batch has done: which prompts are complete, and which of identical ones one is."""
+"""The prompts that a batch has completed, and the count of identical ones."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _database() -> Connection:
 
 
 def known_by(hash: str, id: str | int | None) -> str:
-    """What a prompt is known by: its hash, and the id that its line of --requests gave it.
+    """Return the key of a prompt: its hash, and the id that its line of --requests gave it.
 
     Equal prompts with ids of their own are told apart wherever they were asked: a job's lines may
     be shared out among processes, none of which can count those of the others.

@@ -1,4 +1,4 @@
-"""What a batch came to: the `summary` record, and one line for people. Pure."""
+"""The result of a batch: the `summary` record, and one line for people. Pure."""
 
 from __future__ import annotations
 

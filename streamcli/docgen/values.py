@@ -1,4 +1,4 @@
-"""What completions may offer for an option's value: one answer for the three shells."""
+"""The values that completions offer for an option: one answer for the three shells."""
 
 from __future__ import annotations
 

@@ -60,8 +60,9 @@ def _note_files(words: Sequence[str], note: Callable[[str], None]) -> None:
 
 
 def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], str]:
-    """What the arguments make of a text from stdin, or from a batch's input: it stands before
-    them, where `-` is among them, or wherever -I's `replace` is in them.
+    """Return the function that puts a text from stdin, or a batch's item, to the arguments.
+
+    The text stands before them, where `-` is among them, or wherever -I's `replace` is in them.
     """
     for word in words:
         arguments_text(word)

@@ -1,4 +1,4 @@
-"""What is enough for --enough: a match of a regular expression, lines, or elements of an array."""
+"""The conditions of --enough: a match of a regular expression, lines, or elements of an array."""
 
 from __future__ import annotations
 

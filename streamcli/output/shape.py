@@ -1,4 +1,4 @@
-"""What is made of a text before it is written: --extract, then --items, then --buffer."""
+"""The stages of a text before it is written: --extract, then --items, then --buffer."""
 
 from __future__ import annotations
 

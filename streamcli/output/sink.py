@@ -1,4 +1,4 @@
-"""What a sink is: the place where the events of one answer are written."""
+"""A sink: the place where the events of one answer are written."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Item:
 
 
 class Context:
-    """What a sink may need to know of its answer.
+    """The facts of an answer that a sink may need.
 
     `facts` are what its records have in common, for a format that is made of records. `look` says
     how a text is shown, `shape` what is made of it. `item` is None for the one answer of a run

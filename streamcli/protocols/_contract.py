@@ -1,4 +1,4 @@
-"""What a protocol file has to offer: one wire format a file, everything about it in that file.
+"""The contract of a protocol file: one wire format a file, everything about it in that file.
 
 A protocol module holds these; nothing else has to be touched when one is added:
 

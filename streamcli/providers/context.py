@@ -1,4 +1,4 @@
-"""What one run knows beside its settings: the providers, the environment, and what it has read."""
+"""The context of one run: its providers, its environment, and the files that it has read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer cost, by the user's own prices."""
+"""The cost of an answer, by the user's own prices."""
 
 from __future__ import annotations
 

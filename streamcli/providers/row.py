@@ -1,4 +1,4 @@
-"""What a provider is: its row, whatever it is made of (the table, or the configuration)."""
+"""A provider's row, made from the table or from the configuration."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def can(self) -> tuple[str, ...]:
-        """What its models and server are able to do beyond streaming text."""
+        """Return what its models and server can do beyond streaming text."""
         if self.own_can is not None:
             return self.own_can
         if self.template and isinstance(protocol := get(self.protocol), Templated):

@@ -1,4 +1,4 @@
-"""What a configuration says; empty without a file, which config_file reads."""
+"""The configuration as a value, empty without a file; config_file reads the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the answer and the messages share of a terminal: the line that its cursor stands on."""
+"""The terminal line that the answer and the messages share: where the cursor stands."""
 
 from __future__ import annotations
 

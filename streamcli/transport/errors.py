@@ -1,4 +1,4 @@
-"""What went wrong on the network, in words and kinds: told from exceptions and their causes."""
+"""Network errors in words and kinds, read from exceptions and their causes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BYTES = r"(?s)(?:bytearray\()?(b(['\"]).*\2)\)?$"
 
 
 class Attempt:
-    """What is known of a connection: the server's place, the proxy, and the CA bundle."""
+    """The facts of a connection: the server's place, the proxy, and the CA bundle."""
 
     def __init__(self, server: str, proxy: Proxy | None, bundle: tuple[str, str]) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""Whose certificates are trusted: TLS contexts, made once and shared by all connections.
+"""The certificates that are trusted: TLS contexts, made once and shared by all connections.
 
 A context costs 15 to 20 ms (a bundle of 140 authorities is parsed), so nothing makes one before an
 https address is asked for.

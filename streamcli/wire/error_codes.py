@@ -1,4 +1,4 @@
-"""What an error's code and words mean: one table for all providers, and what may be tried again.
+"""The meaning of an error's code and words: one table for all providers, and the retries.
 
 Three strengths, in this order. A code of CODES settles the kind of the error. Where no code does,
 WORDS reads the prose. Where no words do, the HTTP status decides, and in a stream BROAD: what the

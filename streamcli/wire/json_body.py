@@ -41,7 +41,7 @@ _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
 
 
 class Reader(Protocol):
-    """What a protocol makes of the values."""
+    """The protocol's side of a body: it reads the values and says how the answer ended."""
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         """Read one JSON value (mostly an object); its SSE event is "message" if it has no name."""

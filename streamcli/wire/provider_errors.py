@@ -63,7 +63,7 @@ _BARE = frozenset(
 
 
 class Report:
-    """What an error says: `message` for people, and what a machine can judge it by."""
+    """The content of an error: `message` for people, and what a machine can judge it by."""
 
     __slots__ = ("codes", "daily", "delay", "message", "param", "status")
 

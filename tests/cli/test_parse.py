@@ -17,7 +17,9 @@ def test_the_version(stream: Stream) -> None:
     assert stream("-V").text == stream("--version").text != ""
 
 
-@pytest.mark.parametrize("option", ["--api-key=sk-secret", "--api-key", "--key", "--token=x"])
+@pytest.mark.parametrize(
+    "option", ["--api-key=sk-secret", "--api-key", "--key", "--token=x", "--apikey", "--api-token"]
+)
 def test_a_key_is_never_an_argument(stream: Stream, option: str) -> None:
     run = stream(option, "hi")
     assert run.returncode == 2

@@ -74,7 +74,8 @@ def test_an_empty_stdin_is_noted(server: FaultServer, stream: Stream) -> None:
 def test_nothing_is_asked_if_stdin_is_empty(
     server: FaultServer, stream: Stream, tmp_path: Path, stdin: bytes | None, more: tuple[str, ...]
 ) -> None:
-    run = stream(*MODEL, "--base-url", server.url("ok"), "-r", *more, "hi", stdin=stdin)
+    empty = ("--no-run-if-empty", *more)
+    run = stream(*MODEL, "--base-url", server.url("ok"), *empty, "hi", stdin=stdin)
     assert (run.returncode, run.stderr) == (0, "")
     assert not [line for line in run.stdout.splitlines() if b'"summary"' not in line]
     assert not server.requests

@@ -1,4 +1,4 @@
-"""What a Claude model takes, by its name: thinking, length of the answer, sampling. Pure.
+"""The abilities of a Claude model, by its name: thinking, length of the answer, sampling. Pure.
 
 The names are `claude-FAMILY-MAJOR-MINOR-DATE`, before version 4 `claude-MAJOR-MINOR-FAMILY-DATE`,
 with prefixes and other separators at other vendors (us.anthropic.claude-opus-4-6-v1).

@@ -16,7 +16,7 @@ _VERSION = r"/v\d\w*$"
 
 
 class Listing:
-    """What a server lists of itself.
+    """The list that a server gives of itself.
 
     `what` names it ("models", an agent's "skills", or "status": no list, but a read that creates
     nothing and proves that key and address work). `url` makes the list's address from any base

@@ -1,4 +1,4 @@
-"""What OpenAI's wire formats have in common: token counts, knobs. Pure.
+"""The common parts of OpenAI's wire formats: token counts, knobs. Pure.
 
 The names and numbers of the two dozen servers that imitate Chat Completions and Completions.
 """

@@ -1,4 +1,4 @@
-"""What requests have in common, whatever the protocol. Pure."""
+"""The common parts of requests, whatever the protocol. Pure."""
 
 from __future__ import annotations
 
@@ -113,5 +113,5 @@ def merge(body: dict[str, Any], extra: dict[str, Any]) -> None:
 
 
 def cannot(protocol: str, what: str, hint: str = "") -> StreamError:
-    """What the wire format has no words for: told before anything is sent, never dropped."""
+    """Return the usage error for a part of a request that the wire format cannot express."""
     return usage(f"{protocol} cannot carry {what}", hint)

@@ -40,7 +40,7 @@ GIVEN = (Text, Reasoning, Refusal, ToolCall, Citation, Opaque)
 
 
 class _Given:
-    """What an item gave to a channel: enough to recognise the text when it comes again, whole.
+    """The text that an item gave to a channel, as far as recognising it again needs.
 
     `places` are its parts by kind and index, `wholes` hashes of texts that are settled; the other
     fields are of the deltas since then. The text itself may be long, and is not kept.
@@ -71,7 +71,7 @@ def _is(text: str, run: list[_Given]) -> bool:
 
 
 class Items:
-    """What of a response was given so far."""
+    """The parts of a response that were given so far."""
 
     def __init__(self, protocol: str, body: JsonBody) -> None:
         self.called = False  # the caller's tools
