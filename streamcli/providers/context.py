@@ -54,6 +54,9 @@ def context_of(
         context.tools = toolbox_of(
             settings, context.files, environ=environ, messages=messages, clock=clock
         )
-    elif settings.tool_choice is not None:
-        raise usage("--tool-choice needs tools", "--tools FILE")
+    else:
+        typed = invocation.given - invocation.general
+        for name in ("tool_choice", "confirm", "max_rounds"):
+            if name in typed:  # as a default it waits for a run with tools
+                raise usage(f"--{name.replace('_', '-')} needs tools", "--tools FILE")
     return context

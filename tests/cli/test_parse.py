@@ -79,3 +79,12 @@ def test_a_prompt_behind_p_is_not_a_provider(stream: Stream) -> None:
     assert run.returncode == 2
     (line,) = run.complaints
     assert "-p names a provider" in line
+
+
+@pytest.mark.parametrize("args", [("--tool-choice", "auto"), ("--confirm",), ("--max-rounds", "2")])
+def test_an_option_of_tools_needs_tools(stream: Stream, args: tuple[str, ...]) -> None:
+    run = stream("-m", "vllm:m", "--dry-run", "-n", *args, "hi")
+    assert run.returncode == 2
+    assert run.complaints == [f"stream: {args[0]} needs tools: --tools FILE"]
+    env = {f"STREAM_{args[0][2:].replace('-', '_').upper()}": args[-1] if args[1:] else "1"}
+    assert stream("-m", "vllm:m", "--dry-run", "-n", "hi", env=env).returncode == 0
