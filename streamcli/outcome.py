@@ -44,11 +44,16 @@ class Outcome:
         self.rounds = 1
         self.chars = 0
         self.calls = 0  # tool calls, those that the server runs too
-        self.open_call = False  # a call waits for the caller: neither a result nor text followed
+        self.open_calls: set[str] = set()  # ids of calls that neither result nor text followed
         self.cost: float | None = None
         self.refusal = ""
         self.t_ms = 0.0
         self.meter = Meter()
+
+    @property
+    def open_call(self) -> bool:
+        """Whether a tool call waits for the caller."""
+        return bool(self.open_calls)
 
     def timings(self) -> dict[str, Any]:
         return self.meter.timings(self.t_ms, self.usage.output_tokens)

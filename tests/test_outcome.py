@@ -13,7 +13,8 @@ def outcome(
     end: Finished | Failed, chars: int = 2, calls: int = 0, open_call: bool = False
 ) -> Outcome:
     made = Outcome()
-    made.end, made.chars, made.calls, made.open_call = end, chars, calls, open_call
+    made.end, made.chars, made.calls = end, chars, calls
+    made.open_calls = {"c"} if open_call else set()
     return made
 
 

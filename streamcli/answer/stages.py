@@ -121,16 +121,16 @@ class Tally:
         return 0
 
     def _follow_calls(self, events: list[Event]) -> None:
-        """Note whether a call waits for the caller: its result, or visible text, says no."""
-        open_call = self._outcome.open_call
+        """Note which calls wait for the caller: a call's result, or visible text, settles it."""
+        open_calls = self._outcome.open_calls
         for event in events:
             if isinstance(event, ToolCall):
-                open_call = open_call or not event.by
+                if not event.by:
+                    open_calls.add(event.id)
             elif isinstance(event, ToolResult):
-                open_call = False
-            elif isinstance(event, Text):
-                open_call = open_call and event.text.isspace()
-        self._outcome.open_call = open_call
+                open_calls.discard(event.call_id)
+            elif isinstance(event, Text) and not event.text.isspace():
+                open_calls.clear()
 
 
 def last_events(decoder: Decoder, broken: Failed | None) -> list[Event]:

@@ -62,8 +62,7 @@ class Live:
             self._facts.asks(endpoints[0].source)
         note = context.messages.note
         prompt = gather(words, settings, context.stdin, context.files, note)
-        typed = self._invocation.given - self._invocation.general
-        if "jobs" in typed and "\n" in prompt:
+        if "jobs" in self._invocation.typed and "\n" in prompt:
             note("-j is for a batch, and this is one prompt: -L asks each line of stdin")
         chats = [endpoint.chat(prompt) for endpoint in endpoints]
         self.schema = chats[0].schema

@@ -55,8 +55,7 @@ def context_of(
             settings, context.files, environ=environ, messages=messages, clock=clock
         )
     else:
-        typed = invocation.given - invocation.general
         for name in ("tool_choice", "confirm", "max_rounds"):
-            if name in typed:  # as a default it waits for a run with tools
+            if name in invocation.typed:  # as a default it waits for a run with tools
                 raise usage(f"--{name.replace('_', '-')} needs tools", "--tools FILE")
     return context

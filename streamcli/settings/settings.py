@@ -197,6 +197,11 @@ class Invocation:
         self.general = general
         self.config = config
 
+    @property
+    def typed(self) -> frozenset[str]:
+        """The fields that the command line itself set."""
+        return self.given - self.general
+
     def but(self, **values: Any) -> Invocation:
         """Return a copy with these values, as if they had been typed."""
         return Invocation(

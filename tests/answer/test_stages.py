@@ -89,6 +89,8 @@ def test_the_usage_of_an_answer_in_pieces_is_unknown() -> None:
         ([[CALL], [Text(" \n")]], True),
         ([[CALL], [Reasoning("hm")], [Usage(1)]], True),
         ([[CALL], [RESULT]], False),
+        ([[CALL, ToolCall("other", "f", "{}")], [RESULT]], True),
+        ([[CALL, ToolCall("d", "f", "{}", by="server")], [ToolResult("d", "f", "1")]], True),
         ([[Text("Let me see."), CALL]], True),
         ([[CALL, Text("Hm."), CALL]], True),
         ([[ToolCall("c", "f", "{}", by="server")]], False),

@@ -420,7 +420,7 @@ class Scripted:
     def __init__(self, events: list[Event], round: int) -> None:
         self.outcome = Outcome()
         self._events = events
-        self.outcome.open_call = any(isinstance(event, ToolCall) for event in events)
+        self.outcome.open_calls = {event.id for event in events if isinstance(event, ToolCall)}
 
     def __iter__(self) -> Iterator[tuple[float, list[Event]]]:
         end = Finished("tool_calls" if self.outcome.open_call else "stop", None, ("marker",))
