@@ -36,8 +36,12 @@ THINK = {"*": {"reasoning_effort": "$effort"}}
 # The fields of a chunk that not every server writes: errors, and facts beside the choices.
 _RARE = frozenset(
     ("error", "error_code", "error_message", "base_resp", "success", "errors")
-    + ("x_groq", "search_results", "citations")
+    + ("x_groq", "search_results", "citations", "finish_reason", "finishReason")
 )
+# The kinds of parts that hold thoughts, and those that hold text under another name than theirs.
+_THOUGHT_PARTS = ("reasoning", "reasoning_text", "thinking", "redacted_thinking", "thought")
+_THOUGHTS_OF = ("thinking", "summary", "text", "reasoning", "content")
+_TEXT_PARTS = ("text", "output_text", "json")
 # What the provider's own word means where it is stronger than the finish reason beside it.
 _WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
 
@@ -171,12 +175,13 @@ class Decoder:
         if usage := value.get("usage"):
             self._count(usage, out)
         choices = value.get("choices")
-        if not choices or event != "message" or not _RARE.isdisjoint(value) or body.failure:
-            self._rare_value(value, event, out)
-        elif isinstance(choices, list):
+        plain = event == "message" and not body.failure and _RARE.isdisjoint(value)
+        if plain and choices and isinstance(choices, list):
             self._read_choices(choices, value, out)
             if self._error is not None:
                 self._fail(self._error, out)
+        else:
+            self._rare_value(value, event, out)
 
     def _rare_value(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
         """Read a value that holds more than choices, or none."""
@@ -184,6 +189,8 @@ class Decoder:
         groq = groq if isinstance(groq, dict) else {}
         self._count(groq.get("usage"), out)
         choices = value.get("choices")
+        if isinstance(choices, dict) and choices:
+            choices = [choices]
         choices = choices if isinstance(choices, list) else None
         if self._body.failure is not None:  # usage alone is of interest behind an error
             for choice in choices or ():
@@ -193,6 +200,8 @@ class Decoder:
             self._error = stream_failure(error, "error")
         if choices is not None:
             self._read_choices(choices, value, out)
+            if not self._body.ended:
+                self._reason(value, 0, out)
         if self._error is not None:
             self._fail(self._error, out)
             return
@@ -372,12 +381,14 @@ class Decoder:
                 self._text(part, index, out)
                 continue
             kind = part.get("type")
-            if kind in ("reasoning", "thinking", "redacted_thinking") or "thinking" in part:
+            if kind in _THOUGHT_PARTS or "thinking" in part:
                 self._think(_thought_of(part), index, out)
                 if isinstance(part.get("thinking"), dict | list | str):
                     self._text(part.get("text"), index, out)
             elif "text" in part:
                 self._text(part["text"], index, out)
+            elif kind in _TEXT_PARTS:
+                self._text(part.get("content", part.get(kind)), index, out)
             elif kind == "refusal" and part.get("refusal"):
                 self._refused = True
                 self._ending.text(index)
@@ -423,7 +434,7 @@ class Decoder:
 
 def _thought_of(part: dict[str, Any]) -> Any:
     """Return what a part of reasoning holds, whatever the field's name."""
-    return next((part[name] for name in ("thinking", "summary", "text") if part.get(name)), None)
+    return next((part[name] for name in _THOUGHTS_OF if part.get(name)), None)
 
 
 def _place(value: Any) -> Any:

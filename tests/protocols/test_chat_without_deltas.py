@@ -64,3 +64,45 @@ def test_a_reason_inside_the_delta(name: str) -> None:
     last = {"delta": {"content": "", "finish_reason": None, name: "length"}}
     _, end = answer({"delta": {"content": "Hi"}}, last)
     assert (end.reason, end.raw) == ("length", "length")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text", "text": "Hi"},
+        {"type": "text", "content": "Hi"},
+        {"type": "output_text", "content": "Hi"},
+    ],
+)
+def test_text_in_a_part(part: dict[str, Any]) -> None:
+    text, end = answer({"delta": {"content": [part]}}, {"delta": {}, "finish_reason": "stop"})
+    assert (text, end.reason) == ("Hi", "stop")
+
+
+@pytest.mark.parametrize("kind", ["reasoning", "reasoning_text", "thinking", "thought"])
+def test_thoughts_in_a_part_are_not_the_answer(kind: str) -> None:
+    part = {"type": kind, "text": "Hm"}
+    text, end = answer({"delta": {"content": [part]}}, {"delta": {"content": "Hi"}})
+    assert (text, end.reason) == ("Hi", None)
+
+
+@pytest.mark.parametrize("name", ["finish_reason", "finishReason"])
+def test_a_reason_beside_the_choices(name: str) -> None:
+    events = [
+        {"choices": [{"index": 0, "delta": {"content": "Half"}}], name: None},
+        {"choices": [{"index": 0, "delta": {"content": ""}}], name: "length"},
+    ]
+    data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)
+    *_, end = decode(get("openai-chat").Decoder(), whole(data + b"data: [DONE]\n\n"))
+    assert end == Finished("length", "length", ("finish_reason", "marker"))
+
+
+def test_a_choice_without_its_list() -> None:
+    events = [
+        {"choices": {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}},
+        {"choices": {"index": 0, "delta": {}, "finish_reason": "stop"}},
+    ]
+    data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)
+    first, *_, end = decode(get("openai-chat").Decoder(), whole(data))
+    assert first == Text("Hi")
+    assert end == Finished("stop", "stop", ("finish_reason", "eof"))
