@@ -54,7 +54,7 @@ def context_of(
         context.tools = toolbox_of(
             settings, context.files, environ=environ, messages=messages, clock=clock
         )
-    else:
+    elif "tools" not in invocation.typed:  # a probe takes the tools away itself
         for name in ("tool_choice", "confirm", "max_rounds"):
             if name in invocation.typed:  # as a default it waits for a run with tools
                 raise usage(f"--{name.replace('_', '-')} needs tools", "--tools FILE")

@@ -82,9 +82,16 @@ def test_a_prompt_behind_p_is_not_a_provider(stream: Stream) -> None:
 
 
 @pytest.mark.parametrize("args", [("--tool-choice", "auto"), ("--confirm",), ("--max-rounds", "2")])
-def test_an_option_of_tools_needs_tools(stream: Stream, args: tuple[str, ...]) -> None:
+def test_an_option_of_tools_needs_tools(
+    stream: Stream, server: FaultServer, tmp_path: Path, args: tuple[str, ...]
+) -> None:
     run = stream("-m", "vllm:m", "--dry-run", "-n", *args, "hi")
     assert run.returncode == 2
     assert run.complaints == [f"stream: {args[0]} needs tools: --tools FILE"]
+    (tmp_path / "tools.json").write_text('[{"name": "f", "description": "d", "command": ["true"]}]')
+    more = ("--base-url", server.url("ok"), "--check", "--tools", "tools.json")
+    if args != ("--confirm",):  # which wants a terminal
+        probe = stream("-m", "vllm:m", *more, *args)
+        assert (probe.returncode, probe.stderr) == (0, "")  # the probe itself has no tools
     env = {f"STREAM_{args[0][2:].replace('-', '_').upper()}": args[-1] if args[1:] else "1"}
     assert stream("-m", "vllm:m", "--dry-run", "-n", "hi", env=env).returncode == 0
