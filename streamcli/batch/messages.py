@@ -16,13 +16,15 @@ from ..providers.endpoint import Endpoint, hint_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
-from ..terminal.sanitize import one_line
+from ..terminal.sanitize import one_line, visible
+from ..terminal.screen import is_dumb
 from .limits import Gate
 from .plan import Prompt
 from .summary import Summary
 
 if TYPE_CHECKING:
     from ..terminal.progress import Progress, State
+    from ..terminal.waiting import Waiting
 
 _SHOWN = 10  # failures of one kind that are shown one by one
 _NAME = 40  # characters of a prompt that tell it from others
@@ -48,6 +50,7 @@ class Reports:
         self._records = settings.records
         self._shown: dict[str, int] = {}
         self._progress: Progress | None = None
+        self._waiting: Waiting | None = None
 
     def retries(self, task: Prompt, retry: Retry) -> None:
         """Report another attempt."""
@@ -109,8 +112,12 @@ class Reports:
             messages.error(summary.stats_line(seconds * 1000))
 
     def show_progress(self, total: int | None, now: Callable[[], tuple[int, int]]) -> None:
-        """Draw the progress from here on; `now` gives how many were skipped, and how many run."""
+        """Draw the progress from here on; `now` gives how many were skipped, and how many run.
+
+        Where the answers go to the same terminal, a sign of life between them takes its place.
+        """
         if not shows_progress(self._settings) or total == 1:
+            self._show_waiting(lambda: now()[1])
             return
         from ..terminal.progress import Progress
 
@@ -124,6 +131,26 @@ class Reports:
         )
         self._progress.start()
         self._messages.above = self._progress.print_line
+
+    def _show_waiting(self, in_flight: Callable[[], int]) -> None:
+        line = self._messages.screen.line(2)
+        if line is None or self._settings.quiet or self._settings.progress != "auto" or is_dumb():
+            return
+        from ..terminal.waiting import Waiting
+
+        def words(waited: float) -> str:
+            running, held = in_flight(), self._held()
+            if not running and not held:
+                return ""  # the input is waited for, and no answer
+            facts = [
+                f"{self._summary.done} done",
+                f"{running} in flight",
+                *filter(None, [visible(held)]),
+            ]
+            return f"waiting {waited:.0f} s ({', '.join(facts)})"
+
+        self._waiting = Waiting(line, time.monotonic, words)
+        self._waiting.start()
 
     def _state(self, now: Callable[[], tuple[int, int]]) -> State:
         """Return the figures; called in the thread that draws them."""
@@ -147,7 +174,9 @@ class Reports:
         return ""
 
     def close(self) -> None:
-        """Erase the progress line."""
+        """Erase the progress line, or the sign of life."""
+        if self._waiting is not None:
+            self._waiting.stop()
         if self._progress is not None:
             self._progress.close()
         self._messages.above = None

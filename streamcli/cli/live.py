@@ -61,9 +61,8 @@ class Live:
         if self._facts is not None:
             self._facts.asks(endpoints[0].source)
         note = context.messages.note
-        prompt = gather(words, settings, context.stdin, context.files, note)
-        if "jobs" in self._invocation.typed and "\n" in prompt:
-            note("-j is for a batch, and this is one prompt: -L asks each line of stdin")
+        typed = self._invocation.typed
+        prompt = gather(words, settings, context.stdin, context.files, note, typed=typed)
         chats = [endpoint.chat(prompt) for endpoint in endpoints]
         self.schema = chats[0].schema
         for endpoint in endpoints:

@@ -140,7 +140,9 @@ def _help(ctx: click.Context, param: click.Parameter, value: str | None) -> None
     if not value:
         return
     if value == "*":
-        _print(ctx.get_help())
+        from ..terminal.program import named
+
+        _print(named(ctx.get_help()))
     else:
         from .manual import page_of, show
 
@@ -150,7 +152,9 @@ def _help(ctx: click.Context, param: click.Parameter, value: str | None) -> None
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        _print(f"stream {__version__}")
+        from ..terminal.program import program
+
+        _print(f"{program()} {__version__}")
         ctx.exit()
 
 

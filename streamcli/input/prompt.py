@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from shlex import quote
 
 from ..errors import StreamError, usage
 from ..settings.settings import Settings
 from .files import Files
-from .stdin import Stdin, readers_of
+from .stdin import NAMES, Stdin, readers_of
 from .text import BOM, arguments_text, decode
 
 # What the command line makes of a `-` behind `--`: the character, not stdin. No argument of a
@@ -23,8 +23,13 @@ def gather(
     stdin: Stdin,
     files: Files,
     note: Callable[[str], None],
+    *,
+    typed: Collection[str] = (),
 ) -> str:
-    """Return the whole prompt, from words, --file and stdin; usage errors."""
+    """Return the whole prompt, from words, --file and stdin; usage errors.
+
+    `typed` names the options that the command line gave.
+    """
     wrap = around(words, settings.replace)
     explicit = readers_of(words, settings)
     here = "-" in words or settings.replace is not None  # stdin is a part of the prompt
@@ -47,6 +52,9 @@ def gather(
         raise usage("the prompt is empty", 'stream "PROMPT", or pipe text into it')
     if piped is not None and not piped.strip() and stdin.is_input:
         note("stdin is empty, so the prompt is only the arguments: -r asks nothing then")
+    fed = [piped or "", *(files.text(file) for file in settings.file if file in NAMES)]
+    if "jobs" in typed and any("\n" in text.strip("\n") for text in fed):
+        note("-j is for a batch, and this is one prompt: -L asks each line of stdin")
     _note_files(words, note)
     return prompt
 

@@ -86,7 +86,8 @@ class LineOut(Out):
 
     A file opened for appending takes each write in one piece, a pipe up to PIPE_BUF bytes. For
     `long` lines the writers of a pipe take turns, if the system has locks for pipes (Linux).
-    A signal waits if it would tear a line.
+    A signal waits if it would tear a line. On a terminal `screen` is the line that it shares with
+    the messages.
     """
 
     def __init__(
@@ -97,9 +98,11 @@ class LineOut(Out):
         stopped: Callable[[], int] | None = None,
         *,
         long: bool = False,
+        screen: Line | None = None,
     ) -> None:
         super().__init__(fd, name, stopped)
         self._shield = shield
+        self._screen = screen
         self._in_turn = long and self._piped
 
     def lines(self, data: bytes) -> None:
@@ -135,7 +138,11 @@ class LineOut(Out):
             self.write(data)  # all or nothing by itself: a signal may interrupt the wait
         else:
             with self._shield:
-                self.write(data)
+                if self._screen is None:
+                    self.write(data)
+                    return
+                with self._screen.lock:
+                    self.write(self._screen.answer(data))
 
 
 def ends_torn(fd: int) -> bool:

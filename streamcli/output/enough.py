@@ -10,6 +10,7 @@ from .shape import ANY
 
 _COUNT = re.compile(r"(\d+) ?(line|item)s?")
 _LONGEST = 1000  # characters of a match that may be spread over several deltas
+_NEXT = ("x", "0", " ", "\n")  # what may come next: a match has to hold whatever that is
 _PART = re.compile(r"[^,\]]*[,\]]?")  # up to where an element may close
 
 
@@ -27,7 +28,7 @@ class Watch:
         self._pattern: re.Pattern[str] | None = None
         self._before = ""
         if counted is None:
-            self._pattern = re.compile(wanted)
+            self._pattern = re.compile(wanted, re.MULTILINE)
         elif counted[2] == "item":
             self._items = JsonItems("" if settings.items in (None, ANY) else settings.items or "")
 
@@ -37,11 +38,19 @@ class Watch:
         return self._lines(text) if self._items is None else self._elements(self._items, text)
 
     def _match(self, pattern: re.Pattern[str], text: str) -> int | None:
+        """Look for a match that no further text can change: `$` is the end of a line, not ours."""
         seen = self._before + text
-        found = pattern.search(seen)
+        # The character before the last 1000 tells whether they begin a line or a word.
+        begin = 1 if len(self._before) > _LONGEST else 0
+        found = pattern.search(seen, begin)
         if found is not None:
-            return max(0, found.end() - len(self._before))
-        self._before = seen[-_LONGEST:]
+            for following in (*_NEXT, seen[-1:]):
+                again = pattern.search(seen + following, begin)
+                if again is None or again.span() != found.span():
+                    break
+            else:
+                return max(0, found.end() - len(self._before))
+        self._before = seen[-_LONGEST - 1 :]
         return None
 
     def _lines(self, text: str) -> int | None:

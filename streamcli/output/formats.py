@@ -192,7 +192,12 @@ class Outputs:
         write: Callable[[bytes], None]
         if self._format.records:
             lines = LineOut(
-                1, "stdout", self._signals.shield, self._stopped, long=self._format.long
+                1,
+                "stdout",
+                self._signals.shield,
+                self._stopped,
+                long=self._format.long,
+                screen=self._screen.line(1),
             )
             self._stdout, write, in_order = lines, lines.lines, self._settings.keep_order
         elif self._file is None and not self._silent:

@@ -247,7 +247,7 @@ class EnoughOf(click.ParamType):  # type: ignore[type-arg]
         if not text or re.fullmatch(r"0+ ?(line|item)s?", text):
             self.fail(f"{text!r} is there before the answer begins.", param, ctx)
         try:
-            re.compile(text)
+            re.compile(text, re.MULTILINE)
         except re.error as error:
             self.fail(f"{text!r} is not a regular expression: {error}.", param, ctx)
         return text

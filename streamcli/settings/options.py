@@ -409,7 +409,9 @@ TABLE: tuple[Opt, ...] = (
         metavar="REGEX|Nlines|Nitems",
         help="Cancel the request once the text has this.",
         details="The text ends there, and the exit status is 0. Nitems are elements of the array "
-        "of --items. A match is looked for with each delta, in the last 1000 characters.",
+        "of --items. In REGEX, which is Python's, ^ and $ are the ends of a line. A match is "
+        "looked for with each delta, in the last 1000 characters; one that more text could "
+        "lengthen or undo waits for that text.",
     ),
     Opt(
         "--buffer",
@@ -458,7 +460,8 @@ TABLE: tuple[Opt, ...] = (
         help="Show the progress of a batch on stderr.",
         details="auto: if stderr is a terminal, and stdout is not one that text goes to. always: "
         "without a terminal a plain line every ten seconds. While one prompt waits for its first "
-        "token, a terminal shows the seconds, unless this is never, or -q is given.",
+        "token, a terminal shows the seconds, and a batch whose answers go to the terminal does so "
+        "between them; not if this is never, or -q is given.",
     ),
     Opt(
         "-u",

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
 from collections.abc import Callable
 
 from ..outcome import Outcome, decimal
 from .sanitize import one_line, visible
 from .screen import Screen
 
-_OUR_COMMAND = r"\bstream(?= -)"
-
-
-def program() -> str:
-    """Return the name that the program was called by: ImageMagick owns `stream` on some systems."""
-    name = os.path.basename(sys.argv[0]) if sys.argv else ""
-    return "streamcli" if name == "streamcli" else "stream"
-
 
 def line_of(message: str) -> str:
     """Return the line on stderr for a message: the commands in it are those that work here."""
-    name = program()
-    if name != "stream":
-        message = re.sub(_OUR_COMMAND, name, message)
-    return f"{name}: {message}"
+    from .program import named, program
+
+    return f"{program()}: {named(message)}"
 
 
 class Messages:

@@ -16,13 +16,14 @@ class Line:
 
     `unfinished`: the answer's text ends in the middle of it. A message needs a line of its own;
     the newline that it writes first is on the screen already if the answer goes on with one.
-    `sign`: the sign of life stands behind the cursor.
+    `sign`: the sign of life stands behind the cursor. `answers` counts the writes of answers.
     """
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.unfinished = False
         self.sign = False
+        self.answers = 0
         self._finished_for_message = False
 
     def answer(self, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
@@ -33,6 +34,7 @@ class Line:
         if self._finished_for_message and data.startswith(b"\n"):
             data = data[1:]
         self._finished_for_message = False
+        self.answers += 1
         if data:
             self.unfinished = not data.endswith(b"\n")
             data = before + data + after

@@ -1,4 +1,4 @@
-"""A sign of life on a terminal, while the first token is waited for."""
+"""A sign of life on a terminal, while the first token of an answer is waited for."""
 
 from __future__ import annotations
 
@@ -19,19 +19,26 @@ _PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay an answer that
 class Waiting:
     """Shows how many seconds the answer has been waited for, behind the cursor of stderr.
 
-    `line` is that of stderr's terminal. `start` begins, `hide` takes the sign away until the next
-    second, `stop` for good. Only the foreground job draws.
+    `line` is that of stderr's terminal; an answer that is written there begins the wait anew.
+    `words` returns what is shown after so many seconds, "" for nothing. `start` begins, `hide`
+    takes the sign away until the next look, `stop` for good. Only the foreground job draws.
     """
 
-    def __init__(self, line: Line, clock: Callable[[], float], delay: float = DELAY) -> None:
+    def __init__(
+        self,
+        line: Line,
+        clock: Callable[[], float],
+        words: Callable[[float], str] = "waiting {:.0f} s".format,
+    ) -> None:
         self._line = line
         self._clock = clock
-        self._delay = delay
+        self._words = words
         self._began = 0.0
+        self._answers = line.answers
         self._stopped = Event()
 
     def start(self) -> None:
-        """Show the sign from `delay` seconds on, in a thread of its own."""
+        """Show the sign from half a second on, in a thread of its own."""
         self._began = self._clock()
         try:
             Thread(target=self._run, name="waiting", daemon=True).start()
@@ -55,18 +62,29 @@ class Waiting:
             self.hide()
 
     def _run(self) -> None:
-        wait = self._delay
+        wait = DELAY
         while not self._stopped.wait(wait):
-            self._draw()
-            wait = 1 - (self._clock() - self._began) % 1
+            wait = self._draw()
 
-    def _draw(self) -> None:
-        line = self._line
+    def _draw(self) -> float:
+        """Draw the sign, if it is time; return the seconds to the next look."""
+        line, now = self._line, self._clock()
         with line.lock:
-            if self._stopped.is_set() or line.unfinished or not in_foreground(2):
-                return
-            line.sign = True
-            _write((_DRAWN % f"waiting {self._clock() - self._began:.0f} s").encode())
+            if self._stopped.is_set():
+                return DELAY
+            if line.unfinished or line.answers != self._answers:
+                self._answers, self._began = line.answers, now
+                return DELAY
+            waited = now - self._began
+            words = self._words(waited)
+            if not words:
+                self._began = now
+                _write(line.erase() if in_foreground(2) else b"")
+                return DELAY
+            if in_foreground(2):
+                line.sign = True
+                _write((_DRAWN % words).encode())
+        return 1 - waited % 1
 
 
 def _write(data: bytes) -> None:

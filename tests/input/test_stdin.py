@@ -126,11 +126,19 @@ def test_a_word_that_is_a_file_is_noted(
 
 def test_jobs_without_a_batch_is_noted(server: FaultServer, stream: Stream) -> None:
     base = ("--base-url", server.url("ok"))
-    run = stream(*MODEL, *base, "-j", "8", stdin=b"one\ntwo\n")
-    assert run.returncode == 0
-    (line,) = run.complaints
-    assert "-L" in line
-    for args, stdin in ((("-j", "8", "hi"), None), ((), b"one\ntwo\n")):
+    for args in ((), ("-f", "-"), ("Sum up", "-")):
+        run = stream(*MODEL, *base, "-j", "8", *args, stdin=b"one\ntwo\n")
+        assert run.returncode == 0
+        (line,) = run.complaints
+        assert "-L" in line
+    quiet: tuple[tuple[tuple[str, ...], bytes | None], ...] = (
+        (("-j", "8", "hi"), None),
+        (("-j", "8", "two\nlines"), None),
+        (("-j", "8", "two\nlines"), b"one\n"),
+        (("-j", "8", "-L"), b"one\ntwo\n"),
+        ((), b"one\ntwo\n"),
+    )
+    for args, stdin in quiet:
         assert stream(*MODEL, *base, *args, stdin=stdin).complaints == []
 
 

@@ -39,6 +39,11 @@ class Endless:
         ("1 line", ("one", "\ntwo"), "one\n"),
         ("END", ("some EN", "D and more"), "some END"),
         ("[0-9]+", ("the answer is ", "42.", "x"), "the answer is 42"),
+        ("[0-9]+", ("the answer is ", "4", "2", ".", "x"), "the answer is 42"),
+        ("foo$", ("foo", "bar foo", "\nmore"), "foobar foo"),
+        (r"\bthe\b", ("the", "re is ", "the", " end"), "there is the"),
+        ("^END.*$", ("no END\nEND", " of it", "\nmore"), "no END\nEND of it"),
+        ("^b", ("a" * 1500, "b", "\nb."), "a" * 1500 + "b\nb"),
     ],
 )
 def test_the_request_is_cancelled(
@@ -48,6 +53,23 @@ def test_the_request_is_cancelled(
     run = stream(*MODEL, endless.url, "--enough", enough, "hi")
     assert (run.returncode, run.text, run.stderr) == (0, text, "")
     assert endless.gone.wait(60)
+
+
+@pytest.mark.parametrize("enough", ["Hello$", r"world\Z", "[a-z]+$", "nope"])
+def test_an_answer_that_ends_by_itself_is_complete(
+    server: FaultServer, stream: Stream, enough: str
+) -> None:
+    """`$` at the end of a delta may be the end of a line, and only the answer's end decides."""
+    run = stream(*MODEL, server.script("whole", _whole), "--enough", enough, "--json", "hi")
+    (end,) = run.records
+    assert (run.returncode, end["status"], end["text"]) == (0, "complete", "Hello world")
+
+
+def _whole(conn: Conn) -> None:
+    conn.open_with("Hello", " world")
+    conn.finish()
+    conn.done()
+    conn.end()
 
 
 def test_items(server: FaultServer, stream: Stream) -> None:
@@ -84,11 +106,6 @@ def test_a_batch_and_its_second_run(server: FaultServer, stream: Stream, tmp_pat
     assert (again.returncode, server.requests) == (0, [])
 
 
-def test_an_answer_that_never_has_it(server: FaultServer, stream: Stream) -> None:
-    run = stream(*MODEL, server.url("ok"), "--enough", "nope", "--json", "hi")
-    assert (run.returncode, run.records[0]["status"]) == (0, "complete")
-
-
 @pytest.mark.parametrize("value", ["", "0lines", "0 items", "(", "[a"])
 def test_what_is_never_enough(server: FaultServer, stream: Stream, value: str) -> None:
     run = stream(*MODEL, server.url("ok"), "--enough", value, "hi")
@@ -99,7 +116,7 @@ def test_what_is_never_enough(server: FaultServer, stream: Stream, value: str) -
 
 @given(
     st.text(st.sampled_from("ab\n1,[] "), max_size=40),
-    st.sampled_from(["2lines", "b1", "2items"]),
+    st.sampled_from(["2lines", "b1", "2items", "b$", "^[a1]+", r"\bb"]),
     st.lists(st.integers(0, 40), max_size=6),
 )
 def test_the_cuts_change_nothing(text: str, enough: str, cuts: list[int]) -> None:

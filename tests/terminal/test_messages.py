@@ -32,6 +32,17 @@ def test_messages_carry_the_name_of_the_command(
         assert stderr.startswith(f"{called}: ")
         if "--no-such" in args:
             assert f"({called} --help)" in stderr
+        if "-n" in args:
+            assert f'{called} "PROMPT"' in stderr
+    shown = {
+        option: subprocess.run([*run, option], env=child_env, capture_output=True, timeout=60)
+        for option in ("--help", "--version")
+    }
+    assert shown["--version"].stdout.decode().split()[0] == called
+    usage = shown["--help"].stdout.decode()
+    assert usage.startswith(f"Usage: {called} [OPTIONS]")
+    assert f"{called} -m ollama:" in usage
+    assert f"(man {called})" in usage
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,47 @@ def test_a_message_takes_the_sign_of_life_away(server: FaultServer, on_pty: Run)
     assert not waiting(lines)
 
 
+@pytest.mark.parametrize("options", [(), ("--jsonl",)])
+def test_a_batch_shows_it_between_the_answers(
+    server: FaultServer, on_pty: Run, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    go = {name: threading.Event() for name in ("first", "second")}
+
+    def play(conn: Conn) -> None:
+        name = conn.request.json["messages"][0]["content"]
+        conn.open_with()
+        assert go[name].wait(60)
+        conn.delta(f"the {name}")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    (tmp_path / "prompts").write_text("first\nsecond\n")
+    script = 'exec "$@" -L -j 2 < prompts'
+    url = server.script("batch", play)
+    run = on_pty("--base-url", url, *options, wrap=script, columns=1000)
+    run.until(lambda lines: any("waiting 1 s (0 done, 2 in flight)" in line for line in lines))
+    go["first"].set()
+    run.until(lambda lines: any("the first" in line and not waiting([line]) for line in lines))
+    run.until(lambda lines: any("(1 done, 1 in flight)" in line for line in lines))
+    go["second"].set()
+    code, lines = run.end()
+    assert code == 0
+    assert not waiting(lines)
+    if not options:
+        assert lines == ["the first", "the second"]
+
+
+def test_a_batch_that_waits_for_its_input_shows_none(
+    server: FaultServer, on_pty: Run, tmp_path: Path
+) -> None:
+    """Nobody is asked meanwhile; a slow machine only makes the silence longer."""
+    script = '{ echo one; sleep 2; echo two; } | "$@" -L'
+    run = on_pty("--base-url", server.url("ok"), wrap=script)
+    assert run.end() == (0, ["Hello world", "Hello world"])
+    assert b"0 in flight" not in run.raw
+
+
 @pytest.mark.parametrize(
     ("options", "term"),
     [
