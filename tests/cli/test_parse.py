@@ -9,6 +9,8 @@ import pytest
 from conftest import COMMAND, Stream
 from faultserver import FaultServer
 
+from streamcli.cli.parse import written_out
+
 # A locale whose encoding is ASCII, without what Python does against it by itself.
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
@@ -37,6 +39,32 @@ def test_a_prompt_that_begins_with_a_dash(stream: Stream, server: FaultServer) -
     run = stream("-m", "vllm:m", "--base-url", server.url("ok"), "--", "-5 degrees?")
     assert run.returncode == 0
     assert server.requests[-1].json["messages"][-1]["content"] == "-5 degrees?"
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "behind"),
+    [
+        (["-m", "vllm:m", "hi"], ["--model", "vllm:m", "hi"], []),
+        (["-mvllm:m"], ["--model=vllm:m"], []),
+        (["-m=x"], ["--model==x"], []),
+        (["-qm", "x"], ["--quiet", "--model", "x"], []),
+        (["-qx", "hi"], ["--quiet", "--extract=*", "hi"], []),
+        (["-qx=py"], ["--quiet", "--extract=py"], []),
+        (["--think", "hi"], ["--think=medium", "hi"], []),
+        # A value is a value, whatever it looks like.
+        (["-s", "--think", "-n"], ["--system", "--think", "--no-stdin"], []),
+        (["-s", "--", "--model", "-q"], ["--system", "--", "--model", "-q"], []),
+        (["--model=-q", "-"], ["--model=-q", "-"], []),
+        (["a", "--", "-m", "-"], ["a"], ["--", "-m", "-"]),
+        # What is no option stays as it was typed, for the message.
+        (["-m"], ["-m"], []),
+        (["-qm"], ["-qm"], []),
+        (["-5 degrees?", "", "-"], ["-5 degrees?", "", "-"], []),
+        (["-xpy", "--nothing"], ["-xpy", "--nothing"], []),
+    ],
+)
+def test_options_are_written_out(words: list[str], options: list[str], behind: list[str]) -> None:
+    assert written_out(words) == (options, behind)
 
 
 def test_arguments_are_utf8_whatever_the_locale_is(
