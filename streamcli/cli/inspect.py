@@ -1,14 +1,12 @@
-"""The modes that inspect: --list-providers, --list-models, --check, --dry-run."""
+"""The modes that inspect: --check, --dry-run, and the lists."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import StreamError, usage
-from ..providers import keys
 from ..providers.context import Context, context_of
 from ..request import HttpRequest
 from ..secrets import is_secret, redact, redact_headers
@@ -17,13 +15,10 @@ from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
 from ..terminal.sanitize import visible
 from ..terminal.signals import Signals
+from .lists import as_json, list_models, list_providers, list_templates, show
 
 if TYPE_CHECKING:
     from ..providers.resolve import Choice
-    from ..providers.row import Row
-
-CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
-LETTERS = tuple(zip("tarop", CAN, strict=True))
 
 
 def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
@@ -47,106 +42,14 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
             return list_providers(invocation, context)
         if modes == ["list_models"]:
             return list_models(invocation, context)
+        if modes == ["list_templates"]:
+            return list_templates(invocation, context)
         if modes == ["check"]:
             return check(invocation, context, signals, closed)
         return dry_run(invocation, context)
     except StreamError as error:
         messages.error(error.message, error.hint)
         return error.exit_code
-
-
-def _print(text: str) -> None:
-    from ..output.descriptor import Out
-
-    Out(1, "stdout").write(f"{text}\n".encode())
-
-
-def _json(value: Any) -> str:
-    import orjson
-
-    from ..output.records import escape
-
-    return escape(orjson.dumps(value)).decode()
-
-
-# --list-providers
-
-
-def list_providers(invocation: Invocation, context: Context) -> int:
-    rows = [_facts(row, context.environ) for row in context.providers.rows]
-    broken = context.providers.broken
-    rows += [_broken(name, error) for name, error in broken.items()]
-    for error in broken.values():
-        context.messages.error(error.message, error.hint)
-    if invocation.settings.format == "json":
-        _print("\n".join(map(_json, rows)))
-        return 0
-    lines = [("PROVIDER", "CAN", "SET UP", "ADDRESS")]
-    for row in rows:
-        state = row["source"] or "yes" if row["configured"] else f"no: {row['source']}"
-        address = (row["base_url"] or "-").removeprefix("https://")
-        can = "s" + "".join(letter if row[what] else "-" for letter, what in LETTERS)
-        lines.append((row["provider"], can, state, address))
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    shown = []
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line[:3], widths, strict=True)]
-        shown.append("  ".join((*cells, line[3])).rstrip())
-    shown.append("\nCAN: streaming, tools, attachments, reasoning, output by schema, prefill")
-    _print("\n".join(shown))
-    return 0
-
-
-def _broken(name: str, error: StreamError) -> dict[str, Any]:
-    """Return the facts of a provider whose table in the configuration has a mistake."""
-    facts = {"provider": name, "protocol": None, "base_url": None, "configured": False}
-    can = {"streaming": True, **dict.fromkeys(CAN, False)}
-    return {**facts, "source": "a mistake in its table", **can, "error": error.message}
-
-
-def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return a provider's facts for --list-providers. `source`: where its key comes from."""
-    base_url = row.base_from(environ)
-    variable = row.key_variable(environ)
-    needs_key = row.needs_key_at(base_url)
-    source = variable or keys.source(row, needs_key).removeprefix("$")
-    ready = bool(variable or row.key_cmd or not needs_key)
-    if row.name == "local":
-        from ..providers.local import weights
-
-        ready, source = weights.available(), "streamcli[local]"
-        source = "" if ready else source
-    elif not base_url:
-        ready, source = False, row.base_vars[0] if row.base_vars else "base_url"
-    return {
-        "provider": row.name,
-        "protocol": row.protocol,
-        "base_url": base_url or None,
-        "configured": ready,
-        "source": source or None,
-        "streaming": True,
-        **{what: what in row.can for what in CAN},
-    }
-
-
-# --list-models
-
-
-def list_models(invocation: Invocation, context: Context) -> int:
-    from ..providers.list_models import chosen, lists, models_of, models_url
-
-    choice = chosen(invocation, context)
-    name, protocol = choice.row.name, choice.row.protocol
-    if (what := lists(protocol)) != "models":
-        card = choice.target.hide(models_url(protocol, choice.target.base_url))
-        hint = f"curl {card} shows the agent's {what}" if what == "skills" else ""
-        raise usage(f"{name} does not list models", hint)
-    models = models_of(choice)
-    if invocation.settings.format == "json":
-        _print("\n".join(_json({"id": name}) for name in models))
-    elif models:
-        _print("\n".join(map(visible, models) if is_terminal(1) else models))
-    return 0
 
 
 # --check
@@ -177,11 +80,11 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
         took = (time.monotonic() - began) * 1000
         listed = {} if what == "status" else {what: count}
         if settings.format == "json":
-            _print(_json({"provider": row.name, **listed, "duration_ms": round(took, 1)}))
+            show(as_json({"provider": row.name, **listed, "duration_ms": round(took, 1)}))
         else:
             works = "its card is there" if what == "skills" else "key and address work"
             counted = "".join(f", {count} {what}" for what, count in listed.items())
-            _print(f"{row.name}: {works}{counted} ({took:.0f} ms)")
+            show(f"{row.name}: {works}{counted} ({took:.0f} ms)")
         return 0
     from .single import Single
 
@@ -206,7 +109,7 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
         timings = ask.outcome.timings()
         model = ask.outcome.model or "its model"
         ttft = timings["ttft_ms"] or timings["duration_ms"]
-        _print(f"{ask.provider}: {visible(model)} answers, first token after {ttft:.0f} ms")
+        show(f"{ask.provider}: {visible(model)} answers, first token after {ttft:.0f} ms")
     return code
 
 
@@ -257,7 +160,7 @@ def dry_run(invocation: Invocation, context: Context) -> int:
         shown = "\n".join(curl(request, choice) for request in requests)
     else:
         shown = "\n\n".join(http(request) for request in requests)
-    _print(visible(shown) if is_terminal(1) else shown)
+    show(visible(shown) if is_terminal(1) else shown)
     return 0
 
 

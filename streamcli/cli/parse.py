@@ -233,7 +233,16 @@ def parse(args: list[str]) -> Invocation | int:
     general = from_any(ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
     words = params.pop("prompt")
     settings = Settings(**{name: value for name, value in params.items() if value is not None})
-    return Invocation(settings, words, given, general, command.config or Config())
+    invocation = Invocation(settings, words, given, general, command.config or Config())
+    if settings.template is None and not settings.var:
+        return invocation
+    from ..input.templates import with_template
+    from ..terminal.messages import Messages
+
+    try:
+        return with_template(invocation, Messages(quiet=settings.quiet).note)
+    except StreamError as error:  # reported by the run, with its record
+        return invocation.failing(error)
 
 
 def _usage_error(error: click.ClickException, args: list[str]) -> None:

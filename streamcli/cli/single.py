@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted, StreamError, bug
 from ..events import Attempt, Event, Finished, Retry, Started, Usage
+from ..input.stdin import STDIN_HERE, STDIN_SHOWN
 from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
 from ..output.formats import Outputs
@@ -240,6 +241,6 @@ class Single:
         """Return what tells this run from others beside it (xargs -P), for --verbose."""
         if not self._settings.verbose:
             return ""
-        name = " ".join((*self._settings.file, *self._invocation.words))
-        name = one_line(name, _NAME)
+        words = (word.replace(STDIN_HERE, STDIN_SHOWN) for word in self._invocation.words)
+        name = one_line(" ".join((*self._settings.file, *words)), _NAME)
         return f"{name}: " if name else ""

@@ -127,6 +127,11 @@ def defaults() -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def templated() -> str:
+    names = (option.long[2:].replace("-", "_") for option in TABLE if option.template)
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def looks() -> str:
     return ", ".join(f"`{option.long}`" for option in TABLE if option.look)
 
@@ -150,7 +155,10 @@ _NUMBERS = {
 }
 _PARTS = {
     made.__name__: made
-    for made in (options, exits, curls, providers, variables, defaults, looks, placeholders, topics)
+    for made in (
+        *(options, exits, curls, providers, variables),
+        *(defaults, templated, looks, placeholders, topics),
+    )
 }
 
 

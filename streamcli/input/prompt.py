@@ -9,7 +9,7 @@ from shlex import quote
 from ..errors import StreamError, usage
 from ..settings.settings import Settings
 from .files import Files
-from .stdin import NAMES, Stdin, readers_of
+from .stdin import NAMES, STDIN_HERE, STDIN_SHOWN, Stdin, has_stdin, readers_of
 from .text import BOM, arguments_text, decode
 
 # What the command line makes of a `-` behind `--`: the character, not stdin. No argument of a
@@ -32,19 +32,24 @@ def gather(
     """
     wrap = around(words, settings.replace)
     explicit = readers_of(words, settings)
-    here = "-" in words or settings.replace is not None  # stdin is a part of the prompt
+    in_template = has_stdin(words)
+    place = f"-I {settings.replace}" if settings.replace is not None else ""
+    if in_template and not settings.file:  # else there is something to put there
+        place = STDIN_SHOWN
+    here = "-" in words or bool(place)  # stdin is a part of the prompt
     piped = None
     if here or (not explicit and not settings.no_stdin and stdin.is_input):
-        if settings.replace is not None and stdin.is_nothing:
-            raise usage(
-                f"-I {settings.replace} needs stdin, and there is none", "pipe text into it"
-            )
+        if place and stdin.is_nothing:
+            raise usage(f"{place} needs stdin, and there is none", "pipe text into it")
         if words and not here and stdin.is_begun:
             # In a `while read` loop stdin is the loop's own file: reading it eats the lines.
             note("stdin is a file that another program has begun to read: -n leaves it alone")
         piped = _without_newline(decode(stdin.read().removeprefix(BOM), "stdin"))
     pieces = [_without_newline(files.text(file)) for file in settings.file]
-    pieces.append(wrap(piped or ""))
+    if in_template:
+        pieces = [wrap("\n\n".join(filter(None, (*pieces, piped))))]
+    else:
+        pieces.append(wrap(piped or ""))
     if not words and not settings.file and piped is None:
         raise no_prompt(settings.no_stdin)
     prompt = "\n\n".join(filter(None, pieces))
@@ -70,12 +75,15 @@ def _note_files(words: Sequence[str], note: Callable[[str], None]) -> None:
 def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], str]:
     """Return the function that puts a text from stdin, or a batch's item, to the arguments.
 
-    The text stands before them, where `-` is among them, or wherever -I's `replace` is in them.
+    The text stands before them, where `-` is among them, wherever -I's `replace` is in them, or
+    where a template has {{stdin}}.
     """
     for word in words:
         arguments_text(word)
-    if words.count("-") + (replace is not None) > 1:
-        raise usage("stdin has one place only, and '-' or -I asks for it twice")
+    in_template = has_stdin(words)
+    if words.count("-") + (replace is not None) + in_template > 1:
+        more = ", -I or {{stdin}}" if in_template else " or -I"
+        raise usage(f"stdin has one place only, and '-'{more} asks for it twice")
     plain = [word.replace(LITERAL_DASH, "-") for word in words]
     whole = " ".join(plain)
     if replace is not None:
@@ -84,6 +92,8 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
         if replace not in whole:
             raise usage(f"-I {replace}: the arguments do not contain '{replace}'")
         return lambda text: whole.replace(replace, text)
+    if in_template:
+        return lambda text: whole.replace(STDIN_HERE, text)
     at = words.index("-") if "-" in words else 0
     pieces = [" ".join(plain[:at]), " ".join(plain[at + 1 :] if "-" in words else plain)]
     before, after = pieces

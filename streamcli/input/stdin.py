@@ -13,6 +13,9 @@ from ..terminal.fds import is_null, is_terminal
 
 # What means stdin wherever a file is named.
 NAMES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+# What a template's {{stdin}} becomes in the words: no argument and no template can hold a NUL.
+STDIN_HERE = "\0stdin"
+STDIN_SHOWN = "{{stdin}}"
 SILENCE = 3.0  # seconds after which we say that we are waiting
 
 
@@ -117,11 +120,20 @@ class Stdin:
                 noted = True
 
 
+def has_stdin(words: Sequence[str]) -> bool:
+    """Tell whether a template among the words says where the text of stdin goes."""
+    return any(STDIN_HERE in word for word in words)
+
+
 def readers_of(words: Sequence[str], settings: Settings) -> list[str]:
     """Return the words and options that read stdin, as they were written."""
     readers = [] if settings.batch_inputs else ["-"] * words.count("-")
     if settings.replace is not None and not settings.batch_inputs:
         readers.append(f"-I {settings.replace}")
+    if has_stdin(words) and not settings.batch_inputs and not settings.file:
+        readers.append(STDIN_SHOWN)
+    if settings.template in NAMES:
+        readers.append(f"-t {settings.template}")
     readers += [f"-f {file}" for file in settings.file if file in NAMES]
     if (system := settings.system or "")[:1] == "@" and system[1:] in NAMES:
         readers.append(f"-s {system}")

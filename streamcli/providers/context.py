@@ -44,6 +44,8 @@ def context_of(
     closed_fds: Collection[int] = (),
 ) -> Context:
     """Return the context of one run; usage errors where stdin is wanted twice."""
+    if invocation.trouble is not None:
+        raise invocation.trouble
     settings = invocation.settings
     check_readers(invocation.words, settings)
     stdin = Stdin(messages.note, clock, closed=0 in closed_fds, timeout=settings.limits.timeout)

@@ -8,11 +8,12 @@ from typing import Any
 class Config:
     """The contents of the configuration file, with option values already converted.
 
-    `providers` are tables as they are in the file: a mistake in one matters only when its provider
-    is asked.
+    `providers` and `templates` are tables as they are in the file: a mistake in one matters only
+    when it is used.
     """
 
     def __init__(self) -> None:
         self.defaults: dict[str, Any] = {}  # by field of Settings
         self.aliases: dict[str, str] = {}
         self.providers: dict[str, Any] = {}
+        self.templates: dict[str, Any] = {}

@@ -4,6 +4,7 @@
 [alias]               names for models: fast = "groq:llama-3.3-70b-versatile"
 [provider.NAME]       a provider of the user's, or changes to one of ours: providers/from_config
                       makes a row of it, and finds its mistakes only then
+[template.NAME]       a prompt and its options: input/templates reads it when it is used
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import StreamError, usage
@@ -31,20 +32,24 @@ class ConfigFile(Config):
 
     def __init__(self, path: str, text: str) -> None:
         super().__init__()
-        self._path = path
-        self._text = text
+        self.path = path
+        self.text = text
 
-    def options(self, where: tuple[str, ...], table: dict[str, Any]) -> dict[str, Any]:
+    def options(
+        self, where: tuple[str, ...], table: dict[str, Any], known: Mapping[str, Opt] = _OPTIONS
+    ) -> dict[str, Any]:
         """Return options by field of Settings, converted and checked as on the command line."""
         import click
 
         values: dict[str, Any] = {}
         for key, value in table.items():
-            option: Opt | None = _OPTIONS.get(key.replace("-", "_"))
+            option = known.get(key.replace("-", "_"))
             if option is None:
-                raise self.unknown(where, key, "an option", _OPTIONS)
+                raise self.unknown(where, key, "an option", known)
             if option.multiple and not isinstance(value, list):
                 value = [value]
+            if option.bare and value is True:
+                value = option.bare
             if option.is_flag and not isinstance(value, bool):
                 raise self.mistake(where, key, "has to be true or false")
             try:
@@ -59,8 +64,8 @@ class ConfigFile(Config):
 
     def mistake(self, where: tuple[str, ...], key: str, what: str) -> StreamError:
         """Return the error that names this key and its line."""
-        line = line_of(self._text, where, key)
-        return usage(f"{self._path}, line {line}: '{'.'.join((*where, key))}' {what}")
+        line = line_of(self.text, where, key)
+        return usage(f"{self.path}, line {line}: '{'.'.join((*where, key))}' {what}")
 
     def unknown(self, where: tuple[str, ...], key: str, what: str, known: Any) -> StreamError:
         """Return the error for a key that is not one of `known`, with the nearest of them."""
@@ -109,7 +114,7 @@ def load(path: str) -> Config:
 
 
 def _read(config: ConfigFile, tables: dict[str, Any]) -> None:
-    known = ("defaults", "alias", "provider")
+    known = ("defaults", "alias", "provider", "template")
     for name, table in tables.items():
         if name not in known:
             raise config.unknown((), name, "a table", known)
@@ -121,6 +126,7 @@ def _read(config: ConfigFile, tables: dict[str, Any]) -> None:
             raise config.mistake(("alias",), name, 'has to be a model: "[PROVIDER:]MODEL"')
         config.aliases[name] = model
     config.providers = tables.get("provider", {})
+    config.templates = tables.get("template", {})
 
 
 def _secrets(tables: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

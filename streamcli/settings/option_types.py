@@ -12,15 +12,17 @@ import click
 FILE = "file"
 PROVIDER = "provider"  # a row's name
 MODEL_NAME = "model"  # PROVIDER:..., or an alias
+TEMPLATE = "template"  # a file, or a name in the configuration
 
 
 class Opt(click.Option):
     """A click option that also knows what the documents need.
 
     `section` is its heading, `details` what the manual adds to `help`, `value` what completions
-    offer (FILE, PROVIDER, MODEL_NAME or ""). `env`: STREAM_<OPTION> sets it too; `config`: so does
-    [defaults] in the configuration. A `look` set there holds on a terminal only: a configuration
-    never changes what a script's pipe carries. An option with `bare` may be given without its
+    offer (FILE, PROVIDER, MODEL_NAME, TEMPLATE or ""). `env`: STREAM_<OPTION> sets it too;
+    `config`: so does [defaults] in the configuration; `template`: so does a template. A `look` set
+    in [defaults] holds on a terminal only: a configuration never changes what a script's pipe
+    carries. An option with `bare` may be given without its
     value, which it takes only with `=`: so it never eats the prompt.
     """
 
@@ -32,6 +34,7 @@ class Opt(click.Option):
         value: str = "",
         env: bool = True,
         config: bool = True,
+        template: bool = False,
         look: bool = False,
         bare: str = "",
         **kwargs: Any,
@@ -41,6 +44,7 @@ class Opt(click.Option):
         self.details = details
         self.value = value
         self.config = config
+        self.template = template
         self.look = look
         self.bare = bare
         self.long = next(flag for flag in self.opts if flag.startswith("--"))

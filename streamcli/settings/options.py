@@ -16,6 +16,7 @@ from .option_types import (
     FILE,
     MODEL_NAME,
     PROVIDER,
+    TEMPLATE,
     TOPICS,
     Buffering,
     Count,
@@ -118,10 +119,32 @@ TABLE: tuple[Opt, ...] = (
         details="Told apart by content, sent in the provider's own form. What a provider cannot "
         "carry is an error before anything is sent.",
     ),
+    Opt(
+        "-t",
+        "--template",
+        section=PROMPT,
+        value=TEMPLATE,
+        env=False,
+        config=False,
+        metavar="NAME|FILE",
+        help="The prompt, with its options, from a template.",
+        details="A table [template.NAME] of the configuration, or a file. See TEMPLATES.",
+    ),
+    Opt(
+        "--var",
+        section=PROMPT,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A value for {{NAME}} in the template; repeatable.",
+        details="A variable of the template that has no value is exit status 2.",
+    ),
     # Choosing the model
     Opt(
         "-m",
         "--model",
+        template=True,
         value=MODEL_NAME,
         section=MODEL,
         multiple=True,
@@ -133,6 +156,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--fallback",
+        template=True,
         value=MODEL_NAME,
         section=MODEL,
         multiple=True,
@@ -152,6 +176,7 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-p",
         "--provider",
+        template=True,
         value=PROVIDER,
         section=MODEL,
         metavar="NAME",
@@ -160,6 +185,7 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-s",
         "--system",
+        template=True,
         section=MODEL,
         metavar="TEXT|@FILE",
         help="The system prompt, or the file that holds it.",
@@ -167,6 +193,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--temperature",
+        template=True,
         section=MODEL,
         type=Number(min=0),
         metavar="N",
@@ -174,6 +201,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--top-p",
+        template=True,
         section=MODEL,
         type=Number(min=0, max=1),
         metavar="N",
@@ -181,6 +209,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--max-tokens",
+        template=True,
         section=MODEL,
         type=Count(min=1, max=2**63 - 1),
         metavar="N",
@@ -189,6 +218,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--stop",
+        template=True,
         section=MODEL,
         multiple=True,
         metavar="TEXT",
@@ -196,6 +226,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--seed",
+        template=True,
         section=MODEL,
         type=click.IntRange(min=-(2**63), max=2**63 - 1),
         metavar="N",
@@ -203,6 +234,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--frequency-penalty",
+        template=True,
         section=MODEL,
         type=Number(min=-2, max=2),
         metavar="N",
@@ -210,6 +242,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--presence-penalty",
+        template=True,
         section=MODEL,
         type=Number(min=-2, max=2),
         metavar="N",
@@ -217,6 +250,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--think",
+        template=True,
         section=MODEL,
         bare="medium",
         type=click.Choice(EFFORTS),
@@ -225,6 +259,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--schema",
+        template=True,
         section=MODEL,
         value=FILE,
         env=False,
@@ -245,6 +280,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--prefill",
+        template=True,
         section=MODEL,
         metavar="TEXT",
         help="The beginning of the answer; the model continues it.",
@@ -253,6 +289,7 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-o",
         "--option",
+        template=True,
         section=MODEL,
         multiple=True,
         metavar="KEY=VALUE",
@@ -377,6 +414,7 @@ TABLE: tuple[Opt, ...] = (
     Opt(
         "-x",
         "--extract",
+        template=True,
         env=False,
         config=False,
         section=OUTPUT,
@@ -388,6 +426,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--items",
+        template=True,
         env=False,
         config=False,
         section=OUTPUT,
@@ -402,6 +441,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--enough",
+        template=True,
         env=False,
         config=False,
         section=OUTPUT,
@@ -786,6 +826,14 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         is_flag=True,
         help="List providers and their set-up (or --json).",
+    ),
+    Opt(
+        "--list-templates",
+        section=INSPECT,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="List the configuration's templates (or --json).",
     ),
     # Other
     Opt(

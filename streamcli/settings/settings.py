@@ -8,9 +8,11 @@ from ..outcome import Limits
 from .formats import format_of
 
 if TYPE_CHECKING:
+    from ..errors import StreamError
     from .config import Config
 
-INSPECTIONS = ("list_providers", "list_models", "check", "dry_run")  # modes that ask nothing
+# Modes that ask nothing.
+INSPECTIONS = ("list_providers", "list_models", "list_templates", "check", "dry_run")
 BATCH_INPUTS = ("lines", "null", "requests")  # options that make stdin a batch
 
 
@@ -50,6 +52,8 @@ class Settings(_Frozen):
     no_run_if_empty: bool = False
     replace: str | None = None
     attach: tuple[str, ...] = ()
+    template: str | None = None
+    var: tuple[str, ...] = ()
     # The model
     model: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
@@ -126,6 +130,7 @@ class Settings(_Frozen):
     check: str | None = None
     list_models: bool = False
     list_providers: bool = False
+    list_templates: bool = False
     # Other
     no_config: bool = False
 
@@ -176,12 +181,14 @@ class Settings(_Frozen):
 class Invocation:
     """One run as it was asked for: settings, prompt words, configuration, and who set what.
 
-    `given` names the fields that the command line or the environment set: they are stronger than
-    what the configuration says of the provider. `general` names those that the environment or the
-    configuration set: preferences for any provider, not a wish for this one.
+    `given` names the fields that the command line, a template or the environment set: they are
+    stronger than what the configuration says of the provider. `general` names those that the
+    environment or the configuration set, or a template written for another model: preferences for
+    any provider, not a wish for this one. `trouble` is what is wrong with the template: the run
+    reports it, with its record.
     """
 
-    __slots__ = ("config", "general", "given", "settings", "words")
+    __slots__ = ("config", "general", "given", "settings", "trouble", "words")
 
     def __init__(
         self,
@@ -190,12 +197,14 @@ class Invocation:
         given: frozenset[str],
         general: frozenset[str],
         config: Config,
+        trouble: StreamError | None = None,
     ) -> None:
         self.settings = settings
         self.words = words
         self.given = given
         self.general = general
         self.config = config
+        self.trouble = trouble
 
     @property
     def typed(self) -> frozenset[str]:
@@ -204,14 +213,34 @@ class Invocation:
 
     def but(self, **values: Any) -> Invocation:
         """Return a copy with these values, as if they had been typed."""
-        return Invocation(
-            self.settings.but(**values),
-            self.words,
-            self.given | values.keys(),
-            self.general - values.keys(),
-            self.config,
+        return self._with(
+            settings=self.settings.but(**values),
+            given=self.given | values.keys(),
+            general=self.general - values.keys(),
         )
 
     def asking(self, *words: str) -> Invocation:
         """Return a copy with another prompt."""
-        return Invocation(self.settings, words, self.given, self.general, self.config)
+        return self._with(words=words)
+
+    def failing(self, trouble: StreamError) -> Invocation:
+        """Return a copy that only reports this."""
+        return self._with(trouble=trouble)
+
+    def with_template(
+        self, values: dict[str, Any], words: tuple[str, ...], *, general: bool
+    ) -> Invocation:
+        """Return a copy with a template's values, stronger than environment and configuration.
+
+        `general`: the template was not written for the model that is asked.
+        """
+        names = frozenset(values)
+        return self._with(
+            settings=self.settings.but(**values),
+            words=words,
+            given=self.given | names,
+            general=self.general | names if general else self.general - names,
+        )
+
+    def _with(self, **values: Any) -> Invocation:
+        return Invocation(**{**{name: getattr(self, name) for name in self.__slots__}, **values})

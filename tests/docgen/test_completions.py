@@ -20,6 +20,10 @@ model = "fast" # not = an alias
 fast = "openai:gpt-5-mini"
 "quick" = 'groq:llama'
 # fake = "commented out"
+[template.summary]
+prompt = "Sum up."
+[template."haiku"]
+model = "fast"
 [provider.ours]
 base_url = "http://127.0.0.1:9/v1"
 [provider.ours.prices]
@@ -110,6 +114,9 @@ OFFERS: list[tuple[str, set[str]]] = [
     ("-p fa", set()),  # an alias is a model
     ("--check=olla", {"ollama"}),
     ("-O pat", {"patch.diff"}),
+    ("-t su", {"summary"}),
+    ("--template=hai", {"haiku"}),
+    ("-t pat", {"patch.diff"}),
     ("--file=ins", {"inside"}),
     ("-s @pat", {"patch.diff"}),
     ("--header=@pat", {"patch.diff"}),

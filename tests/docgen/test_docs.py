@@ -32,8 +32,8 @@ from streamcli.settings.options import SECTIONS, TABLE
 
 MAN = ROOT / "man"
 SECTIONS_OF_STREAM_1 = """
-    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS TIMEOUTS_AND_RETRIES RECORDINGS ENVIRONMENT FILES
-    EXAMPLES SECURITY SEE_ALSO
+    NAME SYNOPSIS DESCRIPTION OPTIONS EXIT_STATUS TIMEOUTS_AND_RETRIES TEMPLATES RECORDINGS
+    ENVIRONMENT FILES EXAMPLES SECURITY SEE_ALSO
 """
 EXAMPLES = examples()
 DOCUMENTS = [*(f"man/{name}" for name in NAMES), *(f"pages/{name}.md" for name in NAMES)]
@@ -346,6 +346,7 @@ LEAVES: dict[str, tuple[str, dict[str, str]]] = {
     "A picture": ("ok", {"shown.json": ANSWER}),
     "A model that thinks": ("reasoning", {"thoughts.txt": "/./", "answer.txt": "/./"}),
     "A rule for make": ("ok", {"report.md": ANSWER}),
+    "A prompt that is used again": ("ok", {"-": ANSWER}),
     "In a script": ("length", {"-": f"{ANSWER}\n"}),
     "The same": ("length", {"summary.txt": ANSWER}),
     "The request": ("ok", {"request.sh": r"/^curl [^\0]*\$OPENAI_API_KEY/"}),

@@ -341,7 +341,7 @@ def test_no_block_is_left_out() -> None:
     assert {each.language for each in COMMON} == {"sh", "toml", "text", "json"}
     assert sum(each.language == "toml" for each in COMMON) >= 2
     texts = [each for each in COMMON if each.language == "text" and each.page != "README"]
-    assert len(texts) == 2  # for a shell's start; a recipe again
+    assert len(texts) == 3  # for a shell's start; a recipe again; a template, run by its test
     assert sum(each.language == "text" for each in blocks("README")) == len(OUTPUTS) == 9
 
 

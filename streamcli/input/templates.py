@@ -1,0 +1,141 @@
+"""Templates of a run: find the one of --template, and put it into the invocation.
+
+What the command line says is stronger than the template, and the template is stronger than the
+environment and the configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import StreamError, usage
+from ..settings.config import Config
+from ..settings.config_file import ConfigFile, nearest
+from ..settings.settings import Invocation, Settings
+from .stdin import NAMES as STDIN_NAMES
+from .template_file import Front, Template, read
+from .template_text import NAME, STDIN, filled
+from .text import arguments_text
+
+_TARGET = {"model", "provider"}  # one choice, made by one of those who may make it
+_ADDED = "option"  # fields of a body: those typed come behind the template's
+
+
+def with_template(invocation: Invocation, note: Callable[[str], None]) -> Invocation:
+    """Return the invocation with the prompt and the options of its template. Usage errors."""
+    settings = invocation.settings
+    if settings.template is None:
+        raise usage("--var needs a template", "-t NAME or -t FILE")
+    template = find(settings.template, invocation.config)
+    values = _values_of(settings, template, note)
+    options = template.options | _texts_of(template, values)
+    typed = invocation.typed
+    chosen = bool(_TARGET & options.keys()) and not _TARGET & typed
+    if chosen:  # as a whole: half of it may be the environment's
+        options = {name: getattr(Settings, name) for name in _TARGET} | options
+    if _ADDED in options and _ADDED in typed:
+        invocation = invocation.but(option=options[_ADDED] + settings.option)
+    weaker = typed if chosen else typed | _TARGET
+    options = {name: value for name, value in options.items() if name not in weaker}
+    words = _words(filled(template.prompt, values), invocation.words)
+    return invocation.with_template(options, words, general=not chosen)
+
+
+def find(name: str, config: Config) -> Template:
+    """Return the template of the configuration with this name, or the one in this file."""
+    if name in config.templates:
+        return of_config(name, config)
+    if name in STDIN_NAMES or os.sep in name or os.path.exists(name):
+        return read(name)
+    hint = "stream --list-templates"
+    if config.templates:
+        hint = f"{nearest(name, config.templates)} ({hint})"
+    raise usage(f"there is no template '{name}', and no such file", hint)
+
+
+def of_config(name: str, config: Config) -> Template:
+    """Return the template in [template.NAME]. Usage errors name the key and the line."""
+    assert isinstance(config, ConfigFile)
+    folder = os.path.dirname(config.path)
+    front = Front(config.path, config.text, folder, confined=False)
+    table = config.templates[name]
+    where = ("template", name)
+    if not isinstance(table, dict):
+        raise front.mistake(("template",), name, f"has to be a table: [template.{name}]")
+    prompt = table.get("prompt", "")
+    if not isinstance(prompt, str):
+        raise front.mistake(where, "prompt", "has to be a text")
+    rest = {key: value for key, value in table.items() if key != "prompt"}
+    return front.template(where, rest, prompt.strip("\n"))
+
+
+def listed(config: Config) -> list[dict[str, Any]]:
+    """Return the facts of the configuration's templates, for --list-templates."""
+    facts = []
+    for name in config.templates:
+        try:
+            template, error = of_config(name, config), None
+        except StreamError as found:
+            template, error = Template("", {}, {}, "", ""), found.message
+        facts.append(
+            {
+                "template": name,
+                "description": template.description,
+                "model": list(template.options.get("model", ())),
+                "variables": [each for each in template.variables if each != STDIN],
+                "defaults": template.defaults,
+                "stdin": STDIN in template.variables,
+                "error": error,
+            }
+        )
+    return facts
+
+
+def _values_of(
+    settings: Settings, template: Template, note: Callable[[str], None]
+) -> Mapping[str, str]:
+    """Return the values of the template's variables: those given, and the defaults of others."""
+    given: dict[str, str] = {}
+    for pair in settings.var:
+        name, equals, value = arguments_text(pair).partition("=")
+        if not equals or not NAME.fullmatch(name):
+            raise usage(f"--var {pair}: a variable is written NAME=VALUE")
+        if name == STDIN:
+            raise usage(f"--var {STDIN}: {{{{{STDIN}}}}} is the text of stdin", "pipe it in")
+        if name not in template.variables:
+            note(f"--var {name}: the template {settings.template} has no {{{{{name}}}}}")
+        given[name] = value
+    values = template.defaults | given
+    missing = [name for name in template.variables if name not in values and name != STDIN]
+    if missing:
+        raise usage(
+            f"the template {settings.template} needs {' and '.join(missing)}",
+            " ".join(f"--var {name}=..." for name in missing),
+        )
+    return values
+
+
+def _texts_of(template: Template, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the options with variables in them, filled: a value never makes one a file's name."""
+    texts = {}
+    for name, text in template.texts.items():
+        if name == "system":
+            text = filled(text.removeprefix("@"), values)
+            texts[name] = f"@{text}" if text[:1] == "@" else text
+        else:
+            texts[name] = filled(text, values)
+    return texts
+
+
+def _words(prompt: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words with the template's prompt before them, and a blank line between.
+
+    A `-` among the words stays a word of its own: the place of stdin.
+    """
+    if not prompt:
+        return words
+    at = words.index("-") if "-" in words else len(words)
+    first = "\n\n".join(filter(None, (prompt, " ".join(words[:at]))))
+    return (first, *words[at:])
