@@ -222,7 +222,15 @@ def _import_all() -> None:
         if not module.name.startswith("streamcli.docgen"):
             import_module(module.name)
     # Late imports of a run.
-    for name in ("difflib", "tomllib", "jsonschema", "base64", "hashlib", "textwrap", "resource"):
+    for name in (
+        "difflib",
+        "tomllib",
+        "jsonschema_rs",
+        "base64",
+        "hashlib",
+        "textwrap",
+        "resource",
+    ):
         import_module(name)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..events import ToolCall, ToolResult
 from ..messages import ChatRequest, Tool
 from ..outcome import Limits
-from ..protocols._contract import WireFormat
+from ..protocols._contract import Keeper, WireFormat
 from ..request import Target
 from ..transport.seam import Open
 from .turn import Turn
@@ -99,21 +99,32 @@ def compose(
     race: bool = False,
     first: int = 0,
     tools: Tools | None = None,
+    problem: Callable[[str], str] | None = None,
+    schema_retries: int = 0,
 ) -> AnswerStream:
     """Return what will give the answer: of one candidate, the first that can, or the fastest.
 
     In a race all are asked at once; otherwise one after the other, beginning with the `first`.
-    With `tools` the calls of the answer are run, and asking goes on with their results.
+    With `tools` the calls of the answer are run, and asking goes on with their results. An answer
+    that has a `problem` is asked for again, `schema_retries` times.
     """
     race = race and len(candidates) > 1
-    if tools is None:
+    retries = 0 if problem is None else schema_retries
+    if tools is None and not retries:
         return _first_round(candidates, clock, random, race, first)
-    from .tool_loop import ToolLoop
 
     def ask(chat: ChatRequest, round: int, before: Round | None) -> Round:
         if before is None:
             return _first_round(candidates, clock, random, race, first)
         return _next_round(candidates, clock, random, race, chat, round, before)
+
+    if tools is None:
+        from .schema_retries import SchemaRetries
+
+        assert problem is not None
+        repeats = isinstance(candidates[first].endpoint.protocol, Keeper)
+        return SchemaRetries(candidates[first].chat, ask, problem, retries, repeats=repeats)
+    from .tool_loop import ToolLoop
 
     return ToolLoop(
         candidates[first].chat,

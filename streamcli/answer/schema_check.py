@@ -1,51 +1,62 @@
 """Check a JSON value against a JSON Schema: an answer (the verdict `mismatch`), or arguments.
 
-The only file that imports the jsonschema library; it is imported when a schema is given.
+The only file that imports the jsonschema-rs library; it is imported when a schema is given.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-import jsonschema
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+import jsonschema_rs
 
 from ..errors import usage
 from ..events import Event, Text
 from ..outcome import Outcome, Verdict
-from ..wire.lenient_json import json_values
+from ..wire.lenient_json import deeper, json_values
+
+_LONGEST = 300  # characters of a problem: it quotes the value
+_DEEPEST = 256  # levels of a value: what checks it recurses, in native code
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# A pattern takes linear time; one that looks around, or back, takes so many steps and no more.
+_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
 
 
 class Schema:
     """A JSON Schema, checked itself; `name` is what messages call it."""
 
     def __init__(self, schema: dict[str, Any], name: str = "--schema") -> None:
-        """Raise a usage error if `schema` is not a JSON Schema."""
-        self._validator: Any
+        """Raise a usage error if `schema` is not a JSON Schema, or refers to what it lacks."""
+        if not isinstance(schema.get("$schema", ""), str):
+            raise usage(f"{name} is not a JSON Schema: its $schema is not a text")
+        make = jsonschema_rs.validator_for
         try:
-            kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
-            kind.check_schema(schema)
-            self._validator = kind(schema, registry=Registry())  # it fetches nothing
-        except jsonschema.SchemaError as error:
-            raise usage(f"{name} is not a JSON Schema: {error.message}") from None
-        except RecursionError:
+            jsonschema_rs.meta.validate(schema)
+        except jsonschema_rs.ValidationError as error:
+            place = f" (at {_path(error.instance_path)})" if error.instance_path else ""
+            raise usage(f"{name} is not a JSON Schema: {_short(error.message)}{place}") from None
+        except jsonschema_rs.ReferencingError:  # a dialect of somebody's own
+            make = jsonschema_rs.Draft202012Validator
+        except ValueError:
             raise usage(f"{name} is nested too deeply") from None
-        except Exception as error:  # a `$schema` or `$id` that is not a string, or not a URL
-            raise usage(f"{name} is not a JSON Schema: {_first_line(error)}") from None
+        if deeper(schema, _DEEPEST):
+            raise usage(f"{name} is nested too deeply")
+        try:
+            self._validator = make(schema, offline=True, pattern_options=_PATTERNS)
+        except Exception as error:
+            text = str(getattr(error, "message", error))
+            raise usage(f"{name} cannot be used: {_short(_first_line(text))}") from None
 
     def problem(self, value: Any) -> str:
-        """Return what does not match; "" if all of `value` does."""
+        """Return what does not match, and where; "" if all of `value` does."""
+        if deeper(value, _DEEPEST):
+            return "the value is nested too deeply"
         try:
             for error in self._validator.iter_errors(value):
-                return f"{error.message} (at {error.json_path})"
-        except Unresolvable as missing:
-            return f"the schema refers to {missing.ref}, which is not in it"
-        except RecursionError:
-            return "the value, or the schema, is nested too deeply"
-        except Exception as error:  # older drafts allow any type, and a `$ref` to nothing
-            return f"the schema cannot be used: {_first_line(error)}"
+                return f"{_short(error.message)} (at {_path(error.instance_path)})"
+        except Exception as error:  # half a surrogate pair
+            return f"it cannot be checked: {_first_line(str(error))}"
         return ""
 
 
@@ -65,8 +76,12 @@ class Matching:
 
     def problem(self) -> str:
         """Return what does not match; "" if the answer does."""
+        return self.problem_of("".join(self._text))
+
+    def problem_of(self, text: str) -> str:
+        """Return what does not match in a whole answer's text."""
         try:
-            values = json_values("".join(self._text).encode())
+            values = json_values(text.encode())
         except ValueError as trouble:
             return f"it is not JSON ({trouble})"
         if len(values) != 1:
@@ -79,12 +94,30 @@ class Matching:
         if not problem:
             return verdict
         message = f"the answer does not match --schema: {problem}"
-        mismatch = Verdict("mismatch", message, "try again, or --accept mismatch")
+        hint = "ask again (--schema-retries 2), or --accept mismatch"
+        mismatch = Verdict("mismatch", message, hint)
         mismatch.error = {"kind": "mismatch", "message": message, "http_status": None}
         if "mismatch" in accept:
             mismatch.exit_code = 0
         return mismatch
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(":")
+def _path(place: Sequence[str | int]) -> str:
+    """Return a place in a value as a JSONPath: `$.next[2]['two words']`."""
+    steps = []
+    for step in place:
+        if isinstance(step, str) and _NAME.fullmatch(step):
+            steps.append(f".{step}")
+        else:
+            steps.append(f"[{step!r}]")
+    return _short("$" + "".join(steps))
+
+
+def _short(text: str) -> str:
+    """Return a text cut in the middle: a problem quotes its value, and then says what is wrong."""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}...{text[-half:]}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].rstrip(":")

@@ -155,7 +155,7 @@ class ToolLoop:
             answer.add(events)
             ended = self._tally.add(t_ms, events) is not None
             total.attempts = now.attempts
-            total.usage = now.usage if self._used is None else _sum(self._used, now.usage)
+            total.usage = now.usage if self._used is None else sum_of(self._used, now.usage)
             if total.meter.headers_ms is None:
                 total.meter.headers_ms = now.meter.headers_ms
             if not ended:
@@ -236,7 +236,7 @@ def _rounds_ran_out(rounds: int, end: Finished | Failed) -> Failed:
     )
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
+def sum_of(one: Usage, other: Usage) -> Usage:
     """Add the counts; a count that one of them does not know is unknown."""
     counts = []
     for name in USAGE_FIELDS:

@@ -87,6 +87,7 @@ class Turn:
         self._decoder: Decoder | None = None
         self._stages: list[Stage] = []
         self._think: Splitter | None = None  # the first of the stages, until it is done
+        self._unwrap: Stage | None = None
         self._tally = Tally(self.outcome, Redact(target, chat.model), keeps_text=store is not None)
         self._dropped: Failed | None = None  # the first break of an answer that was continued
         self._store = store
@@ -201,7 +202,7 @@ class Turn:
             self._cancel_rest()
 
     def _make_stages(self, decoder: Decoder) -> list[Stage]:
-        """Return think and continue, as far as an attempt has them; redact and meter follow."""
+        """Return the stages that an attempt has before redact and meter."""
         stages: list[Stage] = []
         self._think = None
         if self._next is None and self._split_think:
@@ -210,6 +211,13 @@ class Turn:
         if self._splice is not None:
             self._splice.attach(decoder)
             stages.append(self._splice.join)
+        if self._chat.schema is not None:
+            if self._next is None:
+                from .unwrap import unwrapping
+
+                self._unwrap = unwrapping(self._chat, self._protocol)
+            if self._unwrap is not None:
+                stages.append(self._unwrap)
         return stages
 
     def _deliver(self, events: list[Event]) -> Moment | None:

@@ -99,7 +99,9 @@ def _prepare(
     )
     queue: Queue[Prompt] = Queue(settings.jobs, Pace(settings.rate), time.monotonic)
     retries = Retries(queue, by_the_rules)
-    asker = Asker(settings.race, retries, _watch_of(settings), context.tools)
+    asker = Asker(
+        settings.race, retries, _watch_of(settings), context.tools, settings.schema_retries
+    )
     pool = Pool(
         plan,
         queue,

@@ -104,7 +104,9 @@ class Asker:
         retries: Retries,
         watch: Callable[[], Watch] | None = None,
         tools: Toolbox | None = None,
+        schema_retries: int = 0,
     ) -> None:
+        self._schema_retries = schema_retries
         self._races = races
         self._retries = retries
         self._watch = watch
@@ -122,6 +124,7 @@ class Asker:
             candidates = [self._racer(task, worker, number) for number in numbers]
         else:
             candidates = [self._candidate(task, number) for number in numbers]
+        matching = task.question.matching
         stream = compose(
             candidates,
             race=self._races,
@@ -129,6 +132,8 @@ class Asker:
             clock=time.monotonic,
             random=random.random,
             tools=self._tools,
+            problem=None if matching is None else matching.problem_of,
+            schema_retries=self._schema_retries,
         )
         return stream if self._watch is None else Enough(stream, self._watch())
 

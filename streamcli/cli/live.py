@@ -6,7 +6,7 @@ import random
 import time
 from functools import partial
 from threading import Event as Flag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..answer.compose import Candidate, Connection, compose
 from ..errors import StreamError, usage
@@ -21,6 +21,7 @@ from ..transport.seam import Open
 
 if TYPE_CHECKING:
     from ..answer.answer_stream import AnswerStream
+    from ..answer.schema_check import Matching
     from ..output.records import Facts
     from ..transport.client import Http
     from ..transport.record import Recorder
@@ -42,7 +43,7 @@ class Live:
         facts: Facts | None,
     ) -> None:
         self.endpoints: list[Endpoint] = []
-        self.schema: dict[str, Any] | None = None
+        self.matching: Matching | None = None
         self._invocation = invocation
         self._settings = invocation.settings
         self._context = context
@@ -64,7 +65,10 @@ class Live:
         typed = self._invocation.typed
         prompt = gather(words, settings, context.stdin, context.files, note, typed=typed)
         chats = [endpoint.chat(prompt) for endpoint in endpoints]
-        self.schema = chats[0].schema
+        if (schema := chats[0].schema) is not None:
+            from ..answer.schema_check import Matching
+
+            self.matching = Matching(schema)
         for endpoint in endpoints:
             endpoint.start()
         if self._facts is not None:
@@ -85,6 +89,8 @@ class Live:
             clock=time.monotonic,
             random=random.random,
             tools=context.tools,
+            problem=None if self.matching is None else self.matching.problem_of,
+            schema_retries=settings.schema_retries,
         )
 
     def close(self, end: Finished | Failed | None) -> StreamError | None:

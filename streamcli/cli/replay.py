@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..answer.turn import Turn
 from ..errors import StreamError, usage
@@ -25,6 +25,7 @@ from ..transport.seam import Open
 from ..wire.sse import MAX_EVENT_SIZE
 
 if TYPE_CHECKING:
+    from ..answer.schema_check import Matching
     from ..output.records import Facts
     from ..protocols._detect import AutoDecoder
     from ..providers.endpoint import Endpoint
@@ -48,7 +49,7 @@ class Replay:
     """Reads an answer from stdin or a recording, and fills in the `facts` of the records."""
 
     endpoints: tuple[Endpoint, ...] = ()
-    schema: dict[str, Any] | None = None
+    matching: Matching | None = None
 
     def __init__(
         self,

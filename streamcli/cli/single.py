@@ -131,10 +131,8 @@ class Single:
         self._falls_back = len(source.endpoints) > 1 and not self._settings.race
         if source.endpoints and not self._settings.race:  # with the defaults of its provider
             self._settings = self._delivery.settings = source.endpoints[0].settings
-        if source.schema is not None:
-            from ..answer.schema_check import Matching
-
-            self._delivery.check(Matching(source.schema))
+        if source.matching is not None:
+            self._delivery.check(source.matching)
         sinks = self._delivery.sinks
         emit = sinks[0].emit if len(sinks) == 1 else self._delivery.emit
         if self._settings.enough is not None:
@@ -181,7 +179,8 @@ class Single:
     def _note(self, event: Event) -> None:
         if isinstance(event, Retry):
             before, self._asked = self._asked, self._asking.number if self._asking else 0
-            then = f"trying again in {event.delay:.1f} s"
+            wait = f"in {event.delay:.1f} s"
+            then = f"trying again {wait if event.delay else 'with that'}"
             endpoint = self._endpoint() if self._falls_back else None
             if self._asked != before and endpoint is not None:
                 then = f"asking {endpoint.label}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, cast
 
 import orjson
 
-from ..errors import usage
+from ..errors import StreamError, usage
 from ..messages import ChatRequest, Message, Tool
 from ..settings.settings import Settings
+from ..wire.lenient_json import deeper
 from .files import Files
+from .stdin import NAMES
 from .text import arguments_text
+
+NESTED = 64  # levels of a schema: what checks it recurses, and no provider takes so many
 
 
 def chat_of(
@@ -67,19 +72,41 @@ def _system_of(system: str | None, files: Files) -> str | None:
 
 
 def schema_of(given: str | None, files: Files) -> dict[str, Any] | None:
-    """Return --schema: JSON that begins with '{', or the contents of a file."""
+    """Return --schema: JSON, the short form, or a file with one of them."""
     if given is None:
         return None
-    inline = given.lstrip().startswith("{")
-    text = arguments_text(given).encode() if inline else files.read(given)
-    where = "--schema" if inline else given
+    inline, where = given.lstrip()[:1] in ("{", "["), "--schema"
+    if not inline and (_is_file(given) or "/" in given or given.endswith(".json")):
+        text, where = files.text(given), given
+    else:
+        text = arguments_text(given)
+    if text.lstrip()[:1] != "{":
+        return _of_short(text, where)
     try:
         schema = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise usage(f"{where} is not JSON: {error}") from None
-    if not isinstance(schema, dict):
-        raise usage(f"{where} is not a JSON Schema: it has to be an object, or a file with one")
-    return schema
+    if deeper(schema, NESTED):
+        raise usage(f"{where} is nested more than {NESTED} levels deep")
+    return cast("dict[str, Any]", schema)
+
+
+def _is_file(given: str) -> bool:
+    return given in NAMES or (len(given) < 4096 and "\0" not in given and os.path.exists(given))
+
+
+def _of_short(text: str, where: str) -> dict[str, Any]:
+    from .schema_short import schema_of_short
+
+    try:
+        return schema_of_short(text)
+    except StreamError as error:
+        message = error.message
+        if where != "--schema":
+            message = f"{where}: {message}"
+        elif not any(map(str.isspace, text)):
+            message += ", and no file has that name"
+        raise usage(message, error.hint) from None
 
 
 def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ import orjson
 from ..errors import StreamError, usage
 from ..messages import EFFORTS, Attachment, Message
 from ..settings.options import TABLE
+from ..wire.lenient_json import deeper
+from .chat_options import NESTED
 from .text import decode
 
 _NUMBERS = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty")
@@ -35,7 +37,6 @@ _BODY = {name: name for name in ("model", "messages", *_NUMBERS, "stop")} | {
 }
 _IGNORED = ("stream", "stream_options")  # ours to decide, and no part of the answer
 _THINK = {"minimal": "low", "xhigh": "max"}  # efforts with no name of ours
-_NESTED = 64  # levels of a schema: what checks it recurses, and no provider takes so many
 
 # Every option is the command line's alone but for the fields above; these have other names there.
 _NEVER = {option.name for option in TABLE} - set(_FIELDS) | {
@@ -140,8 +141,8 @@ def _option(name: str, value: Any) -> Any:
     """Return a field to pass on as it is; a usage error for what a line may not choose."""
     if name.lower().replace("-", "_") in _NEVER_IN_BODY:
         raise _no_field(name, tuple(_BODY), "of the body")
-    if _deeper(value, _NESTED):
-        raise usage(f"'{name}' is nested more than {_NESTED} levels deep")
+    if deeper(value, NESTED):
+        raise usage(f"'{name}' is nested more than {NESTED} levels deep")
     return value
 
 
@@ -319,17 +320,9 @@ def _think(name: str, value: Any) -> str:
 def _schema(name: str, value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise _wrong(name, "an object: the JSON Schema itself, never a file", value)
-    if _deeper(value, _NESTED):
-        raise usage(f"'{name}' is nested more than {_NESTED} levels deep")
+    if deeper(value, NESTED):
+        raise usage(f"'{name}' is nested more than {NESTED} levels deep")
     return value
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    if type(value) is dict:
-        value = value.values()
-    elif type(value) is not list:
-        return False
-    return not levels or any(_deeper(each, levels - 1) for each in value)
 
 
 def _reader(name: str) -> Callable[[str, Any], float]:

@@ -144,6 +144,13 @@ class Templated(ReadsRow, Protocol):
 
 
 @runtime_checkable
+class TakesAnySchema(Protocol):
+    """A protocol whose servers take a schema with any root; others get an object's, see schemas."""
+
+    ANY_SCHEMA: bool
+
+
+@runtime_checkable
 class HasWorkspaces(Protocol):
     """A protocol whose workspace an environment variable may name."""
 

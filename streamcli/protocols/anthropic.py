@@ -75,7 +75,10 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.think is not None:
         merge(body, thinking(chat, chat.think, limit))
     if chat.schema is not None:
-        merge(body, {"output_config": {"format": {"type": "json_schema", "schema": chat.schema}}})
+        from .shared.schemas import closed, object_schema
+
+        form = {"type": "json_schema", "schema": closed(object_schema(chat))}
+        merge(body, {"output_config": {"format": form}})
     merge(body, chat.options)
     return HttpRequest(
         "POST", _url(target.base_url), _headers(target), orjson.dumps(body), target.unix_socket

@@ -31,6 +31,7 @@ from .shared.ending import Ending
 from .shared.listing import Listing, with_field
 from .shared.nested_text import text_in
 from .shared.request import PENALTIES, cannot, merge, no_words_for, post, sent
+from .shared.schemas import closed, object_schema
 
 _OWN_PATH = re.compile(r"/model/.*$|/openai/v1$")
 
@@ -99,7 +100,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.think is not None:
         merge(body, _thinking(chat, chat.think))
     if chat.schema is not None:
-        shape = {"name": "answer", "schema": orjson.dumps(chat.schema).decode()}
+        shape = {"name": "answer", "schema": orjson.dumps(closed(object_schema(chat))).decode()}
         form = {"type": "json_schema", "structure": {"jsonSchema": shape}}
         merge(body, {"outputConfig": {"textFormat": form}})
     merge(body, chat.options)

@@ -95,7 +95,9 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         if value is not None:
             body[field] = value
     if chat.schema is not None:
-        body["response_format"] = {"type": "json_object", "json_schema": chat.schema}
+        from .shared.schemas import object_schema
+
+        body["response_format"] = {"type": "json_object", "json_schema": object_schema(chat)}
     merge(body, chat.options)
     base, query, tail = target.base_url.partition("?")
     base = _VERSION.sub("", base.rstrip("/"))

@@ -13,10 +13,21 @@ from ._contract import Glimpse
 from .shared.gemini import request as gemini_request
 from .shared.gemini_events import MODELS, Values, recognised, refusal
 
-__all__ = ["CAN", "LISTING", "NAME", "NEEDS_MODEL", "Decoder", "recognises", "refusal", "request"]
+__all__ = [
+    "ANY_SCHEMA",
+    "CAN",
+    "LISTING",
+    "NAME",
+    "NEEDS_MODEL",
+    "Decoder",
+    "recognises",
+    "refusal",
+    "request",
+]
 
 NAME = "gemini"
 CAN = ("tools", "attachments", "reasoning", "schema")
+ANY_SCHEMA = True
 NEEDS_MODEL = True
 LISTING = MODELS
 

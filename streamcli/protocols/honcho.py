@@ -86,9 +86,9 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.think is not None:
         body["reasoning_level"] = "minimal" if chat.think == "none" else chat.think
     if chat.schema is not None:
-        if chat.schema.get("type", "object") != "object":
-            raise cannot(NAME, "a schema of anything but an object (--schema)")
-        body["response_format"] = chat.schema
+        from .shared.schemas import object_schema
+
+        body["response_format"] = object_schema(chat)
     merge(body, {key: chat.options[key] for key in chat.options if key not in STEERING})
     store_of(chat)  # a name that is none is told before anything is sent
     names = {"session_id": session_of(chat, target), "target": target_of(chat)}

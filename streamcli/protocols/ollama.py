@@ -26,6 +26,7 @@ from .shared.request import cannot, function_of, merge, post, sent
 
 NAME = "ollama"
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
+ANY_SCHEMA = True
 NEEDS_MODEL = True
 LISTING = Listing("models", models_below("/v1"))
 

@@ -18,7 +18,7 @@ from ..wire.lenient_json import natural, whole, words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.chat_messages import ask_in_words, message_of, response_format, tool_choice_of
+from .shared.chat_messages import message_of, schema_fields, tool_choice_of
 from .shared.choice_indexes import ChoiceIndexes
 from .shared.ending import Ending
 from .shared.finish_reasons import failure_of, first_of, is_failure, known
@@ -76,12 +76,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.think is not None:
         merge(body, _think(chat, target))
     if chat.schema is not None:
-        if quirks.get("json_object") or target.refused & {"response_format", "json_schema"}:
-            ask_in_words(chat.schema, messages)
-            if chat.schema.get("type") in (None, "object"):
-                body["response_format"] = {"type": "json_object"}
-        else:
-            merge(body, response_format(chat.schema, quirks))
+        merge(body, schema_fields(chat, target, messages))
     if chat.prefill is not None:
         if "prefill" not in quirks:
             raise cannot(f"{target.provider}'s {NAME}", "a beginning of the answer (--prefill)")

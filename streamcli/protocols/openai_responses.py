@@ -78,9 +78,9 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         # With the results of the tools the model wants its thoughts back.
         body["include"] = ["reasoning.encrypted_content"]
     if chat.schema is not None:
-        shape: dict[str, Any] = {"type": "json_schema", "name": "answer", "schema": chat.schema}
-        if quirks.get("strict_schema"):
-            shape["strict"] = True
+        from .shared.schemas import openai_schema
+
+        shape = {"type": "json_schema", "name": "answer", **openai_schema(chat, quirks)}
         body["text"] = {"format": shape}
     merge(body, chat.options)
     return post(target, join_url(target.base_url, "/responses"), body)

@@ -48,6 +48,7 @@ def context_of(
         raise invocation.trouble
     settings = invocation.settings
     check_readers(invocation.words, settings)
+    _check_schema_retries(invocation)
     stdin = Stdin(messages.note, clock, closed=0 in closed_fds, timeout=settings.limits.timeout)
     context = Context(invocation.config, environ, messages, stdin)
     if settings.tools:
@@ -61,3 +62,14 @@ def context_of(
             if name in invocation.typed:  # as a default it waits for a run with tools
                 raise usage(f"--{name.replace('_', '-')} needs tools", "--tools FILE")
     return context
+
+
+def _check_schema_retries(invocation: Invocation) -> None:
+    settings = invocation.settings
+    if "schema_retries" not in invocation.typed or not settings.schema_retries:
+        return
+    if settings.schema is None and not settings.requests:
+        raise usage("--schema-retries needs --schema", "--schema 'name, age int'")
+    for option in ("tools", "enough"):
+        if getattr(settings, option):
+            raise usage(f"--schema-retries and --{option} exclude each other")

@@ -56,6 +56,7 @@ ROWS = (
         "OPENAI_API_KEY",
         can=_ALL,
         variable_headers=_OPENAI_HEADERS,
+        strict_schema=True,
         max_tokens="max_completion_tokens",  # reasoning models refuse max_tokens
         # Obfuscation pads each chunk with noise against traffic analysis, and doubles the bytes.
         stream_options={**_USAGE, "include_obfuscation": False},
@@ -65,6 +66,7 @@ ROWS = (
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
         protocol="openai-responses",
+        strict_schema=True,
         variable_headers=_OPENAI_HEADERS,
         stream_options={"include_obfuscation": False},
     ),
@@ -90,6 +92,7 @@ ROWS = (
         root="/openai/v1",
         can=_ALL,
         key_header="api-key",
+        strict_schema=True,
         max_tokens="max_completion_tokens",
         stream_options=_USAGE,
     ),

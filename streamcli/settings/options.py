@@ -264,10 +264,23 @@ TABLE: tuple[Opt, ...] = (
         value=FILE,
         env=False,
         config=False,
-        metavar="FILE|JSON",
-        help="A JSON Schema that the answer has to match.",
-        details="The provider gets it in its own form, and the answer is checked: one that does "
-        "not match is exit status 12. A value that begins with '{' is JSON, any other a file.",
+        metavar="SHORT|JSON|FILE",
+        help="The fields, or a JSON Schema, that the answer has.",
+        details="SHORT names the fields, parted by commas or new lines: 'name, age int, tags "
+        "[]str, kind enum(a|b), bio?: a short text'. The types are str (the default), int, float, "
+        "bool and enum(...); '?' allows null; '[...]' around it makes a list. JSON begins with "
+        "'{'; the name of a file is a file with either of them. The provider gets the schema in "
+        "its own form, and the answer is checked: one that does not match is exit status 12.",
+    ),
+    Opt(
+        "--schema-retries",
+        section=MODEL,
+        type=Count(min=0, max=100),
+        default=0,
+        metavar="N",
+        help="Ask again, N times, if the schema is not matched.",
+        details="The model gets its answer back with the fault. Nothing of an answer is written "
+        "before it is checked, whatever the format, and then all of it at once.",
     ),
     Opt(
         "--session",

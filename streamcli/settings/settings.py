@@ -69,6 +69,7 @@ class Settings(_Frozen):
     presence_penalty: float | None = None
     think: str | None = None
     schema: str | None = None
+    schema_retries: int = 0
     session: str | None = None
     prefill: str | None = None
     option: tuple[str, ...] = ()

@@ -48,6 +48,21 @@ def json_values(payload: bytes) -> list[Any]:
     return values
 
 
+def deeper(value: Any, levels: int) -> bool:
+    """Return whether a value has more levels of objects and arrays than that."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            inner
+            for each in layer
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not layer:
+            return False
+    return True
+
+
 class Halves:
     """Joins surrogate pairs that a server cut over two deltas of one channel.
 

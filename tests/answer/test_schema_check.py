@@ -26,10 +26,10 @@ POINT = {
     [
         ({"x": 1}, ""),
         ({"x": 1, "next": {"x": 2}}, ""),
-        ({}, "'x' is a required property (at $)"),
+        ({}, '"x" is a required property (at $)'),
         ({"x": "1"}, "at $.x"),
         ({"x": 1, "next": {"x": None}}, "at $.next.x"),
-        ([], "not of type 'object'"),
+        ([], 'not of type "object"'),
     ],
 )
 def test_the_problem_is_named_with_its_place(value: Any, says: str) -> None:
@@ -100,10 +100,43 @@ def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
         )
     far = '{"$ref": "http://127.0.0.1:1/schema.json"}'
     run = stream("-m", "vllm:m", "--schema", far, "--base-url", says("{}"), "hi")
-    assert run.returncode == 12
-    assert "not in it" in run.stderr
+    assert run.returncode == 2
+    assert "retrieving it failed" in run.stderr
     deep = '{"properties": {"a": ' * 300 + "{}" + "}}" * 300
     for bad in ('{"type": 3}', "{nope", "/nowhere", deep):
         run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
         assert run.returncode == 2
         assert len(run.complaints) == 1
+
+
+def test_patterns_take_bounded_time() -> None:
+    nested = Schema({"type": "string", "pattern": "^(a+)+$"})
+    assert "does not match" in nested.problem("a" * 50_000 + "!")
+    assert nested.problem("a" * 50_000) == ""
+    behind = Schema({"type": "string", "pattern": r"^(?!x)(a|aa|\1b)+$"})
+    assert behind.problem("aab") in ("", behind.problem("aab"))
+    assert behind.problem("a" * 60 + "!")  # which ends, though it looks back
+    assert Schema({"type": "string", "pattern": "^(?!x)y"}).problem("y") == ""
+
+
+def test_what_a_schema_lacks_is_named_before_anything_is_asked() -> None:
+    for bad in (
+        {"$ref": "#/$defs/nope"},
+        {"$ref": "file:///etc/passwd"},
+        {"$ref": "https://example.com/schema.json"},
+        {"pattern": "("},
+    ):
+        with pytest.raises(StreamError) as caught:
+            Schema(bad)
+        assert caught.value.exit_code == 2
+        assert "\n" not in caught.value.message
+    own = Schema({"$schema": "https://example.com/a-dialect-of-ours", "type": "integer"})
+    assert "integer" in own.problem("x")
+
+
+def test_places_and_long_values_are_shown_briefly() -> None:
+    schema = Schema({"additionalProperties": {"items": {"type": "integer"}}})
+    assert schema.problem({"a b": [0, "x"]}).endswith("(at $['a b'][1])")
+    assert len(schema.problem({"k" * 10_000: ["v" * 100_000]})) < 700
+    assert schema.problem({"a": [2**70, 1.0]}) == ""
+    assert "cannot be checked" in schema.problem({"a": ["\ud800"]})

@@ -57,7 +57,7 @@ def test_a_batch_imports_little_more(server: FaultServer) -> None:
     args = ["-m", "vllm:m", "--base-url", server.url("ok"), "--repeat", "2", "--json", "hi"]
     names = imported(*args)
     assert "httpx" in names
-    assert not names & (HEAVY | {"jsonschema", "sqlite3"})
+    assert not names & (HEAVY | {"jsonschema_rs", "sqlite3"})
 
 
 def test_only_the_protocol_in_use_is_imported(server: FaultServer, configure: Configure) -> None:

@@ -137,8 +137,8 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     ),
     "A shell loop": ("Here it is:\n\n```sh\n", "for n in 1 2 3; do echo $n; done\n```\n"),
     "Nordic capitals": (
-        '[{"name": "Oslo", "country": "Norway"},',
-        ' {"name": "Stockholm", "country": "Sweden"}]',
+        '{"items": [{"name": "Oslo", "country": "Norway", "people": 700000},',
+        ' {"name": "Stockholm", "country": "Sweden", "people": 980000}]}',
     ),
     "chat\n\nTranslate": ("cat",),
     "chien\n\nTranslate": ("dog",),

@@ -166,7 +166,6 @@ def test_the_question_is_the_last_thing_the_user_said() -> None:
         ({"prefill": "Once"}, "a beginning of the answer"),
         ({"tools": (Tool("look", "", {}),)}, "tools"),
         ({"tool_choice": "none"}, "a choice of tools"),
-        ({"schema": {"type": "array"}}, "a schema of anything but an object"),
     ],
 )
 def test_what_it_cannot_say_is_told_before(more: dict[str, Any], what: str) -> None:

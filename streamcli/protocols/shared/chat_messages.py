@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from ...messages import Attachment, Message
+from ...messages import Attachment, ChatRequest, Message
+from ...request import Target
 from .request import calls_of, cannot
-
-if TYPE_CHECKING:
-    from ...request import Quirks
 
 
 def message_of(message: Message) -> dict[str, Any]:
@@ -59,7 +57,23 @@ def tool_choice_of(choice: str | None) -> Any:
     return {"type": "function", "function": {"name": choice}}
 
 
-def ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+def schema_fields(
+    chat: ChatRequest, target: Target, messages: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the fields for --schema; a server that does not take it gets it in words."""
+    from .schemas import object_schema, openai_schema
+
+    if target.quirks.get("json_object") or target.refused & {"response_format", "json_schema"}:
+        schema = object_schema(chat)
+        _ask_in_words(schema, messages)
+        if schema.get("type") in (None, "object"):
+            return {"response_format": {"type": "json_object"}}
+        return {}
+    shape = {"name": "answer", **openai_schema(chat, target.quirks)}
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}
+
+
+def _ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> None:
     """Tell a model to keep to a schema that its server does not take, in its system prompt."""
     words = "Answer with JSON alone, without a code fence, that matches this JSON Schema:\n"
     words += orjson.dumps(schema).decode()
@@ -67,10 +81,3 @@ def ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> None
         messages[0] = {"role": "system", "content": f"{messages[0]['content']}\n\n{words}"}
     else:
         messages.insert(0, {"role": "system", "content": words})
-
-
-def response_format(schema: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
-    shape: dict[str, Any] = {"name": "answer", "schema": schema}
-    if quirks.get("strict_schema"):
-        shape["strict"] = True
-    return {"response_format": {"type": "json_schema", "json_schema": shape}}
