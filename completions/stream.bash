@@ -157,21 +157,16 @@ _stream() {
         [[ ${words[i]} == -- ]] && return
     done
     case $prev in
-<<<<<<< HEAD
     -f | --file | -I | --replace | -a | --attach | -t | --template | --var | -m | --model | \
         --fallback | -p | --provider | -s | --system | --temperature | --top-p | --max-tokens | \
-        --stop | --seed | --frequency-penalty | --presence-penalty | --schema | --session | \
-=======
-    -f | --file | -I | --replace | -a | --attach | -m | --model | --fallback | -p | \
-        --provider | -s | --system | --temperature | --top-p | --max-tokens | --stop | --seed | \
-        --frequency-penalty | --presence-penalty | --schema | --schema-retries | --session | \
->>>>>>> f0cc1b8 (schema: take a short form, wrap lists, ask again, check by jsonschema-rs)
-        --prefill | -o | --option | --tools | --tool-choice | --max-rounds | --format | \
-        --events | -O | --output | --reasoning | --enough | --buffer | --pace | --sanitize | \
-        --accept | --progress | --color | -j | --jobs | --resume | --halt | --rate | --repeat | \
-        --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
-        --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
-        --unix-socket | --record | --replay | --speed)
+        --stop | --seed | --frequency-penalty | --presence-penalty | --schema | \
+        --schema-retries | --session | --prefill | -o | --option | --tools | --tool-choice | \
+        --max-rounds | --format | --events | -O | --output | --reasoning | --enough | --buffer | \
+        --pace | --sanitize | --accept | --progress | --color | -j | --jobs | --resume | \
+        --halt | --rate | --repeat | --base-url | -H | --header | --key-file | \
+        --connect-timeout | --first-timeout | --idle-timeout | --timeout | --max-retries | \
+        --max-wait | --max-event-size | --on-drop | --unix-socket | --record | --replay | \
+        --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -179,34 +174,20 @@ _stream() {
             head=${cur%%=*}= value=${cur#*=}
             _stream_value "${cur%%=*}"
         elif [[ $cur == -* ]]; then
-<<<<<<< HEAD
             _stream_offer -f --file -n --no-stdin -r --no-run-if-empty -I --replace -a --attach -t \
                 --template --var -m --model --fallback --race -p --provider -s --system \
                 --temperature --top-p --max-tokens --stop --seed --frequency-penalty \
-                --presence-penalty --think --think= --schema --session --prefill -o --option \
-                --tools --tool-choice --max-rounds --confirm --format --jsonl --json \
-                --events -O --output --reasoning -x --extract --extract= --items --items= \
-                --enough --buffer --pace --sanitize --accept --progress -u --usage --stats \
-                --color -q --quiet -v --verbose --debug -L --lines -0 --null --requests -j \
-                --jobs -k --keep-order --resume --halt --rate --repeat --print0 --base-url \
-                -H --header --key-file --connect-timeout --first-timeout --idle-timeout \
-                --timeout --max-retries --max-wait --max-event-size --on-drop --no-stream \
-=======
-            _stream_offer -f --file -n --no-stdin -r --no-run-if-empty -I --replace -a --attach -m \
-                --model --fallback --race -p --provider -s --system --temperature --top-p \
-                --max-tokens --stop --seed --frequency-penalty --presence-penalty --think \
-                --think= --schema --schema-retries --session --prefill -o --option --tools \
-                --tool-choice --max-rounds --confirm --format --jsonl --json --events -O \
-                --output --reasoning -x --extract --extract= --items --items= --enough \
-                --buffer --pace --sanitize --accept --progress -u --usage --stats --color -q \
-                --quiet -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
-                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
-                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
-                --max-retries --max-wait --max-event-size --on-drop --no-stream \
->>>>>>> f0cc1b8 (schema: take a short form, wrap lists, ask again, check by jsonschema-rs)
-                --unix-socket --record --replay --speed --decode --decode= --dry-run \
-                --dry-run= --check --check= --list-models --list-providers --list-templates \
-                --no-config -V --version -h --help --help=
+                --presence-penalty --think --think= --schema --schema-retries --session \
+                --prefill -o --option --tools --tool-choice --max-rounds --confirm --format \
+                --jsonl --json --events -O --output --reasoning -x --extract --extract= \
+                --items --items= --enough --buffer --pace --sanitize --accept --progress -u \
+                --usage --stats --color -q --quiet -v --verbose --debug -L --lines -0 --null \
+                --requests -j --jobs -k --keep-order --resume --halt --rate --repeat \
+                --print0 --base-url -H --header --key-file --connect-timeout --first-timeout \
+                --idle-timeout --timeout --max-retries --max-wait --max-event-size --on-drop \
+                --no-stream --unix-socket --record --replay --speed --decode --decode= \
+                --dry-run --dry-run= --check --check= --list-models --list-providers \
+                --list-templates --no-config -V --version -h --help --help=
         fi
         ;;
     esac
