@@ -160,8 +160,8 @@ _stream() {
     -f | --file | -I | --replace | -a | --attach | -t | --template | --var | -m | --model | \
         --fallback | -p | --provider | -s | --system | --temperature | --top-p | --max-tokens | \
         --stop | --seed | --frequency-penalty | --presence-penalty | --schema | \
-        --schema-retries | --session | --prefill | -o | --option | --tools | --tool-choice | \
-        --max-rounds | --format | --events | -O | --output | --reasoning | --enough | --buffer | \
+        --schema-retries | --prefill | -o | --option | --tools | --tool-choice | --max-rounds | \
+        --session | --format | --events | -O | --output | --reasoning | --enough | --buffer | \
         --pace | --sanitize | --accept | --progress | --color | -j | --jobs | --resume | \
         --halt | --rate | --repeat | --base-url | -H | --header | --key-file | \
         --connect-timeout | --first-timeout | --idle-timeout | --timeout | --max-retries | \
@@ -177,17 +177,18 @@ _stream() {
             _stream_offer -f --file -n --no-stdin -r --no-run-if-empty -I --replace -a --attach -t \
                 --template --var -m --model --fallback --race -p --provider -s --system \
                 --temperature --top-p --max-tokens --stop --seed --frequency-penalty \
-                --presence-penalty --think --think= --schema --schema-retries --session \
-                --prefill -o --option --tools --tool-choice --max-rounds --confirm --format \
-                --jsonl --json --events -O --output --reasoning -x --extract --extract= \
-                --items --items= --enough --buffer --pace --sanitize --accept --progress -u \
-                --usage --stats --color -q --quiet -v --verbose --debug -L --lines -0 --null \
-                --requests -j --jobs -k --keep-order --resume --halt --rate --repeat \
-                --print0 --base-url -H --header --key-file --connect-timeout --first-timeout \
-                --idle-timeout --timeout --max-retries --max-wait --max-event-size --on-drop \
-                --no-stream --unix-socket --record --replay --speed --decode --decode= \
-                --dry-run --dry-run= --check --check= --list-models --list-providers \
-                --list-templates --no-config -V --version -h --help --help=
+                --presence-penalty --think --think= --schema --schema-retries --prefill -o \
+                --option --tools --tool-choice --max-rounds --confirm --session -c \
+                --continue --history --format --jsonl --json --events -O --output \
+                --reasoning -x --extract --extract= --items --items= --enough --buffer \
+                --pace --sanitize --accept --progress -u --usage --stats --color -q --quiet \
+                -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
+                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
+                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
+                --max-retries --max-wait --max-event-size --on-drop --no-stream \
+                --unix-socket --record --replay --speed --decode --decode= --dry-run \
+                --dry-run= --check --check= --list-models --list-providers --list-templates \
+                --list-sessions --no-config -V --version -h --help --help=
         fi
         ;;
     esac

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..answer.enough import Watch
 from ..answer.retry import delay
@@ -18,7 +19,8 @@ from ..outcome import Outcome
 from ..output.delivery import Delivery
 from ..output.file_names import check_template, file_of
 from ..output.formats import Outputs
-from ..providers.context import context_of
+from ..providers.choose import keeps_conversations
+from ..providers.context import Context, context_of
 from ..settings.settings import Invocation, Settings
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
@@ -35,6 +37,9 @@ from .routes import Routes
 from .seen import Done, Occurrences
 from .summary import Summary
 from .worker import Asker
+
+if TYPE_CHECKING:
+    from ..conversation.conversation import Conversation
 
 
 def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
@@ -76,8 +81,15 @@ def _prepare(
         invocation, context.stdin, context.files, messages.note, counted=counted
     )
     done = _journal(invocation.settings, messages)
+    if invocation.settings.converses:
+        from ..conversation.opening import with_last_model
+
+        invocation = with_last_model(invocation, context.environ, context.providers)
     routes = Routes(invocation, context)
     settings = routes.settings
+    conversation = _conversation_of(invocation, context, routes)
+    if conversation is not None:
+        settings = settings.but(jobs=1)
     several = len(routes.all) > 1
     outputs = Outputs(settings, signals, closed_fds, messages.screen, batch=True, headings=several)
     outputs.open()
@@ -100,7 +112,12 @@ def _prepare(
     queue: Queue[Prompt] = Queue(settings.jobs, Pace(settings.rate), time.monotonic)
     retries = Retries(queue, by_the_rules)
     asker = Asker(
-        settings.race, retries, _watch_of(settings), context.tools, settings.schema_retries
+        settings.race,
+        retries,
+        _watch_of(settings),
+        context.tools,
+        settings.schema_retries,
+        conversation,
     )
     pool = Pool(
         plan,
@@ -149,6 +166,25 @@ def _check(invocation: Invocation, messages: Messages) -> None:
         messages.note("--resume reads records, and this run writes none: --json or --events")
     several = bool(inputs) or (settings.repeat or 1) > 1
     check_template(settings.output, several, settings.compares)
+
+
+def _conversation_of(
+    invocation: Invocation, context: Context, routes: Routes
+) -> tuple[Conversation, bool] | None:
+    """Return the conversation whose turns the prompts are, and whether -s was typed for it."""
+    settings = invocation.settings
+    if not settings.converses:
+        return None
+    endpoints = routes.all[0].endpoints if routes.all else []
+    if endpoints and keeps_conversations(endpoints, settings):
+        return None
+    from ..conversation.opening import open_conversation
+
+    note = context.messages.note
+    conversation = open_conversation(settings, context.environ, note)
+    if "jobs" in invocation.typed and settings.jobs > 1:
+        note("the lines of a session are asked one after the other, whatever -j says")
+    return conversation, "system" in invocation.typed
 
 
 def _journal(settings: Settings, messages: Messages) -> Done | None:

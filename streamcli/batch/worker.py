@@ -13,8 +13,8 @@ from ..answer.answer_stream import AnswerStream
 from ..answer.compose import Candidate, Connection, compose
 from ..answer.enough import Enough, Watch
 from ..errors import StreamError
-from ..messages import ChatRequest
-from ..providers.endpoint import Endpoint
+from ..messages import ChatRequest, Message
+from ..providers.endpoint import Endpoint, hash_of
 from ..request import HttpRequest
 from ..transport.seam import Open, Patience, Response
 from .limits import Gate
@@ -23,6 +23,7 @@ from .retries import Retries
 from .task import Task
 
 if TYPE_CHECKING:
+    from ..conversation.conversation import Conversation
     from ..tools.toolbox import Toolbox
     from ..transport.client import Http
 
@@ -95,7 +96,8 @@ class Asker:
     """Makes the AnswerStream of a task; its `ask` runs in the worker's thread that has the task.
 
     `watch` makes the watch of an answer for --enough; None if that is not given. `tools` are those
-    that the models may call.
+    that the models may call. `conversation`: each task is a turn of it, asked when the one before
+    is over; the flag says that its system prompt was typed.
     """
 
     def __init__(
@@ -105,8 +107,10 @@ class Asker:
         watch: Callable[[], Watch] | None = None,
         tools: Toolbox | None = None,
         schema_retries: int = 0,
+        conversation: tuple[Conversation, bool] | None = None,
     ) -> None:
         self._schema_retries = schema_retries
+        self._conversation = conversation
         self._races = races
         self._retries = retries
         self._watch = watch
@@ -117,9 +121,10 @@ class Asker:
         return Worker(None if self._tools is None else self._tools.stop)
 
     def ask(self, task: Task[Question, Worker], worker: Worker) -> AnswerStream:
+        asked = self._go_on(task)
         numbers = range(len(task.gates))
         usable = [number for number in numbers if task.gates[number].closed is None]
-        if self._races and len(numbers) > 1:
+        if asked or (self._races and len(numbers) > 1):
             worker.begin_race()
             candidates = [self._racer(task, worker, number) for number in numbers]
         else:
@@ -135,7 +140,35 @@ class Asker:
             problem=None if matching is None else matching.problem_of,
             schema_retries=self._schema_retries,
         )
-        return stream if self._watch is None else Enough(stream, self._watch())
+        if self._watch is not None:
+            stream = Enough(stream, self._watch())
+        return self._kept(task, stream, asked) if asked else stream
+
+    def _go_on(self, task: Task[Question, Worker]) -> list[Message]:
+        """Put the conversation so far before the prompt; return the messages that are new."""
+        if self._conversation is None:
+            return []
+        (earlier, own_system), question = self._conversation, task.question
+        assert question.route is not None
+        endpoints, asked = question.route.endpoints, question.chats[0].messages
+        question.chats = [
+            earlier.request(chat, endpoint.who, own_system=own_system)
+            for endpoint, chat in zip(endpoints, question.chats, strict=True)
+        ]
+        if question.hash is not None:
+            question.hash = hash_of(endpoints[0], question.chats[0])
+        return asked
+
+    def _kept(
+        self, task: Task[Question, Worker], stream: AnswerStream, asked: list[Message]
+    ) -> AnswerStream:
+        assert self._conversation is not None
+        question = task.question
+        assert question.route is not None
+        who = [endpoint.who for endpoint in question.route.endpoints]
+        kept = self._conversation[0].keep(stream, question.chats[0], asked, who)
+        kept.resumable = False  # no other line may come between
+        return kept
 
     def _candidate(self, task: Task[Question, Worker], number: int) -> Candidate:
         endpoint, gate, chat = _asked_of(task, number)

@@ -42,6 +42,10 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
             return list_providers(invocation, context)
         if modes == ["list_models"]:
             return list_models(invocation, context)
+        if modes == ["list_sessions"]:
+            from .list_sessions import list_sessions
+
+            return list_sessions(invocation.settings, context)
         if modes == ["list_templates"]:
             return list_templates(invocation, context)
         if modes == ["check"]:
@@ -96,6 +100,9 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
         events=None,
         tools=(),
         tool_choice=None,
+        session=None,
+        continue_last=False,
+        history=False,
         max_tokens=_least(invocation, context),
         accept=("length",),
         reasoning="only",
@@ -142,6 +149,10 @@ def dry_run(invocation: Invocation, context: Context) -> int:
     from ..providers import resolve
 
     settings = invocation.settings
+    if settings.converses:
+        from ..conversation.opening import open_conversation, with_last_model
+
+        invocation = with_last_model(invocation, context.environ, context.providers)
     choice = resolve.choose(invocation, context, with_key=False)
     note = context.messages.note
     prompt = gather(invocation.words, settings, context.stdin, context.files, note)
@@ -150,6 +161,10 @@ def dry_run(invocation: Invocation, context: Context) -> int:
     tools = () if context.tools is None else context.tools.tools
     chat = chat_of(choice.settings, choice.model, prompt, context.files, choice.wishes, tools)
     protocol = get(choice.target.protocol)
+    if settings.converses and not isinstance(protocol, Keeper):
+        earlier = open_conversation(settings, context.environ, note)
+        who = choice.target.provider, choice.model
+        chat = earlier.request(chat, who, own_system="system" in invocation.typed)
     requests = [protocol.request(chat, choice.target)]
     if isinstance(protocol, Keeper):
         from ..providers.endpoint import added

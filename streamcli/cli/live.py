@@ -22,6 +22,8 @@ from ..transport.seam import Open
 if TYPE_CHECKING:
     from ..answer.answer_stream import AnswerStream
     from ..answer.schema_check import Matching
+    from ..conversation.conversation import Conversation
+    from ..messages import ChatRequest, Message
     from ..output.records import Facts
     from ..transport.client import Http
     from ..transport.record import Recorder
@@ -51,12 +53,19 @@ class Live:
         self._closed = closed_fds
         self._facts = facts
         self._recorder: Recorder | None = None
+        self._conversation: Conversation | None = None
+        self._chats: list[ChatRequest] = []
+        self._asked: list[Message] = []  # what the conversation does not have yet
 
     def prepare(self) -> AnswerStream:
         """Return what will give the answer; StreamError where something is missing."""
         words, settings, context = self._invocation.words, self._settings, self._context
         if not anything(words, settings, context.stdin):
             raise no_prompt(settings.no_stdin)
+        if settings.converses:
+            from ..conversation.opening import with_last_model
+
+            self._invocation = with_last_model(self._invocation, context.environ, context.providers)
         find = choose.compared if settings.race else choose.with_fallbacks
         self.endpoints = endpoints = find(self._invocation, context)
         if self._facts is not None:
@@ -71,6 +80,15 @@ class Live:
             self.matching = Matching(schema)
         for endpoint in endpoints:
             endpoint.start()
+        if settings.converses or settings.history:
+            self._conversation = self._open_conversation()
+        if self._conversation is not None:
+            self._asked = chats[0].messages
+            chats = [
+                self._conversation.request(chat, endpoint.who, own_system=self._own_system)
+                for endpoint, chat in zip(endpoints, chats, strict=True)
+            ]
+        self._chats = chats
         if self._facts is not None:
             self._facts.hash = hash_of(endpoints[0], chats[0])
         races = settings.race and len(endpoints) > 1
@@ -92,6 +110,28 @@ class Live:
             problem=None if self.matching is None else self.matching.problem_of,
             schema_retries=settings.schema_retries,
         )
+
+    def kept(self, asking: AnswerStream) -> AnswerStream:
+        """Return the stream, which keeps its turn if the prompt is one of a conversation."""
+        if self._conversation is None:
+            return asking
+        who = [endpoint.who for endpoint in self.endpoints]
+        return self._conversation.keep(asking, self._chats[0], self._asked, who)
+
+    def _open_conversation(self) -> Conversation | None:
+        from ..conversation import opening
+
+        settings, context = self._settings, self._context
+        note, shield = context.messages.note, self._signals.shield
+        if choose.keeps_conversations(self.endpoints, settings):
+            return None
+        if settings.converses:
+            return opening.open_conversation(settings, context.environ, note, shield)
+        return opening.new_conversation(context.environ, note, shield)
+
+    @property
+    def _own_system(self) -> bool:
+        return "system" in self._invocation.typed
 
     def close(self, end: Finished | Failed | None) -> StreamError | None:
         """Close what was opened; return the trouble that the recording had, if it had any.

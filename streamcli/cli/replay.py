@@ -25,6 +25,7 @@ from ..transport.seam import Open
 from ..wire.sse import MAX_EVENT_SIZE
 
 if TYPE_CHECKING:
+    from ..answer.answer_stream import AnswerStream
     from ..answer.schema_check import Matching
     from ..output.records import Facts
     from ..protocols._detect import AutoDecoder
@@ -38,8 +39,8 @@ def check(invocation: Invocation) -> None:
     given = [mode for mode in ("decode", "replay") if getattr(settings, mode)]
     if settings.speed is not None and given != ["replay"]:
         raise usage("--speed needs --replay", "--replay FILE --speed 2")
-    unfit = ("record", "attach", "file", "tools")
-    others = [option for option in unfit if getattr(settings, option)]
+    unfit = ("record", "attach", "file", "tools", "session", "continue_last")
+    others = [option.removesuffix("_last") for option in unfit if getattr(settings, option)]
     if len(given) > 1 or others or invocation.words:
         what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "a prompt"
         raise usage(f"--{given[0]} reads an answer that is there already: it does not take {what}")
@@ -71,6 +72,10 @@ class Replay:
             return self._decode(self._settings.decode)
         assert self._settings.replay
         return self._replay(self._settings.replay)
+
+    def kept(self, asking: AnswerStream) -> AnswerStream:
+        """Return the stream: an answer that is there already is no part of a conversation."""
+        return asking
 
     def close(self, end: object) -> StreamError | None:
         if self._facts is not None and self._format is not None:

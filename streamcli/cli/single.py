@@ -136,7 +136,8 @@ class Single:
         sinks = self._delivery.sinks
         emit = sinks[0].emit if len(sinks) == 1 else self._delivery.emit
         if self._settings.enough is not None:
-            self._asking = asking = self._until_enough(asking)
+            asking = self._until_enough(asking)
+        self._asking = asking = source.kept(asking)
         moments = iter(asking)
         line = self._messages.screen.line(2)
         if line is not None and not (

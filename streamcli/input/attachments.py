@@ -47,8 +47,12 @@ def load(where: str, files: Files) -> Attachment:
         raise usage(
             f"{where} is not of a known kind", "--attach takes images, PDFs, audio and UTF-8 text"
         )
-    name = "stdin" if where in NAMES else os.path.basename(where)
-    return Attachment(name, mime, data)
+    if where in NAMES:
+        return Attachment("stdin", mime, data)
+    path = os.path.abspath(where)
+    if not os.path.isfile(path) or path.startswith(("/dev/", "/proc/")):
+        path = ""  # a pipe (<(...)) cannot be read again
+    return Attachment(os.path.basename(where), mime, data, path=path)
 
 
 def of_url(url: str) -> Attachment:

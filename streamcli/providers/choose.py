@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import StreamError, usage
-from ..settings.settings import Invocation
+from ..protocols._contract import Keeper, get
+from ..settings.settings import Invocation, Settings
 from ..terminal.fds import is_terminal
 from . import resolve
 from .context import Context
@@ -33,6 +35,20 @@ def named(invocation: Invocation, context: Context, model: str, primary: str) ->
     elif primary in providers and (not colon or invocation.settings.base_url is not None):
         values |= {"model": (wanted,), "provider": primary}
     return invocation.but(**values)
+
+
+def keeps_conversations(endpoints: Sequence[Endpoint], settings: Settings) -> bool:
+    """Return whether the provider keeps conversations itself; usage errors where that is unclear.
+
+    With fallbacks the provider that is asked first decides.
+    """
+    keepers = [isinstance(get(each.target.protocol), Keeper) for each in endpoints]
+    name = endpoints[0].row.name
+    if settings.race and len(set(keepers)) > 1 and settings.converses:
+        raise usage("of these providers one keeps conversations itself", "a session for each alone")
+    if keepers[0] and settings.continue_last:
+        raise usage(f"{name} keeps its conversations itself", "--session NAME")
+    return keepers[0]
 
 
 def first(invocation: Invocation, context: Context) -> Endpoint:
@@ -91,7 +107,7 @@ def compared(invocation: Invocation, context: Context) -> list[Endpoint]:
     if len(set(settings.model)) < len(settings.model):
         raise usage("--model names the same model twice", "--repeat N asks again")
     found = [Endpoint(invocation.but(model=(model,)), context) for model in settings.model]
-    given = [option for option in OF_ONE if option in invocation.given]
+    given = [option for option in OF_ONE if option in invocation.given and option != "session"]
     for_one = [option for option in given if getattr(settings, option)]
     if for_one and len({endpoint.row.name for endpoint in found}) > 1:
         name = for_one[0].replace("_", "-")

@@ -71,6 +71,11 @@ class Endpoint:
         return self.target.provider, self.target.protocol, self.model
 
     @property
+    def who(self) -> tuple[str, str]:
+        """Its provider and model, as a session names who answered."""
+        return self.target.provider, self.model
+
+    @property
     def split_think(self) -> bool:
         """Whether an inline block of reasoning is split from the text."""
         return self.settings.reasoning != "raw"

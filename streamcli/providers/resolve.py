@@ -76,10 +76,9 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
     if with_key and needs_key and key is None and not given:
         raise keys.missing(row)
     protocol = get(row.protocol)
-    if settings.session is not None:
-        if not isinstance(protocol, Keeper):
-            raise usage(f"{row.name} does not keep sessions", "--session is for -p honcho")
-        arguments_text(settings.session)
+    session = settings.session if isinstance(protocol, Keeper) else None
+    if session is not None:
+        arguments_text(session)
     workspace = None
     if isinstance(protocol, HasWorkspaces):
         workspace = context.environ.get(protocol.WORKSPACE_VARIABLE) or None
@@ -91,7 +90,7 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
         headers=headers,
         quirks=row.quirks.copy(),
         template=row.template,
-        session=settings.session,
+        session=session,
         workspace=workspace,
         background=settings.on_drop == "continue",
         unix_socket=settings.unix_socket,

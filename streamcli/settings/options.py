@@ -36,12 +36,13 @@ from .option_types import (
 PROMPT = "The prompt"
 MODEL = "Choosing the model"
 TOOLS = "Tools"
+CONVERSATIONS = "Conversations"
 OUTPUT = "Output"
 BATCH = "Batch"
 NETWORK = "Network"
 INSPECT = "Recording and inspecting"
 OTHER = "Other"
-SECTIONS = (PROMPT, MODEL, TOOLS, OUTPUT, BATCH, NETWORK, INSPECT, OTHER)
+SECTIONS = (PROMPT, MODEL, TOOLS, CONVERSATIONS, OUTPUT, BATCH, NETWORK, INSPECT, OTHER)
 
 
 def _protocols() -> list[str]:
@@ -283,15 +284,6 @@ TABLE: tuple[Opt, ...] = (
         "before it is checked, whatever the format, and then all of it at once.",
     ),
     Opt(
-        "--session",
-        section=MODEL,
-        config=False,
-        metavar="NAME",
-        help="Honcho's conversation that the prompt belongs to.",
-        details="The question is about the messages of that session, and '-o add=FILE' and "
-        "'-o store=PEER' write into it. Other providers do not keep sessions.",
-    ),
-    Opt(
         "--prefill",
         template=True,
         section=MODEL,
@@ -361,6 +353,37 @@ TABLE: tuple[Opt, ...] = (
         help="Ask on the terminal before each call of a tool.",
         details="Without a terminal it is an error. A call that is not allowed is an error to the "
         "model, which may go on without it.",
+    ),
+    # Conversations
+    Opt(
+        "--session",
+        section=CONVERSATIONS,
+        config=False,
+        metavar="NAME|PATH",
+        help="The conversation that the prompt goes on with.",
+        details="What was said in it goes before the prompt, and the prompt and its answer are "
+        "added. It is begun if it is not there; with a slash it is the path of its file. A system "
+        "prompt holds until another one is typed. A broken answer is kept as far as it came; "
+        "where nothing came, nothing is. With -L each line is a turn. Honcho keeps "
+        "conversations itself: there NAME is its session.",
+    ),
+    Opt(
+        "-c",
+        "--continue",
+        "continue_last",
+        section=CONVERSATIONS,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Go on with the session that was used last.",
+    ),
+    Opt(
+        "--history",
+        section=CONVERSATIONS,
+        is_flag=True,
+        help="Begin a session with each prompt, for --continue.",
+        details="For the configuration: history = true below [defaults] keeps every single answer. "
+        "A batch is not kept.",
     ),
     # Output
     Opt(
@@ -847,6 +870,14 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         is_flag=True,
         help="List the configuration's templates (or --json).",
+    ),
+    Opt(
+        "--list-sessions",
+        section=INSPECT,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="List stored sessions, the last first (or --json).",
     ),
     # Other
     Opt(

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from .config import Config
 
 # Modes that ask nothing.
-INSPECTIONS = ("list_providers", "list_models", "list_templates", "check", "dry_run")
+INSPECTIONS = (
+    "list_providers",
+    "list_models",
+    "list_templates",
+    "list_sessions",
+    "check",
+    "dry_run",
+)
 BATCH_INPUTS = ("lines", "null", "requests")  # options that make stdin a batch
 
 
@@ -70,7 +77,6 @@ class Settings(_Frozen):
     think: str | None = None
     schema: str | None = None
     schema_retries: int = 0
-    session: str | None = None
     prefill: str | None = None
     option: tuple[str, ...] = ()
     # Tools
@@ -78,6 +84,10 @@ class Settings(_Frozen):
     tool_choice: str | None = None
     max_rounds: int = 8
     confirm: bool = False
+    # Conversations
+    session: str | None = None
+    continue_last: bool = False
+    history: bool = False
     # Output
     format: str = "text"
     events: str | None = None
@@ -132,6 +142,7 @@ class Settings(_Frozen):
     list_models: bool = False
     list_providers: bool = False
     list_templates: bool = False
+    list_sessions: bool = False
     # Other
     no_config: bool = False
 
@@ -160,6 +171,11 @@ class Settings(_Frozen):
         """Whether there is more than one answer to get, or one that may be there already."""
         several = self.compares or self.repeat is not None
         return several or bool(self.batch_inputs or self.resume)
+
+    @property
+    def converses(self) -> bool:
+        """Whether the prompt is one of a conversation that goes on."""
+        return self.session is not None or self.continue_last
 
     @property
     def replays(self) -> bool:

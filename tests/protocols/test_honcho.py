@@ -701,9 +701,9 @@ def test_a_session_by_the_command(
     run = stream(*here, "--session", "de mo", "who?")
     assert run.returncode == 2
     assert "--session de mo: that is no name" in run.stderr
-    run = stream("-m", "vllm:x", "--session", "demo", "who?")
+    run = stream(*here, "-c", "who?")
     assert run.returncode == 2
-    assert "vllm does not keep sessions: --session is for -p honcho" in run.stderr
+    assert "honcho keeps its conversations itself: --session NAME" in run.stderr
 
 
 def test_the_restaurant_by_the_command(
