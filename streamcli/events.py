@@ -258,10 +258,12 @@ class Failed(Event):
     """The answer failed, or broke off: the facts of errors.StreamError, as a value.
 
     `evidence` and `raw` as in Finished, as far as they were known. `without` names a request field
-    that the server rejected and another attempt may leave out.
+    that the server rejected and another attempt may leave out. `concurrent`: too many requests run
+    at once.
     """
 
     __slots__ = (
+        "concurrent",
         "evidence",
         "hint",
         "http_status",
@@ -287,6 +289,7 @@ class Failed(Event):
         evidence: tuple[str, ...] = (),
         without: str | None = None,
         raw: str | None = None,
+        concurrent: bool = False,
     ) -> None:
         self.kind = kind
         self.message = message
@@ -298,6 +301,7 @@ class Failed(Event):
         self.evidence = evidence
         self.without = without
         self.raw = raw
+        self.concurrent = concurrent
 
     @property
     def status(self) -> str:

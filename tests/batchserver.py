@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
     """What a request gets. `status` 200 streams `text` (None: an answer made from the prompt).
 
-    Other ones are refusals with these `headers` (whole lines) and an error of that `code`, which
-    an error inside the stream has as well (500).
+    Other ones are refusals with an error of that `code`, which an error inside the stream has as
+    well (500). `headers` are whole lines.
 
     `reasoning` comes before the text. `wait` seconds pass before the head, `gap` between the
     deltas; `between` is called before each of them. `end` is "whole", "reset" (RST in the middle),
@@ -207,8 +207,9 @@ class BatchServer:
         ]
         if act.end == "error":
             last = [_event({"error": {"message": "out of order", "code": act.code or 500}})]
+        start = HEAD + act.headers.encode() + b"\r\n"
         if act.gap or act.between:
-            connection.sendall(HEAD)
+            connection.sendall(start)
             for event in events:
                 if act.between:
                     act.between()
@@ -216,7 +217,7 @@ class BatchServer:
                 time.sleep(act.gap)
             sent = b""
         else:
-            sent = HEAD + b"".join(map(_chunk, events))
+            sent = start + b"".join(map(_chunk, events))
         if act.end in ("whole", "length", "error", "close"):
             self._last(connection, sent + b"".join(map(_chunk, last)) + b"0\r\n\r\n")
             return act.end != "close"

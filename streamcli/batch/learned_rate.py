@@ -17,38 +17,27 @@ became of it: `answered` or `refused`, and always `ended`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 
+from .advance import Advance
+from .concurrency import Concurrency, Ticket
 from .limit_headers import Allowance
+from .refusals import Refusals
+from .throughput import ENOUGH, Throughput
 
 INFINITE = float("inf")
 CUT = 0.88  # what is left of the rate after a refusal
 DEEP_CUT = 0.5  # at most so much less
+FAR = 0.8  # less than this part of the rate was accepted: it is far beyond the limit
+SLOWER = 0.6  # and in a trial
 STEP = 0.02  # a second: how the rate comes back, in parts of the one that was refused
+NEAR = 0.97  # quickly up to this part of that one
 DOUBLING = 1.5  # seconds in which a rate doubles that was never refused
 JITTER = 0.04  # of an interval: two processes must not ask in step
 BASE, CAP = 0.5, 20.0  # seconds of backoff without a hint
-DENSE = 14, 22  # so many refusals among so many requests: a limit refuses all that come
-FEW = 16, 130  # fewer refusals than this are not a reason to slow down while nothing is learned
-FEW_AT_ONCE = 16, 32  # nor fewer than this, if the server says "again, at once"
+CHANCE = 3  # refusals of a prompt that may be chance, while others are answered
 PATIENT = 1.0  # seconds that the answers of those on their way are waited for before another cut
 IN_VAIN = 4  # refusals in a row after which a server that names no wait is left alone for a while
-FUTILE = 6, 40  # so many cuts among so many requests: asking more slowly is no use
-HORIZON = 2.0  # seconds over which an accepted rate is measured, and at least so many answers:
-ENOUGH = 12
-MISTAKEN = 3  # refusals in a row at a bound on concurrency: the limit is another one
-
-
-class Ticket:
-    """A request on its way: when it began, which one it was, and how many ran with it."""
-
-    __slots__ = ("at", "number", "running")
-
-    def __init__(self, at: float, number: int, running: int) -> None:
-        self.at = at
-        self.number = number
-        self.running = running
 
 
 class LearnedRate:
@@ -59,84 +48,98 @@ class LearnedRate:
 
     def __init__(self, jobs: int, random: Callable[[], float]) -> None:
         self.rate = INFINITE  # requests a second
-        self.concurrency = jobs
         self.refusals = 0
         self.held = 0.0  # seconds
         self.running = 0
-        self._jobs = jobs
+        self.until = 0.0  # nothing starts before
+        self._at_once = Concurrency(jobs)
+        self._refusals = Refusals()
         self._random = random
         self._number = 0
         self._next = 0.0  # when the next request may start, by the rate
-        self._until = 0.0  # nothing starts before
         self._refused_at = INFINITE  # the rate of the last refusal; infinite: none was
         self._cut = -1  # the number of the last request before the last cut
         self._grown_at = 0.0
         self._strikes = 0  # refusals since something was accepted
-        self._refused: deque[int] = deque(maxlen=FEW[0])  # numbers
-        self._shedding = False
-        self._cuts: deque[int] = deque(maxlen=FUTILE[0])  # the numbers that were refused
-        self._since_cut = 0  # answers
+        self._holds = 0  # and holds
+        self._probe = 0  # the number of the only request that may run after holds in vain
+        self._held_before = 0.0  # until the last cut
+        self._hits = 0  # refusals of requests after the last cut
         self._cut_at = -INFINITE
         self._latency = PATIENT / 2  # seconds until an answer begins, on average
-        self._accepted: deque[float] = deque()  # the moments of the last HORIZON
-        self._silent = True  # a refusal without a hint may be a concurrency limit
-        self._bounds = 0  # refusals in a row at the bound on concurrency
-        self._began: float | None = None
+        self._throughput = Throughput()
         self._seen = -INFINITE
-        self._probe = 0  # answers until one more may run at once
-        self._probe_after = 10
-        self._advance = INFINITE  # the rate by what the server said
-        self._advance_until = 0.0
-        self._tokens = 0.0  # of an answer, on average
+        self._advance = Advance()
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may run at once."""
+        return self._at_once.most
+
+    @property
+    def requests(self) -> int:
+        """How many were started."""
+        return self._number
+
+    @property
+    def found_rate(self) -> float | None:
+        """The requests a second that the server allows; None if no such limit was met."""
+        if INFINITE in (self.rate, self._refused_at) or self._refusals.trying:
+            return None
+        return max(self.rate, self._refused_at)
+
+    @property
+    def found_concurrency(self) -> int | None:
+        """How many requests the server takes at once; None if no such limit was met."""
+        return self._at_once.most if self._at_once.is_bounded else None
 
     # When the next may start
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next request may start; inf if one has to end first."""
         self._see(now)
-        if self.running >= self.concurrency:
+        if self.running >= self.concurrency or self._probe:
             return INFINITE
-        return max(0.0, self._until - now, self._next - now)
+        return max(0.0, self.until - now, self._next - now)
 
-    def started(self, now: float) -> Ticket:
-        """Count a request that starts now; return what comes back with its outcome."""
+    def started(self, now: float, tokens: int = 0) -> Ticket:
+        """Count a request that starts now; return what comes back with its outcome.
+
+        `tokens`: the estimated size of its prompt.
+        """
         self._see(now)
-        if self._began is None:
-            self._began = now
         self._number += 1
         self.running += 1
+        self._throughput.asked(now)
         self._grow(now)
-        rate = self._current(now)
-        if rate < INFINITE:
-            interval = (1 + JITTER * (2 * self._random() - 1)) / rate
+        interval = max(1 / self.rate, self._advance.interval(now, tokens))
+        if interval:
+            interval *= 1 + JITTER * (2 * self._random() - 1)
             # One that comes late does not shift those behind it, by one interval at most.
             self._next = max(min(self._next, now), now - interval) + interval
-        return Ticket(now, self._number, self.running)
+        if self._holds > 1:
+            self._probe = self._number
+        return Ticket(now, self._number, self.running, tokens)
 
     # What became of it
 
     def ended(self, ticket: Ticket, tokens: int | None = None) -> None:
         """Count a request that is over; `tokens` is what its answer used, if that is known."""
         self.running -= 1
+        if ticket.number == self._probe:
+            self._probe = 0
         if tokens:
-            self._tokens = tokens if not self._tokens else 0.9 * self._tokens + 0.1 * tokens
+            self._advance.used(ticket, tokens)
 
     def answered(self, ticket: Ticket, now: float) -> None:
         """Learn that it was accepted: the first event of its answer came."""
-        self._strikes = 0
-        self._since_cut += ticket.number > self._cut
+        self._strikes = self._holds = self._probe = 0
         took = min(max(now - ticket.at, 0.0), PATIENT)
         self._latency += (took - self._latency) / 8
-        self._accepted.append(now)
-        self._forget(now)
-        if self.concurrency < self._jobs and ticket.running >= self.concurrency:
-            self._probe -= 1
-            if ticket.number > self._cut + 2 * self.concurrency:
-                self._bounds = 0
-            if self._probe <= 0:
-                self.concurrency += 1
-                self._probe_after = min(2 * self._probe_after, 200)
-                self._probe = self._probe_after * self.concurrency
+        self._throughput.answered(now)
+        self._at_once.answered(ticket)
+        if self._refusals.trying:
+            self._judge_trial(ticket, now)
 
     def refused(
         self,
@@ -153,47 +156,56 @@ class LearnedRate:
         `concurrent`: the server's words name a concurrency limit ("too many concurrent requests").
         """
         self.refusals += 1
-        self._refused.append(ticket.number)
-        self._strikes += 1
-        own = self._backoff(before)
+        refusals, at_once = self._refusals, self._at_once
+        self._throughput.refused(now)
+        self._hits += ticket.number > self._cut
+        at_once.note(ticket)
+        refusals.add(ticket.number)
+        # While others are answered it may be chance, which does not wait longer each time.
+        often = before if refusals.dense else max(0, before - CHANCE)
+        own = self._backoff(often)
         if wanted is not None:
-            own = max(wanted, self._backoff(before - 1) if before else 0.0)
+            own = max(wanted, self._backoff(max(0, often - 1)) if before else 0.0)
         if ticket.number <= self._cut or 0 <= now - self._cut_at < self._latency:
             # It was on its way before the last cut, or the answers of those beside it still are.
-            return max(own, self._until - now)
-        if concurrent or (wanted is None and self._silent and self.rate == INFINITE):
-            if concurrent or self._bounds < MISTAKEN:
-                self._bound(ticket)
-                return self._backoff(0)
-            self._silent, self.concurrency = False, self._jobs
-        if self._is_shedding(now, wanted):
+            return max(own, self.until - now)
+        self._strikes += 1
+        few = not refusals.dense and (self._is_new(now) or refusals.are_few(wanted))
+        silent = wanted is None and self.rate == INFINITE and at_once.guesses
+        guess = silent and (at_once.is_bounded or not few)
+        if (concurrent or guess) and at_once.refused(ticket, concurrent):
+            self._cut = self._number
             return own
-        wait = wanted or self._backoff(min(self._strikes, 5) - 1)
-        if self._cut >= 0 and self._strikes > (1 if wanted else IN_VAIN):
-            self._hold(now, wait)
-        self._cuts.append(ticket.number)
-        self._cut_rate(now, wanted or BASE)
-        return max(own, self._until - now)
+        if refusals.trying:
+            self._judge_trial(ticket, now)
+            return own
+        if refusals.random or (few and self.rate == INFINITE):
+            return own
+        if self.rate == INFINITE and not refusals.dense:
+            self._try(now)
+            return own
+        holds = self._cut >= 0 and self._strikes > (1 if wanted else IN_VAIN)
+        self._cut_rate(ticket, now, wanted or BASE, holds)
+        if holds:
+            again = self._holds - (1 if wanted else 0)  # a wish that was in vain is doubted
+            self._hold(now, max(wanted or 0.0, self._backoff(again) if again >= 0 else 0.0))
+            self._holds += 1
+        if refusals.cut(ticket.number, self.rate, self.running):
+            self._open()
+            return own
+        return max(own, self.until - now)
 
-    def advise(self, given: Iterable[Allowance], now: float) -> None:
-        """Spread the next requests over what the server says is left, once that is little."""
-        rate, until = INFINITE, now
-        for each in given:
-            reset = max(each.reset, 0.001)
-            size = self._tokens if each.tokens else 1.0
-            if not size or (each.limit is not None and each.remaining > each.limit / 2):
-                continue
-            left = each.remaining / size - self.running
-            if each.refills and each.limit is not None:
-                allowed = (each.limit - each.remaining) / size / reset
-            elif left < 1:
-                self._hold(now, each.reset)
-                continue
-            else:
-                allowed = left / reset
-            if allowed < rate:
-                rate, until = allowed, now + reset
-        self._advance, self._advance_until = rate, until
+    def advise(self, given: Iterable[Allowance], now: float, ticket: Ticket | None = None) -> None:
+        """Spread the next requests over what the server says is left, once that is little.
+
+        `ticket` is that of the request whose response says it: those after it are not counted yet.
+        """
+        after = self.running if ticket is None else self._number - ticket.number
+        tokens = 0 if ticket is None else ticket.tokens
+        uncounted = min(self.running, after)
+        wait = self._advance.read(given, now, uncounted, tokens, self.concurrency)
+        if wait:
+            self._hold(now, wait)
 
     # Inside
 
@@ -203,84 +215,74 @@ class LearnedRate:
         self._seen = now
         if back > 0:
             self._next -= back
-            self._until -= back
+            self.until -= back
             self._cut_at -= back
-            self._advance_until -= back
-            self._accepted.clear()
-
-    def _current(self, now: float) -> float:
-        return min(self.rate, self._advance if now < self._advance_until else INFINITE)
+            self._advance.forget()
+            self._throughput.forget()
 
     def _grow(self, now: float) -> None:
         """Let the rate come back: doubling while it was never refused, by steps after that."""
         passed = min(max(0.0, now - self._grown_at), 1.0)  # a clock that jumps grows nothing
         self._grown_at = now
-        if self.rate == INFINITE:
+        if self.rate == INFINITE or self._refusals.trying:
             return
-        if self.rate > 4 * max(self._measured(now), 1.0):
+        if self.rate > 4 * max(self._throughput.rate(now), 1.0):
             return  # it is not what holds us up
         if self._refused_at == INFINITE:
             self.rate *= 2 ** (passed / DOUBLING)
             return
-        beyond = max(0.0, self.rate / self._refused_at - 1)
-        self.rate += passed * STEP * self._refused_at * (1 + 20 * beyond)
+        part = self.rate / self._refused_at
+        step = STEP * (1 + 20 * (part - 1)) if part > 1 else STEP / 2 + max(0.0, NEAR - part) / 2
+        self.rate += passed * step * self._refused_at
 
-    def _cut_rate(self, now: float, wait: float) -> None:
-        measured = self._measured(now)
+    def _cut_rate(self, ticket: Ticket, now: float, wait: float, holds: bool) -> None:
+        measured = self._throughput.rate(now, self._number - ticket.number)
+        accepted = max(0, ticket.number - self._cut - self._hits)
         if self.rate == INFINITE:
             self.rate = max(measured, 1 / max(wait, 0.05))
-        else:
-            self._refused_at = self.rate
-            deep = DEEP_CUT if self._since_cut < 2 else CUT
-            self.rate = max(deep * self.rate, min(CUT * self.rate, CUT * measured))
+        elif accepted or not holds:  # otherwise waiting may help, and asking more slowly does not
+            passed = now - self._cut_at
+            if accepted >= ENOUGH and self.held - self._held_before > (1 - FAR) * passed:
+                measured = min(measured, accepted / passed)  # it was mostly waited
+            far = accepted < 2 or measured < FAR * self.rate
+            rate = max(DEEP_CUT * self.rate, CUT * measured) if far else CUT * self.rate
+            self._refused_at = rate / CUT if far else self.rate
+            self.rate = rate
         self._next = max(self._next, now + 1 / self.rate)
-        self._cut, self._cut_at, self._since_cut = self._number, now, 0
+        self._settle(now)
 
-    def _bound(self, ticket: Ticket) -> None:
-        self.concurrency = max(1, min(self.concurrency, ticket.running - 1))
-        self._probe = self._probe_after * self.concurrency
-        self._bounds += 1
-        self._cut = self._number
+    def _settle(self, now: float) -> None:
+        """Let the requests that are on their way be: they began before this."""
+        self._cut, self._cut_at, self._hits = self._number, now, 0
+        self._held_before = self.held
+
+    def _try(self, now: float) -> None:
+        """Ask more slowly for a while, to see whether fewer are refused."""
+        self._refused_at = max(self._throughput.rate(now), 0.1)
+        self.rate = SLOWER * self._refused_at
+        self._next = max(self._next, now + 1 / self.rate)
+        self._refusals.begin_trial(self._number)
+
+    def _judge_trial(self, ticket: Ticket, now: float) -> None:
+        if self._refusals.judge_trial(ticket.number):
+            if self._refusals.random:
+                self._open()
+            else:
+                self.rate = CUT * self._refused_at
+                self._settle(now)
+
+    def _open(self) -> None:
+        self.rate = self._refused_at = INFINITE
+        self._next = 0.0
+
+    def _is_new(self, now: float) -> bool:
+        """Return whether the first answers may still be on their way."""
+        return self._throughput.age(now) < self._latency
 
     def _hold(self, now: float, seconds: float) -> None:
         until = now + seconds
-        self.held += max(0.0, until - max(now, self._until))
-        self._until = max(self._until, until)
-
-    def _is_shedding(self, now: float, wanted: float | None) -> bool:
-        """Return whether refusals come however slowly we ask, or are too few to tell."""
-        if self._within(*DENSE):
-            self._shedding = False
-            return False
-        if self._shedding:
-            return True
-        if self.rate == INFINITE:
-            known = self._began is not None and now - self._began >= self._latency
-            return not (known and self._within(*(FEW_AT_ONCE if wanted == 0 else FEW)))
-        if self._within(*FUTILE, self._cuts):
-            self._shedding = True
-            self._cuts.clear()
-            self.rate = self._refused_at = INFINITE
-            self._next = 0.0
-        return self._shedding
-
-    def _within(self, count: int, span: int, numbers: deque[int] | None = None) -> bool:
-        """Return whether the last `count` refusals, or cuts, were among `span` requests."""
-        numbers = self._refused if numbers is None else numbers
-        return len(numbers) >= count and numbers[-1] - numbers[-count] < span
-
-    def _measured(self, now: float) -> float:
-        """Return the accepted requests a second."""
-        self._forget(now)
-        if not self._accepted or self._began is None:
-            return 0.0
-        since = max(0.2, min(HORIZON, now - self._began), now - self._accepted[0])
-        return len(self._accepted) / since
-
-    def _forget(self, now: float) -> None:
-        accepted = self._accepted
-        while len(accepted) > ENOUGH and now - accepted[0] > HORIZON:
-            accepted.popleft()
+        self.held += max(0.0, until - max(now, self.until))
+        self.until = max(self.until, until)
 
     def _backoff(self, before: int) -> float:
         return min(CAP, BASE * 2.0 ** min(before, 16)) * (1 + self._random()) / 2

@@ -55,6 +55,8 @@ def allowances(headers: Mapping[str, str], wall: float) -> list[Allowance]:
 
     A moment is read against the server's own clock if it sent its `date`.
     """
+    if not any("ratelimit" in name for name in headers):
+        return []
     date = _moment(headers.get("date", ""))
     now = wall if date is None else date
     return [*_by_names(headers, now), *_by_draft(headers)]

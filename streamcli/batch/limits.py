@@ -1,15 +1,19 @@
 """When a batch may send its next request, and when it stops: pure, told the time, no clock.
 
-A `Gate` is one provider's: holds after a 429, and closes where asking on makes no sense.
+A `Gate` is one provider's: it asks as fast as it learned to after refusals, and closes where asking
+on makes no sense.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 
-from ..answer.retry import BASE, CAP, explain
+from ..answer.retry import explain
 from ..events import Failed
+from .concurrency import Ticket
+from .learned_rate import LearnedRate
+from .limit_headers import Allowance
 
 # Until a provider has answered once, requests go out one by one, so that a refusal of the first
 # (a wrong key, a limit that is used up) comes before all the others are sent.
@@ -26,113 +30,86 @@ _FINAL = ("auth", "no_key", "quota", "redirect")
 class Entry:
     """The facts of one prompt that a `Gate` keeps."""
 
-    __slots__ = ("hold", "refused", "waited")
+    __slots__ = ("refused", "ticket", "waited")
 
     def __init__(self) -> None:
-        self.hold = 0  # how many holds there had been when it was let through
+        self.ticket: Ticket | None = None  # while it runs
         self.refused = 0
-        self.waited = 0.0  # beyond the holds, which are for all
+        self.waited = 0.0  # seconds, beyond the holds, which are for all
 
 
 class Gate:
     """Whether a provider may be sent another request, and when.
 
-    `jobs` may run at once as long as nothing is wrong; after a hold one, and one more with each
-    answer. `closed` is why nothing more is started for it, or None.
+    `learned` finds its rate and its concurrency; `jobs` may run at once as long as nothing is
+    wrong. `closed` is why nothing more is started for it, or None.
     """
 
     def __init__(self, jobs: int, max_wait: float, random: Callable[[], float]) -> None:
         self.closed: Failed | None = None
-        self.until = 0.0  # held until this time
+        self.learned = LearnedRate(jobs, random)
         self.refuses = False  # the last it said was a 429
-        self._jobs = jobs
         self._max_wait = max_wait
-        self._random = random
         self._answered = False
         self._last_start = 0.0
-        self._holds = 0
-        self._running = 0  # of those let through since the last hold
-        self._allowed = jobs
-        self._strikes = 0  # refusals in a row, each after a hold
-        self._waited = 0.0  # the holds of these
-
-    @property
-    def calm(self) -> bool:
-        """An answer more changes nothing."""
-        return self._answered and self._allowed >= self._jobs and not self.refuses
+        self._refused_since: float | None = None  # the first refusal since it answered
 
     def wait(self, now: float) -> float:
-        """Seconds until the next request may go out; inf if that depends on those that run."""
-        if now < self.until:
-            return self.until - now
-        if self._running >= self._allowed:
-            return float("inf")
+        """Return the seconds until the next request may go out; inf if one has to end first."""
+        wait = self.learned.wait(now)
         if not self._answered:
-            return max(0.0, self._last_start + STAGGER - now)
-        return 0.0
+            wait = max(wait, self._last_start + STAGGER - now)
+        return wait
 
-    def started(self, entry: Entry, now: float) -> None:
-        entry.hold = self._holds
-        self._running += 1
+    def started(self, entry: Entry, now: float, tokens: int = 0) -> None:
+        """Count a request; `tokens` is the estimated size of its prompt."""
+        entry.ticket = self.learned.started(now, tokens)
         self._last_start = now
 
-    def ended(self, entry: Entry) -> None:
-        self._running -= entry.hold == self._holds
+    def ended(self, entry: Entry, tokens: int | None = None) -> None:
+        """Count its end; `tokens` is what its answer used, if that is known."""
+        if entry.ticket is not None:
+            self.learned.ended(entry.ticket, tokens)
+            entry.ticket = None
 
-    def answered(self, entry: Entry) -> None:
-        """The first of an answer came. Those of before a hold say nothing of what is now."""
+    def answered(self, entry: Entry, now: float) -> bool:
+        """Note that the first of an answer came; return whether more requests may start now."""
+        before = self.learned.concurrency if self._answered else 0
         self._answered = True
-        if entry.hold == self._holds:
-            self._strikes = 0
-            self._waited = 0.0
-            self.refuses = False
-            self._allowed = min(self._jobs, self._allowed + 1)
+        self.refuses = False
+        self._refused_since = None
+        if entry.ticket is not None:
+            self.learned.answered(entry.ticket, now)
+        return self.learned.concurrency > before
+
+    def advise(self, entry: Entry | None, given: Iterable[Allowance], now: float) -> None:
+        """Learn from the headers of a response; `entry` is that of its prompt, if it has a ticket.
+
+        What is given back later than we would wait does not slow us down in advance.
+        """
+        near = [each for each in given if each.refills or each.reset <= self._max_wait]
+        self.learned.advise(near, now, None if entry is None else entry.ticket)
 
     def limited(self, entry: Entry, failed: Failed, now: float) -> float | None:
-        """A 429: seconds until this prompt's turn comes again; None if waiting is no use.
-
-        Those that were on their way when a hold began say nothing new. And who is refused again
-        when others are not (too long for the quota, say) waits alone. After a hold others go
-        first, so that it is not always the same one that tries.
-        """
+        """Return the seconds until a refused prompt's turn comes; None if waiting is no use."""
         wanted = failed.retry_after
         if wanted is not None and wanted > self._max_wait:
             self.close(explain(copy(failed), 1, self._max_wait))
             return None
-        new = entry.hold == self._holds
-        alone = new and entry.refused > 0 and not self.refuses
-        own = min(self._backoff(entry.refused), self._max_wait)
+        assert entry.ticket is not None
+        wait = self.learned.refused(
+            entry.ticket, now, wanted, before=entry.refused, concurrent=failed.concurrent
+        )
+        held = max(0.0, self.learned.until - now)
+        self.refuses = True
         entry.refused += 1
-        self.refuses = self.refuses or new
-        if alone:
-            own = max(own, wanted or 0.0)
-        entry.waited += own
-        if entry.waited >= PATIENCE * self._max_wait:
-            return None
-        if alone:
-            return max(own, self.until - now)
-        if new:
-            wait = wanted if wanted is not None else self._backoff(self._strikes)
-            if self._strikes and wait < BASE:  # "at once" was not true before
-                wait = self._backoff(self._strikes)
-            if self._waited + wait > PATIENCE * self._max_wait:
-                self.close(copy(failed))
-                return None
-            self._strikes += 1
-            self._waited += wait
-            self._hold(now + wait)
-        elif wanted is not None:
-            self.until = max(self.until, now + wanted)
-        return max(0.0, self.until - now) + own
-
-    def _hold(self, until: float) -> None:
-        self.until = until
-        self._holds += 1
-        self._running = 0
-        self._allowed = 1
-
-    def _backoff(self, before: int) -> float:
-        return min(CAP, BASE * 2.0 ** min(before, 16)) * (1 + self._random()) / 2
+        entry.waited += max(0.0, wait - held)
+        if self._refused_since is None:
+            self._refused_since = now
+        patience = PATIENCE * self._max_wait
+        if now + held - self._refused_since > patience:
+            self.close(copy(failed))
+        return None if self.closed or entry.waited >= patience else wait
 
     def judge(self, failed: Failed) -> None:
         """Close if what `failed` says is true of every other request too.

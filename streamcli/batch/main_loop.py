@@ -14,6 +14,7 @@ from ..providers.endpoint import Endpoint
 from ..providers.prices import price
 from ..settings.settings import Settings
 from ..terminal.messages import Messages
+from . import found
 from .channel import Update
 from .deliveries import Deliveries
 from .limits import Halt
@@ -203,7 +204,8 @@ class MainLoop:
         now = time.time()
         head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
         head |= {"schema": SCHEMA, "ts": timestamp(now)}
-        self._outputs.summary(head | self._summary.record(wall, self._code()))
+        limits = found.records(self._routes.gates)
+        self._outputs.summary(head | self._summary.record(wall, self._code(), limits))
 
 
 def found_bug(error: Exception, messages: Messages) -> StreamError:

@@ -18,6 +18,7 @@ from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line, visible
 from ..terminal.screen import is_dumb
+from . import found
 from .limits import Gate
 from .plan import Prompt
 from .summary import Summary
@@ -106,6 +107,8 @@ class Reports:
                 messages.error(failed + stopped, again)
             if summary.skipped and not summary.done:
                 messages.note(f"nothing is left to ask: {summary.skipped} done already")
+        for line in found.lines(self._gates):
+            messages.detail(line)
         if self._settings.usage:
             messages.error(summary.usage_line())
         if self._settings.stats:
@@ -139,7 +142,7 @@ class Reports:
         from ..terminal.waiting import Waiting
 
         def words(waited: float) -> str:
-            running, held = in_flight(), self._held()
+            running, held = in_flight(), found.now(self._gates, time.monotonic())
             if not running and not held:
                 return ""  # the input is waited for, and no answer
             facts = [
@@ -163,15 +166,8 @@ class Reports:
             skipped=skipped,
             in_flight=in_flight,
             tokens=summary.tokens,
-            held=self._held(),
+            held=found.now(self._gates, time.monotonic()),
         )
-
-    def _held(self) -> str:
-        now = time.monotonic()
-        for (provider, _), gate in list(self._gates.items()):
-            if (wait := gate.until - now) > 0:
-                return f"{provider}: waiting {wait:.0f} s"
-        return ""
 
     def close(self) -> None:
         """Erase the progress line, or the sign of life."""

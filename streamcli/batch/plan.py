@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import StreamError, usage
 from ..events import Failed
 from ..input.batch_items import Item
+from ..messages import ChatRequest
 from ..providers.endpoint import hash_of
 from .question import Question
 from .routes import Route, Routes
@@ -16,6 +17,8 @@ from .task import Task
 from .worker import Worker
 
 Prompt = Task[Question, Worker]
+
+CHARS = 4  # of a token, about
 
 
 class Plan:
@@ -95,7 +98,7 @@ class Plan:
             if self._done is not None and self._done.has(key, question.occurrence):
                 self.skipped += 1
                 return None
-        return Task(number, question, self._routes.gates_of(route))
+        return Task(number, question, self._routes.gates_of(route), tokens=_tokens_of(chats[0]))
 
     def _claim_file(self, route: Route, tags: dict[str, Any]) -> None:
         """Raise a usage error if an earlier item has the same file: one answer would be lost."""
@@ -106,6 +109,11 @@ class Plan:
         path = self._file_of({**tags, "model": route.name})
         if self._files.next(sha256(path.encode()).hexdigest()[:32]):
             raise usage(f"{path} is the file of an earlier one", "-O with {index} tells them apart")
+
+
+def _tokens_of(chat: ChatRequest) -> int:
+    """Return about how many tokens a prompt has"""
+    return sum(len(message.text) for message in chat.messages) // CHARS + 1
 
 
 def _failed(

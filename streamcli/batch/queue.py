@@ -6,14 +6,16 @@ It makes the transitions of tasks (see task.py). Every method may be called from
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from threading import TIMEOUT_MAX, Condition, Lock
 from typing import Any, Generic, TypeVar
 
 from ..events import Failed
 from ..outcome import Outcome
+from .limit_headers import Allowance
 from .limits import Budget, Gate, Pace
 from .task import State, Task
+from .turns import in_turn
 
 INFINITE = float("inf")
 MANY = 1000  # tasks that wait for another attempt, before no new ones are read
@@ -148,13 +150,18 @@ class Queue(Generic[T]):
     def answered(self, task: T) -> None:
         """Note that the first of an answer came."""
         gate = task.passed
-        if gate is not None and not gate.calm:
+        if gate is not None:
             with self._work:
-                gate.answered(task.entry)
-                self._work.notify()
+                if gate.answered(task.entry, self._clock()):
+                    self._work.notify()
+
+    def advise(self, task: T, gate: Gate, given: Iterable[Allowance]) -> None:
+        """Note what a response to a task says of the limits of its server."""
+        with self._work:
+            gate.advise(task.entry if task.passed is gate else None, given, self._clock())
 
     def limited(self, task: T, failed: Failed) -> float | None:
-        """Return the seconds until a task that got a 429 has its turn again, or None."""
+        """Return the seconds until a task that was refused has its turn again, or None."""
         gate = task.gate
         with self._work:
             wait = gate.limited(task.entry, failed, self._clock())
@@ -263,7 +270,7 @@ class Queue(Generic[T]):
             return None, INFINITE
         soonest, pace = INFINITE, self._pace.wait(now)
         shut: Gate | None = None
-        for task in self._in_turn():
+        for task in in_turn(self._later, self._ready):
             gate = task.gate
             if gate is shut:
                 continue
@@ -283,21 +290,6 @@ class Queue(Generic[T]):
             soonest = min(soonest, wait)
         self._drop_hopeless()
         return None, soonest
-
-    def _in_turn(self) -> Iterator[T]:
-        """Yield the tasks that wait, in the order in which they may start.
-
-        Further attempts go first, but not behind a gate that just refused. There the prompt that
-        was refused the least goes first: it may be the prompt that is at fault.
-        """
-        doubtful = [task for task in self._later if task.gate.refuses]
-        if not doubtful:
-            yield from self._later
-            yield from self._ready
-            return
-        yield from [task for task in self._later if not task.gate.refuses]
-        yield from self._ready
-        yield from sorted(doubtful, key=lambda task: task.entry.refused)
 
     def _drop_hopeless(self) -> None:
         """Drop the tasks whose endpoints are closed before they were asked."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..answer.answer_stream import Pause
 from ..events import Failed
+from .limit_headers import Allowance
 from .limits import Gate
 from .queue import Queue
 from .task import Task
@@ -22,6 +23,10 @@ class Retries:
         self._queue = queue
         self._delay = delay
 
+    def advise(self, task: Task[Any, Any], gate: Gate, given: list[Allowance]) -> None:
+        """Note what a response said of its server's limits."""
+        self._queue.advise(task, gate, given)
+
     def pause_of(self, task: Task[Any, Any]) -> Pause:
         """Return the decision for one prompt. A rate limit does not cost it one of its retries."""
 
@@ -29,7 +34,7 @@ class Retries:
             queue = self._queue
             if task.gate.closed is not None or queue.stopped:
                 return None
-            limited = failed.kind == "rate_limit" and failed.transient
+            limited = failed.transient and (failed.kind == "rate_limit" or failed.concurrent)
             if limited and failed.should_retry is not False:
                 return queue.limited(task, failed)
             wait = self._delay(failed, task.retries + 1)

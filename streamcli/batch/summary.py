@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ..events import USAGE_FIELDS
@@ -11,7 +12,7 @@ from ..timings import Histogram
 
 
 class Summary:
-    """Counts by verdict, totals of usage, percentiles of the timings (within 1 %)."""
+    """Counts prompts by verdict, sums their usage, and keeps percentiles (within 1 %)."""
 
     def __init__(self) -> None:
         self.done = 0  # prompts that are over, whatever their verdict
@@ -53,8 +54,13 @@ class Summary:
         if (rate := meter.rate(outcome.t_ms, usage.output_tokens)) is not None:
             self._rate.add(rate)
 
-    def record(self, wall_ms: float, exit_code: int) -> dict[str, Any]:
-        """The record's own fields; `wall_ms` is how long all took."""
+    def record(
+        self, wall_ms: float, exit_code: int, limits: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """Return the record's own fields.
+
+        All took `wall_ms` milliseconds; `limits` are those that the providers were found to have.
+        """
         from ..output.records import plain
 
         seconds = wall_ms / 1000
@@ -70,6 +76,7 @@ class Summary:
             "chars": self._chars,
             "usage": dict(self._usage),
             "cost": plain(None if self._cost is None else round(self._cost, 9)),
+            "limits": list(limits),
             "timings": {
                 "duration_ms": round(wall_ms, 1),
                 "tokens_per_second": round(output / seconds, 1) if output and seconds else None,
@@ -84,7 +91,7 @@ class Summary:
         }
 
     def usage_line(self) -> str:
-        """For --usage: the totals of what the servers said."""
+        """Return the line of --usage: the totals of what the servers said."""
         named = (("input", "input_tokens"), ("output", "output_tokens"), ("total", "total_tokens"))
         known = [
             f"{self._usage[key]} {name}" for name, key in named if self._usage[key] is not None
@@ -94,7 +101,7 @@ class Summary:
         return "tokens: " + (", ".join(known) if known else "the server did not say")
 
     def stats_line(self, wall_ms: float) -> str:
-        """For --stats: how long it took, and how long one did."""
+        """Return the line of --stats: how long it took, and how long one did."""
         prompts = "1 prompt" if self.done == 1 else f"{self.done} prompts"
         parts = [f"{prompts} in {wall_ms / 1000:.1f} s"]
         for name, histogram in (("TTFT", self._ttft), ("duration", self._duration)):
@@ -103,11 +110,11 @@ class Summary:
         return ", ".join(parts)
 
     def line(self) -> str:
-        """Which verdicts the failed ones got: `3 rate_limited, 1 truncated`."""
+        """Return the verdicts of the failed ones: `3 rate_limited, 1 truncated`."""
         return ", ".join(f"{count} {status}" for status, count in self._failures.most_common())
 
     def so_far(self) -> str:
-        """For who stopped it: `12 done, 30 done before, 1 failed, 4 broken off`."""
+        """Return the counts of a batch that was stopped: `12 done, 1 failed, 4 broken off`."""
         broken = self.statuses["interrupted"]
         counts = (
             (self.done - self.failed, "done"),

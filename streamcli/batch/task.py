@@ -67,7 +67,7 @@ class Task(Generic[Q, C]):
     """One prompt for one route (a model, a race, or a model with its fallbacks).
 
     `sequence` counts the tasks. `gates` are those of the endpoints that it may ask. `failed` is
-    the reason why it cannot be asked at all.
+    the reason why it cannot be asked at all. `tokens` is the estimated size of the prompt.
     """
 
     __slots__ = (
@@ -84,16 +84,24 @@ class Task(Generic[Q, C]):
         "retries",
         "sequence",
         "state",
+        "tokens",
     )
 
     def __init__(
-        self, sequence: int, question: Q, gates: tuple[Gate, ...], failed: Failed | None = None
+        self,
+        sequence: int,
+        question: Q,
+        gates: tuple[Gate, ...],
+        failed: Failed | None = None,
+        *,
+        tokens: int = 0,
     ) -> None:
         self.state = State.READ
         self.sequence = sequence
         self.question = question
         self.gates = gates
         self.failed = failed
+        self.tokens = tokens
         self.answer: AnswerStream | None = None  # from the first start on
         self.moments: Iterator[Moment] | None = None  # of the answer, as far as they are read
         self.client: C | None = None  # of the worker that has it, or had it last
@@ -111,7 +119,7 @@ class Task(Generic[Q, C]):
     def start(self, now: float) -> None:
         self._move(State.RUNNING)
         self.passed = self.gate
-        self.passed.started(self.entry, now)
+        self.passed.started(self.entry, now, self.tokens)
 
     def wait(self, until: float) -> None:
         """Leave the worker; the gate of the endpoint that is asked next may be another one."""
@@ -126,10 +134,10 @@ class Task(Generic[Q, C]):
         self._move(State.OVER)
         self.outcome = outcome
         self.moments = self.client = None
+        self._leave(outcome.usage.total_tokens)
 
     def settle(self) -> None:
         self._move(State.DONE)
-        self._leave()
 
     def drop(self) -> None:
         self._move(State.DROPPED)
@@ -138,9 +146,9 @@ class Task(Generic[Q, C]):
         assert self.state in _BEFORE[state], f"prompt {self.sequence}: {self.state} to {state}"
         self.state = state
 
-    def _leave(self) -> None:
+    def _leave(self, tokens: int | None = None) -> None:
         if self.passed is not None:
-            self.passed.ended(self.entry)
+            self.passed.ended(self.entry, tokens)
 
     # Questions
 

@@ -17,6 +17,7 @@ from ..messages import ChatRequest, Message
 from ..providers.endpoint import Endpoint, hash_of
 from ..request import HttpRequest
 from ..transport.seam import Open, Patience, Response
+from .limit_headers import Allowance, allowances
 from .limits import Gate
 from .question import Question
 from .retries import Retries
@@ -179,7 +180,8 @@ class Asker:
 
         def connect() -> Connection:
             client()  # making a client is not part of the time that the prompt takes
-            return Connection(_opener(endpoint, gate, client), _at_once)
+            advise = partial(self._retries.advise, task, gate)
+            return Connection(_opener(endpoint, gate, client, advise), _at_once)
 
         return Candidate(endpoint, chat, connect, self._retries.pause_of(task))
 
@@ -188,7 +190,8 @@ class Asker:
 
         def connect() -> Connection:
             client, over, cancel = worker.enter_race(endpoint, number)
-            return Connection(_opener(endpoint, gate, client), over.wait, cancel=cancel)
+            advise = partial(self._retries.advise, task, gate)
+            return Connection(_opener(endpoint, gate, client, advise), over.wait, cancel=cancel)
 
         return Candidate(endpoint, chat, connect, self._retries.pause_of_racer(gate))
 
@@ -199,14 +202,25 @@ def _asked_of(task: Task[Question, Worker], number: int) -> tuple[Endpoint, Gate
     return question.route.endpoints[number], task.gates[number], question.chats[number]
 
 
-def _opener(endpoint: Endpoint, gate: Gate, client: Callable[[], Http]) -> Open:
-    """Return how a request is sent: not at all, once the gate is closed."""
+def _opener(
+    endpoint: Endpoint,
+    gate: Gate,
+    client: Callable[[], Http],
+    advise: Callable[[list[Allowance]], None],
+) -> Open:
+    """Return how a request is sent: not at all, once the gate is closed.
+
+    `advise` gets what a response says of its server's limits.
+    """
 
     def open(request: HttpRequest, patience: Patience) -> Response:
         if (closed := gate.closed) is not None:
             why = closed.message, closed.hint
             raise StreamError(closed.kind, *why, http_status=closed.http_status)
-        return endpoint.opener(client())(request, patience)
+        answer = endpoint.opener(client())(request, patience)
+        if given := allowances(answer.headers, time.time()):
+            advise(given)
+        return answer
 
     return open
 

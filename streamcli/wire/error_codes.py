@@ -419,8 +419,29 @@ _ASKED_OF = {
 
 # A limit of the day or month whose code says only "too fast": AWS's and Cohere's words.
 A_DAYS_SHARE = re.compile(r"too many \w+ per day|calls / month", re.IGNORECASE)
+# A limit on the requests that run at once, among refusals that pass. The queues of Ollama and of
+# SGLang are full, llama.cpp has no slot, TGI and Ray Serve are busy, Anthropic counts connections,
+# LiteLLM parallel requests, GLM and Moonshot say concurrency.
+CONCURRENT_CODES = frozenset(
+    ("concurrencylimitexceeded", "concurrencylimit", "concurrentrequestslimitexceeded")
+    + ("toomanyconcurrentrequests", "maxparallelrequestsexceeded", "1302", "minimax1041")
+    + ("modelaccountconcurrencylimitexceeded", "accountconcurrencylimitexceeded")
+)
+CONCURRENT_WORDS = re.compile(
+    r"concurren|max(?:imum)?[ _]parallel[ _]request|parallel request limit"
+    r"|maximum pending requests|(?:request|pending) queue is full|max_queued_requests"
+    r"|no slots? available|slot unavailable|^model is overloaded|并发",
+    re.IGNORECASE,
+)
 # A request that is larger than what a minute allows: it never fits.
 NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
+
+
+def names_concurrency(codes: list[str], message: str) -> bool:
+    """Return whether a refusal is for too many requests that run at once, not too many a minute."""
+    if any(_plain(code) in CONCURRENT_CODES for code in codes):
+        return True
+    return CONCURRENT_WORDS.search(message) is not None
 
 
 def kind_of_codes(codes: list[str]) -> str | None:

@@ -115,6 +115,7 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
         retry_after=report.delay,
         transient=_passes(kind, report, status),
         without=without,
+        concurrent=_is_concurrent(kind, report),
         **known,
     )
 
@@ -145,6 +146,7 @@ def stream_failure(error: Any, event: str = "") -> Failed:
         http_status=status,
         retry_after=report.delay,
         transient=_passes(kind, report),
+        concurrent=_is_concurrent(kind, report),
     )
 
 
@@ -411,6 +413,15 @@ def _passes(kind: str, report: Report, status: int | None = None) -> bool:
     if kind in TRANSIENT or kind == "rejected":
         return status in (408, 425, 429) or (status >= 500 and status not in (501, 505))
     return False
+
+
+def _is_concurrent(kind: str, report: Report) -> bool:
+    """Return whether a refusal that passes is for too many requests at once."""
+    if kind not in ("rate_limit", "overloaded", "server_error"):
+        return False
+    from .error_codes import names_concurrency
+
+    return names_concurrency(report.codes, report.message)
 
 
 def _hint(kind: str, message: str) -> str:

@@ -26,9 +26,12 @@ class Refusal:
 
 
 class Server(Protocol):
-    """Answers a request with None, or refuses it; `running` are being answered."""
+    """Answers a request with None, or refuses it.
 
-    def ask(self, now: float, running: int) -> Refusal | None: ...
+    `running` are being answered; `before` is how often this prompt was refused.
+    """
+
+    def ask(self, now: float, running: int, before: int) -> Refusal | None: ...
 
 
 Hint = Callable[[float], float | None]
@@ -51,7 +54,7 @@ class TokenBucket:
         self.rate, self.burst, self.hint = rate, burst, hint
         self._level, self._at = burst, 0.0
 
-    def ask(self, now: float, running: int) -> Refusal | None:
+    def ask(self, now: float, running: int, before: int) -> Refusal | None:
         self._level = min(self.burst, self._level + (now - self._at) * self.rate)
         self._at = now
         if self._level < 1:
@@ -65,7 +68,7 @@ class SlidingWindow:
         self.size, self.seconds, self.hint = size, seconds, hint
         self._taken: list[float] = []
 
-    def ask(self, now: float, running: int) -> Refusal | None:
+    def ask(self, now: float, running: int, before: int) -> Refusal | None:
         self._taken = [at for at in self._taken if now - at < self.seconds]
         if len(self._taken) >= self.size:
             return Refusal(self.hint(self._taken[0] + self.seconds - now))
@@ -77,7 +80,7 @@ class ConcurrencyLimit:
     def __init__(self, most: int, says_so: bool) -> None:
         self.most, self.says_so = most, says_so
 
-    def ask(self, now: float, running: int) -> Refusal | None:
+    def ask(self, now: float, running: int, before: int) -> Refusal | None:
         return None if running < self.most else Refusal(None, self.says_so)
 
 
@@ -85,8 +88,15 @@ class Shedding:
     def __init__(self, share: float, wanted: float | None, seed: int = 7) -> None:
         self.share, self.wanted, self.random = share, wanted, Random(seed)
 
-    def ask(self, now: float, running: int) -> Refusal | None:
+    def ask(self, now: float, running: int, before: int) -> Refusal | None:
         return Refusal(self.wanted) if self.random.random() < self.share else None
+
+
+class Once(Shedding):
+    """Refuses some prompts, once each."""
+
+    def ask(self, now: float, running: int, before: int) -> Refusal | None:
+        return None if before else super().ask(now, running, before)
 
 
 class Client:
@@ -94,10 +104,22 @@ class Client:
 
     def __init__(self, jobs: int, prompts: int, random: Random) -> None:
         self.learned = LearnedRate(jobs, random.random)
-        self.waiting = prompts
+        self.fresh = prompts  # prompts that were not asked yet
+        self.again: list[int] = []  # how often each was refused that waits for another turn
         self.answers: list[float] = []
         self.refusals: list[float] = []
         self.alarm: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        return self.fresh + len(self.again)
+
+    def take(self) -> int:
+        """Take a prompt, and return how often it was refused."""
+        if self.again:
+            return self.again.pop()
+        self.fresh -= 1
+        return 0
 
     def per_second(self, begin: float, end: float) -> float:
         return sum(begin <= at < end for at in self.answers) / (end - begin)
@@ -136,12 +158,12 @@ def simulate(
             break
         learned, seen = client.learned, clock(now)
         if what == "arrival":
-            refusal = server.ask(now, running)
+            refusal = server.ask(now, running, more)
             if refusal is None:
                 running += 1
                 later(now + random.uniform(*latency), "answer", client, ticket)
             else:
-                later(now + WAY, "refusal", client, ticket, refusal)
+                later(now + WAY, "refusal", client, ticket, (refusal, more))
             continue
         if what == "answer":
             running -= 1
@@ -149,17 +171,20 @@ def simulate(
             learned.ended(ticket)
             client.answers.append(now)
         elif what == "refusal":
-            wait = learned.refused(ticket, seen, more.wanted, concurrent=more.concurrent)
+            refusal, before = more
+            wait = learned.refused(
+                ticket, seen, refusal.wanted, before=before, concurrent=refusal.concurrent
+            )
             learned.ended(ticket)
             client.refusals.append(now)
-            later(now + wait, "again", client)
+            later(now + wait, "again", client, None, before + 1)
         elif what == "again":
-            client.waiting += 1
+            client.again.append(more)
         while client.waiting:
             wait = learned.wait(clock(now))
             if wait <= 1e-9:
-                client.waiting -= 1
-                later(now + WAY, "arrival", client, learned.started(clock(now)))
+                before = client.take()
+                later(now + WAY, "arrival", client, learned.started(clock(now)), before)
                 continue
             if wait < math.inf and not (client.alarm and now < client.alarm <= now + wait):
                 client.alarm = now + wait
@@ -185,7 +210,7 @@ LIMITS: dict[str, tuple[Callable[[], Server], float]] = {
 def test_a_rate_limit_is_found(name: str, seed: int) -> None:
     make, limit = LIMITS[name]
     (client,) = simulate(make(), seconds=120, seed=seed)
-    assert client.per_second(30, 120) >= 0.87 * limit
+    assert client.per_second(30, 120) >= 0.9 * limit
     assert client.refused_per_answer(30, 120) <= 0.2
     assert client.learned.concurrency == JOBS
 
@@ -197,10 +222,11 @@ def test_with_any_number_of_jobs(jobs: int) -> None:
     assert client.refused_per_answer(10, 60) <= 0.2
 
 
-def test_slow_answers() -> None:
-    (client,) = simulate(TokenBucket(20, 5, whole), seconds=120, latency=(1.5, 4.5))
-    assert client.per_second(30, 120) >= 0.9 * 20
-    assert client.refused_per_answer(30, 120) <= 0.2
+@pytest.mark.parametrize("hint", [exact, whole, none])
+def test_slow_answers(hint: Hint) -> None:
+    (client,) = simulate(TokenBucket(20, 5, hint), seconds=150, latency=(1.5, 4.5))
+    assert client.per_second(60, 150) >= 0.9 * 20
+    assert client.refused_per_answer(60, 150) <= 0.2
 
 
 @pytest.mark.parametrize("says_so", [True, False])
@@ -220,13 +246,29 @@ def last(client: Client) -> float:
     return client.answers[-1]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("wanted", [None, 0.0, 1.0])
 @pytest.mark.parametrize("jobs", [8, 64, 128])
-def test_random_refusals_do_not_slow_the_batch_down(jobs: int, seed: int) -> None:
-    """One request in six is refused, with `retry-after: 0`: a fifth of the answers."""
+def test_prompts_that_are_refused_once_do_not_slow_the_others_down(
+    jobs: int, wanted: float | None, seed: int
+) -> None:
     (free,) = simulate(Shedding(0, None), jobs=jobs, prompts=3000, seconds=600)
-    (shed,) = simulate(Shedding(1 / 6, 0.0, seed), jobs=jobs, prompts=3000, seconds=600, seed=seed)
+    (shed,) = simulate(Once(0.2, wanted, seed), jobs=jobs, prompts=3000, seconds=600, seed=seed)
     assert len(shed.answers) == len(free.answers) == 3000
+    assert last(shed) <= 2 * last(free)
+    assert shed.learned.concurrency == jobs
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("jobs", "wanted"), [(8, None), (64, None), (8, 0.0), (64, 0.0), (64, 1)])
+def test_random_refusals_do_not_slow_the_batch_down(
+    jobs: int, wanted: float | None, seed: int
+) -> None:
+    """One request in six is refused. Of many prompts, so that a prompt's own waits are little."""
+    (free,) = simulate(Shedding(0, None), jobs=jobs, prompts=9000, seconds=600)
+    (shed,) = simulate(
+        Shedding(1 / 6, wanted, seed), jobs=jobs, prompts=9000, seconds=600, seed=seed
+    )
     assert last(shed) <= 2 * last(free)
 
 
@@ -241,16 +283,16 @@ def test_two_processes_share_a_limit(seed: int) -> None:
     made = simulate(TokenBucket(40, 10, exact), seconds=180, clients=2, seed=seed)
     rates = [client.per_second(60, 180) for client in made]
     assert sum(rates) >= 0.9 * 40
-    assert min(rates) >= 0.3 * sum(rates)
+    assert min(rates) >= 0.4 * sum(rates)
 
 
 def test_a_limit_that_changes() -> None:
     server = TokenBucket(20, 5, exact)
 
     class Changing:
-        def ask(self, now: float, running: int) -> Refusal | None:
+        def ask(self, now: float, running: int, before: int) -> Refusal | None:
             server.rate = 40.0 if 60 <= now < 120 else 20.0
-            return server.ask(now, running)
+            return server.ask(now, running, before)
 
     (client,) = simulate(Changing(), seconds=180)
     assert client.per_second(100, 120) >= 0.85 * 40
@@ -269,13 +311,13 @@ def test_a_clock_that_jumps(jump: float) -> None:
 
 def test_one_prompt_that_is_refused_again_waits_longer() -> None:
     learned = LearnedRate(8, lambda: 1.0)
-    waits = [learned.refused(learned.started(0.0), 0.0, 0.0, before=n) for n in range(4)]
-    assert waits == [0.0, 0.5, 1.0, 2.0]
+    waits = [learned.refused(learned.started(0.0), 0.0, 0.0, before=n) for n in range(7)]
+    assert waits == [0.0, 0.5, 0.5, 0.5, 0.5, 1.0, 2.0]
 
 
 def advance(*given: Allowance, answers: int = 3, tokens: int | None = None) -> Iterator[float]:
     """Yield the times of the next starts of a client that was told this at 0."""
-    learned = LearnedRate(1000, lambda: 0.5)
+    learned = LearnedRate(50, lambda: 0.5)
     for _ in range(answers):
         ticket = learned.started(0.0)
         learned.answered(ticket, 0.0)
@@ -288,19 +330,48 @@ def advance(*given: Allowance, answers: int = 3, tokens: int | None = None) -> I
         yield now
 
 
+def test_a_larger_prompt_takes_more_of_a_budget_of_tokens() -> None:
+    learned = LearnedRate(1000, lambda: 0.5)
+    for size in (100, 300):
+        learned.ended(learned.started(0.0, size), size + 400)  # answers have 400 tokens
+    learned.advise([Allowance(True, 1_000, 19, 20_000, True)], 0.0)  # 1000 a second come back
+    now, starts = 0.0, []
+    for size in (100, 1_100, 100, 100):
+        now += learned.wait(now)
+        learned.ended(learned.started(now, size))
+        starts.append(now)
+    assert starts == pytest.approx([0, 0.5, 2, 2.5])
+
+
+def test_requests_on_their_way_are_not_counted_twice() -> None:
+    """What is left is what the server knew: only those after the answered one come on top."""
+    learned = LearnedRate(1000, lambda: 0.5)
+    tickets = [learned.started(0.0) for _ in range(50)]
+    learned.advise([Allowance(False, 10, 10, 1000, False)], 0.0, tickets[44])  # 5 come after it
+    now, starts = 0.0, []
+    for _ in range(3):
+        now += learned.wait(now)
+        learned.started(now)
+        starts.append(now)
+    assert starts == pytest.approx([0, 2, 4])
+
+
 @pytest.mark.parametrize(
     ("given", "tokens", "starts"),
     [
-        # Requests that are left until a window ends are spread over it; none left: it is waited for
+        # Requests that are left until a window ends are spread over it. If none are, it is waited
+        # for, and the next window's are spread too
         (Allowance(False, 5, 10, 100, False), None, [0, 2, 4, 6]),
-        (Allowance(False, 0, 10, 100, False), None, [10, 10, 10, 10]),
+        (Allowance(False, 0, 10, 100, False), None, [10, 10, 10.1, 10.2]),
         (Allowance(False, 80, 10, 100, False), None, [0, 0, 0, 0]),
         (Allowance(False, 4, 8, None, False), None, [0, 2, 4, 6]),
         # A budget that refills: 95 of 100 come back in 95 s, so one a second
         (Allowance(False, 5, 95, 100, True), None, [0, 1, 2, 3]),
-        # Tokens: 10 000 of 20 000 come back in 10 s, an answer takes 500
-        (Allowance(True, 10_000, 10, 20_000, True), 500, [0, 0.5, 1, 1.5]),
-        (Allowance(True, 10_000, 10, 20_000, True), None, [0, 0, 0, 0]),
+        # 50 come back in 50 s, and of the 50 that are left 45 are spent in 5 s
+        (Allowance(False, 50, 50, 100, True), None, [0, 0.1, 0.2, 0.3]),
+        # Tokens: 19 000 of 20 000 come back in 19 s, an answer takes 500
+        (Allowance(True, 1_000, 19, 20_000, True), 500, [0, 0.5, 1, 1.5]),
+        (Allowance(True, 1_000, 19, 20_000, True), None, [0, 0, 0, 0]),
     ],
 )
 def test_what_the_server_says_in_advance(

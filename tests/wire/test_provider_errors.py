@@ -384,3 +384,52 @@ def test_the_message_names_the_option_that_works() -> None:
     failed = refused(400, error("Unsupported parameter: 'temperature' is not supported."))
     assert "temperature" in failed.message
     assert failed.hint == "leave out --temperature"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "concurrent"),
+    [
+        # Ollama, SGLang, llama.cpp, TGI: a queue or a slot of the server
+        (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}, True),
+        (503, {"object": "error", "message": "The request queue is full.", "code": 503}, True),
+        (503, error("no slot available", code=503, type="unavailable_error"), True),
+        (429, {"error": "Model is overloaded", "error_type": "overloaded"}, True),
+        # a gateway, and accounts
+        (429, error("Max parallel request limit reached"), True),
+        (
+            429,
+            error(
+                "Number of concurrent connections has exceeded your rate limit",
+                type="rate_limit_error",
+            ),
+            True,
+        ),
+        (429, error("并发数过高", code="1302"), True),
+        (
+            429,
+            error(
+                "request reached max organization concurrency: 1, please try again after 1 seconds",
+                type="rate_limit_reached_error",
+            ),
+            True,
+        ),
+        (429, error("Too many", code="concurrency_limit_exceeded"), True),
+        (429, error("Too many requests", code="rate_limit_exceeded"), False),
+        (429, error(GROQ, code="rate_limit_exceeded"), False),
+        (529, error("Overloaded", type="overloaded_error"), False),
+        (503, error("The model is overloaded. Please try again later.", code=503), False),  # Gemini
+        (500, error("Internal error"), False),
+        (400, error("concurrent edits are not supported"), False),
+        (401, error("too many concurrent sessions for this key"), False),
+    ],
+)
+def test_a_limit_on_concurrency_is_told_from_others(
+    status: int, body: Any, concurrent: bool
+) -> None:
+    assert refused(status, body).concurrent is concurrent
+    assert not concurrent or refused(status, body).transient
+
+
+def test_a_limit_on_concurrency_inside_a_stream() -> None:
+    assert stream_failure({"message": "too many concurrent requests", "code": 429}).concurrent
+    assert not stream_failure({"message": "too many requests", "code": 429}).concurrent

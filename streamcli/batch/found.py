@@ -1,0 +1,79 @@
+"""The limits that a batch found: for its summary record, for -v and for --progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .limits import Gate
+
+Gates = Mapping[tuple[str, str], Gate]  # by provider and address
+
+
+def records(gates: Gates) -> list[dict[str, Any]]:
+    """Return the `limits` of the summary: what each provider that was asked allows."""
+    found = []
+    for provider, gate in _asked(gates):
+        learned = gate.learned
+        rate = learned.found_rate
+        found.append(
+            {
+                "provider": provider,
+                "requests_per_second": None if rate is None else round(rate, 3),
+                "concurrency": learned.found_concurrency,
+                "refusals": learned.refusals,
+                "held_ms": round(learned.held * 1000, 1),
+            }
+        )
+    return found
+
+
+def lines(gates: Gates) -> Iterator[str]:
+    """Yield a line for each provider that refused or held something, with what to give next."""
+    for provider, gate in _asked(gates):
+        learned = gate.learned
+        if not learned.refusals and not learned.held:
+            continue
+        words, options = [], []
+        if (rate := learned.found_rate) is not None:
+            words.append(f"about {_number(rate)} requests a second")
+            options.append(f"--rate {_option(rate)}")
+        if (most := learned.found_concurrency) is not None:
+            words.append(f"{most} at once")
+            options.append(f"-j {most}")
+        words.append(f"{learned.refusals} refused")
+        if learned.held:
+            words.append(f"held for {learned.held:.1f} s")
+        again = f": the next time {' '.join(options)}" if options else ""
+        yield f"{provider}: {', '.join(words)}{again}"
+
+
+def now(gates: Gates, time: float) -> str:
+    """Return what holds the batch up at this time; "" if nothing does."""
+    for provider, gate in _asked(gates):
+        learned = gate.learned
+        if (wait := learned.until - time) > 0:
+            return f"{provider}: waiting {wait:.0f} s"
+        if (rate := learned.found_rate) is not None:
+            return f"{provider}: {_number(rate)} requests/s"
+        if (most := learned.found_concurrency) is not None:
+            return f"{provider}: {most} at once"
+    return ""
+
+
+def _asked(gates: Gates) -> Iterator[tuple[str, Gate]]:
+    for (provider, _), gate in list(gates.items()):
+        if gate.learned.requests:
+            yield provider, gate
+
+
+def _number(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def _option(rate: float) -> str:
+    """Return a value of --rate, in the unit that keeps its digits."""
+    for unit, seconds in (("s", 1), ("m", 60)):
+        if rate * seconds >= 2:
+            return f"{int(rate * seconds)}/{unit}"
+    return f"{max(1, int(rate * 3600))}/h"

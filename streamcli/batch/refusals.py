@@ -1,0 +1,101 @@
+"""Tell a limit from random refusals by the share of requests that are refused: pure, no clock.
+
+A limit refuses nearly everything that comes too much, and stops refusing once we ask for less.
+Random refusals (an overloaded replica, a proxy that sheds) come as often however slowly we ask.
+Requests are numbered in the order in which they start. A request that was not refused counts as
+accepted: refusals come quickly, and answers may take minutes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+DENSE = 14, 22  # so many refusals among so many requests: a limit refuses all that come
+FEW = 16, 130  # fewer refusals than this are not a reason to slow down while nothing is learned
+FEW_AT_ONCE = 16, 32  # nor fewer than this, if the server says "again, at once"
+TRIAL = 24  # requests at a lower rate that show whether this helps, at least
+FEWER = 0.5  # it helps if not more than this part of the refusals is left
+AGAIN = 1000  # requests after which refusals that seemed random are doubted; then twice as many
+FUTILE = 6  # cuts by which the rate fell to this part of what it was:
+FALLEN = 0.6
+SOON = 10  # requests from one cut to the next, besides those that run, that mean "soon after"
+
+
+class Refusals:
+    """The refusals of one server, by the numbers of their requests.
+
+    `random` is whether they come however slowly we ask. `dense` is whether nearly all of the last
+    requests were refused.
+    """
+
+    def __init__(self) -> None:
+        self.random = False
+        self._numbers: deque[int] = deque(maxlen=max(DENSE[0], FEW[0]))
+        self._doubted = 0  # the number from which on `random` is doubted
+        self._patience = AGAIN
+        self._trial: int | None = None  # the number of the last request before the trial
+        self._share = 0.0  # of refusals before it
+        self._hits = 0
+        # Of each cut: its number, the rate after it, and how many ran.
+        self._cuts: deque[tuple[int, float, int]] = deque(maxlen=FUTILE)
+
+    @property
+    def trying(self) -> bool:
+        """Whether a lower rate is tried out."""
+        return self._trial is not None
+
+    @property
+    def dense(self) -> bool:
+        return self._among(*DENSE)
+
+    def are_few(self, wanted: float | None) -> bool:
+        """Return whether they are too few to tell. `wanted` seconds is the server's wish."""
+        return not self._among(*(FEW_AT_ONCE if wanted == 0 else FEW))
+
+    def add(self, number: int) -> None:
+        self._numbers.append(number)
+        if self._trial is not None and number > self._trial:
+            self._hits += 1
+        if self.random and (self.dense or number > self._doubted):
+            self.random = False
+
+    def begin_trial(self, number: int) -> None:
+        """Note that requests after this one are asked at a lower rate."""
+        self._trial, self._hits = number, 0
+        self._share = len(self._numbers) / (self._numbers[-1] - self._numbers[0] + 1)
+
+    def judge_trial(self, number: int) -> bool:
+        """Return whether a trial is over, by request `number`; `random` is what it showed."""
+        if self._trial is None:
+            return False
+        asked = number - self._trial
+        most = FEWER * self._share * max(asked, TRIAL)
+        if self._hits > max(2.0, most):
+            self._are_random(number)
+            self._patience *= 2
+        elif asked < TRIAL:
+            return False
+        self._trial = None
+        return True
+
+    def cut(self, number: int, rate: float, running: int) -> bool:
+        """Note a cut to a rate because of request `number`; return whether cuts are in vain."""
+        self._cuts.append((number, rate, running))
+        cuts = list(self._cuts)
+        if len(cuts) < FUTILE or rate > FALLEN * cuts[0][1] or self.dense:
+            return False
+        if any(b[0] - a[0] > SOON + 2 * b[2] for a, b in zip(cuts[-4:], cuts[-3:], strict=False)):
+            return False
+        self._are_random(number)
+        return True
+
+    def _are_random(self, number: int) -> None:
+        self.random = True
+        self._doubted = number + self._patience
+        self._trial = None
+        self._cuts.clear()
+
+    def _among(self, count: int, span: int) -> bool:
+        """Return whether the last `count` refusals were among `span` requests."""
+        numbers = self._numbers
+        return len(numbers) >= count and max(numbers) - numbers[-count] < span
