@@ -6,6 +6,7 @@ and the environment of programs that we start all ask here.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -65,9 +66,9 @@ def of_url(url: str) -> list[str]:
         from urllib.parse import unquote
 
         password = userinfo.partition(":")[2]
-        plain = unquote(userinfo)
-        basic = [b64encode(form.encode()).decode() for form in {userinfo, plain}]
-        secrets += [password, unquote(password), *basic]
+        plain = unquote(userinfo, errors="surrogateescape")
+        basic = [b64encode(os.fsencode(form)).decode() for form in {userinfo, plain}]
+        secrets += [password, plain.partition(":")[2], *basic]
     return list(filter(None, secrets))
 
 

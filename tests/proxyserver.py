@@ -80,7 +80,7 @@ class ProxyServer:
             client.sendall(b"\x05\x02")
             user = client.recv(client.recv(2, socket.MSG_WAITALL)[1], socket.MSG_WAITALL)
             password = client.recv(client.recv(1)[0], socket.MSG_WAITALL)
-            login = f"{user.decode()}:{password.decode()}"
+            login = b":".join((user, password)).decode(errors="surrogateescape")
             client.sendall(b"\x01\x00")
         else:
             client.sendall(b"\x05\x00")

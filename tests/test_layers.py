@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "streamcli"
 # which do not know each other.
 LAYERS = (
     ("errors", "secrets"),
-    ("events",),
+    ("events", "file_errors"),
     ("message_parts", "timings"),
     ("messages",),
     ("message_json",),

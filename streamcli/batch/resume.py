@@ -63,7 +63,7 @@ def read(
     done = Done()
     for path in paths:
         try:
-            with open(path, "rb") as file:
+            with open("/dev/stdin" if path == "-" else path, "rb") as file:
                 ours = _is_stdout(file, path, stdout)
                 others = _read(file, path, done)
                 torn = ours and ends_torn(file.fileno())

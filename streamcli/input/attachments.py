@@ -8,6 +8,7 @@ from ..errors import usage
 from ..messages import Attachment
 from .files import Files
 from .stdin import NAMES
+from .text import arguments_text, is_utf8
 
 LIMIT = 64 << 20  # providers take 20 to 50 MB a request; beyond this it is surely a mistake
 
@@ -34,9 +35,9 @@ _RIFF = ("image/webp", "audio/wav")
 
 
 def load(where: str, files: Files) -> Attachment:
-    """Return what --attach names: a URL is left to the provider, a file is read. Usage errors."""
-    if where.startswith(("http://", "https://")):
-        return of_url(where)
+    """Return the attachment: a URL is left to the provider, a file is read. Usage errors."""
+    if where.startswith(("http://", "https://", "data:")):
+        return of_url(arguments_text(where, "--attach"))
     data = files.read(where, LIMIT + 1)
     if not data:
         raise usage(f"{where} is empty")
@@ -50,9 +51,10 @@ def load(where: str, files: Files) -> Attachment:
     if where in NAMES:
         return Attachment("stdin", mime, data)
     path = os.path.abspath(where)
-    if not os.path.isfile(path) or path.startswith(("/dev/", "/proc/")):
-        path = ""  # a pipe (<(...)) cannot be read again
-    return Attachment(os.path.basename(where), mime, data, path=path)
+    if not os.path.isfile(path) or path.startswith(("/dev/", "/proc/")) or not is_utf8(path):
+        path = ""  # a pipe (<(...)) cannot be read again, and records hold UTF-8
+    name = os.fsencode(os.path.basename(where)).decode("utf-8", "replace")
+    return Attachment(name, mime, data, path=path)
 
 
 def of_url(url: str) -> Attachment:

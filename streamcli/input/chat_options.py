@@ -33,7 +33,7 @@ def chat_of(
     if settings.attach:
         from .attachments import load
 
-        attachments = tuple(load(arguments_text(where), files) for where in settings.attach)
+        attachments = tuple(load(where, files) for where in settings.attach)
     else:
         attachments = ()
     prefill = settings.prefill
@@ -44,13 +44,13 @@ def chat_of(
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
-        stop=tuple(arguments_text(stop) for stop in settings.stop),
+        stop=tuple(arguments_text(stop, "--stop") for stop in settings.stop),
         seed=settings.seed,
         frequency_penalty=settings.frequency_penalty,
         presence_penalty=settings.presence_penalty,
         think=settings.think,
         schema=schema_of(settings.schema, files),
-        prefill=None if prefill is None else arguments_text(prefill),
+        prefill=None if prefill is None else arguments_text(prefill, "--prefill"),
         tools=tools,
         tool_choice=settings.tool_choice,
         options=options_of(settings.option),
@@ -65,10 +65,10 @@ def _system_of(system: str | None, files: Files) -> str | None:
     if system is None:
         return None
     if system.startswith("@@"):
-        return arguments_text(system[1:])
+        return arguments_text(system[1:], "--system")
     if system.startswith("@"):
         return files.text(system[1:]).removesuffix("\n")
-    return arguments_text(system)
+    return arguments_text(system, "--system")
 
 
 def schema_of(given: str | None, files: Files) -> dict[str, Any] | None:
@@ -79,7 +79,7 @@ def schema_of(given: str | None, files: Files) -> dict[str, Any] | None:
     if not inline and (_is_file(given) or "/" in given or given.endswith(".json")):
         text, where = files.text(given), given
     else:
-        text = arguments_text(given)
+        text = arguments_text(given, "--schema")
     if text.lstrip()[:1] != "{":
         return _of_short(text, where)
     try:
@@ -116,7 +116,7 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     for pair in pairs:
-        key, equals, text = arguments_text(pair).partition("=")
+        key, equals, text = arguments_text(pair, "--option").partition("=")
         names = key.split(".")
         if not equals or not all(names):
             raise usage(f"-o {pair}: an option is written KEY=VALUE")

@@ -79,7 +79,12 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
     where a template has {{stdin}}.
     """
     for word in words:
-        arguments_text(word)
+        try:
+            arguments_text(word)
+        except StreamError as error:
+            if os.path.isfile(word):
+                error.hint = f"it is the name of a file: -f {quote(word)}"
+            raise
     in_template = has_stdin(words)
     if words.count("-") + (replace is not None) + in_template > 1:
         more = ", -I or {{stdin}}" if in_template else " or -I"

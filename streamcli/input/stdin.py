@@ -144,6 +144,7 @@ def readers_of(words: Sequence[str], settings: Settings) -> list[str]:
     readers += [f"-H {item}" for item in settings.header if item[:1] == "@" and item[1:] in NAMES]
     if settings.key_file in NAMES:
         readers.append(f"--key-file {settings.key_file}")
+    readers += [f"--resume {path}" for path in settings.resume if path in NAMES]
     if settings.batch_inputs and not settings.file:
         readers.append(f"--{settings.batch_inputs[0]}")
     return readers

@@ -9,10 +9,18 @@ from ..errors import StreamError, usage
 BOM = b"\xef\xbb\xbf"  # some editors put it in front of a file
 
 
-def arguments_text(word: str) -> str:
-    """Return an argument if it is UTF-8: Python hides other bytes in lone surrogates."""
-    decode(os.fsencode(word), "an argument")
+def arguments_text(word: str, where: str = "an argument") -> str:
+    """Return an argument if it is UTF-8: Python hides other bytes in lone surrogates.
+
+    `where` names it in the usage error: the option, which a variable may have set.
+    """
+    decode(os.fsencode(word), where)
     return word
+
+
+def is_utf8(word: str) -> bool:
+    """Return whether an argument, or the name of a file, is UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def decode(data: bytes, where: str) -> str:
@@ -29,5 +37,6 @@ def decode(data: bytes, where: str) -> str:
 
 def unreadable(path: str, error: OSError) -> StreamError:
     """Return the usage error for a file that cannot be read."""
-    path = path or "a file without a name"
-    return usage(f"{path} cannot be read: {(error.strerror or str(error)).lower()}")
+    from ..file_errors import unreadable
+
+    return unreadable(path, error)

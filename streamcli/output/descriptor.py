@@ -16,6 +16,9 @@ from ..terminal.screen import Line
 # Pipes take this much without mixing in other writers' bytes (Linux; POSIX promises 512).
 PIPE_BUF = 4096
 
+# The names of stdout, wherever a file to write is named.
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
 PATIENCE = 2.0  # seconds that a reader has to take something, once a signal stops the run
 _SLICE = 0.1
 _MOMENT = 0.1  # seconds that another process takes to write the rest of its line
@@ -161,12 +164,6 @@ def ends_torn(fd: int) -> bool:
 
 def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
     """Return the error for a place that cannot be written, or `done` otherwise."""
-    if isinstance(error, FileNotFoundError) and not os.path.isabs(what):
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            why = f"{what} cannot be {done}: the working directory was deleted"
-            return StreamError("write", why, "cd to one that exists, or name a path from / on")
-    return StreamError(
-        "write", f"{what} cannot be {done}: {(error.strerror or str(error)).lower()}"
-    )
+    from ..file_errors import unwritable
+
+    return unwritable(what, error, done)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from ..errors import usage
-from .descriptor import ends_torn, unwritable
+from .descriptor import STDOUT, ends_torn, unwritable
 
 
 def open_events(where: str) -> int:
     """Return the descriptor to write to: a number is one, `-` is stdout, anything else a file."""
-    if where == "-":
+    if where in STDOUT:
         return 1
     if where.isascii() and where.isdigit():
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import StreamError
 from ..events import Event
 from ..outcome import Outcome, Verdict
 from ..terminal.fds import is_terminal
@@ -30,8 +29,6 @@ class FileSink:
     ) -> None:
         self._path = path
         self._temporary: str | None = None
-        if not path:
-            raise StreamError("write", "-O '' names no file")
         try:
             self._target = os.path.realpath(path)
             shared = _ours(path)

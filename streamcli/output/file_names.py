@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from ..errors import usage
-from .descriptor import unwritable
+from .descriptor import STDOUT, unwritable
 
 _PLACE = re.compile(r"\{(index|id|model)\}")
 _LONGEST = 255  # bytes of a file's name that systems take
@@ -20,7 +20,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._@+=,-]|^\.")
 
 def check_template(template: str | None, several: bool, models: bool) -> None:
     """Raise a usage error unless -O names a file for each prompt, in a folder that exists."""
-    if template is None or template == "-":
+    if template is None or template in STDOUT:
         return
     if several and "{index}" not in template and "{id}" not in template:
         raise usage(f"-O {template} is one file for many prompts", "-O 'out/{index}.txt'")
@@ -33,7 +33,7 @@ def check_template(template: str | None, several: bool, models: bool) -> None:
 
 def file_of(template: str | None) -> Callable[[Mapping[str, Any]], str] | None:
     """Return how to name an item's file by its tags, if -O may name one file for several."""
-    if template is None or template == "-" or "{index}" in template:
+    if template is None or template in STDOUT or "{index}" in template:
         return None
     return partial(filled, template)
 

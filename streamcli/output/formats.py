@@ -29,7 +29,7 @@ from ..terminal.fds import is_terminal
 from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, Screen, is_dumb
 from ..terminal.signals import Signals
-from .descriptor import LineOut, Out, ScreenOut
+from .descriptor import STDOUT, LineOut, Out, ScreenOut
 from .sink import Context, Item, Sink, Writer
 from .text import Look
 
@@ -71,7 +71,7 @@ class Outputs:
         self._end = b"\0" if settings.print0 else b"\n"
         self._format = format_of(settings.format)
         self._module = import_module(f".{self._format.module}", __package__)
-        self._file = None if settings.output == "-" else settings.output
+        self._file = None if settings.output in STDOUT else settings.output
         self._events: LineOut | None = None
         self._stdout: Out | None = None
         self._order: Turnstile | None = None
@@ -164,12 +164,20 @@ class Outputs:
                 if getattr(settings, option) is not None:
                     what = f"--{option} is for a text, and --format {settings.format} writes none"
                     raise usage(what, f"-O FILE, or --{option} without --format")
-        if settings.output == "-" and records:
-            raise usage(f"-O - and --format {settings.format} both write to stdout", "-O FILE")
-        if settings.events == "-" and (records or self._file is None):
-            what = f"--format {settings.format}" if records else "the text"
-            hint = "--events FILE" if records else "--events - -O FILE, or --jsonl"
-            raise usage(f"--events - and {what} both write to stdout", hint)
+        if settings.output in STDOUT and records:
+            what = f"-O {settings.output} and --format {settings.format}"
+            raise usage(f"{what} both write to stdout", "-O FILE")
+        for option in ("events", "record"):
+            place = getattr(settings, option)
+            if place not in STDOUT and not (option == "events" and place == "1"):
+                continue
+            if records or self._file is None:
+                what = f"--format {settings.format}" if records else "the text"
+                other = ", or --jsonl" if option == "events" else ""
+                hint = f"--{option} FILE" if records else f"--{option} {place} -O FILE{other}"
+                raise usage(f"--{option} {place} and {what} both write to stdout", hint)
+            if option == "record" and settings.events in (*STDOUT, "1"):
+                raise usage("--events and --record both write to stdout", "--record FILE")
 
     def _check_stdout(self) -> None:
         records = self._format.records
@@ -254,7 +262,7 @@ def look_of(settings: Settings, screen: Screen, *, batch: bool = False) -> Look:
         aside = ScreenOut(2, "stderr", screen.line(2) or Line(), dim=dim)
     return Look(
         reasoning,
-        sanitize=always or (auto and on_terminal and settings.output in (None, "-")),
+        sanitize=always or (auto and on_terminal and settings.output in (None, *STDOUT)),
         aside=aside,
         sanitize_aside=always or (auto and watched),
     )

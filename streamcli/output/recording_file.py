@@ -8,18 +8,20 @@ from signal import SIGPIPE
 from typing import Any
 
 from ..errors import Interrupted, StreamError
-from .descriptor import LineOut
+from .descriptor import STDOUT, LineOut, unwritable
 from .records import line
 
 
 class RecordingFile:
-    """Writes a recording to a path, which is begun anew, or to a descriptor.
+    """Writes a recording to a path, which is begun anew, or to a descriptor; `-` is stdout.
 
     A line that could not be written is StreamError("write"). It is raised again by every write
     that follows and by `close`: a recording with a gap is not a recording.
     """
 
     def __init__(self, place: str | int, shield: AbstractContextManager[None]) -> None:
+        if place in STDOUT:
+            place = 1
         self._out = LineOut(_begin(place), str(place), shield)
         self._ours = isinstance(place, str)
         self._trouble: StreamError | None = None
@@ -52,5 +54,4 @@ def _begin(place: str | int) -> int:
             return place
         return os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StreamError("write", f"{place} cannot be written: {why}") from error
+        raise unwritable(str(place), error) from error

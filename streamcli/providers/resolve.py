@@ -78,7 +78,7 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
     protocol = get(row.protocol)
     session = settings.session if isinstance(protocol, Keeper) else None
     if session is not None:
-        arguments_text(session)
+        arguments_text(session, "--session")
     workspace = None
     if isinstance(protocol, HasWorkspaces):
         workspace = context.environ.get(protocol.WORKSPACE_VARIABLE) or None
@@ -117,7 +117,8 @@ def _base_url(row: Row, settings: Settings, context: Context) -> str:
         if not base_url and row.base_vars:
             hint = f"set {' or '.join(row.base_vars)}, or --base-url"
             raise usage(f"no address for {row.name}", hint)
-    arguments_text(base_url)
+    where = "--base-url" if settings.base_url is not None else f"the address of {row.name}"
+    arguments_text(base_url, where)
     if row.name != "local" and not _ADDRESS.match(base_url):
         raise usage(f"'{base_url}' is not an address", "write it whole: http(s)://HOST[:PORT]/PATH")
     return base_url
@@ -140,7 +141,7 @@ def _row_and_model(invocation: Invocation, context: Context) -> tuple[Row, str]:
         raise usage("--model is given twice", "one model a run")
     if name is not None and "provider" in invocation.given and "model" not in invocation.given:
         models = ()  # the configuration's model is another provider's
-    model = arguments_text(models[0]) if models else ""
+    model = arguments_text(models[0], "--model") if models else ""
     if "provider" not in invocation.given or name is None:
         model = aliases.get(model, model)
         prefix, colon, rest = model.partition(":")

@@ -57,6 +57,14 @@ class Opt(click.Option):
         value = self.resolve_envvar_value(ctx)
         return (value,) if value is not None and self.multiple else value
 
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert a value; a usage error for a name that is empty: an unset variable, mostly."""
+        if self.value and "" in (value if isinstance(value, tuple | list) else (value,)):
+            raise click.UsageError(
+                f"{self.long} is empty: {self.long} {self.metavar}, or leave it out"
+            )
+        return super().type_cast_value(ctx, value)
+
 
 # The pages of the manual that --help=TOPIC prints.
 TOPICS = ("manual", "records", "config", "providers", "guides", "batch", "exit")

@@ -180,7 +180,7 @@ class Settings(_Frozen):
     @property
     def replays(self) -> bool:
         """Whether the answer is there already; --speed alone is a mistake."""
-        return bool(self.decode or self.replay) or self.speed is not None
+        return any(each is not None for each in (self.decode, self.replay, self.speed))
 
     @property
     def limits(self) -> Limits:

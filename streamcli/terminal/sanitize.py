@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 # C0 (except newline, tab, and CR before a newline), DEL, C1, bidi overrides and isolates, tag
-# characters, the zero-width space. ZWJ, ZWNJ, LRM and RLM pass: emoji and Persian need them.
+# characters, the zero-width space; lone surrogates, in which Python hides the bytes of an argument
+# that are not UTF-8. ZWJ, ZWNJ, LRM and RLM pass: emoji and Persian need them.
 # Text, not compiled: only terminals and messages need it.
 _UNSAFE = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
-    "|\r(?!\n)"
+    "|\r(?!\n)|[\ud800-\udfff]"
 )
 
 
@@ -17,6 +18,8 @@ def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x20 or code == 0x7F:
         return "^" + chr(code ^ 0x40)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
     return f"<U+{code:04X}>"
 
 

@@ -233,8 +233,9 @@ class Http:
 
     def _attempt(self) -> Attempt:
         """Return what the last connection was made to. A tunnel's TLS is with the server."""
-        tunnelled = self.channel.secured == self._url.raw_host.decode("ascii")
-        proxy = None if tunnelled else self._proxy
+        proxy = self._proxy
+        if proxy is not None and self.channel.secured > (proxy.scheme == "https"):
+            proxy = None
         server = self._socket or self._url.netloc.decode("ascii")
         return Attempt(server, proxy, trust.bundle(os.environ))
 

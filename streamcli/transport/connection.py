@@ -38,7 +38,7 @@ class Channel:
         self.connecting = False  # its thread waits for a connection
         self.made = False  # a connection was made for the current request
         self.answered = False  # some bytes of the current response came
-        self.secured = ""  # the host whose certificate was asked for last
+        self.secured = 0  # the handshakes of TLS that were begun on the connection
         self._connect_timeout = connect_timeout
         self._stream: httpcore.NetworkStream | None = None
 
@@ -46,7 +46,7 @@ class Channel:
         """Start a new request."""
         self.patience = patience
         self.made = self.answered = False
-        self.secured = ""
+        self.secured = 0
 
     def cancel(self) -> None:
         """Break off what the channel's own thread waits for; nothing new ever begins.
@@ -156,7 +156,7 @@ class Wire(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         channel = self._channel
-        channel.secured = server_hostname or ""
+        channel.secured += 1
         stream = self._stream.start_tls(ssl_context, server_hostname, channel.connect_timeout())
         return channel.connected(stream)
 
@@ -210,6 +210,7 @@ class Backend(httpcore.NetworkBackend):
         channel = self._channel
         timeout = channel.connect_timeout()
         channel.check()
+        channel.secured = 0
         channel.connecting = True
         try:
             return self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)

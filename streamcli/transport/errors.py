@@ -71,7 +71,7 @@ def connect_trouble(error: BaseException, attempt: Attempt) -> StreamError:
         return StreamError(
             "proxy",
             f"no connection to {proxy.place}, the proxy of {proxy.variable} ({reason(error)})",
-            f"check {proxy.variable}, or unset it",
+            f"check {proxy.variable}, unset it, or NO_PROXY={re.sub(r':[0-9]+$', '', host)}",
             transient=True,
         )
     for cause in causes(error):

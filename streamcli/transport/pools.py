@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -48,4 +49,4 @@ def make_pool(
 
 def _encoded(login: tuple[str, str]) -> tuple[bytes, bytes]:
     user, password = login
-    return user.encode(), password.encode()
+    return os.fsencode(user), os.fsencode(password)

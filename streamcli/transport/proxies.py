@@ -40,7 +40,10 @@ _BRACKETED = r"\[([^\]]*)\](/\d+)?(?::(.*))?"
 
 
 class Proxy(NamedTuple):
-    """A proxy, and the variable that names it. The login is a secret."""
+    """A proxy, and the variable that names it. The login is a secret.
+
+    Bytes of the login that are not UTF-8 are lone surrogates, as in the environment.
+    """
 
     variable: str
     scheme: str  # http, https, socks4, socks4a, socks5, socks5h
@@ -93,6 +96,7 @@ def parse(variable: str, value: str) -> Proxy:
         good = not bits and is_ip(host)
     else:
         host, _, digits = place.partition(":")
+        host = _ascii(host)
         good = re.fullmatch(_HOST, host) is not None
     if not good:
         raise _unusable(variable, "it has no host name that can be used")
@@ -112,8 +116,18 @@ def _unusable(variable: str, why: str) -> StreamError:
 def _login(text: str) -> tuple[str, str]:
     from urllib.parse import unquote
 
-    user, _, password = text.partition(":")
-    return unquote(user), unquote(password)
+    user, _, password = (unquote(part, errors="surrogateescape") for part in text.partition(":"))
+    return user, password
+
+
+def _ascii(name: str) -> str:
+    """Return a host name as it is looked up, "" if that cannot be."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError:
+        return ""
 
 
 def is_ip(text: str) -> bool:
@@ -161,12 +175,7 @@ def _entry(entry: str) -> tuple[str, str]:
 
 def _covers(name: str, host: str) -> bool:
     """Return whether `host` is that name or below it."""
-    name = name.removeprefix("*").removeprefix(".").removesuffix(".")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode()
-        except UnicodeError:
-            return False
+    name = _ascii(name.removeprefix("*").removeprefix(".").removesuffix("."))
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
 

@@ -249,7 +249,9 @@ def _lost() -> StreamError:
 
 
 def _unreadable(name: str, error: OSError) -> StreamError:
-    return usage(f"{name} cannot be read: {(error.strerror or str(error)).lower()}")
+    from ..file_errors import unreadable
+
+    return unreadable(name, error)
 
 
 def _text(line: dict[str, Any], name: str) -> str:

@@ -8,6 +8,7 @@ look up; 4a and 5h take the name, which the proxy looks up.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 
@@ -77,7 +78,7 @@ def _version_4(proxy: Proxy, host: str, port: int, send: Send, receive: Receive)
     kind = SOCKS4ARequest if proxy.scheme == "socks4a" and not is_ip(host) else SOCKS4Request
     if ":" in host:
         raise refused(proxy, "SOCKS 4 has no IPv6 addresses")
-    user = (proxy.login or ("", ""))[0].encode()
+    user = os.fsencode((proxy.login or ("", ""))[0])
     send(kind.from_address(SOCKS4Command.CONNECT, (host, port), user).dumps())
     version, code = receive(8)[:2]
     if version != 0:
@@ -114,7 +115,7 @@ def _version_5(proxy: Proxy, host: str, port: int, send: Send, receive: Receive)
 def _log_in(proxy: Proxy, send: Send, receive: Receive) -> None:
     from socksio import SOCKS5UsernamePasswordRequest
 
-    user, password = (part.encode() for part in proxy.login or ("", ""))
+    user, password = (os.fsencode(part) for part in proxy.login or ("", ""))
     if max(len(user), len(password)) > 255:
         raise refused(proxy, "a user or password has at most 255 bytes")
     send(SOCKS5UsernamePasswordRequest(user, password).dumps())

@@ -147,6 +147,8 @@ PROXIES = {
     "http://me:se%40cret@h:1": ("http", "h", 1, ("me", "se@cret")),
     "me:p@ss@h:1": ("http", "h", 1, ("me", "p@ss")),
     "http://me@h:1": ("http", "h", 1, ("me", "")),
+    "http://me:%ff@h:1": ("http", "h", 1, ("me", "\udcff")),
+    "http://bücher.de:1": ("http", "xn--bcher-kva.de", 1, None),
 }
 
 
@@ -168,6 +170,8 @@ def test_the_value_of_a_variable(value: str) -> None:
         "http://me:hunter22@[h]",
         "http://me:hunter22@h h:1",
         "http://me:hunter22@a:b:c",
+        "http://me:hunter22@\udcff\udcfe:1",
+        f"http://me:hunter22@{'ü' * 100}:1",
         "ftp://me:hunter22@h",
         "://me:hunter22@h",
         "hunter22://h",

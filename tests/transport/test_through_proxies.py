@@ -167,6 +167,35 @@ def test_an_http_proxy_that_wants_a_login(stream: Stream, server: FaultServer) -
     assert "hunter22" not in run.stderr
 
 
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_a_login_may_be_any_bytes(stream: Stream, server: FaultServer, scheme: str) -> None:
+    """Percent-encoded, or as they are in the environment."""
+    for login in ("m%FFe:%e9", b"m\xffe:\xe9".decode("utf-8", "surrogateescape")):
+        if scheme == "http":
+            env = {"http_proxy": f"http://{login}@{urlsplit(server.origin).netloc}"}
+            server.script("http:", lambda conn: conn.reply(400, {"error": {"message": "no"}}))
+            run = stream(*MODEL, "--base-url", "http://far.invalid/v1", "hi", env=env)
+            assert run.returncode == 22
+            given = server.requests[-1].headers["proxy-authorization"].removeprefix("Basic ")
+            assert base64.b64decode(given) == b"m\xffe:\xe9"
+            continue
+        pytest.importorskip("socksio")
+        with ProxyServer(place(server)) as proxy:
+            env = {"ALL_PROXY": f"socks5h://{login}@127.0.0.1:{proxy.port}"}
+            run = stream(*MODEL, "--base-url", far(server), "hi", env=env)
+        assert (run.returncode, run.text, run.stderr) == (0, HELLO, "")
+        assert proxy.asked[0][3].encode(errors="surrogateescape") == b"m\xffe:\xe9"
+
+
+def test_a_proxy_that_does_not_speak_tls(stream: Stream, server: FaultServer) -> None:
+    """It stands on the same host as the server, and is named all the same."""
+    env = {"http_proxy": f"https://{urlsplit(server.origin).netloc}"}
+    run = stream(*MODEL, "--base-url", "http://127.0.0.1:9/v1", "hi", env=env)
+    assert run.returncode == 7
+    assert "the proxy of http_proxy" in run.stderr
+    assert "NO_PROXY=127.0.0.1" in run.stderr
+
+
 @pytest.mark.parametrize("option", ["--debug", "--dry-run", "--dry-run=curl", "--record=x.rec"])
 def test_the_proxys_password_is_shown_nowhere(
     stream: Stream, server: FaultServer, option: str

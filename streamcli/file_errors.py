@@ -1,0 +1,66 @@
+"""Errors of files: why one cannot be read or written, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from shlex import quote
+
+from .errors import StreamError, usage
+
+_NOT_ALLOWED = "`ls -l` shows who may, `id` who you are"
+_NO_ROOM = "make room there, or name another place"
+_OPEN_FILES = "raise the limit of open files (ulimit -n)"
+_TO_READ = {
+    errno.ENOENT: "check its name",
+    errno.ENOTDIR: "check its name",
+    errno.EISDIR: "name a file in it",
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.ENXIO: "open it in the shell: <(cat FILE)",  # a socket, or /dev/tty without a terminal
+    errno.EMFILE: _OPEN_FILES,
+}
+_TO_WRITE = {
+    errno.ENOTDIR: "check its name",
+    errno.EISDIR: "name a file in it",
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.EROFS: "name a place that is not read-only",
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EMFILE: _OPEN_FILES,
+}
+
+
+def unreadable(path: str, error: OSError) -> StreamError:
+    """Return the usage error for a file that cannot be read."""
+    path = path or "a file without a name"
+    if (lost := _lost(path, error)) is not None:
+        return usage(f"{path} cannot be read: {lost}", "cd to one that exists")
+    return usage(f"{path} cannot be read: {_why(error)}", _TO_READ.get(error.errno or 0, ""))
+
+
+def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
+    """Return the error for a place that cannot be written, or `done` otherwise."""
+    if (lost := _lost(what, error)) is not None:
+        hint = "cd to one that exists, or name a path from / on"
+        return StreamError("write", f"{what} cannot be {done}: {lost}", hint)
+    hint = _TO_WRITE.get(error.errno or 0, "")
+    folder = os.path.dirname(what)
+    if error.errno == errno.ENOENT and folder and not os.path.exists(folder):
+        hint = f"mkdir -p {quote(folder)}"
+    return StreamError("write", f"{what} cannot be {done}: {_why(error)}", hint)
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _lost(path: str, error: OSError) -> str | None:
+    """Return why no relative path can be found, if that is so."""
+    if error.errno == errno.ENOENT and not os.path.isabs(path):
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the working directory was deleted"
+    return None

@@ -1,0 +1,163 @@
+"""The files that options name: stdin and stdout by all their names, odd names, and what to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Stream
+from faultserver import FaultServer
+
+MODEL = ("-m", "vllm:m", "--base-url")
+HELLO = b"Hello world"
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1")
+
+
+@pytest.mark.parametrize("place", STDOUT)
+def test_the_text_on_stdout(server: FaultServer, stream: Stream, place: str) -> None:
+    run = stream(*MODEL, server.url("ok"), "-O", place, "hi")
+    assert (run.returncode, run.stdout, run.stderr) == (0, HELLO, "")
+    run = stream(*MODEL, server.url("ok"), "-L", "-O", place, stdin=b"a\nb\n")
+    assert (run.returncode, run.stdout) == (0, (HELLO + b"\n") * 2)
+
+
+@pytest.mark.parametrize("option", ["--events", "--record"])
+@pytest.mark.parametrize("place", [*STDOUT, "1"])
+def test_records_and_recordings_on_stdout(
+    server: FaultServer, stream: Stream, tmp_path: Path, option: str, place: str
+) -> None:
+    if (option, place) == ("--record", "1"):
+        pytest.skip("--record takes no descriptors: that is a file")
+    for other, says in (((), "the text"), (("--json",), "--format json")):
+        run = stream(*MODEL, server.url("ok"), option, place, *other, "hi")
+        assert run.returncode == 2
+        assert f"{option} {place} and {says} both write to stdout" in run.stderr
+    assert not server.requests
+    run = stream(*MODEL, server.url("ok"), option, place, "-O", "answer", "hi")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert (tmp_path / "answer").read_bytes() == HELLO
+    assert run.records[0]["type"] == ("start" if option == "--events" else "request")
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_recording_and_records_cannot_share_stdout(server: FaultServer, stream: Stream) -> None:
+    run = stream(*MODEL, server.url("ok"), "--record", "-", "--events", "1", "-O", "answer", "hi")
+    assert run.returncode == 2
+    assert "--events and --record both write to stdout" in run.stderr
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdin"])
+def test_a_journal_on_stdin(
+    server: FaultServer, stream: Stream, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "prompts").write_text("hi\n")
+    args = (*MODEL, server.url("ok"), "-L", "--json", "-f", "prompts")
+    journal = stream(*args).stdout
+    server.clear()
+    run = stream(*args, "--resume", place, stdin=journal)
+    assert (run.returncode, run.stdout, server.requests) == (0, b"", [])
+    run = stream(*args[:-2], "--resume", place, stdin=journal)
+    assert run.returncode == 2
+    assert f"'--resume {place}' and '--lines' both read stdin" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "metavar"),
+    [
+        ("-f", "--file FILE"),
+        ("-O", "--output FILE"),
+        ("-a", "--attach PATH|URL"),
+        ("-m", "--model [PROVIDER:]MODEL"),
+        ("-p", "--provider NAME"),
+        ("--events", "--events FILE|FD"),
+        ("--replay", "--replay FILE"),
+        ("--schema", "--schema FILE|JSON"),
+    ],
+)
+def test_a_name_that_is_empty(
+    server: FaultServer, stream: Stream, option: str, metavar: str
+) -> None:
+    """So a variable is written that is not set."""
+    run = stream(*MODEL, server.url("ok"), option, "", "hi")
+    assert run.returncode == 2
+    assert f"is empty: {metavar}, or leave it out" in run.stderr
+    assert not server.requests
+
+
+def test_a_variable_that_is_empty_is_not_set(server: FaultServer, stream: Stream) -> None:
+    env = {"STREAM_MODEL": "", "STREAM_SYSTEM": "", "STREAM_UNIX_SOCKET": "", "STREAM_TIMEOUT": ""}
+    run = stream(*MODEL, server.url("ok"), "hi", env=env)
+    assert (run.returncode, run.stdout, run.stderr) == (0, HELLO, "")
+
+
+@pytest.mark.skipif(os.uname().sysname == "Darwin", reason="its file names are UTF-8")
+def test_the_name_of_a_file_may_be_any_bytes(
+    server: FaultServer, stream: Stream, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(b"caf\xe9.txt")
+    (tmp_path / odd).write_text("from the file")
+    base = (*MODEL, server.url("ok"))
+    for args in (("-f", odd), ("-s", f"@{odd}", "hi"), ("-a", odd, "hi")):
+        assert stream(*base, *args).returncode == 0, args
+    assert "caf\ufffd.txt" in str(server.requests[-1].json)
+    assert stream(*base, "-O", os.fsdecode(b"\xe9"), "--events", odd, "hi").returncode == 0
+    assert (tmp_path / os.fsdecode(b"\xe9")).read_bytes() == HELLO
+    run = stream(*base, "-f", os.fsdecode(b"n\xf6pe"))
+    assert run.complaints == [
+        "stream: n\\xf6pe cannot be read: no such file or directory: check its name"
+    ]
+    run = stream(*base, odd)
+    assert run.returncode == 2
+    (line,) = run.complaints
+    assert "-f" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "where"),
+    [
+        (("-s", "a\udcff"), "--system"),
+        (("--stop", "a\udcff"), "--stop"),
+        (("--prefill", "a\udcff"), "--prefill"),
+        (("-o", "a=a\udcff"), "--option"),
+        (("--schema", '{"a":"\udcff"}'), "--schema"),
+    ],
+)
+def test_an_option_that_is_not_utf8_is_named(
+    server: FaultServer, stream: Stream, option: tuple[str, str], where: str
+) -> None:
+    run = stream(*MODEL, server.url("ok"), *option, "hi")
+    assert run.returncode == 2
+    assert f"{where} is not UTF-8" in run.stderr
+    assert not server.requests
+
+
+def test_what_to_do_about_a_file(server: FaultServer, stream: Stream, tmp_path: Path) -> None:
+    (tmp_path / "dir").mkdir()
+    base = (*MODEL, server.url("ok"))
+    cases = (
+        (("-f", "dir"), 2, "dir cannot be read: is a directory: name a file in it"),
+        (("-O", "dir"), 23, "dir cannot be written: is a directory: name a file in it"),
+        (("-O", "no/such/x"), 23, "no such file or directory: mkdir -p no/such"),
+        (("--events", "no such/x"), 23, "mkdir -p 'no such'"),
+        (("--record", "no/x"), 23, "mkdir -p no"),
+        (("--replay", "nope"), 2, "check its name"),
+    )
+    for args, code, says in cases:
+        run = stream(*base, *args, *([] if args[0] == "--replay" else ["hi"]))
+        assert run.returncode == code, args
+        (line,) = run.complaints
+        assert line.endswith(says)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+def test_a_file_that_is_not_ours(server: FaultServer, stream: Stream, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "secret").chmod(0)
+    base = (*MODEL, server.url("ok"))
+    for args, code in ((("-f", "secret"), 2), (("-O", "locked/x"), 23)):
+        run = stream(*base, *args, "hi")
+        assert run.returncode == code
+        (line,) = run.complaints
+        assert "permission denied: `ls -l`" in line
