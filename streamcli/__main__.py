@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .errors import Interrupted
+from .errors import Interrupted, bug
 from .terminal.fds import hold_standard_fds
 from .terminal.signals import Signals, die_by
 
@@ -36,10 +36,9 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             sys.excepthook(type(error), error, error.__traceback__)
-        what = f"{type(error).__name__}: {error}"
-        hint = "run it again with --debug and report what it prints"
-        _complain(f"this is a bug in stream: {what}: {hint}")
-        code = 1
+        trouble = bug(error)
+        _complain(f"{trouble.message}: {trouble.hint}")
+        code = trouble.exit_code
     # Everything is written already: tearing the interpreter down would cost 5 ms more.
     os._exit(code)
 

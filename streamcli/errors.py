@@ -148,7 +148,11 @@ def usage(message: str, hint: str = "") -> StreamError:
 
 
 def bug(error: Exception) -> StreamError:
-    """A mistake of ours, told as the end of a prompt."""
+    """Return a mistake of ours as the end of a prompt; a limit of the system is not one."""
+    if "too many open files" in str(error).lower():  # an import may fail of it too
+        return usage("too many open files", "raise the limit (ulimit -n), or fewer --jobs")
+    if isinstance(error, MemoryError):
+        return usage("out of memory", "raise the limit (ulimit -v), or fewer --jobs")
     return StreamError(
         "bug",
         f"this is a bug in stream: {type(error).__name__}: {error}",

@@ -35,14 +35,14 @@ _TO_WRITE = {
 def unreadable(path: str, error: OSError) -> StreamError:
     """Return the usage error for a file that cannot be read."""
     path = path or "a file without a name"
-    if (lost := _lost(path, error)) is not None:
+    if (lost := lost_folder(path, error)) is not None:
         return usage(f"{path} cannot be read: {lost}", "cd to one that exists")
     return usage(f"{path} cannot be read: {_why(error)}", _TO_READ.get(error.errno or 0, ""))
 
 
 def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
     """Return the error for a place that cannot be written, or `done` otherwise."""
-    if (lost := _lost(what, error)) is not None:
+    if (lost := lost_folder(what, error)) is not None:
         hint = "cd to one that exists, or name a path from / on"
         return StreamError("write", f"{what} cannot be {done}: {lost}", hint)
     hint = _TO_WRITE.get(error.errno or 0, "")
@@ -56,7 +56,7 @@ def _why(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _lost(path: str, error: OSError) -> str | None:
+def lost_folder(path: str, error: OSError) -> str | None:
     """Return why no relative path can be found, if that is so."""
     if error.errno == errno.ENOENT and not os.path.isabs(path):
         try:

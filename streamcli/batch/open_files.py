@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..errors import usage
 
+_OURS = 16  # files beside the connections: stdio, input, outputs, certificates, name lookups
+
 
 def raise_limit(jobs: int) -> None:
     """Allow the open files that `jobs` connections need; a usage error where the limit is hard."""
@@ -13,10 +15,10 @@ def raise_limit(jobs: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= needed or soft == resource.RLIM_INFINITY:
         return
-    if hard != resource.RLIM_INFINITY and hard < jobs + 64:
+    if hard != resource.RLIM_INFINITY and hard < jobs + _OURS and jobs > 1:
         raise usage(
-            f"-j {jobs} needs {jobs + 64} open files, and {hard} is the limit",
-            f"-j {max(1, hard - 64)}, or raise it (ulimit -Hn)",
+            f"{jobs} connections need {jobs + _OURS} open files, and {hard} is the limit",
+            f"-j {max(1, hard - _OURS)}, or raise the limit (ulimit -Hn)",
         )
     most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     try:

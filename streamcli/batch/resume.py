@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from ..errors import usage
-from ..input.text import unreadable
+from ..file_errors import lost_folder, unreadable
 from ..output.descriptor import Out, ends_torn
 from ..output.records import SCHEMA
 from ..terminal.fds import is_null
@@ -71,7 +71,8 @@ def read(
             if events is not None and os.path.realpath(path) == os.path.realpath(events):
                 continue
             trouble = unreadable(path, error)
-            trouble.hint = f"to begin with an empty one: touch {_quoted(path)}"
+            if lost_folder(path, error) is None:
+                trouble.hint = f"to begin with an empty one: touch {_quoted(path)}"
             raise trouble from error
         except IsADirectoryError:
             raise usage(f"{path} is a directory", "--resume takes a file of records") from None

@@ -26,6 +26,8 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     settings = invocation.settings
     messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
     try:
+        if 1 in closed:
+            raise StreamError("write", "stdout is closed", "give it a place to write to")
         context = context_of(
             invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed
         )

@@ -191,14 +191,17 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 
 def _print(text: str) -> None:
+    if sys.stdout is None:
+        raise StreamError("write", "stdout is closed", "give it a place to write to")
     try:
-        click.echo(text)
+        click.echo(text.encode())  # as UTF-8, whatever PYTHONIOENCODING says
         sys.stdout.flush()
     except BrokenPipeError:
         raise  # the process dies by SIGPIPE
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StreamError("write", f"stdout cannot be written: {why}") from error
+        from ..file_errors import unwritable
+
+        raise unwritable("stdout", error) from error
 
 
 def parse(args: list[str]) -> Invocation | int:

@@ -793,7 +793,7 @@ TABLE: tuple[Opt, ...] = (
         metavar="FILE",
         help="Save the bytes of the answer with their times.",
         details="JSON Lines: the request without secrets, status, headers, and each read with its "
-        "time. --replay plays it.",
+        "time. --replay plays it. - is stdout, where the text goes into the file of -O.",
     ),
     Opt(
         "--replay",

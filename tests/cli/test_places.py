@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Stream
+from conftest import COMMAND, Stream
 from faultserver import FaultServer
+
+from streamcli.errors import bug
 
 MODEL = ("-m", "vllm:m", "--base-url")
 HELLO = b"Hello world"
@@ -72,7 +76,7 @@ def test_a_journal_on_stdin(
         ("-p", "--provider NAME"),
         ("--events", "--events FILE|FD"),
         ("--replay", "--replay FILE"),
-        ("--schema", "--schema FILE|JSON"),
+        ("--schema", "--schema SHORT|JSON|FILE"),
     ],
 )
 def test_a_name_that_is_empty(
@@ -132,6 +136,32 @@ def test_an_option_that_is_not_utf8_is_named(
     assert not server.requests
 
 
+@pytest.mark.parametrize(
+    "option", ["--help", "--help=exit", "--version", "--list-providers", "--dry-run", "--check"]
+)
+def test_a_stdout_that_is_closed_or_full(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path, option: str
+) -> None:
+    """Python has no sys.stdout where descriptor 1 is closed."""
+    for place, says in ((">&-", b"stdout is closed"), (">/dev/full", b"no space left")):
+        if "full" in place and not os.path.exists("/dev/full"):
+            continue
+        command = ["sh", "-c", f'exec "$@" {place}', "sh", *COMMAND, *MODEL, server.url("ok")]
+        run = subprocess.run(
+            [*command, option, "-n", "hi"], env=child_env, cwd=tmp_path, capture_output=True
+        )
+        assert run.returncode == 23, (place, run.stderr)
+        assert says in run.stderr
+        assert b"bug" not in run.stderr
+
+
+def test_help_is_utf8_whatever_python_is_told(child_env: dict[str, str]) -> None:
+    env = {**child_env, "PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"}
+    run = subprocess.run([*COMMAND, "--help=guides"], env=env, capture_output=True)
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert run.stdout.decode()
+
+
 def test_what_to_do_about_a_file(server: FaultServer, stream: Stream, tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
     base = (*MODEL, server.url("ok"))
@@ -161,3 +191,64 @@ def test_a_file_that_is_not_ours(server: FaultServer, stream: Stream, tmp_path: 
         assert run.returncode == code
         (line,) = run.complaints
         assert "permission denied: `ls -l`" in line
+
+
+def limited(
+    files: int, env: dict[str, str], cwd: Path, *args: str, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command with a hard limit of open files."""
+    command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *COMMAND, *args]
+    return subprocess.run(command, env=env, cwd=cwd, input=stdin, capture_output=True, timeout=60)
+
+
+def test_few_open_files(server: FaultServer, child_env: dict[str, str], tmp_path: Path) -> None:
+    base = (*MODEL, server.url("ok"))
+    run = limited(20, child_env, tmp_path, *base, "-n", "hi")
+    assert (run.returncode, run.stdout, run.stderr) == (0, HELLO, b"")
+    for options in ((), ("-j", "1"), ("-j", "4")):
+        run = limited(20, child_env, tmp_path, *base, "-L", *options, stdin=b"a\n" * 9)
+        assert (run.returncode, run.stdout, run.stderr) == (0, (HELLO + b"\n") * 9, b"")
+    run = limited(20, child_env, tmp_path, *base, "-L", "-j", "64", stdin=b"a\n" * 9)
+    assert run.returncode == 2
+    assert b"20 is the limit: -j 4, or raise the limit (ulimit" in run.stderr
+
+
+def test_an_exhausted_system_is_not_a_bug() -> None:
+    for error in (
+        OSError(errno.EMFILE, "Too many open files"),
+        ImportError("fcntl.so: cannot open shared object file: Too many open files"),
+        MemoryError(),
+    ):
+        trouble = bug(error)
+        assert trouble.exit_code == 2
+        assert "ulimit" in trouble.hint
+    assert bug(ValueError("open files")).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("-O", "x", "hi"), "name a path from / on"),
+        (("--events", "x", "hi"), "name a path from / on"),
+        (("--record", "x", "hi"), "name a path from / on"),
+        (("-f", "x"), "cd to one that exists"),
+        (("-s", "@x", "hi"), "cd to one that exists"),
+        (("--resume", "x", "--json", "hi"), "cd to one that exists"),
+        (("--replay", "x"), "cd to one that exists"),
+    ],
+)
+def test_a_working_directory_that_was_deleted(
+    server: FaultServer,
+    child_env: dict[str, str],
+    tmp_path: Path,
+    args: tuple[str, ...],
+    says: str,
+) -> None:
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    command = ["sh", "-c", script, "sh", *COMMAND, *MODEL, server.url("ok"), "-n"]
+    run = subprocess.run([*command, "hi"], env=child_env, cwd=tmp_path, capture_output=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, HELLO, b"")
+    run = subprocess.run([*command, *args], env=child_env, cwd=tmp_path, capture_output=True)
+    line = run.stderr.decode().splitlines()[-1]
+    assert "the working directory was deleted" in line
+    assert says in line
