@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         stream_options: dict[str, Any]  # sent while streaming
         strict_schema: bool  # it is asked to keep to a schema strictly
         think: dict[str, dict[str, Any]]  # its knob for --think: body fields by effort
+        thoughts_back: str  # how it wants thoughts before a call back: a field's name, or "parts"
         think_tags: tuple[Any, ...]  # blocks of reasoning that its text holds anywhere
         unescaped: bool  # its chunks are written behind `data: ` as they are
 

@@ -29,6 +29,7 @@ from ..settings.config_file import ConfigFile, nearest
 from ..settings.option_types import Opt
 from ..settings.options import TABLE
 from .chat_options import options_of
+from .schema_short import schema_of_short
 from .stdin import NAMES as STDIN_NAMES
 from .template_text import NAME, STDIN, variables
 from .text import BOM, decode, unreadable
@@ -128,8 +129,8 @@ class Front(ConfigFile):
         if key == "schema":
             if isinstance(value, dict):
                 return self._json(where, key, value)
-            if isinstance(value, str) and not value.lstrip().startswith("{"):
-                return self._file(where, key, value)
+            if isinstance(value, str):
+                return self._schema(where, key, value)
         elif key == "system" and isinstance(value, str) and value[:1] == "@" != value[1:2]:
             return f"@{self._file(where, key, value[1:])}"
         elif key == "option":
@@ -137,6 +138,17 @@ class Front(ConfigFile):
                 value = [f"{name}={self._json(where, key, each)}" for name, each in value.items()]
             self._check_fields(where, key, value)
         return value
+
+    def _schema(self, where: tuple[str, ...], key: str, value: str) -> str:
+        """Return a schema as JSON, or as the path of the file that holds it."""
+        if value.lstrip()[:1] == "{":
+            return value
+        if os.sep in value or value.endswith(".json") or value in STDIN_NAMES:
+            return self._file(where, key, value)
+        try:
+            return orjson.dumps(schema_of_short(value)).decode()
+        except StreamError as error:
+            raise self.mistake(where, key, f"is not a schema: {error.message}") from None
 
     def _json(self, where: tuple[str, ...], key: str, value: Any) -> str:
         try:

@@ -50,7 +50,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """Return the POST to {base}/chat/completions."""
     quirks = target.quirks
     messages = [{"role": "system", "content": chat.system}] if chat.system is not None else []
-    messages += [message_of(message) for message in chat.messages]
+    messages += [message_of(message, quirks) for message in chat.messages]
     body: dict[str, Any] = {"model": chat.model, "messages": messages, "stream": chat.stream}
     if not chat.model:
         del body["model"]

@@ -123,6 +123,7 @@ ROWS = (
         prefill=({"prefix": True}, {}),
         own_base="https://api.deepseek.com",
         prefill_base="https://api.deepseek.com/beta",  # it refuses a beginning elsewhere
+        thoughts_back="reasoning_content",
     ),
     # Mistral knows no stream_options and sends usage anyway; its seed has another name.
     _hosted(
@@ -133,6 +134,7 @@ ROWS = (
         seed="random_seed",
         think={"none": {}, "*": {"prompt_mode": "reasoning"}},
         prefill=({"prefix": True}, {}),
+        thoughts_back="parts",
     ),
     _hosted("together", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     _hosted(

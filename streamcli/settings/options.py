@@ -275,6 +275,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--schema-retries",
+        template=True,
         section=MODEL,
         type=Count(min=0, max=100),
         default=0,

@@ -19,7 +19,7 @@ import jsonschema
 import pytest
 from batchserver import BatchServer, answer_to
 from conftest import needs
-from faultserver import Conn, FaultServer, ok
+from faultserver import Conn, FaultServer, ok, part
 from guides import anyone_says
 from guides.honcho import TASTES
 from honchoserver import Honcho
@@ -142,14 +142,25 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     ),
     "chat\n\nTranslate": ("cat",),
     "chien\n\nTranslate": ("dog",),
+    "result: 375": ("15% of $2,500", " is $375."),
     "Is 1001 prime?": ("<think>7 * 143 is 1001.\n</think>", "No.\n"),
 }
 
 
 def shown(conn: Conn) -> None:
     """Answer as the README shows it."""
-    messages = conn.request.json["messages"] or [{"content": ""}]
+    messages = conn.request.json["messages"] or [{"content": "", "role": ""}]
     prompt = messages[-1]["content"]
+    if "15% of" in prompt:
+        percent = {"name": "percent", "arguments": '{"percent":15,"of":2500}'}
+        conn.open_with()
+        conn.event(part(tool_calls=[{"index": 0, "id": "c", "function": percent}]))
+        conn.finish("tool_calls")
+        conn.done()
+        conn.end()
+        return
+    if messages[-1]["role"] == "tool":
+        prompt = f"result: {prompt}"
     texts = next((told for words, told in ANSWERS.items() if words in prompt), ("Hello", " world"))
     conn.open_with(*texts)
     conn.finish("length" if "max_completion_tokens" in conn.request.json else "stop")
@@ -186,7 +197,7 @@ def test_the_record_of_the_readme_is_one() -> None:
 
 def test_the_readme_is_short_and_agrees_with_the_tables() -> None:
     readme = page("README")
-    assert len(readme.splitlines()) <= 240
+    assert len(readme.splitlines()) <= 260
     codes = dict(re.findall(r"^\| (\d+) \| `(\w+)` \|", readme, re.MULTILINE))
     assert len(codes) == 8
     assert {status: int(code) for code, status in codes.items()}.items() <= EXIT_OF_STATUS.items()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from conftest import eventually
-from faultserver import Conn, Request, cut_rst, json_bytes
+from faultserver import Conn, Request, cut_rst, json_bytes, part
 
 KEY = "sk-guide-5f3a9c1e"
 
@@ -89,6 +89,26 @@ def says(*texts: str, reason: str = "stop") -> Play:
     def play(conn: Conn, folder: Path) -> None:
         conn.open_with(*texts)
         conn.finish(reason)
+        conn.done()
+        conn.end()
+
+    return play
+
+
+def calls(name: str, arguments: str, then: Callable[[str], str]) -> Play:
+    """A call of a tool, in pieces; and once its result is there, what `then` makes of it."""
+
+    def play(conn: Conn, folder: Path) -> None:
+        results = [each for each in conn.request.json["messages"] if each["role"] == "tool"]
+        if results:
+            says(then(results[0]["content"]))(conn, folder)
+            return
+        conn.open_with("Let me see.")
+        call = {"index": 0, "id": "call_1", "type": "function"}
+        conn.event(part(tool_calls=[{**call, "function": {"name": name, "arguments": ""}}]))
+        for piece in (arguments[:9], arguments[9:]):
+            conn.event(part(tool_calls=[{"index": 0, "function": {"arguments": piece}}]))
+        conn.finish("tool_calls")
         conn.done()
         conn.end()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import eventually
-from faultserver import SCENARIOS, Conn, part
+from faultserver import SCENARIOS, Conn
 from records import parse_records
 
 from . import (
@@ -20,10 +20,12 @@ from . import (
     Example,
     Guide,
     Note,
+    Play,
     Ran,
     a_third_attempt,
     anyone_says,
     asked,
+    calls,
     counts_tokens,
     cut,
     goes_on_until_nobody_listens,
@@ -71,15 +73,10 @@ def thinks_first(conn: Conn, folder: Path) -> None:
     conn.end()
 
 
-def calls_a_tool(conn: Conn, folder: Path) -> None:
-    conn.open_with("Let me see.")
-    call = {"index": 0, "id": "call_1", "type": "function"}
-    conn.event(part(tool_calls=[{**call, "function": {"name": "calculator", "arguments": ""}}]))
-    for piece in ('{"expression":', '"0.15 * 2500"}'):
-        conn.event(part(tool_calls=[{"index": 0, "function": {"arguments": piece}}]))
-    conn.finish("tool_calls")
-    conn.done()
-    conn.end()
+def computes() -> Play:
+    return calls(
+        "calculator", '{"expression":"0.15 * 2500"}', lambda found: f" 15% of $2,500 is ${found}."
+    )
 
 
 def stalls(conn: Conn, folder: Path) -> None:
@@ -204,9 +201,19 @@ def rates(ran: Ran) -> None:
     assert all(int(line.split()[2]) > 0 and line.endswith(" tok/s]") for line in shown)
 
 
-def a_call(ran: Ran) -> None:
-    assert ran.body["tools"] == json.loads((ran.folder / "tools.json").read_text())
-    assert (ran.code, ran.text) == (0, 'calculator {"expression":"0.15 * 2500"}\n')
+def a_computed_answer(ran: Ran) -> None:
+    first, second = (request.json for request in ran.requests)
+    (tool,) = first["tools"]
+    assert tool["function"]["name"] == "calculator"
+    assert [message["role"] for message in second["messages"]] == ["user", "assistant", "tool"]
+    assert (ran.code, ran.text) == (0, "Let me see. 15% of $2,500 is $375.0.")
+    (call,) = ran.complaints.splitlines()
+    assert call.startswith('stream: calculator {"expression":"0.15 * 2500"} -> 375.0 (')
+
+
+def a_computed_step(ran: Ran) -> None:
+    assert ran.body["messages"] == [user("375.0\n\nSay this amount of dollars in words.")]
+    assert (ran.code, ran.text, ran.complaints) == (0, TOLD, "")
 
 
 def one_step_after_the_other(ran: Ran) -> None:
@@ -459,10 +466,28 @@ EXAMPLES = (
                 'async for chunk in agent.stream("What\'s 15% of $2,500?"):',
             ),
         ),
-        "`agent.add_tool(calculator_tool)`: the call that the model makes",
-        f'{_AI} --jsonl -o tools="$(cat tools.json)" "What\'s 15% of \\$2,500?" | '
-        'jq -r \'select(.type == "tool_call") | "\\(.name) \\(.arguments)"\'',
-        (Case(calls_a_tool, a_call),),
+        "`agent.add_tool(calculator_tool)`: the model calls it, and goes on with its result",
+        f'{_AI} --tools ./calculator "What\'s 15% of \\$2,500?"',
+        (Case(computes(), a_computed_answer),),
+    ),
+    Example(
+        (
+            ("Streaming with Tools", "you must use the handler pattern instead of the @tool"),
+            (
+                "The Handler Pattern (Recommended)",
+                'context = {"calc_params": {"expression": "15 * 2500 / 100"}}',
+            ),
+            ("Tool Wrapper Pattern", 'params = context.get(f"{step_name}_params", {})'),
+            (
+                "Using @tool with WorkflowAgent Streaming",
+                'result = my_tool(**context.get("params", {}))',
+            ),
+        ),
+        '`agent.register_handler("calculate", calc_handler)`: a step that runs the tool itself, '
+        "and a step that goes on with its result",
+        'echo \'{"expression": "15 * 2500 / 100"}\' | ./calculator | '
+        f'{_AI} "Say this amount of dollars in words."',
+        (Case(says(*STORY), a_computed_step),),
     ),
     Example(
         (("Data Flow in Workflows", 'context["step1_result"] = result'),),
@@ -616,18 +641,8 @@ EXAMPLES = (
     ),
 )
 
-_LATER = "later: tools that `stream` runs, and their results"
-
 NOTES = (
-    Note(
-        "Streaming with Tools",
-        _LATER,
-        "`agent.register_handler(...)`, `StreamingToolWrapper(...)`: tools in a workflow",
-    ),
-    Note("The Handler Pattern (Recommended)", _LATER),
-    Note("Tool Wrapper Pattern", _LATER),
     Note("Why the Handler Pattern?", "no call"),
-    Note("Using @tool with WorkflowAgent Streaming", _LATER),
     Note(
         "Jupyter Notebook",
         "any of these in a cell, with `!` before it: a notebook shows what a command writes",

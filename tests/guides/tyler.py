@@ -27,6 +27,7 @@ from . import (
     Ran,
     anyone_says,
     asked,
+    calls,
     counts_tokens,
     cut,
     only_together,
@@ -93,6 +94,10 @@ def runs_its_tools(conn: Conn, folder: Path) -> None:
     conn.delta(FOUND)
     conn.finish()
     conn.end()
+
+
+def searches() -> Play:
+    return calls("web-search", ARGUMENTS, lambda found: FOUND)
 
 
 def shows_a_page(conn: Conn, folder: Path) -> None:
@@ -178,6 +183,13 @@ def each_kind_of_event(ran: Ran) -> None:
 def tools_as_they_are_used(ran: Ran) -> None:
     using = "".join(f"\n\n🔧 Using {name}...\n\n🤖 " for name in ("web-search", "files-write"))
     assert (ran.code, ran.text) == (0, f"Let me see.{using}{FOUND}")
+
+
+def abbreviated_results(ran: Ran) -> None:
+    found = ("Qubits are many. " * 9)[:100]
+    using = f"\n\n🔧 Using web-search...\n   Result: {found}...\n\n🤖 "
+    assert (ran.code, ran.text) == (0, f"Let me see.{using}{FOUND}")
+    assert len(ran.requests) == 2
 
 
 def counted_tools(ran: Ran) -> None:
@@ -279,6 +291,16 @@ EXAMPLES = (
         (Case(runs_its_tools, tools_as_they_are_used),),
     ),
     Example(
+        (("Streaming with Tools", 'print(f" Result: {result[:100]}...")'),),
+        "tools that `stream` runs for the model, and their results, abbreviated",
+        f'{_MODEL} --tools ./web-search --jsonl -q "Research qubits and create a summary" | '
+        'jq -j --unbuffered \'if .type == "tool_call" then "\\n\\n🔧 Using \\(.name)...\\n" '
+        'elif .type == "tool_result" then "   Result: \\(.output[:100])" + '
+        '(if (.output | length) > 100 then "..." else "" end) + "\\n\\n🤖 " '
+        "else .text // empty end'",
+        (Case(searches(), abbreviated_results),),
+    ),
+    Example(
         (("Web application streaming", "stream to a WebSocket or Server-Sent Events"),),
         '`agent.stream(thread, mode="vercel")` as server-sent events: what its page would say',
         'stream -p mychat "What are qubits?"',
@@ -374,11 +396,6 @@ EXAMPLES = (
 NOTES = (
     Note("Why Use Streaming?", "no call"),
     Note(
-        "Streaming with Tools",
-        "later: tools that `stream` runs, and their results",
-        "`EventType.TOOL_RESULT`: what the tools gave",
-    ),
-    Note(
         "Terminal chat interface",
         "later: conversations that are stored, and a chat on the terminal",
         "`StreamingChat().send_message(...)`, `ThreadStore.create(...)`",
@@ -424,11 +441,13 @@ OUTLINE = (
 class Event(NamedTuple):
     names: str
     data: str  # the fields of its data that matter
-    ours: str  # a filter for jq, or what it waits for
-    option: str = ""  # what makes the records; empty: none yet
-    said: str = ""  # what jq says to an answer of `thinks_and_calls`; a pattern
+    ours: str  # a filter for jq
+    option: str  # what makes the records
+    said: str  # what jq says to the answer; a pattern
     play: Play = thinks_and_calls
 
+
+_TOOLS = "--tools ./web-search --jsonl"
 
 EVENTS = (
     Event("LLM_REQUEST", "model", 'select(.type == "start").model', "--jsonl", '"gpt-4"'),
@@ -460,8 +479,22 @@ EVENTS = (
         "--jsonl",
         r'"web-search"\n"{\\"query\\":\\"qubits\\"}"\n"call_1"',
     ),
-    Event("TOOL_EXECUTING, TOOL_PROGRESS", "tool_name", "later: tools that `stream` runs"),
-    Event("TOOL_RESULT, TOOL_ERROR", "result, error", "later: the record `tool_result`"),
+    Event(
+        "TOOL_EXECUTING, TOOL_PROGRESS",
+        "tool_name",
+        'select(.type == "tool_call") | .name, .t_ms',
+        _TOOLS,
+        r'"web-search"\n[\d.]+',
+        searches(),
+    ),
+    Event(
+        "TOOL_RESULT, TOOL_ERROR",
+        "result, error",
+        'select(.type == "tool_result") | .is_error, .output[:16]',
+        _TOOLS,
+        r'false\n"Qubits are many\."',
+        searches(),
+    ),
     Event(
         "MESSAGE_CREATED",
         "message",
@@ -469,7 +502,14 @@ EVENTS = (
         "--json",
         r'"Let me see\."\n"web-search"',
     ),
-    Event("ITERATION_START, ITERATION_LIMIT", "iteration_number", "later: rounds of tools"),
+    Event(
+        "ITERATION_START, ITERATION_LIMIT",
+        "iteration_number",
+        'select(.type == "start").round, select(.status == "tool").rounds',
+        f"{_TOOLS} --max-rounds 1",
+        r"1\n1",
+        searches(),
+    ),
     Event(
         "EXECUTION_ERROR",
         "error_type, message",
@@ -491,8 +531,7 @@ EVENTS = (
 def _rows() -> str:
     rows = ["| execution event | its data | our record |", "|---|---|---|"]
     for event in EVENTS:
-        ours = event.ours.replace("|", r"\|")
-        ours = f"`{event.option}`: `{ours}`" if event.option else ours
+        ours = f"`{event.option}`: `{event.ours}`".replace("|", r"\|")
         names, data = (f"`{text.replace(', ', '`, `')}`" for text in (event.names, event.data))
         rows.append(f"| {names} | {data} | {ours} |")
     return "\n".join(rows)

@@ -333,10 +333,16 @@ def test_files_that_a_template_names_are_beside_it(
             assert "names a file that is not beside the template" in said
 
 
-def test_a_schema_may_be_a_table(stream: Stream, write: Write) -> None:
+def test_a_schema_may_be_a_table_or_short(stream: Stream, write: Write, tmp_path: Path) -> None:
     write(f'+++\nmodel = "{MODELS}"\n[schema]\ntype = "object"\n+++\nhi')
     body = body_of(stream("-t", "a.prompt", "--dry-run", "-n"))
     assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    (tmp_path / "name").write_text('{"a file": "of this name"}')
+    write(f'+++\nmodel = "{MODELS}"\nschema = "name"\n+++\nhi')
+    body = body_of(stream("-t", "a.prompt", "--dry-run", "-n"))
+    schema = body["response_format"]["json_schema"]["schema"]
+    assert schema["properties"] == {"name": {"type": "string"}}
+    assert "line 2: 'schema' is not a schema: " in refused(write('+++\nschema = "[a"\n+++\nhi'))
 
 
 # ---- what a template may not do -----------------------------------------------------------------

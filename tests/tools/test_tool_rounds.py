@@ -14,6 +14,7 @@ import pytest
 from conftest import COMMAND, Popen, Stream, eventually
 from faultserver import Conn, FaultServer
 from ptys import Pty
+from records import parse_records
 from tool_answers import PROTOCOLS, call, chunk, sse
 
 PARAMETERS = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
@@ -213,7 +214,7 @@ def test_a_bad_call_goes_back_and_nothing_runs(
     script = f"open({str(tmp_path / 'ran')!r}, 'w')"
     ran = stream(*answers(bad, RAIN), "--tools", look(script), "Weather?")
     assert ran.returncode == 0
-    assert "7 is not of type 'string'" in results(server)[0]
+    assert "7 is not of type" in results(server)[0]
     assert "-> error: " in ran.stderr
     assert not (tmp_path / "ran").exists()
 
@@ -420,12 +421,45 @@ def test_a_call_is_confirmed_on_the_terminal(
     assert sent in results(server)[0]
 
 
-def _take_terminal() -> None:
-    """Make the terminal on stdout that of the new session."""
+@pytest.mark.parametrize("more", [[], ["--repeat", "2", "-j", "2"]], ids=["one", "a batch"])
+def test_an_interrupt_answers_the_question(
+    more: list[str],
+    child_env: dict[str, str],
+    tmp_path: Path,
+    look: Any,
+    answers: Any,
+    server: FaultServer,
+) -> None:
+    """^C while it asks whether a call may run: nothing runs, and there is an `end` record."""
+    tools = look("open('ran', 'w')", cwd=str(tmp_path))
+    args = [*answers(ONE), "--tools", tools, "--confirm", "--jsonl", *more, "Weather?"]
+    shell = Pty([*COMMAND, *map(str, args)], child_env, tmp_path, places="02", group=_take_stdin)
+    try:
+        shell.until(lambda lines: any("[y/N]" in line for line in lines))
+        os.write(shell.master, b"\x03")
+        code, _ = shell.end()
+    finally:
+        shell.close()
+    assert code == -signal.SIGINT
+    ends = [
+        each for each in parse_records((tmp_path / "out").read_bytes()) if each["type"] == "end"
+    ]
+    assert {each["status"] for each in ends} == {"interrupted"}
+    assert len(ends) == (2 if more else 1)
+    assert not (tmp_path / "ran").exists()
+    assert all(len(request.json["messages"]) == 1 for request in server.seen("tools"))
+
+
+def _take_stdin() -> None:
+    _take_terminal(0)
+
+
+def _take_terminal(fd: int = 1) -> None:
+    """Make the terminal on this descriptor that of the new session."""
     import fcntl
     import termios
 
-    fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
 
 
 def test_without_a_terminal_nothing_is_confirmed(
@@ -439,3 +473,60 @@ def test_without_a_terminal_nothing_is_confirmed(
     process.communicate(timeout=60)
     assert process.wait() == 0
     assert "did not allow" in results(server)[0]
+
+
+# ---- thoughts before a call, where Chat Completions' servers want them back ---------------------
+
+
+def _thoughtful(*deltas: dict[str, Any]) -> bytes:
+    # Mistral's calls have nine characters as their id, and neither an index nor a type.
+    made = {"id": "D681PevKs", "function": {"name": "look", "arguments": '{"q": "Oslo"}'}}
+    return sse(*(chunk(**each) for each in deltas), chunk("tool_calls", tool_calls=[made]))
+
+
+MISTRALS = [
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "m."}]}]},
+]
+DEEPSEEKS = [{"reasoning_content": "Hm"}, {"reasoning_content": "m."}]
+SAID = {"content": "I look."}
+THOUGHTS = {"type": "thinking", "thinking": [{"type": "text", "text": "Hmm."}]}
+
+
+@pytest.mark.parametrize(
+    ("provider", "deltas", "sent"),
+    [
+        ("mistral", MISTRALS, {"content": [THOUGHTS]}),
+        (
+            "mistral",
+            [*MISTRALS, SAID],
+            {"content": [THOUGHTS, {"type": "text", "text": "I look."}]},
+        ),
+        ("mistral", [SAID], {"content": "I look."}),
+        ("deepseek", DEEPSEEKS, {"content": "", "reasoning_content": "Hmm."}),
+        ("deepseek", [*DEEPSEEKS, SAID], {"content": "I look.", "reasoning_content": "Hmm."}),
+        ("deepseek", [SAID], {"content": "I look.", "reasoning_content": ""}),
+        ("vllm", DEEPSEEKS, {"content": ""}),
+    ],
+)
+def test_thoughts_go_back_with_their_call(
+    stream: Stream,
+    answers: Any,
+    look: Any,
+    server: FaultServer,
+    provider: str,
+    deltas: list[dict[str, Any]],
+    sent: dict[str, Any],
+) -> None:
+    args = [*answers(_thoughtful(*deltas), RAIN), "-m", f"{provider}:m"][2:]
+    env = {"MISTRAL_API_KEY": "k", "DEEPSEEK_API_KEY": "k"}
+    ran = stream(*args, "--tools", look(ECHO), "--think", "Weather?", env=env)
+    assert ran.returncode == 0, ran.stderr
+    first, second = (request.json["messages"] for request in server.seen("tools"))
+    call = {"id": "D681PevKs", "type": "function"}
+    call |= {"function": {"name": "look", "arguments": '{"q": "Oslo"}'}}
+    assert second == [
+        *first,
+        {"role": "assistant", **sent, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "D681PevKs", "content": "Oslo: rain"},
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -10,9 +10,17 @@ from ...messages import Attachment, ChatRequest, Message
 from ...request import Target
 from .request import calls_of, cannot
 
+if TYPE_CHECKING:
+    from ...request import Quirks
 
-def message_of(message: Message) -> dict[str, Any]:
-    """Return a message, with what its provider wants back beside its tool calls."""
+
+def message_of(message: Message, quirks: Quirks) -> dict[str, Any]:
+    """Return a message, with what its provider wants back beside its tool calls.
+
+    DeepSeek refuses a call that lacks the thoughts before it, empty ones too
+    (https://api-docs.deepseek.com/guides/thinking_mode#tool-calls). Mistral takes them as a part of
+    the content, as it sent them (https://docs.mistral.ai/capabilities/reasoning/).
+    """
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
     plain: dict[str, Any] = {"role": message.role, "content": message.text}
@@ -21,6 +29,13 @@ def message_of(message: Message) -> dict[str, Any]:
         wanted = {part.call[0]: part.opaque for part in message.parts("openai-chat") if part.call}
         for call in plain["tool_calls"]:
             call.update(wanted.get(call["id"]) or {})
+        if (field := quirks.get("thoughts_back")) == "parts":
+            if message.reasoning:
+                thoughts = [{"type": "text", "text": message.reasoning}]
+                text = [{"type": "text", "text": message.text}] if message.text else []
+                plain["content"] = [{"type": "thinking", "thinking": thoughts}, *text]
+        elif field:
+            plain[field] = message.reasoning
     if message.attachments:
         parts = [_part(attachment) for attachment in message.attachments]
         plain["content"] = [*parts, {"type": "text", "text": message.text}]
