@@ -113,6 +113,7 @@ _stream_value() {
     --progress) _stream_offer auto always never ;;
     --color) _stream_offer auto always never ;;
     --resume) _stream_files ;;
+    --reuse) _stream_files ;;
     -H | --header) _stream_text_or_file ;;
     --key-file) _stream_files ;;
     --on-drop) _stream_offer fail continue ;;
@@ -163,7 +164,7 @@ _stream() {
         --schema-retries | --prefill | -o | --option | --tools | --tool-choice | --max-rounds | \
         --session | --format | --events | -O | --output | --reasoning | --enough | --buffer | \
         --pace | --sanitize | --accept | --progress | --color | -j | --jobs | --resume | \
-        --halt | --rate | --repeat | --base-url | -H | --header | --key-file | \
+        --reuse | --halt | --rate | --repeat | --base-url | -H | --header | --key-file | \
         --connect-timeout | --first-timeout | --idle-timeout | --timeout | --max-retries | \
         --max-wait | --max-event-size | --on-drop | --unix-socket | --record | --replay | \
         --speed)
@@ -182,10 +183,10 @@ _stream() {
                 --continue --history --format --jsonl --json --events -O --output \
                 --reasoning -x --extract --extract= --items --items= --enough --buffer \
                 --pace --sanitize --accept --progress -u --usage --stats --color -q --quiet \
-                -v --verbose --debug -L --lines -0 --null --requests -j --jobs -k \
-                --keep-order --resume --halt --rate --repeat --print0 --base-url -H --header \
-                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
-                --max-retries --max-wait --max-event-size --on-drop --no-stream \
+                -v --verbose --debug -L --lines -0 --null --requests --files -j --jobs -k \
+                --keep-order --resume --reuse --halt --rate --repeat --print0 --base-url -H \
+                --header --key-file --connect-timeout --first-timeout --idle-timeout \
+                --timeout --max-retries --max-wait --max-event-size --on-drop --no-stream \
                 --unix-socket --record --replay --speed --decode --decode= --dry-run \
                 --dry-run= --check --check= --list-models --list-providers --list-templates \
                 --list-sessions --no-config -V --version -h --help --help=

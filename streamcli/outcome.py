@@ -47,6 +47,7 @@ class Outcome:
         self.open_calls: set[str] = set()  # ids of calls that neither result nor text followed
         self.cost: float | None = None
         self.refusal = ""
+        self.reused_from = ""  # the id of the prompt whose answer it is, found by --reuse
         self.t_ms = 0.0
         self.meter = Meter()
 

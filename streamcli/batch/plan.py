@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..answer.answer_stream import AnswerStream
 from ..errors import StreamError, usage
 from ..events import Failed
 from ..input.batch_items import Item
@@ -17,6 +18,8 @@ from .task import Task
 from .worker import Worker
 
 Prompt = Task[Question, Worker]
+# From the hash of a prompt, and its occurrence: the answer that --reuse has, if it has one.
+Given = Callable[[str, int], AnswerStream | None]
 
 CHARS = 4  # of a token, about
 
@@ -26,7 +29,7 @@ class Plan:
 
     Prompts that are complete in a journal (`done`) are left out and counted in `skipped`.
     `occurrences` is None where no records are wanted: then nothing is hashed. `file_of` is the file
-    of an item by its tags, if two could share one.
+    of an item by its tags, if two could share one. `given` finds the answers that are there.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Plan:
         done: Done | None,
         occurrences: Occurrences | None,
         file_of: Callable[[dict[str, Any]], str] | None,
+        given: Given | None = None,
     ) -> None:
         self.skipped = 0
         self._items = items
@@ -47,6 +51,7 @@ class Plan:
         self._occurrences = occurrences
         self._file_of = file_of
         self._files = Occurrences()
+        self._given = given
 
     def __iter__(self) -> Iterator[Prompt]:
         number = 0
@@ -56,6 +61,8 @@ class Plan:
                 tags: dict[str, Any] = {"index": index}
                 if item.id is not None:
                     tags["id"] = item.id
+                if item.source is not None:
+                    tags["source"] = item.source
                 try:
                     routes = self._routes_of(item)
                 except StreamError as error:
@@ -98,7 +105,12 @@ class Plan:
             if self._done is not None and self._done.has(key, question.occurrence):
                 self.skipped += 1
                 return None
-        return Task(number, question, self._routes.gates_of(route), tokens=_tokens_of(chats[0]))
+        task: Prompt = Task(
+            number, question, self._routes.gates_of(route), tokens=_tokens_of(chats[0])
+        )
+        if self._given is not None and question.hash is not None:
+            task.given = self._given(question.hash, question.occurrence)
+        return task
 
     def _claim_file(self, route: Route, tags: dict[str, Any]) -> None:
         """Raise a usage error if an earlier item has the same file: one answer would be lost."""

@@ -128,7 +128,7 @@ class Pool(Generic[Q, C]):
     def _read(self) -> None:
         try:
             for task in self._tasks:
-                if not (self._refuse(task) if task.failed is not None else self._queue.offer(task)):
+                if not self._take(task):
                     break
                 self._hire()
         except StreamError as error:
@@ -137,6 +137,23 @@ class Pool(Generic[Q, C]):
             self._channel.signal(bug(error))
         if self._queue.end():
             self._channel.signal(None)
+
+    def _take(self, task: Task[Q, C]) -> bool:
+        """Take a task in; return whether more are wanted."""
+        if task.failed is not None:
+            return self._refuse(task)
+        return self._queue.offer(task) if task.given is None else self._give(task, task.given)
+
+    def _give(self, task: Task[Q, C], given: AnswerStream) -> bool:
+        """Pass on an answer that is there already: it needs no worker, and no gate."""
+        moments = list(given)
+        if not self._queue.refuse(task, given.outcome):
+            return False
+        for t_ms, events in moments:
+            if type(events[0]) not in _ENDS:
+                self._channel.put((task, t_ms, events))
+        self._channel.put((task, given.outcome.t_ms, None))
+        return True
 
     def _refuse(self, task: Task[Q, C]) -> bool:
         outcome = Outcome()

@@ -16,7 +16,8 @@ class Question:
     """A prompt for one route: `chats` has a request for each of the route's endpoints.
 
     `route` is None for a line that cannot be read. `tags` are the fields that tell the prompt in
-    records (index, id, target). `hash` and `occurrence` are known only where records are wanted.
+    records (index, id, source, target). `hash` and `occurrence` are known only where records are
+    wanted.
     """
 
     __slots__ = ("chats", "hash", "matching", "occurrence", "route", "tags")
@@ -54,6 +55,7 @@ class Question:
     def __str__(self) -> str:
         """Return the name of the prompt in messages: `prompt 3 (id) to MODEL`."""
         name = f"prompt {self.tags['index'] + 1}"
-        if "id" in self.tags:
-            name += f" ({str(self.tags['id'])[:40]})"
+        own = self.tags.get("id", self.tags.get("source"))
+        if own is not None:
+            name += f" ({str(own)[-40:] if 'source' in self.tags else str(own)[:40]})"
         return name + (f" to {self.tags['target']}" if "target" in self.tags else "")

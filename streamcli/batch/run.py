@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..answer.answer_stream import AnswerStream
 from ..answer.enough import Watch
 from ..answer.retry import delay
 from ..errors import StreamError, usage
@@ -29,7 +30,7 @@ from .limits import Pace
 from .main_loop import MainLoop, found_bug
 from .messages import Reports, shows_progress
 from .open_files import raise_limit
-from .plan import Plan, Prompt
+from .plan import Given, Plan, Prompt
 from .pool import Pool
 from .queue import Queue
 from .retries import Retries
@@ -50,10 +51,10 @@ def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
     with ExitStack() as held:
         try:
             _check(invocation, messages)
-            if settings.resume:
+            if settings.resume or settings.reuse:
                 from .journal_lock import locked
 
-                journals, events = settings.resume, settings.events
+                journals, events = settings.resume + settings.reuse, settings.events
                 held.enter_context(locked(journals, events=events, note=messages.note))
             main_loop = _prepare(invocation, signals, closed_fds, messages, channel)
         except StreamError as error:
@@ -85,6 +86,7 @@ def _prepare(
         from ..conversation.opening import with_last_model
 
         invocation = with_last_model(invocation, context.environ, context.providers)
+    given = _given(invocation.settings)
     routes = Routes(invocation, context)
     settings = routes.settings
     conversation = _conversation_of(invocation, context, routes)
@@ -102,8 +104,9 @@ def _prepare(
         routes,
         repeat=repeat,
         done=done,
-        occurrences=Occurrences() if settings.records or done is not None else None,
+        occurrences=Occurrences() if settings.records or done is not None or given else None,
         file_of=file_of(settings.output),
+        given=given,
     )
     limits = settings.limits
     by_the_rules = partial(
@@ -165,7 +168,7 @@ def _check(invocation: Invocation, messages: Messages) -> None:
     if settings.resume and not settings.records:
         messages.note("--resume reads records, and this run writes none: --json or --events")
     several = bool(inputs) or (settings.repeat or 1) > 1
-    check_template(settings.output, several, settings.compares)
+    check_template(settings.output, several, settings.compares, files=settings.files)
 
 
 def _conversation_of(
@@ -193,6 +196,27 @@ def _journal(settings: Settings, messages: Messages) -> Done | None:
     from .resume import read
 
     return read(settings.resume, events=settings.events, note=messages.note)
+
+
+def _given(settings: Settings) -> Given | None:
+    """Return what finds the answers that --reuse has."""
+    if not settings.reuse:
+        return None
+    from ..answer.enough import Enough
+    from ..answer.reused import Reused
+    from .reuse import Reuse
+
+    exact = (settings.repeat or 1) > 1
+    reuse = Reuse(settings.reuse, events=settings.events, exact=exact)
+    watch_of = _watch_of(settings)
+
+    def given(hash: str, occurrence: int) -> AnswerStream | None:
+        if (answer := reuse.find(hash, occurrence)) is None:
+            return None
+        stream = Reused(answer, time.monotonic)
+        return stream if watch_of is None else Enough(stream, watch_of())
+
+    return given
 
 
 def _watch_of(settings: Settings) -> Callable[[], Watch] | None:

@@ -18,6 +18,7 @@ class Summary:
         self.done = 0  # prompts that are over, whatever their verdict
         self.failed = 0  # of these, exit codes that are not 0
         self.skipped = 0  # complete in a journal already
+        self.reused = 0  # answered from records
         self.unasked = 0  # taken from the input, and then dropped
         self.tokens = 0  # of answers, for a rate: chunks where the provider does not say
         self.statuses: Counter[str] = Counter()
@@ -43,6 +44,9 @@ class Summary:
                 self._usage[name] = (self._usage[name] or 0) + count
         if outcome.cost is not None:
             self._cost = (self._cost or 0.0) + outcome.cost
+        if outcome.reused_from:
+            self.reused += 1
+            return
         meter = outcome.meter
         self.tokens += usage.output_tokens or meter.chunks
         if meter.ttft_ms is None:
@@ -69,6 +73,7 @@ class Summary:
             "prompts": self.done,
             "failed": self.failed,
             "skipped": self.skipped,
+            "reused": self.reused,
             "unasked": self.unasked,
             "statuses": dict(self.statuses),
             "exit_code": exit_code,

@@ -76,6 +76,7 @@ class Task(Generic[Q, C]):
         "entry",
         "failed",
         "gates",
+        "given",
         "moments",
         "not_before",
         "outcome",
@@ -102,6 +103,7 @@ class Task(Generic[Q, C]):
         self.gates = gates
         self.failed = failed
         self.tokens = tokens
+        self.given: AnswerStream | None = None  # an answer that is there already
         self.answer: AnswerStream | None = None  # from the first start on
         self.moments: Iterator[Moment] | None = None  # of the answer, as far as they are read
         self.client: C | None = None  # of the worker that has it, or had it last

@@ -12,6 +12,7 @@ from ..answer.compose import Candidate, Connection, compose
 from ..errors import StreamError, usage
 from ..events import Failed, Finished
 from ..input.prompt import anything, gather, no_prompt
+from ..messages import ChatRequest
 from ..providers import choose
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint, hash_of
@@ -79,7 +80,7 @@ class Live:
 
             self.matching = Matching(schema)
         for endpoint in endpoints:
-            endpoint.start()
+            endpoint.settle()
         if settings.converses or settings.history:
             self._conversation = self._open_conversation()
         if self._conversation is not None:
@@ -91,6 +92,10 @@ class Live:
         self._chats = chats
         if self._facts is not None:
             self._facts.hash = hash_of(endpoints[0], chats[0])
+        if settings.reuse and (reused := self._reused(chats[0])) is not None:
+            return reused
+        for endpoint in endpoints:
+            endpoint.start()
         races = settings.race and len(endpoints) > 1
         if races and settings.record is not None:
             raise usage("--record keeps one answer, and --race asks for several")
@@ -149,6 +154,26 @@ class Live:
             except StreamError as error:
                 return error
         return None
+
+    def _reused(self, chat: ChatRequest) -> AnswerStream | None:
+        """Return the answer that --reuse has; None if it has to be asked."""
+        from ..batch.reuse import Reuse
+
+        settings = self._settings
+        if settings.converses:
+            raise usage("--session and --reuse exclude each other", "--history reads a session")
+        if settings.record is not None:
+            raise usage("--record and --reuse exclude each other", "--events keeps records")
+        reuse = Reuse(settings.reuse, events=settings.events)
+        answer = reuse.find(hash_of(self.endpoints[0], chat))
+        reuse.close()
+        if answer is None:
+            return None
+        from ..answer.reused import Reused
+
+        if self._facts is not None:
+            self._facts.reused = True
+        return Reused(answer, time.monotonic)
 
     def _connect(self, endpoint: Endpoint) -> Connection:
         endpoint.wait()

@@ -12,7 +12,7 @@ from ..errors import StreamError, usage
 from ..settings.settings import Invocation
 from ..terminal.fds import is_null, is_terminal
 from .files import Files
-from .prompt import around, gather
+from .prompt import around, gather, without_newline
 from .stdin import NAMES, Stdin
 from .text import BOM, decode, unreadable
 
@@ -27,10 +27,10 @@ class Item:
     """One prompt of the input. `index` is its position from 0, skipped ones counted.
 
     `prompt` is its text, or `request` its line of --requests; `trouble` is why it cannot
-    be asked. `id` is the line's own, if it could be read.
+    be asked. `id` is the line's own, if it could be read; `source` the name of its file.
     """
 
-    __slots__ = ("id", "index", "prompt", "request", "trouble")
+    __slots__ = ("id", "index", "prompt", "request", "source", "trouble")
 
     def __init__(
         self,
@@ -39,8 +39,10 @@ class Item:
         request: Request | None = None,
         trouble: StreamError | None = None,
         id: str | int | None = None,
+        source: str | None = None,
     ) -> None:
         self.index = index
+        self.source = source
         self.id = request.id if request is not None else id
         self.prompt = prompt
         self.request = request
@@ -77,7 +79,10 @@ def of(
     separator = b"\0" if settings.null else b"\n"
     wrap = around(invocation.words, settings.replace)
     total = count(fds, separator) if counted else None
-    return requests(fds, wrap) if settings.requests else lines(fds, separator, wrap), total
+    if settings.requests:
+        return requests(fds, wrap), total
+    read = files_named if settings.files else lines
+    return read(fds, separator, wrap), total
 
 
 def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:
@@ -137,6 +142,40 @@ def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) ->
             yield Item(index, around(decode(data, _named(index, separator))))
         except StreamError as trouble:
             yield Item(index, trouble=trouble)
+
+
+def files_named(
+    fds: Sequence[int], separator: bytes, around: Callable[[str], str]
+) -> Iterator[Item]:
+    """Yield the text of each file that a line names as a prompt; a file read badly fails alone."""
+    for index, data in enumerate(_separated(fds, separator)):
+        if separator == b"\n":
+            data = data.removesuffix(b"\r")
+        if not data.strip():
+            continue
+        source = data.decode("utf-8", "backslashreplace")
+        try:
+            text = without_newline(_text_of(data, source))
+            if not text.strip():
+                raise usage(f"{source} is empty")
+            yield Item(index, around(text), source=source)
+        except StreamError as trouble:
+            yield Item(index, trouble=trouble, source=source)
+
+
+def _text_of(path: bytes, name: str) -> str:
+    """Return the text of a regular file: others may never end."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise usage(f"{name} is not a regular file")
+        with open(fd, "rb") as file:
+            return decode(file.read().removeprefix(BOM), name)
+    except ValueError:
+        raise usage(f"{name} is not the name of a file: there is a NUL in it") from None
+    except OSError as error:
+        raise unreadable(name, error) from error
 
 
 def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]:

@@ -44,8 +44,8 @@ def gather(
         if words and not here and stdin.is_begun:
             # In a `while read` loop stdin is the loop's own file: reading it eats the lines.
             note("stdin is a file that another program has begun to read: -n leaves it alone")
-        piped = _without_newline(decode(stdin.read().removeprefix(BOM), "stdin"))
-    pieces = [_without_newline(files.text(file)) for file in settings.file]
+        piped = without_newline(decode(stdin.read().removeprefix(BOM), "stdin"))
+    pieces = [without_newline(files.text(file)) for file in settings.file]
     if in_template:
         pieces = [wrap("\n\n".join(filter(None, (*pieces, piped))))]
     else:
@@ -116,6 +116,6 @@ def no_prompt(no_stdin: bool) -> StreamError:
     return usage(f"no prompt{because}", hint)
 
 
-def _without_newline(text: str) -> str:
+def without_newline(text: str) -> str:
     """Drop one trailing newline, with its CR in files from other systems."""
     return text[:-1].removesuffix("\r") if text.endswith("\n") else text

@@ -145,6 +145,7 @@ def readers_of(words: Sequence[str], settings: Settings) -> list[str]:
     if settings.key_file in NAMES:
         readers.append(f"--key-file {settings.key_file}")
     readers += [f"--resume {path}" for path in settings.resume if path in NAMES]
+    readers += [f"--reuse {path}" for path in settings.reuse if path in NAMES]
     if settings.batch_inputs and not settings.file:
         readers.append(f"--{settings.batch_inputs[0]}")
     return readers

@@ -111,9 +111,9 @@ class Outputs:
         """
         self._check_usage()
         if facts is not None and (events := self._open_events()) is not None:
-            from .jsonl import RecordSink
+            from .jsonl import JournalSink, RecordSink
 
-            yield RecordSink(events, facts)
+            yield (JournalSink if self._is_reused else RecordSink)(events, facts)
         self._check_stdout()
         look = self._look
         if self._aside_order is not None:
@@ -219,6 +219,13 @@ class Outputs:
 
             self._order = Turnstile(write)
         return self._stdout
+
+    @property
+    def _is_reused(self) -> bool:
+        """Whether --reuse reads the file of --events, which then has what is reused."""
+        where = self._settings.events
+        reuse = [os.path.realpath(path) for path in self._settings.reuse]
+        return where is not None and os.path.realpath(where) in reuse
 
     @property
     def _stopped(self) -> Callable[[], int] | None:

@@ -131,3 +131,11 @@ class RecordSink:
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
         self._out.lines(line(end_record(self._facts, outcome, verdict)))
+
+
+class JournalSink(RecordSink):
+    """Writes records into a file that --reuse reads too: an answer from there only has its end."""
+
+    def emit(self, t_ms: float, events: list[Event]) -> None:
+        if not self._facts.reused:
+            super().emit(t_ms, events)

@@ -91,18 +91,20 @@ class Facts:
         "protocol",
         "provider",
         "request_id",
+        "reused",
         "tags",
     )
 
     def __init__(self, now: Callable[[], float], tags: dict[str, Any] | None = None) -> None:
         self.now = now
         self.request_id = request_id(now())
-        self.tags = tags or {}  # in batches: `index`, `id`, and `target` if there are several
+        self.tags = tags or {}  # in batches: `index`, `id`, `source`, `target`
         self.provider: str | None = None
         self.protocol: str | None = None
         self.model: str | None = None
         self.hash: str | None = None
         self.occurrence = 0
+        self.reused = False  # the answer is from the records of --reuse
 
     def asks(self, asked: tuple[str, str, str] | None) -> None:
         """Name the provider that is asked from here on; see Attempt.asked."""
@@ -154,6 +156,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
     error = verdict.error and {**verdict.error, "message": _short(verdict.error["message"])}
     source = facts.source()
     source["model"] = outcome.model or facts.model
+    reused = {"reused_from": outcome.reused_from} if outcome.reused_from else {}
     return {
         **facts.base("end", outcome.t_ms),
         **source,
@@ -173,4 +176,5 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "rounds": outcome.rounds,
         "chars": outcome.chars,
         "cost": plain(outcome.cost),
+        **reused,
     }

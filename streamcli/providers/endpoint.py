@@ -90,19 +90,23 @@ class Endpoint:
         tools = () if toolbox is None else toolbox.tools
         return chat_of(self.settings, self.model, prompt, self._context.files, self._wishes, tools)
 
-    def start(self, jobs: int = 1) -> None:
-        """Get ready for requests, `jobs` at a time; in the main thread."""
+    def settle(self) -> None:
+        """Find what requests are made with: enough to know them, but not to send them."""
         protocol = self.target.protocol
         if self._context.tools is not None and "tools" not in get(protocol).CAN:
             raise usage(f"{self.label}: {protocol} cannot carry tools (--tools)")
+        self.protocol = get(protocol)
+        if isinstance(self.protocol, Keeper):
+            self.added = added(self.protocol, options_of(self.settings.option), self._context)
+
+    def start(self, jobs: int = 1) -> None:
+        """Get ready for requests, `jobs` at a time; in the main thread."""
+        self.settle()
         if self._weights is not None:
             from .local.server import Engine
 
             # It loads while we import.
             self._engine = Engine(self._weights, jobs=jobs, verbose=self._messages.verbose)
-        self.protocol = get(protocol)
-        if isinstance(self.protocol, Keeper):
-            self.added = added(self.protocol, options_of(self.settings.option), self._context)
 
     def wait(self) -> None:
         """Return when requests can be sent: an engine takes a while to load."""

@@ -605,6 +605,17 @@ TABLE: tuple[Opt, ...] = (
         "A bad line fails alone, with its number; the rest of the batch goes on.",
     ),
     Opt(
+        "--files",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Each line of stdin names a file: its text is a prompt.",
+        details="With -0 the names end with NUL, as 'find -print0' writes them. Records have the "
+        "name as `source`; -O takes {name}, {stem} and {path}, and folders that are missing are "
+        "made. A file that cannot be read fails alone.",
+    ),
+    Opt(
         "-j",
         "--jobs",
         section=BATCH,
@@ -634,6 +645,20 @@ TABLE: tuple[Opt, ...] = (
         details="The records are the journal: 'stream -L --json --resume out.jsonl < prompts >> "
         "out.jsonl', started again after any death, finishes the job. Prompts are matched by their "
         "hash; each of several equal ones counts.",
+    ),
+    Opt(
+        "--reuse",
+        section=BATCH,
+        value=FILE,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="FILE",
+        help="Take answers complete in these records; repeatable.",
+        details="A prompt whose answer FILE has is not asked, and its answer is written as if it "
+        "had been: for one prompt or many, in any format. Prompts are matched by their hash, so "
+        "another model or option asks again, and so does an answer that was cut. 'stream --events "
+        "J --reuse J' asks everything once.",
     ),
     Opt(
         "--halt",

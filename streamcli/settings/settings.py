@@ -20,7 +20,7 @@ INSPECTIONS = (
     "check",
     "dry_run",
 )
-BATCH_INPUTS = ("lines", "null", "requests")  # options that make stdin a batch
+BATCH_INPUTS = ("files", "lines", "null", "requests")  # options that make stdin a batch
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -111,9 +111,11 @@ class Settings(_Frozen):
     lines: bool = False
     null: bool = False
     requests: bool = False
+    files: bool = False
     jobs: int = 4
     keep_order: bool = False
     resume: tuple[str, ...] = ()
+    reuse: tuple[str, ...] = ()
     halt: tuple[str, int, float] = ("never", 0, 0.0)  # how, failures, share of failures
     rate: float | None = None  # requests a second
     repeat: int | None = None
@@ -159,7 +161,9 @@ class Settings(_Frozen):
     @property
     def batch_inputs(self) -> list[str]:
         """The options given that make stdin a batch."""
-        return [name for name in BATCH_INPUTS if getattr(self, name)]
+        given = [name for name in BATCH_INPUTS if getattr(self, name)]
+        # Names of files are lines, or end with NUL.
+        return [name for name in given if not (self.files and name in ("lines", "null"))]
 
     @property
     def inspections(self) -> list[str]:

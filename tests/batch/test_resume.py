@@ -23,7 +23,7 @@ from faultserver import FaultServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcli.batch import resume as journal
+from streamcli.batch import journal
 from streamcli.batch.resume import read
 from streamcli.batch.seen import Done, Occurrences, known_by
 from streamcli.errors import StreamError

@@ -262,6 +262,18 @@ def load(left: Left) -> None:
     assert json.loads(percentiles).keys() >= {"p50", "p90", "p99"}
 
 
+def files(left: Left) -> None:
+    for name in ("a.py", "in/b c.py"):
+        assert left.text(f"docs/src/{name}.md") == answer_to(f"# {name}\n\nDocument this.")
+
+
+def reused(left: Left) -> None:
+    assert left.asked == Counter(PROMPTS)
+    texts = "".join(f"{answer_to(prompt)}\n" for prompt in PROMPTS)
+    assert left.text("answers.txt") == texts
+    assert sorted(left.stdout.splitlines()) == sorted(texts.splitlines())
+
+
 CHECKS: dict[str, Callable[[Left], None]] = {  # by a word of the block
     "french": lines,
     "--resume": resumed,
@@ -270,6 +282,8 @@ CHECKS: dict[str, Callable[[Left], None]] = {  # by a word of the block
     "--halt": pace,
     "--race": models,
     "--repeat": load,
+    "--files": files,
+    "--reuse": reused,
 }
 
 
@@ -282,6 +296,9 @@ def test_batches(block: Block, shell_env: dict[str, str], tmp_path: Path) -> Non
         script = "stream --requests --json < lines"
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "src" / "in").mkdir(parents=True)
+    for name in ("a.py", "in/b c.py"):
+        (tmp_path / "src" / name).write_text(f"# {name}\n")
     with BatchServer() as server:
         done = run(script, tmp_path, shell_env | at(server.base))
         assert (done.returncode, done.stderr) == (0, b"")
