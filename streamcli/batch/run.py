@@ -161,6 +161,8 @@ def _check(invocation: Invocation, messages: Messages) -> None:
     for option in ("decode", "replay", "speed"):
         if getattr(settings, option) is not None:
             raise usage(f"--{option} is for one answer that is there already, not for a batch")
+    if settings.converses and settings.reuse:
+        raise usage("--session and --reuse exclude each other", "--history reads a session")
     if "pace" in invocation.given:
         raise usage("--pace is for one answer, not for a batch")
     if settings.record:
