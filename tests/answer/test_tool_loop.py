@@ -282,8 +282,8 @@ def test_calls_of_an_answer_that_was_cut_do_not_run() -> None:
     ("bad", "says"),
     [
         (call("fly", {}), "no tool 'fly'; the tools are: look, now"),
-        (call("look", {"q": 7}), "7 is not of type 'string'"),
-        (call("look", {}), "'q' is a required property"),
+        (call("look", {"q": 7}), '7 is not of type "string"'),
+        (call("look", {}), '"q" is a required property'),
         (call("look", [1]), "not a JSON object"),
     ],
 )
