@@ -19,7 +19,7 @@ from ..events import Event, Failed, Finished, Reasoning, Returned, Text
 Tag = str | Sequence[str]
 
 _THINK = ("<think>", "</think>")
-_NO_BREAK = re.compile(r"[^\r\n]")
+_NO_BREAK = r"[^\r\n]"
 
 
 class Splitter:
@@ -73,7 +73,7 @@ class Splitter:
             if self._close:
                 at = self._within(text, at, out)
             elif self._after:
-                found = _NO_BREAK.search(text, at)
+                found = re.compile(_NO_BREAK).search(text, at)
                 at = found.start() if found else len(text)
                 self._after = not found
             elif self._anywhere:

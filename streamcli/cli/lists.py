@@ -80,6 +80,7 @@ def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
         source = "" if ready else source
     elif not base_url:
         ready, source = False, row.base_vars[0] if row.base_vars else "base_url"
+    offered = row.can
     return {
         "provider": row.name,
         "protocol": row.protocol,
@@ -87,7 +88,7 @@ def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
         "configured": ready,
         "source": source or None,
         "streaming": True,
-        **{what: what in row.can for what in CAN},
+        **{what: what in offered for what in CAN},
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import lru_cache
 from pkgutil import get_data
 
 from ._contract import get
@@ -23,6 +24,7 @@ def can(name: str) -> tuple[str, ...]:
     return stated
 
 
+@lru_cache
 def stated_in(module: str) -> tuple[str, ...] | None:
     """Return CAN as the file of that name states it; None if it is not one tuple in a line."""
     from ast import literal_eval

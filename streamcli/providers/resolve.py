@@ -14,7 +14,7 @@ from . import keys
 from .context import Context
 from .row import Row
 
-_ADDRESS = re.compile(r"https?://([^/@]*@)?([^/:@\[\]]+|\[[0-9a-fA-F:.]+\])(:\d+)?([/?].*)?$")
+_ADDRESS = r"https?://([^/@]*@)?([^/:@\[\]]+|\[[0-9a-fA-F:.]+\])(:\d+)?([/?].*)?$"
 _KEY_HEADERS = ("authorization", "api-key", "x-api-key")
 
 _NO_MODEL = """
@@ -119,7 +119,7 @@ def _base_url(row: Row, settings: Settings, context: Context) -> str:
             raise usage(f"no address for {row.name}", hint)
     where = "--base-url" if settings.base_url is not None else f"the address of {row.name}"
     arguments_text(base_url, where)
-    if row.name != "local" and not _ADDRESS.match(base_url):
+    if row.name != "local" and not re.match(_ADDRESS, base_url):
         raise usage(f"'{base_url}' is not an address", "write it whole: http(s)://HOST[:PORT]/PATH")
     return base_url
 

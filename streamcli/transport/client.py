@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 
@@ -19,18 +19,12 @@ from ..errors import StreamError, usage
 from ..request import HttpRequest
 from . import trust
 from .connection import Channel
-from .errors import (
-    Attempt,
-    connect_trouble,
-    out_of_time,
-    protocol_trouble,
-    proxy_trouble,
-    reason,
-)
 from .pools import make_pool
-from .proxies import Proxy, proxy_for
 from .response import HttpResponse
 from .seam import Patience
+
+if TYPE_CHECKING:
+    from .proxies import Proxy
 
 # `import httpx` also imports its command line (click, rich, pygments: 40 ms) where it can. A None
 # in sys.modules is Python's documented way to say that a module cannot be imported. It stands only
@@ -156,6 +150,8 @@ class Http:
             raise self.translated(error) from error
         if response.status_code == 407 and (proxy := self._proxy) and not proxy.is_socks:
             response.close()
+            from .errors import proxy_trouble
+
             raise proxy_trouble("407", proxy)
         body = response.stream
         assert isinstance(body, httpx.SyncByteStream)
@@ -179,7 +175,9 @@ class Http:
 
     def _transport_for(self, url: httpx.URL) -> Transport:
         proxy = None
-        if not self._direct and url.scheme in _PORTS:
+        if not self._direct and url.scheme in _PORTS and _names_a_proxy(os.environ):
+            from .proxies import proxy_for
+
             host = url.raw_host.decode("ascii")
             proxy = proxy_for(url.scheme, host, url.port or _PORTS[url.scheme], os.environ)
         self._proxy = proxy
@@ -219,29 +217,47 @@ class Http:
 
     def translated(self, error: Exception) -> StreamError:
         """Return the trouble that an exception of httpcore is."""
+        from .errors import (
+            Attempt,
+            connect_trouble,
+            out_of_time,
+            protocol_trouble,
+            proxy_trouble,
+            reason,
+        )
+
         if isinstance(error, httpcore.ConnectTimeout):
             return out_of_time("connect_timeout", self._connect_timeout)
         if isinstance(error, httpcore.ProxyError):
             return proxy_trouble(str(error).strip(), self._proxy)
         if isinstance(error, httpcore.ConnectError):
-            return connect_trouble(error, self._attempt())
+            place, proxy = self._asked_place()
+            return connect_trouble(error, Attempt(place, proxy, trust.bundle(os.environ)))
         if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
             return usage(f"the request cannot be sent: {error}", "check --base-url and --header")
         if isinstance(error, httpcore.RemoteProtocolError):
             return protocol_trouble(error)
         return StreamError("lost", f"the connection was lost ({reason(error)})", transient=True)
 
-    def _attempt(self) -> Attempt:
-        """Return what the last connection was made to. A tunnel's TLS is with the server."""
+    def _asked_place(self) -> tuple[str, Proxy | None]:
+        """Return the server and the proxy of the last connection.
+
+        There is no proxy once the server itself is spoken to: a tunnel's TLS is with the server.
+        """
         proxy = self._proxy
         if proxy is not None and self.channel.secured > (proxy.scheme == "https"):
             proxy = None
         server = self._socket or self._url.netloc.decode("ascii")
-        return Attempt(server, proxy, trust.bundle(os.environ))
+        return server, proxy
 
 
 _PORTS = {"http": 80, "https": 443}
 _built_in = partial(httpx.create_ssl_context, trust_env=False)
+
+
+def _names_a_proxy(environ: Mapping[str, str]) -> bool:
+    """Return whether a variable may name a proxy; most starts have none, and need no rules."""
+    return any(name[-6:] in ("_proxy", "_PROXY") for name in environ)
 
 
 def _parsed(url: str) -> httpx.URL:

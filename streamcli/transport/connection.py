@@ -15,17 +15,23 @@ import httpcore
 
 from ..errors import StreamError
 from .chunk_merger import Merger
-from .errors import out_of_time
-from .proxies import Proxy
 from .seam import Patience
 
 if TYPE_CHECKING:
     import ssl
 
+    from .proxies import Proxy
+
 SLICE = 0.5  # seconds: a wait is cut into such slices, to tell waiting from being stopped (^Z)
 LATE = 1.0  # seconds by which a busy machine may end a slice too late
 SEND_SIZE = 1 << 16
 READ_SIZE = 1 << 12  # what a waiting thread keeps ready for a read; it grows where more comes
+
+
+def _out_of_time(kind: str, seconds: float) -> StreamError:
+    from .errors import out_of_time  # in words, which most connections never need
+
+    return out_of_time(kind, seconds)
 
 
 class Channel:
@@ -74,7 +80,7 @@ class Channel:
         left, kind = self.patience.left(self.clock())
         if kind == "total_timeout" and left < self._connect_timeout:
             if left <= 0:
-                raise out_of_time(kind, self._connect_timeout)
+                raise _out_of_time(kind, self._connect_timeout)
             return left
         return self._connect_timeout
 
@@ -87,7 +93,7 @@ class Channel:
             now = clock()
             left, kind = patience.left(now)
             if left <= 0:
-                raise out_of_time(kind, patience.limit)
+                raise _out_of_time(kind, patience.limit)
             part = min(left, SLICE, max(0.05, patience.limit / 8))
             try:
                 data = stream.read(max_bytes, part)
@@ -106,7 +112,7 @@ class Channel:
         try:
             stream.write(data, None if left == float("inf") else max(left, 0.001))
         except httpcore.WriteTimeout:
-            raise out_of_time(kind, self.patience.limit) from None
+            raise _out_of_time(kind, self.patience.limit) from None
 
 
 class Wire(httpcore.NetworkStream):

@@ -10,10 +10,11 @@ import httpcore
 
 from . import trust
 from .connection import Backend, Channel
-from .proxies import Proxy
 
 if TYPE_CHECKING:
     import ssl
+
+    from .proxies import Proxy
 
 KEEP_ALIVE = 5.0  # seconds that a connection waits for the next request
 

@@ -36,7 +36,7 @@ _MARKER_EVENTS = ("done", "end", "complete", "completed")
 _PINGS = ("ping", "pong", "[ping]", "keepalive", "keep-alive", "heartbeat", "hb")
 _PING_EVENTS = ("ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat")
 _NOTHING = ("", "undefined", "none", "nil")  # of programs that write out what they do not have
-_SAYS_ERROR = re.compile(r"\W*(?:error|exception|fatal)\b", re.IGNORECASE)
+_SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
 _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
 
 
@@ -303,7 +303,7 @@ class JsonBody:
             return
         values = _values(payload)
         if not values:
-            if _SAYS_ERROR.match(said):
+            if re.match(_SAYS_ERROR, said):
                 self.fail(stream_failure(said), out)
             elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
                 self._torn = True

@@ -93,7 +93,8 @@ def _key(word: str) -> str:
     return key
 
 
-TABLE = {_key(word): name for name, words in WORDS.items() for word in words}
+# The words above are written so that this alone makes their keys.
+TABLE = {word.replace("_", ""): name for name, words in WORDS.items() for word in words}
 # From the one that matters least to the one that matters most.
 SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter")
 _BAD = ("paused", "overloaded", "failed")
