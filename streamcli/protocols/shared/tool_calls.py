@@ -15,7 +15,7 @@ from .ending import Ending
 class _Call:
     """One tool call, as far as it has come."""
 
-    __slots__ = ("extra", "given", "id", "late", "name", "number", "pieces", "plain")
+    __slots__ = ("extra", "given", "id", "judged", "late", "name", "number", "pieces", "plain")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -26,14 +26,16 @@ class _Call:
         self.plain = False  # a custom tool: its input is free text
         self.given = ""  # its arguments, once it was given out
         self.late: list[str] = []  # pieces that came after that
+        self.judged = (0, "empty")  # the state after so many pieces
 
     def state(self) -> str:
         """Return how far the arguments have come: "empty", "partial" or "whole"."""
-        if not self.pieces:
-            return "empty"
-        if self.pieces[-1].endswith((",", ":", "{", "[")):
-            return "partial"
-        return "whole" if _is_whole("".join(self.pieces)) else "partial"
+        count, state = self.judged
+        if count != len(self.pieces):
+            open_end = self.pieces[-1].endswith((",", ":", "{", "["))
+            state = "whole" if not open_end and _is_whole("".join(self.pieces)) else "partial"
+            self.judged = (len(self.pieces), state)
+        return state
 
 
 class ToolCalls:
@@ -119,15 +121,17 @@ class ToolCalls:
 
         One that is not JSON yet waits, and those behind it unless `all`.
         """
+        calls = self._pending.get(choice, [])
         waiting: list[_Call] = []
-        for call in self._pending.get(choice, ()):
+        for at, call in enumerate(calls):
             state = call.state()
-            if waiting and not all:
-                waiting.append(call)
-            elif state == "whole" or (all and (state == "empty" or call.plain)):
+            if state == "whole" or (all and (state == "empty" or call.plain)):
                 self._whole(call, choice, out)
-            else:
+            elif all:
                 waiting.append(call)
+            else:  # looks at no call behind it: each call that begins comes here
+                waiting = calls[at:] if at else calls
+                break
         self._pending[choice] = waiting
 
     def _whole(self, call: _Call, choice: int, out: list[Event], last: bool = False) -> None:
