@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -50,21 +51,26 @@ SEEDS = [
 ]
 
 
+@cache
 def bodies() -> list[bytes]:
     found = sorted(p for p in RECORDINGS.glob("*/*") if p.suffix in (".sse", ".ndjson", ".json"))
     plain = [p for p in found if not p.name.endswith(".meta.json") and p.stat().st_size < 6000]
     return SEEDS + [p.read_bytes() for p in plain[:: max(1, len(plain) // 40)]]
 
 
-def own_bodies(name: str) -> list[bytes]:
-    """Those of `bodies` that are this protocol's; all of them where none is told to be."""
+@cache
+def _detected() -> list[tuple[str, bytes]]:
     found = []
     for body in bodies():
         decoder = AutoDecoder()
         decode(decoder, whole(body))
-        if decoder.name == name:
-            found.append(body)
-    return found or bodies()
+        found.append((decoder.name, body))
+    return found
+
+
+def own_bodies(name: str) -> list[bytes]:
+    """Those of `bodies` that are this protocol's; all of them where none is told to be."""
+    return [body for found, body in _detected() if found == name] or bodies()
 
 
 def check_ends(events: list[Event]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from splits import bytewise, decode, sampled, whole
+from splits import decode, sampled, tiny, whole
 
 from streamcli.events import Event, Failed, Finished, Reasoning, Refusal, Text, ToolCall, Usage
 from streamcli.protocols._contract import get
@@ -81,7 +81,7 @@ def check_recording(
     usage_of: Callable[[dict[str, Any]], Usage],
     reasoning: dict[str, str] | None = None,
 ) -> list[Event]:
-    """A recording gives its expected values whole, byte by byte and at sampled splits.
+    """A recording gives its expected values whole, in tiny reads and at sampled splits.
 
     `usage_of` puts the provider's own numbers into our names, by another road than the decoder's;
     `reasoning` holds what it is where the script behind the expected values does not read it.
@@ -114,7 +114,7 @@ def check_recording(
         assert isinstance(end, Failed)
         assert end.status == "truncated"
 
-    assert decode(factory(), bytewise(data)) == events
+    assert decode(factory(), tiny(data)) == events
     for pieces in sampled(data, 6 if len(data) < 100_000 else 2):
         assert decode(factory(), pieces) == events
     return events

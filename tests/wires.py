@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import awsframes
-from splits import bytewise, decode, every_two, merged, whole
+from splits import bytewise, decode, merged, some_two, whole
 
 from streamcli.events import Event, Progress, Started
 from streamcli.protocols._contract import get
@@ -41,11 +41,10 @@ class Wire:
         return b"".join(parts)
 
     def events(self, *parts: bytes) -> list[Event]:
-        """Return the events of a body, the same at any cut, without those that only clocks need."""
+        """Return the events of a body, the same at many cuts; not those that only clocks need."""
         data = self.body(*parts)
         found = merged(decode(get(self.name).Decoder(), whole(data)))
-        cuts = [bytewise(data), *(every_two(data) if len(data) < 1500 else ())]
-        for pieces in cuts:
+        for pieces in (bytewise(data), *(some_two(data) if len(data) < 1500 else ())):
             assert merged(decode(get(self.name).Decoder(), pieces)) == found
         return merged([each for each in found if not isinstance(each, Progress | Started)])
 

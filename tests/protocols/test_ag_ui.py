@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from splits import bytewise, decode, every_two, sampled, whole
+from splits import bytewise, decode, sampled, some_two, whole
 
 from streamcli.errors import StreamError
 from streamcli.events import (
@@ -171,7 +171,7 @@ def events(*values: object) -> list[Event]:
     """Events of these values without Progress, the same however the bytes are cut."""
     data = sse(*values)
     found = decode(get(NAME).Decoder(), whole(data))
-    for pieces in (*every_two(data), bytewise(data)):
+    for pieces in (*some_two(data), bytewise(data)):
         assert decode(get(NAME).Decoder(), pieces) == found
     return [each for each in found if type(each) is not Progress]
 

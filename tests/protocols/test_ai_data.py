@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from splits import bytewise, decode, every_two, sampled, whole
+from splits import bytewise, decode, sampled, some_two, whole
 
 from streamcli.events import (
     Citation,
@@ -89,7 +89,7 @@ def events(*lines: str) -> list[Event]:
     """Events of these lines without Progress, the same however the bytes are cut."""
     data = "".join(lines).encode()
     found = decode(get(NAME).Decoder(), whole(data))
-    for pieces in (*every_two(data), bytewise(data)):
+    for pieces in (*some_two(data), bytewise(data)):
         assert decode(get(NAME).Decoder(), pieces) == found
     return [event for event in found if type(event) is not Progress]
 
@@ -273,7 +273,7 @@ def test_a_line_ends_at_its_lf_only() -> None:
 def test_a_byte_order_mark_stands_at_the_beginning_only() -> None:
     mark = b"\xef\xbb\xbf"
     data = mark + b'0:"a"\n' + mark + b'0:"b"\n0:"c"\nd:{"finishReason":"stop"}\n'
-    for pieces in (whole(data), bytewise(data), *every_two(data)):
+    for pieces in (whole(data), bytewise(data), *some_two(data)):
         events = decode(get(NAME).Decoder(), pieces)
         assert [event.text for event in events if isinstance(event, Text)] == ["a", "c"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from amend import amended
 from recordings import check_error_body, check_recording, error_bodies, name_of, recordings
-from splits import bytewise, decode, every_two, merged, whole
+from splits import bytewise, decode, merged, some_two, whole
 
 from streamcli.errors import StreamError
 from streamcli.events import (
@@ -490,9 +490,9 @@ def piece(text: str, index: int) -> dict[str, Any]:
 
 
 def told(data: bytes) -> list[Event]:
-    """What the bytes say at any cut, without the events that only clocks care for."""
+    """What the bytes say at many cuts, without the events that only clocks care for."""
     events = merged(decode(get(NAME).Decoder(), whole(data)))
-    for pieces in (bytewise(data), *every_two(data)):
+    for pieces in (bytewise(data), *some_two(data)):
         assert merged(decode(get(NAME).Decoder(), pieces)) == events
     return [event for event in events if not isinstance(event, Opaque | Progress | Started | Usage)]
 

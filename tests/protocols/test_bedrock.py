@@ -28,7 +28,7 @@ from faultserver import Conn, FaultServer
 from realservers import needed
 from recordings import check_recording, recordings
 from records import parse_records
-from splits import bytewise, decode, every_two, sampled, whole
+from splits import bytewise, decode, sampled, some_two, whole
 
 from streamcli.errors import StreamError
 from streamcli.events import (
@@ -70,7 +70,7 @@ def events(*frames: bytes, every: bool = True) -> list[Event]:
     """Events of these frames, the same however the bytes are cut."""
     data = b"".join(frames)
     found = decode(get(NAME).Decoder(), whole(data))
-    for pieces in (bytewise(data), *(every_two(data) if every else sampled(data, 5))):
+    for pieces in (bytewise(data), *(some_two(data) if every else sampled(data, 5))):
         assert decode(get(NAME).Decoder(), pieces) == found
     return [event for event in found if not isinstance(event, Opaque | Progress)]
 

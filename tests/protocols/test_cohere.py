@@ -16,7 +16,7 @@ from recordings import (
     name_of,
     recordings,
 )
-from splits import bytewise, decode, every_two, merged, whole
+from splits import bytewise, decode, merged, some_two, whole
 
 from streamcli.errors import StreamError
 from streamcli.events import (
@@ -266,7 +266,7 @@ def events(*values: Any) -> list[Event]:
     found = decode(get(NAME).Decoder(), whole(sse(*values)))
     data = sse(*values, names=False)
     assert decode(get(NAME).Decoder(), whole(data)) == found
-    for pieces in (bytewise(data), *every_two(data)):
+    for pieces in (bytewise(data), *some_two(data)):
         assert decode(get(NAME).Decoder(), pieces) == found
     return [event for event in found if not isinstance(event, Opaque | Progress)]
 
@@ -407,7 +407,7 @@ def test_what_v1_says_beyond_text() -> None:
         Usage(5, 2),
         Finished("stop", "COMPLETE", MARKED),
     ]
-    for pieces in (bytewise(data), *every_two(data)):
+    for pieces in (bytewise(data), *some_two(data)):
         assert decode(get(NAME).Decoder(), pieces) == found
 
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from amend import amended
 from recordings import check_recording, recordings
-from splits import bytewise, decode, every_two, merged, whole
+from splits import bytewise, decode, merged, some_two, whole
 
 from streamcli.errors import StreamError
 from streamcli.events import (
@@ -505,9 +505,9 @@ FORMS = {SSE: sse, ARRAY: array}
 
 
 def told(name: str, data: bytes) -> list[Event]:
-    """What the bytes say at any cut, without the events that only clocks care for."""
+    """What the bytes say at many cuts, without the events that only clocks care for."""
     events = merged(decode(get(name).Decoder(), whole(data)))
-    for pieces in (bytewise(data), *every_two(data)):
+    for pieces in (bytewise(data), *some_two(data)):
         assert merged(decode(get(name).Decoder(), pieces)) == events
     return merged([event for event in events if not isinstance(event, Opaque | Progress | Started)])
 

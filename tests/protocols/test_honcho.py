@@ -24,7 +24,7 @@ from honcho_guide import (
 )
 from honchoserver import HonchoServer
 from recordings import check_recording, recordings
-from splits import decode, every_two, whole
+from splits import decode, some_two, whole
 
 from streamcli.errors import StreamError
 from streamcli.events import Event, Failed, Text, Usage
@@ -359,7 +359,7 @@ def events(*values: object, head: str = "data: ", end: str = "\n\n") -> list[Eve
     shown = [value if isinstance(value, str) else json.dumps(value) for value in values]
     data = "".join(head + value + end for value in shown).encode()
     found = decode(get(NAME).Decoder(), whole(data))
-    for pieces in every_two(data):
+    for pieces in some_two(data):
         assert decode(get(NAME).Decoder(), pieces) == found
     return found
 

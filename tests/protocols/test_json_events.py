@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from splits import bytewise, decode, every_two, merged, sampled, whole
+from splits import bytewise, decode, merged, sampled, some_two, whole
 
 from streamcli.events import Event, Failed, Finished, Reasoning, Text, ToolCall, ToolResult
 from streamcli.protocols._contract import decoder_for, get
@@ -36,7 +36,7 @@ def lines(*values: Any) -> bytes:
 def events(data: bytes, **paths: str) -> list[Event]:
     """The events of these bytes, the same however they are cut."""
     found = decode(decoder(paths), whole(data))
-    for pieces in (bytewise(data), *every_two(data), *sampled(data, 5)):
+    for pieces in (bytewise(data), *some_two(data), *sampled(data, 5)):
         assert decode(decoder(paths), pieces) == found
     return found
 

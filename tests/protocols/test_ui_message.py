@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 import pytest
-from splits import bytewise, decode, every_two, sampled, whole
+from splits import bytewise, decode, sampled, some_two, whole
 
 from streamcli.errors import StreamError
 from streamcli.events import (
@@ -191,7 +191,7 @@ def events(*values: object, tail: str = DONE, name: str = NAME) -> list[Event]:
     """Events of these values without Progress, the same however the bytes are cut."""
     data = (sse(*values) + tail).encode()
     found = decode(get(name).Decoder(), whole(data))
-    for pieces in (*every_two(data), bytewise(data)):
+    for pieces in (*some_two(data), bytewise(data)):
         assert decode(get(name).Decoder(), pieces) == found
     return [event for event in found if type(event) is not Progress]
 
