@@ -6,7 +6,9 @@ Nothing in here imports the package: what builds on it sees only arguments, byte
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import re
 import shutil
 import signal
 import struct
@@ -49,6 +51,7 @@ COMMAND = [sys.executable, "-m", "streamcli"]
 SCRUBBED_ENDINGS = ("_API_KEY", "_API_KEY_FILE", "_API_URL", "_API_BASE", "_BASE_URL", "_PROXY")
 SCRUBBED = {"OLLAMA_HOST", "NO_COLOR", "FORCE_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR", "COLUMNS"}
 SCRUBBED |= {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+SCRUBBED |= {"PYTHONDONTWRITEBYTECODE"}  # a start from source takes twice as long
 SCRUBBED |= {"HONCHO_URL", "HONCHO_WORKSPACE_ID", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"}
 
 # Becomes the command, with signals as a terminal would give them but for those to ignore: a parent
@@ -108,6 +111,8 @@ class Popen(Protocol):
 
 Configure = Callable[[str], Path]
 
+_NUMBERS = itertools.count()
+
 
 def _is_scrubbed(name: str) -> bool:
     upper = name.upper()
@@ -115,13 +120,27 @@ def _is_scrubbed(name: str) -> bool:
     return upper.endswith(SCRUBBED_ENDINGS) or upper in SCRUBBED or ours
 
 
+@pytest.fixture
+def _own_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of this test's folder, which `tmp_path` makes."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    return tmp_path_factory.getbasetemp() / f"{name}{next(_NUMBERS)}"
+
+
+@pytest.fixture
+def tmp_path(_own_folder: Path) -> Path:
+    """A folder of this test's own; pytest's looks through those of all tests for a free name."""
+    _own_folder.mkdir(mode=0o700)
+    return _own_folder
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _own_folder: Path) -> None:
     for name in list(os.environ):
         if _is_scrubbed(name):
             monkeypatch.delenv(name)
     for kind in ("CONFIG", "DATA", "STATE", "CACHE"):
-        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / ".xdg" / kind.lower()))
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(_own_folder / ".xdg" / kind.lower()))
 
 
 @pytest.fixture
