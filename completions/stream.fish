@@ -98,6 +98,7 @@ complete -c stream -l confirm -d 'Ask on the terminal before each call of a tool
 complete -c stream -l session -x -d 'The conversation that the prompt goes on with.'
 complete -c stream -s c -l continue -d 'Go on with the session that was used last.'
 complete -c stream -l history -d 'Begin a session with each prompt, for --continue.'
+complete -c stream -l chat -d 'Chat on the terminal; /help lists its commands.'
 complete -c stream -l format -x -a 'text jsonl json sse' -d 'The output format (default: text).'
 complete -c stream -l jsonl -d 'Short for --format jsonl.'
 complete -c stream -l json -d 'Short for --format json.'

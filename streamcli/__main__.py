@@ -80,6 +80,10 @@ def _mode(settings: Settings) -> Callable[[Invocation, Signals, set[int]], int]:
         from .cli.inspect import inspect
 
         return inspect
+    if settings.chat:
+        from .cli.chat import chat
+
+        return chat
     if settings.is_batch:
         from .batch.run import run
 

@@ -87,7 +87,8 @@ class Reports:
     def end(self, fatal: StreamError | None, signum: int, halted: bool, seconds: float) -> None:
         """Report how the batch ended. `fatal` is what broke the output or the input."""
         messages, summary = self._messages, self._summary
-        again = "--resume FILE, with these records, asks only the rest" if self._records else ""
+        resumable = self._records and not self._settings.converses
+        again = "--resume FILE, with these records, asks only the rest" if resumable else ""
         if self._settings.resume:
             again = "the same command goes on from here"
         if fatal is not None:

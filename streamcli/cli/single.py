@@ -23,10 +23,10 @@ from ..terminal.signals import Signals
 
 if TYPE_CHECKING:
     from ..answer.answer_stream import AnswerStream, Moment
+    from ..output.records import Facts
     from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
-    from .live import Live
-    from .replay import Replay
+    from .source import Source
 
 Emit = Callable[[float, list[Event]], None]
 _NAME = 40  # characters of a prompt that tell it from others
@@ -40,7 +40,16 @@ class Single:
     is always an `end` record. Raises Interrupted once all is written, for the caller to die by.
     """
 
-    def __init__(self, invocation: Invocation, signals: Signals, closed_fds: set[int]) -> None:
+    def __init__(
+        self,
+        invocation: Invocation,
+        signals: Signals,
+        closed_fds: set[int],
+        *,
+        context: Context | None = None,
+        source: Callable[[Facts | None], Source] | None = None,
+    ) -> None:
+        """`context` and `source` are a chat's, for one of its turns; else it makes its own."""
         self._invocation = invocation
         self._settings = settings = invocation.settings
         self._signals = signals
@@ -48,6 +57,8 @@ class Single:
         self._messages = Messages(
             quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug
         )
+        if context is not None:
+            self._messages = context.messages
         self._delivery = Delivery(settings)
         self._facts: Any = None
         self._asking: AnswerStream | None = None
@@ -56,8 +67,9 @@ class Single:
         self._nothing = Outcome()  # what came before anything was asked
         self.silent = False  # nobody reads the answer: a probe
         self._began = time.monotonic()
-        self._source: Live | Replay | None = None
-        self._context: Context | None = None
+        self._make_source = source
+        self._source: Source | None = None
+        self._context = context
 
     @property
     def outcome(self) -> Outcome:
@@ -117,7 +129,9 @@ class Single:
 
     def _stream(self) -> None:
         context = self._its_context()
-        if self._settings.replays:
+        if self._make_source is not None:
+            self._source = self._make_source(self._facts)
+        elif self._settings.replays:
             from .replay import Replay, check
 
             check(self._invocation)

@@ -36,8 +36,8 @@ Who = tuple[str, str]
 class Conversation:
     """The messages of a session up to the one to go on from; a turn is added when it is over.
 
-    `label` is how people name it. `must`: an answer that cannot be written has failed. `wrote` is
-    called with the path once a turn is written.
+    `path` is empty if it has no file. `label` is how people name it. `must`: an answer that cannot
+    be written has failed. `wrote` is called with the path once a turn is written.
     """
 
     def __init__(
@@ -58,8 +58,10 @@ class Conversation:
         # Delays a signal's exception until a turn is written and noted.
         self.shield: AbstractContextManager[Any] = nullcontext() if shield is None else shield
         self._wrote = wrote
-        stored = session_file.read(path, label)
-        session_file.check_writable(path, label)
+        stored = session_file.NOTHING
+        if path:
+            stored = session_file.read(path, label)
+            session_file.check_writable(path, label)
         self._size = stored.size
         if stored.skipped:
             note(f"the end of the session {label} was cut off while it was written: it is skipped")
@@ -108,6 +110,19 @@ class Conversation:
             self.entries = kept
         return asked
 
+    def save_as(self, path: str, label: str) -> None:
+        """Write all of it to a new session, and go on there. Usage and write errors."""
+        if session_file.read(path, label).size:
+            raise usage(f"there is a session {label} already", "choose another name")
+        lines, parent = [], None
+        for entry in self.entries:
+            lines.append(_line(entry, parent))
+            parent = entry.id
+        with self.shield:
+            self._size = session_file.append(path, label, lines)[1]
+            self.path, self.label = path, label
+            self._wrote(path)
+
     def without_last_turn(self) -> tuple[list[Entry], list[Message]]:
         """Return what is there before the last turn, and what was asked in that."""
         at = len(self.entries)
@@ -148,13 +163,16 @@ class Conversation:
             parent = entry.id
         self._append(lines)
         self.entries = [*self.entries, *entries]
-        self._wrote(self.path)
+        if self.path:
+            self._wrote(self.path)
 
     def complain(self, error: StreamError) -> None:
         """Note trouble that comes too late to be an answer's end."""
         self._note(error.message)
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
+        if not self.path:
+            return
         before, after = session_file.append(self.path, self.label, lines)
         if before != self._size:
             self._note(

@@ -18,6 +18,11 @@ from .conversation import Conversation, Note
 def check(settings: Settings) -> None:
     """Raise a usage error for options that a conversation has no place for."""
     given = "--continue" if settings.continue_last else "--session"
+    if settings.chat:
+        given = "--chat"
+        for option in ("race", "record", "output"):
+            if getattr(settings, option):
+                raise usage(f"{given} and --{option} exclude each other")
     if settings.continue_last and settings.session is not None:
         raise usage("--session and --continue exclude each other")
     if settings.compares:
@@ -33,8 +38,15 @@ def open_conversation(
     note: Note,
     shield: AbstractContextManager[Any] | None = None,
 ) -> Conversation:
-    """Return the conversation of --session or --continue. Usage and write errors."""
+    """Return the conversation of --session or --continue; of --chat alone, one without a file.
+
+    Usage and write errors.
+    """
     check(settings)
+    if settings.session is None and not settings.continue_last:
+        kept = new_conversation(environ, note, shield) if settings.history else None
+        wrote = partial(place.remember_last, environ=environ)
+        return kept or Conversation("", "", note, shield=shield, wrote=wrote)
     if settings.session is not None:
         path = place.path_of(settings.session, environ)
     else:

@@ -386,6 +386,19 @@ TABLE: tuple[Opt, ...] = (
         details="For the configuration: history = true below [defaults] keeps every single answer. "
         "A batch is not kept.",
     ),
+    Opt(
+        "--chat",
+        section=CONVERSATIONS,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Chat on the terminal; /help lists its commands.",
+        details="The first prompt is that of the arguments and files, if there are any. ^C stops "
+        "an answer, and keeps what came of it; twice at the prompt it leaves, as ^D does. A line "
+        "that ends with a backslash goes on in the next one, and what is pasted is one prompt. "
+        "The chat is stored if --session, -c or --history is given, or by /save. With stdin a "
+        "pipe or a file each line is a turn, as with -L, and stdout has the answers alone.",
+    ),
     # Output
     Opt(
         "--format",

@@ -88,6 +88,7 @@ class Settings(_Frozen):
     session: str | None = None
     continue_last: bool = False
     history: bool = False
+    chat: bool = False
     # Output
     format: str = "text"
     events: str | None = None
@@ -179,7 +180,7 @@ class Settings(_Frozen):
     @property
     def converses(self) -> bool:
         """Whether the prompt is one of a conversation that goes on."""
-        return self.session is not None or self.continue_last
+        return self.session is not None or self.continue_last or self.chat
 
     @property
     def replays(self) -> bool:

@@ -53,6 +53,11 @@ class Signals:
         self.pending = self.notified = 0
         self._notify = self._first = None
 
+    def rearm(self) -> None:
+        """Forget the signal that came: a chat goes on after it, and the next one is the first."""
+        self.pending = self.notified = 0
+        self._first = None
+
     @contextmanager
     def notifying(self, notify: Callable[[int], None]) -> Iterator[None]:
         """Call `notify` for a signal, and for one that was shielded before, instead of raising."""

@@ -89,6 +89,13 @@ def a_cancelled_answer(ran: Ran) -> None:
     assert eventually((ran.folder / "cancelled").exists)
 
 
+def a_conversation(ran: Ran) -> None:
+    assert (ran.code, ran.text) == (0, f"{TOLD}\n{TOLD}\n"), ran.complaints
+    first, second = (request.json["messages"] for request in ran.requests)
+    assert first == [user("Hello!")]
+    assert second == [*first, {"role": "assistant", "content": TOLD}, user("What did I say?")]
+
+
 # ---- the table ----------------------------------------------------------------------------------
 
 _FI = "stream -m machinefi:gpt-3.5-turbo"
@@ -150,15 +157,16 @@ EXAMPLES = (
         "until grep -q delta run.jsonl; do sleep 0.1; done; kill $!; wait $!",
         (Case(goes_on_until_nobody_listens, a_cancelled_answer),),
     ),
+    Example(
+        (("Benefits of Streaming Responses", "Ideal for chat applications"),),
+        "chat applications: each line is a turn; without a pipe it is typed on the terminal",
+        "printf '%s\\n' 'Hello!' 'What did I say?' | stream -m machinefi:gpt-3.5-turbo --chat",
+        (Case(says(*STORY), a_conversation),),
+    ),
 )
 
 NOTES = (
     Note("JavaScript Streaming Response", "a heading without a call"),
-    Note(
-        "Benefits of Streaming Responses",
-        "later: conversations that go on, on a terminal",
-        "chat applications",
-    ),
     Note("Implementation Considerations", "an interface reads a process of its own"),
 )
 

@@ -208,6 +208,16 @@ def cancelled_by_the_user(ran: Ran) -> None:
     assert eventually((ran.folder / "cancelled").exists)
 
 
+def resumes(ran: Ran) -> None:
+    resuming = "📚 Resuming conversation...\n"
+    assert (ran.code, ran.text) == (0, f"{TOLD}\n{resuming}{TOLD}\n"), ran.complaints
+    system = {"role": "system", "content": "To have helpful conversations"}
+    first, second = (request.json["messages"] for request in ran.requests)
+    assert first == [system, user("What is a qubit?")]
+    told = {"role": "assistant", "content": TOLD}
+    assert second == [*first, told, user("And two of them?")]
+
+
 def about_four_tokens(ran: Ran) -> None:
     assert (ran.code, ran.text) == (0, "📊 Approximate tokens used: 4\n")
     assert ran.complaints == TOLD
@@ -254,6 +264,7 @@ def reports(ran: Ran) -> None:
 
 _TYLER = "stream -p tyler"
 _MODEL = "stream -m openai:gpt-4"
+_CHAT = f"{_MODEL} -s 'To have helpful conversations' --chat --session main-chat"
 _APP = "stream --base-url http://127.0.0.1:8000/v1 -m gpt-4"
 _SPACE = f'"{SPACE}"'
 _GO = "async for update in agent.go(thread, stream=True):"
@@ -354,6 +365,14 @@ EXAMPLES = (
         (Case(anyone_says(*STORY), about_four_tokens),),
     ),
     Example(
+        (("Terminal chat interface", 'await chat.start_session("main-chat")'),),
+        '`StreamingChat().start_session("main-chat")`: a chat that is stored, and resumed by its '
+        "name; without a pipe it is typed on the terminal",
+        f"echo 'What is a qubit?' | {_CHAT}; echo '📚 Resuming conversation...'; "
+        f"echo 'And two of them?' | {_CHAT}",
+        (Case(says(*STORY), resumes),),
+    ),
+    Example(
         (("Token counting", "Track tokens during streaming:"),),
         "as many as the model counts",
         f"{_MODEL} --usage {_SPACE}",
@@ -395,11 +414,6 @@ EXAMPLES = (
 
 NOTES = (
     Note("Why Use Streaming?", "no call"),
-    Note(
-        "Terminal chat interface",
-        "later: conversations that are stored, and a chat on the terminal",
-        "`StreamingChat().send_message(...)`, `ThreadStore.create(...)`",
-    ),
     Note(
         "Web application streaming",
         "not for `stream`, which speaks HTTP",

@@ -1,0 +1,110 @@
+"""The lines that a person types in a chat: with readline's editing, history and completion."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from ..terminal.fds import is_terminal
+from ..terminal.messages import write_stderr
+
+PROMPT, MORE = "> ", "... "
+_REMEMBERED = 1000  # lines of the history
+_Complete = Callable[[str, str], Sequence[str]]
+
+
+class Lines:
+    """Reads what is typed, one prompt at a time.
+
+    `complete(line, word)` gives what `word`, at the end of `line`, may become. The history is in
+    `history`, readable by its owner only; "" for none.
+    """
+
+    def __init__(self, history: str, complete: _Complete) -> None:
+        self._history = history
+        self._complete = complete
+        self._found: Sequence[str] = ()
+        self._edits = is_terminal(1) and self._set_up()
+        self._new = 0  # lines of the history that the file does not have
+
+    def read(self) -> str:
+        """Return one prompt: a line that ends with a backslash goes on in the next one.
+
+        EOFError at the end of the input; a signal's exception passes through.
+        """
+        lines = [self._line(PROMPT)]
+        while lines[-1].endswith("\\"):
+            lines[-1] = lines[-1][:-1]
+            try:
+                lines.append(self._line(MORE))
+            except EOFError:
+                break
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        """Add what was typed to the history's file."""
+        if not self._edits or not self._history or not self._new:
+            return
+        import readline
+
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(self._history), mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(self._history, flags, 0o600))
+            readline.set_history_length(_REMEMBERED)
+            readline.append_history_file(self._new, self._history)
+            os.chmod(self._history, 0o600)
+        self._new = 0
+
+    def _line(self, prompt: str) -> str:
+        if self._edits:
+            import readline
+
+            before = readline.get_current_history_length()
+            line = input(prompt)
+            self._new += readline.get_current_history_length() - before
+        else:
+            write_stderr(prompt.encode())
+            line = sys.stdin.readline()
+            if not line:
+                raise EOFError
+            line = line.removesuffix("\n")
+        return line
+
+    def _set_up(self) -> bool:
+        try:
+            import readline
+        except ImportError:  # this Python was built without it
+            return False
+        if "libedit" in (readline.__doc__ or ""):
+            readline.parse_and_bind("bind ^I rl_complete")
+        else:
+            readline.parse_and_bind("tab: complete")
+            readline.parse_and_bind("set enable-bracketed-paste on")  # what is pasted is one line
+        readline.set_completer_delims(" \t\n")
+        readline.set_completer(self._next)
+        if self._history:
+            with suppress(OSError):
+                readline.read_history_file(self._history)
+        return True
+
+    def _next(self, word: str, number: int) -> str | None:
+        import readline
+
+        if number == 0:
+            self._found = self._complete(readline.get_line_buffer(), word)
+        return self._found[number] if number < len(self._found) else None
+
+
+def files_like(word: str) -> list[str]:
+    """Return the names of files that begin with `word`, folders with a slash behind them."""
+    folder, _, begun = word.rpartition("/")
+    where = f"{folder}/" if "/" in word else ""
+    try:
+        names = sorted(os.listdir(where or "."))
+    except OSError:
+        return []
+    found = [name for name in names if name.startswith(begun) and (begun or name[0] != ".")]
+    return [f"{where}{name}" + "/" * os.path.isdir(f"{where}{name}") for name in found]

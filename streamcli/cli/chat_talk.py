@@ -1,0 +1,154 @@
+"""The state of a chat, and its turns: who answers, what was said, what goes with a prompt."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from ..answer.tool_loop import sum_of
+from ..conversation.conversation import Conversation
+from ..conversation.opening import open_conversation, with_last_model
+from ..errors import Interrupted, StreamError, usage
+from ..events import USAGE_FIELDS, Usage
+from ..input.attachments import load
+from ..input.files import Files
+from ..input.prompt import gather
+from ..input.stdin import readers_of
+from ..input.text import arguments_text
+from ..messages import Attachment, Message
+from ..outcome import Outcome
+from ..providers import choose
+from ..providers.context import Context, context_of
+from ..settings.settings import Invocation
+from ..terminal.messages import Messages
+from ..terminal.signals import Signals
+from .chat_turn import ChatTurn, Partner
+from .single import Single
+
+
+def chat_context(invocation: Invocation, messages: Messages, closed_fds: set[int]) -> Context:
+    """Return the context of a chat; usage errors for options that it has no place for."""
+    settings = invocation.settings
+    for option in ("lines", "null"):
+        if getattr(settings, option):
+            raise usage(f"--chat on a terminal has no --{option}", "pipe the lines into it")
+    if settings.no_stdin or readers_of(invocation.words, settings):
+        raise usage("--chat reads what is typed, so stdin is not for anything else")
+    return context_of(
+        invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed_fds
+    )
+
+
+class Talk:
+    """`ask` asks a prompt, and writes its answer. StreamError where the chat cannot begin.
+
+    `first` is the prompt of the arguments; `pending` goes with the next prompt; `unanswered` is the
+    last one if nothing of an answer was kept. `used` is the sum of all turns.
+    """
+
+    def __init__(
+        self, invocation: Invocation, messages: Messages, signals: Signals, closed_fds: set[int]
+    ) -> None:
+        self.context = context = chat_context(invocation, messages, closed_fds)
+        self.messages = messages
+        self._signals = signals
+        self._closed = closed_fds
+        settings = invocation.settings
+        self.own_system = "system" in invocation.typed
+        self.pending = [self.loaded(where) for where in settings.attach]
+        self.first = ""
+        if invocation.words or settings.file:
+            unread, note = settings.but(no_stdin=True), messages.note
+            words, stdin, files = invocation.words, context.stdin, context.files
+            self.first = gather(words, unread, stdin, files, note, typed=invocation.typed)
+        invocation = with_last_model(invocation, context.environ, context.providers)
+        self.invocation = invocation.but(attach=(), file=())
+        self.partner = Partner(self.invocation, context)
+        self.conversation = self._open()
+        self.unanswered: list[Message] = []
+        self.used = Usage(*[0] * len(USAGE_FIELDS))
+        self.turns = 0
+
+    def _open(self) -> Conversation:
+        settings = self.invocation.settings
+        if choose.keeps_conversations(self.partner.endpoints, settings):
+            settings = settings.but(session=None)
+        environ = self.context.environ
+        return open_conversation(settings, environ, self.messages.note, self._signals.shield)
+
+    def close(self) -> None:
+        self.partner.close()
+        if self.context.tools is not None:
+            self.context.tools.close()
+
+    def loaded(self, where: str) -> Attachment:
+        """Return a file as it is now, whatever it was for an earlier prompt. Usage errors."""
+        return load(os.path.expanduser(arguments_text(where)), Files(self.context.stdin))
+
+    def renew(self, invocation: Invocation) -> None:
+        """Ask with other settings from here on; StreamError if that is not possible."""
+        partner = Partner(invocation, self.context)
+        self.partner.close()
+        self.partner, self.invocation = partner, invocation
+
+    def use_tools(self, places: tuple[str, ...]) -> None:
+        """Offer these tools from here on; StreamError, and those before stay."""
+        invocation = self.invocation.but(tools=places)
+        before = self.context.tools
+        made = chat_context(invocation, self.messages, self._closed).tools
+        self.context.tools = made
+        try:
+            self.renew(invocation)
+        except StreamError:
+            self.context.tools = before
+            if made is not None:
+                made.close()
+            raise
+        if before is not None:
+            before.close()
+
+    def say(self, text: str) -> None:
+        """Ask what was typed, with what goes with it. Usage error if it is not UTF-8."""
+        asked = Message("user", arguments_text(text), attachments=tuple(self.pending))
+        self.pending = []
+        self.ask([asked])
+
+    def ask(self, asked: list[Message]) -> bool:
+        """Ask, and write the answer; return whether something of it was kept."""
+        turns: list[ChatTurn] = []
+
+        def source(facts: Any) -> ChatTurn:
+            turn = ChatTurn(
+                self.partner,
+                self.conversation,
+                self.context,
+                asked,
+                own_system=self.own_system,
+                facts=facts,
+            )
+            turns.append(turn)
+            return turn
+
+        invocation = self.invocation.asking(asked[-1].text)
+        single = Single(
+            invocation, self._signals, self._closed, context=self.context, source=source
+        )
+        try:
+            single.run()
+        except Interrupted as interrupted:
+            if interrupted.signum != signal.SIGINT:
+                raise
+            self._signals.rearm()
+            self.messages.note("stopped: /retry asks again")
+        self._count(single.outcome)
+        kept = bool(turns) and turns[0].is_kept
+        self.unanswered = [] if kept else asked
+        return kept
+
+    def _count(self, outcome: Outcome) -> None:
+        if not outcome.attempts:
+            return
+        self.turns += 1
+        self.used = sum_of(self.used, outcome.usage)

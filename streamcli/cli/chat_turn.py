@@ -1,0 +1,125 @@
+"""Who answers in a chat, for all of its turns, and one turn as the source of an answer."""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..answer.compose import Candidate, Connection, compose
+from ..conversation.conversation import Conversation
+from ..events import Failed, Finished
+from ..messages import Message
+from ..providers import choose
+from ..providers.context import Context
+from ..providers.endpoint import Endpoint, hash_of
+from ..settings.settings import Invocation
+
+if TYPE_CHECKING:
+    from ..answer.answer_stream import AnswerStream
+    from ..answer.schema_check import Matching
+    from ..conversation.conversation import Kept
+    from ..messages import ChatRequest
+    from ..output.records import Facts
+    from ..transport.client import Http
+
+
+class Partner:
+    """The endpoints of a chat, started once, each with one client for all turns."""
+
+    def __init__(self, invocation: Invocation, context: Context) -> None:
+        """StreamError where something is missing."""
+        self.endpoints = choose.with_fallbacks(invocation, context)
+        self._clients: dict[int, Http] = {}
+        for endpoint in self.endpoints:
+            endpoint.start()
+
+    @property
+    def label(self) -> str:
+        """The models as -m names them."""
+        return ", else ".join(endpoint.label for endpoint in self.endpoints)
+
+    def connect(self, endpoint: Endpoint) -> Connection:
+        endpoint.wait()
+        http = self._clients.get(id(endpoint))
+        if http is None or http.cancelled:
+            http = self._clients[id(endpoint)] = endpoint.client()
+        return Connection(endpoint.opener(http), time.sleep)
+
+    def close(self) -> None:
+        for http in self._clients.values():
+            http.close()
+        self._clients.clear()
+        for endpoint in self.endpoints:
+            endpoint.close()
+
+
+class ChatTurn:
+    """Asks one message behind what was said before; `kept_turn` tells whether it was kept.
+
+    `own_system`: the system prompt of the settings was typed.
+    """
+
+    def __init__(
+        self,
+        partner: Partner,
+        conversation: Conversation,
+        context: Context,
+        asked: list[Message],
+        *,
+        own_system: bool,
+        facts: Facts | None,
+    ) -> None:
+        self.endpoints = partner.endpoints
+        self.matching: Matching | None = None
+        self._partner = partner
+        self._conversation = conversation
+        self._context = context
+        self._asked = asked
+        self._own_system = own_system
+        self._facts = facts
+        self._chats: list[ChatRequest] = []
+        self._stream: Kept | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether something of the answer is in the conversation."""
+        return self._stream is not None and self._stream.kept
+
+    def prepare(self) -> AnswerStream:
+        first = self.endpoints[0]
+        if self._facts is not None:
+            self._facts.asks(first.source)
+        self._chats = [self._chat(endpoint) for endpoint in self.endpoints]
+        if (schema := self._chats[0].schema) is not None:
+            from ..answer.schema_check import Matching
+
+            self.matching = Matching(schema)
+        if self._facts is not None:
+            self._facts.hash = hash_of(first, self._chats[0])
+        candidates = [
+            Candidate(endpoint, chat, partial(self._partner.connect, endpoint))
+            for endpoint, chat in zip(self.endpoints, self._chats, strict=True)
+        ]
+        return compose(
+            candidates,
+            clock=time.monotonic,
+            random=random.random,
+            tools=self._context.tools,
+            problem=None if self.matching is None else self.matching.problem_of,
+            schema_retries=first.settings.schema_retries,
+        )
+
+    def _chat(self, endpoint: Endpoint) -> ChatRequest:
+        chat = endpoint.chat("").but(messages=self._asked)
+        return self._conversation.request(chat, endpoint.who, own_system=self._own_system)
+
+    def kept(self, asking: AnswerStream) -> AnswerStream:
+        who = [endpoint.who for endpoint in self.endpoints]
+        self._stream = self._conversation.keep(asking, self._chats[0], self._asked, who)
+        return self._stream
+
+    def close(self, end: Finished | Failed | None) -> None:
+        for endpoint in self.endpoints:
+            endpoint.explain(end)

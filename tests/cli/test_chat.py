@@ -1,0 +1,303 @@
+"""The chat: on a terminal as a person types, and with a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batchserver import Act, BatchServer, by_word
+from conftest import COMMAND, Stream
+from ptys import Pty
+
+from streamcli.cli.chat_lines import files_like
+
+WHOLE = "answer to <{}> done"
+READY = "> "
+
+
+@pytest.fixture
+def batches() -> Iterator[BatchServer]:
+    with BatchServer(by_word) as running:
+        yield running
+
+
+@pytest.fixture
+def env(batches: BatchServer, child_env: dict[str, str]) -> dict[str, str]:
+    more = {"OPENAI_BASE_URL": batches.base, "OPENAI_API_KEY": "k", "STREAM_MODEL": "openai:m"}
+    return {**child_env, **more}
+
+
+class Person:
+    """Types in a chat. Each line waits for the prompt, and then for its end."""
+
+    def __init__(self, terminal: Pty) -> None:
+        self.terminal = terminal
+        self._ready()
+
+    def _ready(self, after: int = 0) -> list[str]:
+        def is_ready(lines: list[str]) -> bool:
+            prompts = self.terminal.raw.count(READY.encode())
+            return prompts > after and bool(lines) and lines[-1] == READY.rstrip()
+
+        return self.terminal.until(is_ready)
+
+    def types(self, text: str, end: str = "\r") -> list[str]:
+        """Return the screen when the next prompt is there."""
+        before = self.terminal.raw.count(READY.encode())
+        self.sends(text + end)
+        return self._ready(before)
+
+    def sends(self, keys: str) -> None:
+        os.write(self.terminal.master, keys.encode())
+
+    def leaves(self, keys: str = "\x04") -> int:
+        self.sends(keys)
+        return self.terminal.end()[0]
+
+
+@pytest.fixture
+def chat(env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Person]]:
+    """Starts a chat on a terminal of its own."""
+    open_: list[Pty] = []
+
+    def start(*args: str) -> Person:
+        command = [*COMMAND, "--chat", *args]
+        terminal = Pty(command, env, tmp_path, places="012", group=_take_terminal)
+        open_.append(terminal)
+        return Person(terminal)
+
+    yield start
+    for terminal in open_:
+        terminal.close()
+
+
+def _take_terminal() -> None:
+    """Make the terminal on stdout that of the new session, so that ^C is a signal."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+
+
+def state(name: str = "") -> Path:
+    return Path(os.environ["XDG_STATE_HOME"], "stream", name)
+
+
+def stored(name: str) -> list[dict[str, Any]]:
+    lines = state(f"sessions/{name}.jsonl").read_bytes().splitlines()
+    return [json.loads(line) for line in lines][1:]
+
+
+def sent(batches: BatchServer) -> list[tuple[str, Any]]:
+    return [(each["role"], each["content"]) for each in batches.asked[-1].body["messages"]]
+
+
+def test_a_chat(chat: Any, batches: BatchServer) -> None:
+    person = chat("one")
+    lines = person.terminal.lines
+    assert "openai:m: /help lists the commands" in lines[0]
+    assert lines[1:] == [WHOLE.format("one"), ">"]
+    person.types("two")
+    assert sent(batches) == [("user", "one"), ("assistant", WHOLE.format("one")), ("user", "two")]
+    assert "forgotten: two" in person.types("/undo")[-2]
+    person.types("three")
+    assert len(sent(batches)) == 3
+    person.types("/retry")
+    assert sent(batches)[-1] == ("user", "three")
+    assert len(sent(batches)) == 3
+    assert "4 turns, tokens: 12 input" in person.types("/us\t")[-2]
+    assert "//... is a prompt" in person.types("/help")[-2]
+    assert "there is no command /fly" in person.types("/fly")[-2]
+    person.types("//etc")
+    assert sent(batches)[-1] == ("user", "/etc")
+    assert not state("sessions").exists()
+    assert "stored as trip" in person.types("/save trip")[-2]
+    said = [each["content"] for each in stored("trip") if each["role"] == "user"]
+    assert said == ["one", "three", "/etc"]
+    assert "there is a session trip already" in person.types("/save trip")[-2]
+    person.types("four")
+    assert stored("trip")[-1]["content"] == WHOLE.format("four")
+    assert person.leaves() == 0
+    history = state("chat_history")
+    assert history.stat().st_mode & 0o777 == 0o600
+    assert "/save trip" in history.read_text().splitlines()
+
+
+def test_a_stopped_answer_is_partial_and_the_chat_goes_on(chat: Any, batches: BatchServer) -> None:
+    person = chat("--session", "trip")
+    person.sends("stall x\r")
+    person.terminal.until(lambda lines: "answer to" in lines[-1])
+    lines = person.types("\x03", "")
+    assert "stopped" in lines[-2]
+    last = stored("trip")[-1]
+    assert (last["partial"], last["status"]) == (True, "interrupted")
+    person.types("500 x")
+    assert len(stored("trip")) == 2
+    batches.plan = lambda prompt, before: Act()
+    person.types("/retry")
+    assert sent(batches)[-1] == ("user", "500 x")
+    person.types("/undo")
+    person.types("/retry")
+    assert sent(batches) == [("user", "stall x")]
+    assert stored("trip")[-2]["parent"] is None
+    person.sends("half a line")
+    person.terminal.until(lambda lines: lines[-1] == "> half a line")
+    person.sends("\x03")
+    person.terminal.until(lambda lines: "^C again leaves" in lines[-2] and lines[-1] == ">")
+    assert person.leaves("\x03") == 0
+
+
+def test_an_answer_that_fails_again_leaves_the_one_before(chat: Any, batches: BatchServer) -> None:
+    person = chat("--max-retries", "0")
+    person.types("one")
+    batches.plan = lambda prompt, before: Act(status=400)
+    assert "refused with 400" in person.types("/retry")[-2]
+    batches.plan = lambda prompt, before: Act()
+    person.types("two")
+    assert [text for role, text in sent(batches) if role == "user"] == ["one", "two"]
+
+
+def test_several_lines_are_one_prompt(chat: Any, batches: BatchServer) -> None:
+    import readline
+
+    person = chat()
+    person.types("one \\\rtwo")
+    assert sent(batches)[-1] == ("user", "one \ntwo")
+    if "libedit" not in (readline.__doc__ or ""):
+        person.types("\x1b[200~three\nfour\x1b[201~")
+        assert sent(batches)[-1] == ("user", "three\nfour")
+
+
+def test_what_is_asked_can_change(chat: Any, batches: BatchServer, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("It rains.")
+    tool = {"name": "look", "command": ["true"]}
+    (tmp_path / "tools.json").write_text(json.dumps([tool]))
+    person = chat("-s", "be brief", "one")
+    assert sent(batches)[0] == ("system", "be brief")
+    assert "the system prompt: be brief" in person.types("/system")[-2]
+    person.types("/system be long")
+    assert "tools: look" in person.types("/tools tools.j\t")[-2]
+    assert "openai:big answers" in person.types("/model openai:big")[-2]
+    person.types("two")
+    body = batches.asked[-1].body
+    assert (body["model"], body["tools"][0]["function"]["name"]) == ("big", "look")
+    assert sent(batches)[0] == ("system", "be long")
+    person.types("/system -")
+    assert "tools: none" in person.types("/tools -")[-2]
+    person.types("three")
+    assert "tools" not in batches.asked[-1].body
+    assert sent(batches)[0] == ("user", "one")
+    for command, words in (
+        ("/model nobody:x", "no provider is called 'nobody'"),
+        ("/tools nothing.json", "nothing.json"),
+        ("/attach nothing.png", "nothing.png cannot be read"),
+        ("/save a\x16\x1bb", "cannot be the name of a session"),
+        ("/save", "/save needs a name"),
+    ):
+        assert any(words in line for line in person.types(command)[-3:]), command
+    person.types("four")
+    assert batches.asked[-1].body["model"] == "big"
+    assert "with the next prompt: notes.txt" in person.types("/attach notes.t\t")[-2]
+    assert person.leaves() == 0
+
+
+def test_a_chat_goes_on_with_a_session(
+    chat: Any, batches: BatchServer, stream: Stream, env: Any
+) -> None:
+    stream("--session", "trip", "one", env=env)
+    person = chat("-c")
+    assert "session trip" in person.terminal.lines[0]
+    assert "1 prompts so far, the last: one" in person.terminal.lines[1]
+    person.types("two")
+    assert len(sent(batches)) == 3
+    assert person.leaves() == 0
+    stream("-c", "three", env=env)
+    assert len(sent(batches)) == 5
+
+
+def test_text_of_a_model_is_not_obeyed(chat: Any, batches: BatchServer) -> None:
+    person = chat()
+    lines = person.types("say \x16\x1b]0;owned\x16\x07 and on")
+    assert "^[]0;owned^G and on" in lines[-2]
+    assert b"\x1b]0;" not in person.terminal.raw
+
+
+def test_a_signal_ends_it(chat: Any) -> None:
+    person = chat()
+    person.types("one")
+    person.terminal.process.send_signal(signal.SIGTERM)
+    assert person.terminal.end()[0] == -signal.SIGTERM
+    assert state("chat_history").read_text().splitlines()[-1] == "one"
+
+
+def test_records_of_a_chat(chat: Any, tmp_path: Path) -> None:
+    person = chat("--events", "e.jsonl", "-q")
+    person.types("one")
+    person.types("two")
+    assert person.leaves() == 0
+    records = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    ends = [each for each in records if each["type"] == "end"]
+    assert [each["status"] for each in ends] == ["complete", "complete"]
+    assert len({each["prompt_hash"] for each in ends}) == 2
+
+
+@pytest.mark.parametrize("args", [["-L"], ["-n"], ["-f", "-"], ["--race"], ["--record", "r"]])
+def test_a_chat_has_no_place_for_it(args: list[str], env: dict[str, str], tmp_path: Path) -> None:
+    terminal = Pty([*COMMAND, "--chat", *args], env, tmp_path, places="012")
+    try:
+        code, lines = terminal.end()
+    finally:
+        terminal.close()
+    assert (code, lines[-1].startswith("stream: --chat")) == (2, True), lines
+
+
+def test_names_of_files_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "b.txt", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "c").touch()
+    assert files_like("") == ["a.txt", "b.txt", "bag/"]
+    assert files_like("b") == ["b.txt", "bag/"]
+    assert files_like("bag/") == ["bag/c"]
+    assert files_like(".h") == [".hidden"]
+    assert files_like("nothing/") == []
+
+
+# ---- with a pipe --------------------------------------------------------------------------------
+
+
+def test_lines_of_a_pipe_are_turns(stream: Stream, batches: BatchServer, env: Any) -> None:
+    ran = stream("--chat", stdin=b"one\n/undo\ntwo\n", env=env)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.text == "".join(f"{WHOLE.format(each)}\n" for each in ("one", "/undo", "two"))
+    assert [text for role, text in sent(batches) if role == "user"] == ["one", "/undo", "two"]
+    assert not state("sessions").exists()
+    assert not state("chat_history").exists()
+    stream("--chat", "--session", "trip", stdin=b"one\n", env=env)
+    ran = stream("--chat", "-c", "--max-retries", "0", stdin=b"500 x\ntwo\n", env=env)
+    assert (ran.returncode, ran.text) == (20, f"\n{WHOLE.format('two')}\n")
+    assert [text for role, text in sent(batches) if role == "user"] == ["one", "two"]
+
+
+def test_an_answer_is_there_before_the_next_line(popen: Any, env: Any) -> None:
+    import subprocess
+
+    process = popen("--chat", stdin=subprocess.PIPE, env=env)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for prompt in ("one", "two"):
+        process.stdin.write(f"{prompt}\n".encode())
+        wanted = f"{WHOLE.format(prompt)}\n".encode()
+        got = b""
+        while len(got) < len(wanted):
+            got += process.stdout.read(1)
+        assert got == wanted
+    process.stdin.close()
+    process.stdin = None
+    assert process.wait(60) == 0
