@@ -31,7 +31,8 @@ class Act:
     deltas; `between` is called before each of them. `end` is "whole", "reset" (RST in the middle),
     "cut" (FIN in the middle), "stall" (silence in the middle), "error" (an error inside the
     stream), "length" (that finish reason), "close" (whole, then the connection is closed without a
-    word) or "hold" (whole but for what ends the body, which never comes).
+    word) or "hold" (whole but for what ends the body, which never comes). Without `usage` the
+    answer does not say how many tokens there were.
     """
 
     status: int = 200
@@ -43,6 +44,7 @@ class Act:
     gap: float = 0.0
     between: Callable[[], object] | None = None
     end: str = "whole"
+    usage: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +202,8 @@ class BatchServer:
             events.insert(0, _delta(model, {"reasoning_content": act.reasoning}))
         reason = "length" if act.end == "length" else "stop"
         usage = {"prompt_tokens": 3, "completion_tokens": len(pieces), "total_tokens": 3}
-        last = [
-            _delta(model, {}, reason),
-            _event({"id": "r", "model": model, "choices": [], "usage": usage}),
-            b"data: [DONE]\n\n",
-        ]
+        said = [_event({"id": "r", "model": model, "choices": [], "usage": usage})]
+        last = [_delta(model, {}, reason), *(said if act.usage else ()), b"data: [DONE]\n\n"]
         if act.end == "error":
             last = [_event({"error": {"message": "out of order", "code": act.code or 500}})]
         start = HEAD + act.headers.encode() + b"\r\n"

@@ -1,4 +1,4 @@
-"""When a batch may send its next request, and when it stops: pure, told the time, no clock.
+"""When a batch may send its next request: pure, told the time, no clock.
 
 A `Gate` is one provider's: it asks as fast as it learned to after refusals, and closes where asking
 on makes no sense.
@@ -28,7 +28,7 @@ _FINAL = ("auth", "no_key", "quota", "redirect")
 
 
 class Entry:
-    """The facts of one prompt that a `Gate` keeps."""
+    """Keeps the facts of one prompt that a `Gate` needs."""
 
     __slots__ = ("refused", "ticket", "waited")
 
@@ -39,7 +39,7 @@ class Entry:
 
 
 class Gate:
-    """Whether a provider may be sent another request, and when.
+    """Decides whether a provider may be sent another request, and when.
 
     `learned` finds its rate and its concurrency; `jobs` may run at once as long as nothing is
     wrong. `closed` is why nothing more is started for it, or None.
@@ -53,6 +53,11 @@ class Gate:
         self._answered = False
         self._last_start = 0.0
         self._refused_since: float | None = None  # the first refusal since it answered
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has answered, and refused nothing yet."""
+        return self._answered and not self.learned.refusals
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next request may go out; inf if one has to end first."""
@@ -125,7 +130,7 @@ class Gate:
 
 
 class Budget:
-    """Retries that all prompts of a batch share: 50, and one for five prompts."""
+    """Counts the retries that all prompts of a batch share: 50, and one for five prompts."""
 
     def __init__(self) -> None:
         self.prompts = 0
@@ -139,7 +144,10 @@ class Budget:
 
 
 class Pace:
-    """--rate: starts so far apart that there are no more than `rate` a second; None: no limit."""
+    """Keeps starts so far apart that there are no more than `rate` a second (--rate).
+
+    None means no limit.
+    """
 
     def __init__(self, rate: float | None) -> None:
         self._interval = 1 / rate if rate else 0.0
@@ -150,20 +158,3 @@ class Pace:
 
     def started(self, now: float) -> None:
         self._next = max(now - _LATE, self._next) + self._interval
-
-
-class Halt:
-    """--halt: (how, count, share), see options.Halt."""
-
-    def __init__(self, how: str, count: int, share: float) -> None:
-        self.how = how
-        self._count = count
-        self._share = share
-
-    def due(self, done: int, failed: int) -> bool:
-        """Whether that many failures are enough; a share needs ten prompts that are over."""
-        if self.how == "never" or not failed:
-            return False
-        if self._count:
-            return failed >= self._count
-        return done >= 10 and failed >= self._share * done

@@ -17,7 +17,7 @@ from ..terminal.messages import Messages
 from . import found
 from .channel import Update
 from .deliveries import Deliveries
-from .limits import Halt
+from .halt import Halt
 from .messages import Reports
 from .plan import Plan, Prompt
 from .pool import Pool
@@ -139,11 +139,12 @@ class MainLoop:
     ) -> None:
         summary = self._summary
         summary.add(outcome, verdict)
+        self._halt.spend(outcome, endpoint, task.tokens)
         if verdict.message and verdict.status not in ("interrupted", "write"):
             self._reports.ended(task, verdict, endpoint)
         if self._fatal is not None or self._signum:
             return
-        if self._halt.due(summary.done, summary.failed):
+        if not self._halted and self._halt.due(summary.done, summary.failed):
             self._halted = True
             if self._halt.how == "now":
                 self._pool.cancel(Failed("interrupted", "stopped by --halt"))
@@ -185,7 +186,8 @@ class MainLoop:
             except Interrupted as error:
                 self._signum = self._signum or error.signum
         seconds = self._clock() - self._began
-        self._reports.end(self._fatal, self._signum, self._halted, seconds)
+        halt = self._halt if self._halted else None
+        self._reports.end(self._fatal, self._signum, halt, self._is_undone, seconds)
         return self._code()
 
     def _code(self) -> int:
@@ -193,7 +195,12 @@ class MainLoop:
             return 128 + self._signum
         if self._fatal is not None:
             return self._fatal.exit_code
-        return EXIT_OF_STATUS["batch"] if self._summary.failed or self._summary.unasked else 0
+        return EXIT_OF_STATUS["batch"] if self._summary.failed or self._is_undone else 0
+
+    @property
+    def _is_undone(self) -> bool:
+        """Whether prompts of the input were not asked."""
+        return bool(self._summary.unasked) or (self._halted and not self._pool.has_read_all)
 
     def _write_summary(self) -> None:
         if not self._settings.records:

@@ -19,6 +19,7 @@ from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line, visible
 from ..terminal.screen import is_dumb
 from . import found
+from .halt import Halt
 from .limits import Gate
 from .plan import Prompt
 from .summary import Summary
@@ -84,8 +85,19 @@ class Reports:
             f"{task.question} ({one_line(beginning, _NAME)})" if beginning else str(task.question)
         )
 
-    def end(self, fatal: StreamError | None, signum: int, halted: bool, seconds: float) -> None:
-        """Report how the batch ended. `fatal` is what broke the output or the input."""
+    def end(
+        self,
+        fatal: StreamError | None,
+        signum: int,
+        halt: Halt | None,
+        undone: bool,
+        seconds: float,
+    ) -> None:
+        """Report how the batch ended.
+
+        `fatal` is what broke the output or the input, `halt` what stopped the batch. `undone`:
+        prompts were not asked.
+        """
         messages, summary = self._messages, self._summary
         resumable = self._records and not self._settings.converses
         again = "--resume FILE, with these records, asks only the rest" if resumable else ""
@@ -103,9 +115,13 @@ class Reports:
                     why = f"{provider}: {gate.closed.message}"
                     messages.error(f"{why}: nothing more was asked of it")
             if summary.failed:
-                stopped = ", stopped by --halt" if halted else ""
+                stopped = ", stopped by --halt" if halt is not None and not str(halt) else ""
                 failed = f"{summary.failed} of {summary.done} prompts failed ({summary.line()})"
                 messages.error(failed + stopped, again)
+            if halt is not None and str(halt) and undone:
+                messages.error(f"stopped by --halt: {halt}: {summary.so_far()}", again)
+            if halt is not None and halt.estimates:
+                messages.note("a server did not say its usage: --halt counted characters for it")
             if summary.skipped and not summary.done:
                 messages.note(f"nothing is left to ask: {summary.skipped} done already")
         for line in found.lines(self._gates):

@@ -53,6 +53,7 @@ class Pool(Generic[Q, C]):
         self._attempts = attempts
         self._clients: list[C] = []
         self._cancelled: Failed | None = None
+        self.has_read_all = False  # the input is over
 
     # The main thread's side
 
@@ -131,6 +132,8 @@ class Pool(Generic[Q, C]):
                 if not self._take(task):
                     break
                 self._hire()
+            else:
+                self.has_read_all = True
         except StreamError as error:
             self._channel.signal(error)
         except Exception as error:

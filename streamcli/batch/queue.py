@@ -1,23 +1,23 @@
-"""A batch's queue: tasks that wait, and when the next one may start.
+"""A batch's queue: tasks that wait, and when the next one may start; for any thread.
 
-It makes the transitions of tasks (see task.py). Every method may be called from any thread.
+It makes the transitions of tasks (see task.py).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from threading import TIMEOUT_MAX, Condition, Lock
+from threading import Condition, Lock
 from typing import Any, Generic, TypeVar
 
 from ..events import Failed
 from ..outcome import Outcome
+from .alarm import INFINITE, Alarm
 from .limit_headers import Allowance
 from .limits import Budget, Gate, Pace
 from .task import State, Task
 from .turns import in_turn
 
-INFINITE = float("inf")
 MANY = 1000  # tasks that wait for another attempt, before no new ones are read
 
 T = TypeVar("T", bound=Task[Any, Any])
@@ -42,9 +42,9 @@ class Queue(Generic[T]):
         self._later: deque[T] = deque()
         self._dropped: list[T] = []
         self._over = False  # no more input is there, or wanted
-        self._alarm = INFINITE  # when the next worker that waits for a time wakes up
         lock = Lock()
         self._work, self._room = Condition(lock), Condition(lock)
+        self._alarm = Alarm(self._work, clock)
 
     # The reader's side
 
@@ -113,7 +113,7 @@ class Queue(Generic[T]):
                 if self._done():
                     self._work.notify_all()
                     break
-                self._rest(now + wait)
+                self._alarm.wait(now + wait)
             return None
 
     def poll(self) -> tuple[T | None, float]:
@@ -150,10 +150,14 @@ class Queue(Generic[T]):
     def answered(self, task: T) -> None:
         """Note that the first of an answer came."""
         gate = task.passed
-        if gate is not None:
-            with self._work:
-                if gate.answered(task.entry, self._clock()):
-                    self._work.notify()
+        if gate is None:
+            return
+        if gate.is_open:  # no worker waits for it, and what it measures may be a little off
+            gate.answered(task.entry, self._clock())
+            return
+        with self._work:
+            if gate.answered(task.entry, self._clock()):
+                self._work.notify()
 
     def advise(self, task: T, gate: Gate, given: Iterable[Allowance]) -> None:
         """Note what a response to a task says of the limits of its server."""
@@ -253,16 +257,6 @@ class Queue(Generic[T]):
             self._room.notify()
         if self._ready or self._later:
             self._work.notify()  # that worker finds out what else may start, and when
-
-    def _rest(self, until: float) -> None:
-        """Wait until something changes. Only the worker with the next alarm waits with a clock."""
-        if until >= self._alarm:
-            self._work.wait()
-            return
-        self._alarm = until
-        self._work.wait(min(max(0.0, until - self._clock()), TIMEOUT_MAX))
-        if self._alarm == until:
-            self._alarm = INFINITE
 
     def _next(self, now: float) -> tuple[T | None, float]:
         """Return the task that may start now, or None and the seconds until one may."""

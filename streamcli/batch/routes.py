@@ -64,6 +64,8 @@ class Routes:
             if not settings.requests or settings.model or settings.fallback:
                 raise
             self.all = []
+        for endpoint in self._endpoints():
+            self._check(endpoint)
         self._one = len(self.all) == 1 and not settings.race
 
     def start(self) -> None:
@@ -120,10 +122,17 @@ class Routes:
         else:
             one = named(invocation, self._context, model, ours[0].row.name if ours else "")
         endpoint = Endpoint(one, self._context)
+        self._check(endpoint)
         if endpoint.row.name == "local":
             raise usage("a line cannot start the local engine", "-m local for the whole batch")
         endpoint.start()
         return Route([endpoint, *(spare for spare in ours if spare.is_fallback)], model)
+
+    def _check(self, endpoint: Endpoint) -> None:
+        if self._settings.halt[1] == "cost":
+            from .halt import check_price
+
+            check_price(endpoint)
 
     def _gate(self, endpoint: Endpoint) -> Gate:
         key = endpoint.target.provider, endpoint.target.base_url

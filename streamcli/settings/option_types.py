@@ -197,31 +197,47 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
 
 class Halt(click.ParamType):  # type: ignore[type-arg]
-    """never, soon,fail=N, now,fail=N or N% (also soon,fail=N%); as (how, count, share)."""
+    """When a batch stops by itself, as (how, what, bound).
+
+    `never`, or after `soon,` or `now,`: fail=N, N%, cost=N, tokens=N. Without them: soon.
+    """
 
     name = "halt"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int, float]:
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str, float]:
         if isinstance(value, tuple):
             return value
         text = str(value)
         if text == "never":
-            return "never", 0, 0.0
-        how, comma, fail = text.partition(",")
-        number = fail.removeprefix("fail=") if comma else text
-        if comma and (how not in ("soon", "now") or not fail.startswith("fail=")):
-            number = ""
-        how = how if comma else "soon"
-        try:
-            if number.endswith("%"):
-                share = float(number[:-1]) / 100
-                if 0 < share <= 1:
-                    return how, 0, share
-            elif comma and int(number) > 0:
-                return how, int(number), 0.0
-        except ValueError:
-            pass
-        self.fail(f"{text!r} is none of never, soon,fail=N, now,fail=N and N%.", param, ctx)
+            return "never", "", 0.0
+        how, comma, rest = text.partition(",")
+        if how not in ("soon", "now") or not comma:
+            how, rest = "soon", text
+        what, equals, bound = rest.partition("=")
+        if rest.endswith("%") and (not equals or what == "fail"):
+            share = _positive(rest.removeprefix("fail=")[:-1]) / 100
+            if share <= 1:
+                return how, "share", share
+        elif what == "fail" and comma and bound.isdecimal() and int(bound):
+            return how, "fail", float(int(bound))
+        elif what == "tokens" and bound:
+            return how, "tokens", float(Count(min=1).convert(bound, param, ctx))
+        elif what == "cost" and _positive(bound) < math.inf:
+            return how, "cost", float(bound)
+        self.fail(
+            f"{text!r} is none of never, soon,fail=N, now,fail=N, N%, cost=N and tokens=N.",
+            param,
+            ctx,
+        )
+
+
+def _positive(text: str) -> float:
+    """Return a number above 0; infinity for any other text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return math.inf
+    return number if number > 0 else math.inf
 
 
 class Buffering(click.ParamType):  # type: ignore[type-arg]

@@ -117,7 +117,7 @@ class Settings(_Frozen):
     keep_order: bool = False
     resume: tuple[str, ...] = ()
     reuse: tuple[str, ...] = ()
-    halt: tuple[str, int, float] = ("never", 0, 0.0)  # how, failures, share of failures
+    halt: tuple[str, str, float] = ("never", "", 0.0)  # how, what, bound
     rate: float | None = None  # requests a second
     repeat: int | None = None
     print0: bool = False

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from streamcli.batch.limits import PATIENCE, Budget, Entry, Gate, Halt, Pace
+from streamcli.batch.limits import PATIENCE, Budget, Entry, Gate, Pace
 from streamcli.batch.queue import Queue
 from streamcli.batch.task import Client, Task
 from streamcli.events import Failed
@@ -300,19 +300,3 @@ def test_who_is_woken_late_makes_up_for_it() -> None:
         pace.started(now)
         now += 0.002
     assert 9.9 <= now <= 10.1
-
-
-@pytest.mark.parametrize(
-    ("halt", "done", "failed", "due"),
-    [
-        (("never", 0, 0.0), 100, 100, False),
-        (("soon", 3, 0.0), 100, 2, False),
-        (("now", 3, 0.0), 3, 3, True),
-        (("soon", 0, 0.1), 9, 9, False),
-        (("soon", 0, 0.1), 10, 1, True),
-        (("soon", 0, 0.1), 11, 1, False),
-        (("soon", 0, 0.1), 10, 0, False),
-    ],
-)
-def test_halt(halt: tuple[str, int, float], done: int, failed: int, due: bool) -> None:
-    assert Halt(*halt).due(done, failed) is due
