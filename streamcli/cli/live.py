@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from functools import partial
 from threading import Event as Flag
@@ -62,7 +63,14 @@ class Live:
         """Return what will give the answer; StreamError where something is missing."""
         words, settings, context = self._invocation.words, self._settings, self._context
         if not anything(words, settings, context.stdin):
-            raise no_prompt(settings.no_stdin)
+            if settings.provider is not None:
+                context.providers.row(settings.provider)  # -p may have taken the prompt
+            trouble = no_prompt(settings.no_stdin)
+            from .usage_errors import literal, sentence
+
+            if word := sentence(sys.argv[1:]):
+                trouble.hint = literal(word)
+            raise trouble
         if settings.converses:
             from ..conversation.opening import with_last_model
 

@@ -31,11 +31,6 @@ TAIL = """
 A '-' among the words is stdin. '--' ends the options: data may begin
 with a dash: xargs -0 -n 1 stream --jsonl --"""
 
-_KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--api-token")
-_WAYS_FOR_A_KEY = (
-    "set its variable (OPENAI_API_KEY=...), or --key-file FILE, or key_cmd in the configuration"
-)
-
 
 class Command(click.Command):
     """A click command with grouped help, options without their value, and a configuration.
@@ -103,9 +98,15 @@ def written_out(args: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _letters(arg: str, of_flag: Mapping[str, Opt]) -> list[str] | None:
-    """Return the options of several letters in one, as in -qm; None if it is something else."""
+    """Return the options of several letters in one, as in -qm; None if it is something else.
+
+    A usage error for a long option with one dash (-temperature would be -t with a value), and for
+    a sentence: `-rf is what?` would be -r and -f with a value that begins with a blank.
+    """
     if arg[:1] != "-" or arg[1:2] in ("", "-"):
         return None
+    if len(arg) > 3 and (long := f"-{arg}".partition("=")[0]) in of_flag:
+        raise click.UsageError(f"there is no option {long[1:]}: did you mean {long}?")
     options: list[str] = []
     for at, letter in enumerate(arg[1:], 2):
         option = of_flag.get(f"-{letter}")
@@ -119,6 +120,10 @@ def _letters(arg: str, of_flag: Mapping[str, Opt]) -> list[str] | None:
             return None
         if option.bare:
             value = value[1:]
+        if value[:1].isspace():
+            from .usage_errors import literal
+
+            raise click.UsageError(f"'-' begins an option: {literal(arg)}")
         return [*options, f"{option.long}={value}" if value else option.long]
     return options
 
@@ -221,11 +226,12 @@ def parse(args: list[str]) -> Invocation | int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        _usage_error(error, args)
-        return EXIT_OF_STATUS["usage"]
+        from .usage_errors import message_of
+
+        return _refuse(message_of(error, args), EXIT_OF_STATUS["usage"])
     except StreamError as error:  # from the configuration, or stdout
-        _complain(f"{error.message}: {error.hint}" if error.hint else error.message)
-        return error.exit_code
+        why = f"{error.message}: {error.hint}" if error.hint else error.message
+        return _refuse(why, error.exit_code)
     from ..settings.config import Config
     from ..settings.settings import Invocation, Settings
 
@@ -248,50 +254,8 @@ def parse(args: list[str]) -> Invocation | int:
         return invocation.failing(error)
 
 
-def _usage_error(error: click.ClickException, args: list[str]) -> None:
-    message = error.format_message().rstrip(".")
-    if meant := _with_one_dash(args):
-        message = f"there is no option {meant[1:]}: did you mean {meant}?"
-    elif isinstance(error, click.NoSuchOption):
-        message = f"there is no option {error.option_name}"
-        if error.option_name in _KEY_OPTIONS:
-            message += f", as every user of the machine can read arguments: {_WAYS_FOR_A_KEY}"
-        elif near := _nearest(error.option_name):
-            message += f": did you mean {near}?"
-        elif word := next((arg for arg in args if arg.startswith(error.option_name)), ""):
-            message += f": put '--' before a prompt that begins with '-': -- {_beginning(word)}"
-    else:
-        message = message[:1].lower() + message[1:]
-        option = getattr(error, "param", None)
-        if isinstance(option, Opt) and not any(arg.startswith(tuple(option.opts)) for arg in args):
-            message += f" (from {option.envvar})"
-    _complain(f"{message} (stream --help)")
-
-
-def _beginning(word: str) -> str:
-    """Return the word, quoted and cut, as it would be typed."""
-    from shlex import quote
-
-    return quote(word if len(word) <= 40 else word[:37] + "...")
-
-
-def _with_one_dash(args: list[str]) -> str:
-    """Return the long option written with one dash, as in `-jsonl`, which reads as `-j sonl`."""
-    one_dash = [f"-{arg}".partition("=")[0] for arg in args if arg[:1] == "-" != arg[1:2]]
-    return next((option.long for option in TABLE if option.long in one_dash), "")
-
-
-def _nearest(typed: str) -> str:
-    """Return the option that was meant: one that begins like it, or looks like it."""
-    from difflib import get_close_matches
-
-    long = [option.long for option in TABLE]
-    begins = [option for option in long if len(typed) > 3 and option.startswith(typed)]
-    near = begins[:1] or get_close_matches(typed, long, n=1, cutoff=0.6)
-    return near[0] if near else ""
-
-
-def _complain(message: str) -> None:
+def _refuse(why: str, code: int) -> int:
     from ..terminal.messages import Messages
 
-    Messages(verbose=True).error(message)
+    Messages(verbose=True).error(why)
+    return code

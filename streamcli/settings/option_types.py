@@ -89,6 +89,8 @@ class Number(click.FloatRange):
     name = "number"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, str) and not _is_number(value):
+            self.fail(f"{value!r} is not a number.", param, ctx)
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
@@ -130,6 +132,8 @@ class Count(click.IntRange):
                 if not value.is_integer():
                     self.fail(f"{number}{unit} is not a whole number.", param, ctx)
                 value = int(value)
+        if isinstance(value, str) and not value.strip().lstrip("+-").replace("_", "").isdecimal():
+            self.fail(f"{value!r} is not a whole number.", param, ctx)
         count: int = super().convert(value, param, ctx)
         return count
 

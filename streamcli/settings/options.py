@@ -229,7 +229,7 @@ TABLE: tuple[Opt, ...] = (
         "--seed",
         template=True,
         section=MODEL,
-        type=click.IntRange(min=-(2**63), max=2**63 - 1),
+        type=Count(min=-(2**63), max=2**63 - 1),
         metavar="N",
         help="Seed for repeatable sampling.",
     ),

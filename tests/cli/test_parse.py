@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,73 @@ def test_a_key_is_never_an_argument(stream: Stream, option: str) -> None:
     assert "--key-file" in line
     assert "key_cmd" in line
     assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "-5 degrees?",
+        "-what is this",
+        "- a list item",
+        "-rf is what?",
+        "-n is what?",
+        "-p hi",
+        "-x is -y",
+        "-kind regards",
+        "-qv hi",
+        "--help me",
+        "--json please",
+        "-- hi",
+        "-1",
+        "---",
+    ],
+)
+def test_the_command_that_would_work_is_named(
+    stream: Stream, server: FaultServer, prompt: str
+) -> None:
+    """No option takes a part of it: `-rf is what?` would be -r and -f, and exit 0."""
+    run = stream("-m", "vllm:m", "--base-url", server.url("ok"), prompt)
+    assert run.returncode == 2
+    (line,) = run.complaints
+    assert f"put '--' before a prompt that begins with '-': -- {shlex.quote(prompt)}" in line
+    assert not server.requests
+
+
+def test_a_value_may_begin_with_a_dash(stream: Stream, server: FaultServer) -> None:
+    for args in (("-s", "- be brief"), ("-s- be brief",), ("--system=- be brief",)):
+        run = stream("-m", "vllm:m", "--base-url", server.url("ok"), *args, "hi")
+        assert (run.returncode, run.stderr) == (0, "")
+        assert server.requests[-1].json["messages"][0]["content"] == "- be brief"
+
+
+@pytest.mark.parametrize("args", [("-Hello there",), ("-sum 1 2",)])
+def test_no_prompt_because_an_option_took_it(stream: Stream, args: tuple[str, ...]) -> None:
+    run = stream("-m", "vllm:m", *args)
+    assert run.returncode == 2
+    assert "no prompt: put '--' before" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("-temperature", "1"), "did you mean --temperature?"),
+        (("-model=m",), "did you mean --model?"),
+        (("-jsonl",), "did you mean --jsonl?"),
+        (("-m",), "-m needs a value: -m, --model [PROVIDER:]MODEL"),
+        (("--timeout",), "--timeout needs a value: --timeout TIME"),
+        (("-uvw",), "there is no option -w, as in -uvw"),
+        (("-j", "x"), "'x' is not a whole number"),
+        (("--seed", "1.5"), "'1.5' is not a whole number"),
+        (("--top-p", "high"), "'high' is not a number"),
+        (("-p", "Sum up this:"), "-p names a provider, and the prompt needs no option"),
+        (("-p", "hi"), "-p names a provider, and the prompt needs no option"),
+    ],
+)
+def test_a_message_names_what_would_work(stream: Stream, args: tuple[str, ...], says: str) -> None:
+    run = stream(*args)
+    assert run.returncode == 2
+    (line,) = run.complaints
+    assert says in line
 
 
 def test_a_prompt_that_begins_with_a_dash(stream: Stream, server: FaultServer) -> None:

@@ -388,7 +388,7 @@ BAD = {
     "not TOML": (b"+++\nmodel =\n+++\nhi", "at line 2, column 8"),
     "no end": (b"+++\nmodel = 'x'\n", "the front matter does not end: +++"),
     "unknown key": (b"+++\n\nmodle = 'x'\n+++\n", "line 3: 'modle' is not an option of a template"),
-    "wrong type": (b"+++\nseed = 'x'\n+++\n", "line 2: 'seed' 'x' is not a valid integer"),
+    "wrong type": (b"+++\nseed = 'x'\n+++\n", "line 2: 'seed' 'x' is not a whole number"),
     "a value of another kind": (b"+++\nmodel = {}\n+++\n", None),
     "NUL": (b"hi\0there", "is not a text: there is a NUL at offset 2"),
     "a NUL by escape": (b'+++\nprefill = "a\\u0000b"\n+++\nhi', None),
@@ -433,7 +433,7 @@ def test_a_template_that_cannot_be_read(stream: Stream, tmp_path: Path) -> None:
         "./missing": "./missing cannot be read: no such file or directory",
         "./loop": "./loop cannot be read: too many levels of symbolic links",
         "missing": "there is no template 'missing', and no such file: stream --list-templates",
-        "": "there is no template ''",
+        "": "--template is empty",
         "/dev/zero": "/dev/zero is not a text",
     }
     if os.geteuid():
