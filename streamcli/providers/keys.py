@@ -11,6 +11,7 @@ from ..secrets import is_secret
 from .context import Context
 from .row import Row
 
+_ASSIGNED = r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?=[^=\s])"
 TIMEOUT = 15.0  # seconds for key_cmd: a password manager may have to be unlocked
 
 
@@ -20,14 +21,14 @@ def find(row: Row, key_file: str | None, context: Context) -> tuple[str | None, 
     The key is None if the row has none; usage error for what cannot be a key.
     """
     if key_file is not None:
-        return _from_file(key_file, context)
+        return _from_file(row, key_file, context)
     if variable := row.key_variable(context.environ):
         value = context.environ[variable].strip()
         if variable in row.key_vars:
-            return _checked(value, variable), f"${variable}"
-        return _from_file(value, context)
+            return _checked(value, variable, row), f"${variable}"
+        return _from_file(row, value, context)
     if row.key_cmd:
-        return _checked(_from_command(row, context), "the output of key_cmd"), source(row)
+        return _checked(_from_command(row, context), "the output of key_cmd", row), source(row)
     return None, source(row)
 
 
@@ -48,11 +49,11 @@ def missing(row: Row) -> StreamError:
     )
 
 
-def _from_file(path: str, context: Context) -> tuple[str, str]:
+def _from_file(row: Row, path: str, context: Context) -> tuple[str, str]:
     key = context.files.key(path, context.messages.note).strip()
     if not key:
-        raise usage(f"{path} does not hold a key")
-    return _checked(key, path), f"$(cat {shlex.quote(path)})"
+        raise usage(f"{path} is empty", "put the key into it, alone")
+    return _checked(key, path, row), f"$(cat {shlex.quote(path)})"
 
 
 def _from_command(row: Row, context: Context) -> str:
@@ -87,15 +88,23 @@ def _no_key(row: Row, what: str) -> StreamError:
     return StreamError("no_key", f"no key for {row.name}: {what}", "try that command by itself")
 
 
-def _checked(key: str, where: str) -> str:
+def _checked(key: str, where: str, row: Row) -> str:
     """Return the key; a usage error names what people paste around one."""
+    alone = "leave the key alone in it"
+    if (assigned := re.match(_ASSIGNED, key)) and is_secret(assigned[1]):
+        raise usage(f"{where} holds '{assigned[1]}=' and a key", alone)
+    if (header := re.match(r"([A-Za-z][\w-]*)\s*:\s", key)) and is_secret(header[1]):
+        raise usage(f"{where} holds '{header[1]}:' and a key", alone)
     if not (key.isascii() and key.isprintable()):
-        raise usage(f"{where} holds a line break or a character beyond ASCII: a key has neither")
-    assigned = re.match(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?=[^=\s])", key)
-    if assigned and is_secret(assigned[1]):
-        raise usage(f"{where} holds '{assigned[1]}=' and a key", "leave the key alone in it")
-    if key.lower().startswith("bearer "):
-        raise usage(f"{where} holds 'Bearer' and a key", "leave the key alone in it")
-    if key[0] in "'\"`" or key[-1] in "'\"`":
+        raise usage(f"{where} holds a line break or a character beyond ASCII", "a key has neither")
+    if key[0] in "'\"`<" or key[-1] in "'\"`>":
         raise usage(f"{where} holds a key in quotes", "take the quotes away")
+    if key[0] == "$":
+        raise usage(f"{where} holds the name of a variable, not its value", "use double quotes")
+    if key[0] == "{":
+        raise usage(f"{where} holds JSON, not a key", f"{alone}: jq -r")
+    if key.lower().startswith("bearer") and key[6:7] in (" ", ":"):
+        raise usage(f"{where} holds 'Bearer' and a key", alone)
+    if " " in key and "key_header" not in row.quirks:
+        raise usage(f"{where} holds more than a key: there is a blank in it", alone)
     return key

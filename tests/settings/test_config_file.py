@@ -419,6 +419,16 @@ def test_a_key_in_a_file_that_a_variable_names(
         ("Bearer sk-1234", "'Bearer' and a key"),
         ("OPENAI_API_KEY=sk-1234", "'OPENAI_API_KEY=' and a key"),
         ("export OPENAI_API_KEY = sk-1234", "'OPENAI_API_KEY=' and a key"),
+        ("OPENAI_API_KEY=sk-1234\nOTHER=1", "'OPENAI_API_KEY=' and a key"),
+        ("Bearer: sk-1234", "'Bearer' and a key"),
+        ("Authorization: Bearer sk-1234", "'Authorization:' and a key"),
+        ("x-api-key: sk-1234", "'x-api-key:' and a key"),
+        ("<sk-1234>", "a key in quotes"),
+        ("${KEY1234}", "the name of a variable, not its value"),
+        ('{"key":"sk-1234"}', "JSON, not a key"),
+        ("sk-1234 # mine", "more than a key: there is a blank in it"),
+        ("sk-1234\nsk-5", "a line break or a character beyond ASCII"),
+        ("\u201csk-1234\u201d", "a line break or a character beyond ASCII"),
     ],
 )
 def test_what_people_paste_around_a_key(
@@ -434,6 +444,23 @@ def test_what_people_paste_around_a_key(
     assert (run.returncode, says in run.stderr) == (2, True)
     assert "1234" not in run.stderr
     assert not server.requests
+
+
+@pytest.mark.parametrize("text", ["sk-1\n", "sk-1\r\n", " sk-1 ", "\n\nsk-1\n\n", "\ufeffsk-1\n"])
+def test_blanks_around_a_key_do_not_count(
+    server: FaultServer, stream: Stream, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "key").write_text(text, newline="")
+    (tmp_path / "key").chmod(0o600)
+    env = {"OPENAI_BASE_URL": server.url("ok")}
+    for options, more in (
+        (("--key-file", "key"), {}),
+        ((), {"OPENAI_API_KEY_FILE": "key"}),
+        ((), {"OPENAI_API_KEY": text.removeprefix("\ufeff")}),
+    ):
+        run = stream("-m", "openai:m", *options, "hi", env={**env, **more})
+        assert (run.returncode, run.stderr) == (0, "")
+        assert server.requests[-1].headers["authorization"] == "Bearer sk-1"
 
 
 def test_a_key_may_end_in_equals_signs(server: FaultServer, stream: Stream) -> None:
