@@ -139,8 +139,14 @@ def synopsis(option: Opt) -> str:
 
 
 def config_path(environ: Mapping[str, str]) -> str:
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
-    return os.path.join(base, "stream", "config.toml")
+    """Return where the configuration is; "" if nobody says where home is.
+
+    A relative folder is ignored (the XDG rules): it would be a configuration of the project.
+    """
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(environ.get("HOME", ""), ".config")
+    return os.path.join(base, "stream", "config.toml") if os.path.isabs(base) else ""
 
 
 def _help_rows(flags: str, text: str, column: int = 27, width: int = 79) -> list[str]:

@@ -85,8 +85,10 @@ def nearest(name: str, known: Any) -> str:
 def load(path: str) -> Config:
     """Return the configuration in `path`; an empty one if there is no such file. Usage errors."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISFIFO(mode):
+                raise usage(f"{path} is a pipe", "make a file of it, or --no-config")
             data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return Config()
@@ -101,7 +103,8 @@ def load(path: str) -> Config:
         text = data.decode("utf-8-sig")
         tables = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise usage(f"{path} is not UTF-8: offset {error.start}") from None
+        hint = "iconv -f ENCODING -t UTF-8, or --no-config"
+        raise usage(f"{path} is not UTF-8: offset {error.start}", hint) from None
     except tomllib.TOMLDecodeError as error:
         raise usage(f"{path}: {error}", "correct it, or --no-config") from None
     config = ConfigFile(path, text)
@@ -111,6 +114,11 @@ def load(path: str) -> Config:
             raise usage(found.message, f"chmod 600 {path}")
     _read(config, tables)
     return config
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes into is not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _read(config: ConfigFile, tables: dict[str, Any]) -> None:

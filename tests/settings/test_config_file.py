@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from config_errors import refused
-from conftest import Configure, Stream
+from conftest import COMMAND, Configure, Stream
 from faultserver import FaultServer
 
 from streamcli.events import Usage
@@ -330,6 +332,64 @@ def test_a_file_that_others_can_write_is_refused(
         path.chmod(mode)
         run = stream("-m", "mine:m", "hi")
         assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_the_place_of_the_configuration(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Never below the working directory, which may be anybody's project."""
+    trap = tmp_path / ".config" / "stream" / "config.toml"
+    trap.parent.mkdir(parents=True)
+    trap.write_text('[defaults]\nsystem = "from the project"\n')
+    trap.chmod(0o600)
+    base = {name: value for name, value in child_env.items() if name not in ("HOME", "LANG")}
+    del base["XDG_CONFIG_HOME"]
+    for more, read in (
+        ({}, False),
+        ({"HOME": ""}, False),
+        ({"HOME": "."}, False),
+        ({"XDG_CONFIG_HOME": ".config"}, False),
+        ({"XDG_CONFIG_HOME": ".config", "HOME": str(tmp_path)}, True),
+        ({"XDG_CONFIG_HOME": "", "HOME": str(tmp_path)}, True),
+        ({"XDG_CONFIG_HOME": str(tmp_path / ".config")}, True),
+    ):
+        run = subprocess.run(
+            [*COMMAND, "-m", "vllm:m", "--base-url", server.url("ok"), "-n", "hi"],
+            env={**base, **more},
+            cwd=tmp_path,
+            capture_output=True,
+        )
+        assert (run.returncode, run.stderr) == (0, b"")
+        assert ("from the project" in str(server.requests[-1].json)) is read, more
+
+
+def test_links_to_a_configuration(stream: Stream, configure: Configure, tmp_path: Path) -> None:
+    """As ConfigMaps, Nix and dotfiles have them: the file behind them counts."""
+    path = configure("")
+    real = tmp_path / "real.toml"
+    real.write_text('[defaults]\nsystem = "linked"\n')
+    path.unlink()
+    (path.parent / "..data").symlink_to(tmp_path)
+    path.symlink_to("..data/real.toml")
+    for mode in (0o400, 0o444, 0o644):
+        real.chmod(mode)
+        run = stream("-m", "vllm:m", "--dry-run", "hi")
+        assert (run.returncode, run.stderr, "linked" in run.text) == (0, "", True)
+    real.chmod(0o666)
+    assert stream("-m", "vllm:m", "--dry-run", "hi").returncode == 2
+
+
+def test_a_configuration_that_is_not_a_file(
+    stream: Stream, configure: Configure, tmp_path: Path
+) -> None:
+    path = configure("")
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    assert f"{path} is a pipe" in refused(stream("-m", "vllm:m", "--dry-run", "hi"), path, None)
+    path.unlink()
+    path.mkdir()
+    assert "is a directory" in refused(stream("-m", "vllm:m", "--dry-run", "hi"), path, None)
+    assert stream("--no-config", "-m", "vllm:m", "--dry-run", "hi").returncode == 0
 
 
 @pytest.mark.parametrize(
