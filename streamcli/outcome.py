@@ -139,9 +139,10 @@ def _finished(
             "raise --max-tokens, or allow it with --accept length",
         )
     if end.reason == "content_filter":
+        word = f" ({end.raw})" if end.raw else ""
         return Verdict(
             "filtered",
-            f"the provider's filter ended the answer ({end.raw})",
+            f"the provider's filter ended the answer{word}",
             "rephrase the prompt, or allow it with --accept filtered",
         )
     if end.reason == "refusal":

@@ -10,19 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..events import Event, Failed, Finished, Started, Text
+from ..events import Failed
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target, join_url
-from ..wire.fast_runs import Template
-from ..wire.json_body import JsonBody, has_answer
-from ..wire.lenient_json import natural, words
-from ..wire.provider_errors import error_in, http_refusal, stream_failure
-from ..wire.sse import MAX_EVENT_SIZE
+from ..wire.lenient_json import natural
+from ..wire.provider_errors import http_refusal
 from ._contract import Glimpse
-from .shared.ending import Ending
-from .shared.finish_reasons import failure_of, first_of, is_failure
+from .shared.chat_decoder import ChatDecoder
 from .shared.listing import Listing, models_below
-from .shared.openai import choices_of, usage_of
+from .shared.openai import choices_of
 from .shared.request import cannot, merge, no_words_for, post, sent
 
 NAME = "openai-completions"
@@ -79,96 +75,18 @@ def recognises(glimpse: Glimpse) -> bool:
     return choices_of(glimpse.value) == "text"
 
 
-class Decoder:
-    """Completions bytes to events; a chunk and a whole answer have the same shape here."""
-
-    def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self._body = JsonBody(
-            self, "completion", limit, Template("text", _place), done_ends_it=True
-        )
-        self._model = ""
-        self._response_id = ""
-        self._ending = Ending()
-        self._usage: Any = None
-
-    @property
-    def ended(self) -> bool:
-        return self._body.ended
-
-    @property
-    def ending(self) -> bool:
-        return self._body.failure is not None or self._ending.soon
-
-    def feed(self, data: bytes) -> list[Event]:
-        return self._body.feed(data)
-
-    def close(self, broken: Failed | None = None) -> list[Event]:
-        return self._body.close(broken)
-
-    def value(self, value: Any, event: str, out: list[Event]) -> None:
-        if not isinstance(value, dict):
-            return
-        body = self._body
-        if not self._response_id:
-            self._start(value, out)
-        self._count(value.get("usage"), out)
-        if body.failure is not None:  # usage alone is of interest behind an error
-            return
-        error = error_in(value, event)
-        choices = value.get("choices")
-        if isinstance(choices, list):
-            body.alive = True
-            for choice in choices:
-                if type(choice) is dict and not error:
-                    error = self._choice(choice, out)
-        if error:
-            self._fail(error if isinstance(error, Failed) else stream_failure(error, "error"), out)
-
-    def _start(self, value: dict[str, Any], out: list[Event]) -> None:
-        model, id = words(value.get("model")), words(value.get("id"))
-        if (model and not self._model) or id:
-            self._model = self._model or model
-            self._response_id = id
-            out.append(Started(self._model, id))
-
-    def _count(self, usage: Any, out: list[Event]) -> None:
-        if usage and usage != self._usage and isinstance(usage, dict):
-            self._usage = usage
-            self._body.alive = True
-            out.append(usage_of(usage))
-
-    def _choice(self, choice: dict[str, Any], out: list[Event]) -> Any:
-        """Read a choice; return the error in it, if there is one."""
-        index = natural(choice.get("index")) or 0
-        self._ending.seen(index)
-        text = choice.get("text")
-        if text is not None and text != "":
-            self._ending.text(index)
-            self._body.say(Text, text, out, index)
-        if "usage" in choice:
-            self._count(choice["usage"], out)
-        raw = first_of(choice.get("finish_reason"), choice.get("finishReason"))
-        if raw is not None:
-            self._ending.end(raw, index)
-        error = choice.get("error")
-        return error or (failure_of(raw) if is_failure(raw) else None)
-
-    def _fail(self, failed: Failed, out: list[Event]) -> None:
-        """End the answer with an error, behind which its usage may still come."""
-        failed.raw = failed.raw or self._ending.raw
-        if self._body.answered or has_answer(out):
-            self._body.fail_later(failed)
-        else:
-            self._body.fail(failed, out)
-
-    def finished(self) -> bool:
-        return self._ending.reached
-
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        return self._ending.finish(evidence, out)
+def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
+    """Return the decoder of an answer, which knows how many choices were asked for (`-o n=`)."""
+    asked = None if chat is None else natural(chat.options.get("n", 1))
+    return Decoder(limit, one_choice=None if asked is None else asked == 1)
 
 
-def _place(value: Any) -> Any:
-    """Return the object that holds the text of a plain chunk."""
-    (choice,) = value["choices"]
-    return choice
+class Decoder(ChatDecoder):
+    """Completions bytes to events; a chunk and a whole answer have the same shape here.
+
+    A choice has its `text` where one of Chat Completions has a delta or a message. All else is the
+    same, and servers that mix the two up are read too.
+    """
+
+    noun = "completion"
+    text_of_chunk = ("text", "")

@@ -23,18 +23,21 @@ from ..events import (
     ToolCall,
     ToolResult,
 )
+from .bare_errors import error_alone
 from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Runs
 from .lenient_json import Halves, json_values, whole
 from .payloads import Payloads
-from .provider_errors import describe, error_alone, is_error_event, stream_failure
+from .provider_errors import describe, is_error_event, stream_failure
 from .sse import MAX_EVENT_SIZE, Message
 
-# What servers send instead of JSON, in any case: end markers, and signs of life.
-_MARKERS = ("[done]", "done", "[end]", "<done>")
+# What servers send instead of JSON, in any case: end markers, and signs of life. More words are
+# markers in brackets, where they are not text.
+_MARKERS = ("done", "end")
+_BRACKETED_MARKERS = (*_MARKERS, "eof", "eos", "finish", "finished", "complete", "completed")
 _MARKER_EVENTS = ("done", "end", "complete", "completed")
-_PINGS = ("ping", "pong", "[ping]", "keepalive", "keep-alive", "heartbeat", "hb")
-_PING_EVENTS = ("ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat")
+_PINGS = {"ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat", "hb", "alive"}
+_BRACKETS = ("[]", "<>", "{}", "()")
 _NOTHING = ("", "undefined", "none", "nil")  # of programs that write out what they do not have
 _SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
 _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
@@ -282,21 +285,23 @@ class JsonBody:
         if self._done_ends_it and event in _MARKER_EVENTS:
             self._marker(out)
             return True
-        return event in _PING_EVENTS
+        return event in _PINGS
 
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
         name = event.lower()
         said = payload.decode("utf-8", "replace").strip()
         word = said[:100].lower().replace("[ ", "[").replace(" ]", "]")
-        if word.startswith("[done]") or word in _MARKERS or (not word and name in _MARKER_EVENTS):
+        inside = word[1:-1].strip() if word[:1] + word[-1:] in _BRACKETS else ""
+        marks = word in _MARKERS or inside in _BRACKETED_MARKERS or word.startswith("[done]")
+        if marks or (not word and name in _MARKER_EVENTS):
             if self._done_ends_it:
                 self._marker(out)
             return
         if is_error_event(name):
             self.fail(stream_failure(said, event), out)
             return
-        if word in _NOTHING or word in _PINGS or word[0] == ":" or name in _PING_EVENTS:
+        if word in _NOTHING or word[0] == ":" or {word, inside, name} & _PINGS:
             return  # a colon begins a comment: some proxies put `data:` before theirs too
         if word.startswith("data:"):  # a proxy put it before events that had it
             self.payload(payload.strip()[5:].lstrip(), out, last)

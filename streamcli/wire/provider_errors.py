@@ -1,8 +1,9 @@
 """HTTP errors and in-stream errors, in whatever shape they come: pure, shared by all protocols.
 
 `http_refusal` judges an answer that is not 2xx, `stream_failure` an error inside a stream, and
-`error_in` finds an error among a stream's values. What codes and words mean is error_codes.py's
-table. Shapes of real servers, which may be nested in each other:
+`error_in` finds an error among a stream's values (bare_errors.py one in a value that means nothing
+else). What codes and words mean is error_codes.py's table. Shapes of real servers, which may be
+nested in each other:
 
     {"error": {"message", "type", "code", "innererror", "details", "metadata"}}
     {"error": "text", "code"}     {"message", "code"}       {"detail": "text"}
@@ -45,15 +46,21 @@ _MESSAGES = (
     "title",
     "description",
 )
-_CODES = ("code", "type", "status", "error_type", "errorCode", "error_code", "reason", "__type")
+_CODES = (
+    *("code", "type", "status", "error_type", "errorCode", "error_code", "reason", "__type"),
+    "Code",
+)
 _STATUSES = ("status_code", "code", "status", "statusCode", "error_code")
 _DEEPEST = 6  # an error in an error in ...
 _LONGEST = 500  # characters of JSON that are shown where no field holds a message
-# Names of an error, without case and punctuation, in a value that means nothing else.
-_ERROR_NAMES = (
-    *("error", "err", "errors", "errormessage", "errormsg", "errmsg", "errorcode", "errcode"),
-    *("errortype", "errordescription", "exception", "fault", "failure"),
+MESSAGE_NAMES = ("message", "msg", "retmsg", "errmsg", "resultmsg", "respmsg", "statusmsg")
+FINE = ("", "0", "200", "ok", "success", "succeeded", "true", "none", "null")  # codes
+# What a gateway says of itself while the answer is still to come, or is over.
+HARMLESS = (
+    *("ok", "success", "ping", "pong", "alive", "heartbeat", "keepalive", "keep-alive", "done"),
+    *("processing", "queued", "in queue", "waiting", "connected", "started", "pending"),
 )
+_FAILURES = ("fatal", "err", "failure", "failed", "fail")
 # The fields that an object may have which is nothing but an error.
 _BARE = frozenset(
     ("code", "message", "msg", "detail", "status", "status_code", "statusCode", "type", "object")
@@ -173,7 +180,7 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
         if value.get("detail") and type(value["detail"]) in (str, list, dict):
             return value
         said = value.get("message") or value.get("msg")
-        if said and type(said) is str and not _is_fine(value):
+        if said and type(said) is str and not is_fine(value, said):
             return value
     errors = value.get("errors")
     if errors and type(errors) in (list, dict) and "choices" not in value:
@@ -181,44 +188,18 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
     return None
 
 
-def error_alone(value: dict[str, Any], event: str = "message") -> Any | None:
-    """Return what reports an error in a value that means nothing else; None if nothing does.
-
-    Wider than `error_in`: names in any spelling (`Error`, `errMsg`, `exception`), a status of 400
-    and more, a word for failure, an error in an envelope (`{"data": {"error"}}`), and beside it
-    the fields of an answer that are empty.
-    """
-    bare = {name: each for name, each in value.items() if each or each is False}
-    if (found := error_in(bare, event)) is not None:
-        return found
-    plain = {re.sub(r"[^a-z]", "", name.lower()): each for name, each in bare.items()}
-    if any(plain.get(name) for name in _ERROR_NAMES):
-        return value
-    if any(str(plain.get(name)).lower() in ("false", "fail") for name in ("success", "ok")):
-        return value
-    kinds = (plain.get(name) for name in ("type", "event", "status", "object", "kind", "state"))
-    if any(isinstance(kind, str) and is_error_event(kind) for kind in kinds):
-        return value
-    if http_status_of(bare) is not None:
-        return value
-    for name in ("data", "response", "result", "output", "body", "payload"):
-        inner = bare.get(name)
-        if type(inner) is dict and len(bare) < 4 and (found := error_in(inner)) is not None:
-            return found
-    for name in ("id", "object", "created", "model", "timestamp"):
-        bare.pop(name, None)
-    return error_in(bare)
-
-
 def is_error_event(name: str) -> bool:
     """Return whether the name of an event, or a word in its place, says that it is an error."""
     name = name.lower()
-    return name.endswith(("error", "exception")) or name in ("fatal", "err", "failure", "failed")
+    return name.endswith(("error", "exception")) or name in _FAILURES
 
 
-def _is_fine(value: dict[str, Any]) -> bool:
+def is_fine(value: dict[str, Any], said: str) -> bool:
     """Whether an object of a message alone reports success (`{"code": 0, "msg": "ok"}`)."""
-    return value.get("success") is True or value.get("code", value.get("status")) in (0, 200, "ok")
+    if value.get("success") is True or said.strip(" .!").lower() in HARMLESS:
+        return True
+    code = value.get("code", value.get("status"))
+    return code is not None and str(code).lower() in FINE
 
 
 def describe(error: Any) -> tuple[str, list[str]]:
@@ -263,9 +244,19 @@ def _read(error: Any, report: Report, depth: int) -> str:
             message = message or said
     if not message and error.get("error_code"):  # FastChat's
         message = _flat(str(error.get("text") or ""))
+    if not message:
+        message = _said_in_other_spelling(error)
     if isinstance(metadata := error.get("metadata"), dict):
         message = _with_metadata(message, metadata, report, depth)
     return message
+
+
+def _said_in_other_spelling(error: dict[str, Any]) -> str:
+    """Return the message of an error that calls it `RetMsg`, `errmsg` or the like."""
+    for name, value in error.items():
+        if isinstance(value, str) and re.sub(r"[^a-z]", "", name.lower()) in MESSAGE_NAMES:
+            return _flat(value)
+    return ""
 
 
 def _with_metadata(message: str, metadata: dict[str, Any], report: Report, depth: int) -> str:

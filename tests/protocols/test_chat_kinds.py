@@ -374,10 +374,10 @@ def test_what_gemini_wants_back_with_a_call() -> None:
 # Indexes that count chunks
 
 
-def counted(ids: bool, *words: str) -> bytes:
+def counted(ids: bool, *words: str, **role: str) -> bytes:
     out = b""
     for number, word in enumerate(words):
-        choice = {"index": number, "delta": {"content": word}, "finish_reason": None}
+        choice = {"index": number, "delta": {**role, "content": word}, "finish_reason": None}
         if word == words[-1]:
             choice["finish_reason"] = "stop"
         out += value(id=f"c{number}" if ids else "c", choices=[choice])
@@ -405,9 +405,21 @@ def test_choices_that_were_asked_for_stay_apart() -> None:
 
 
 def test_choices_of_a_recording_stay_apart() -> None:
-    """Nobody knows how many were asked for: the chunks of one answer have one id."""
-    found = found_in(decode(openai_chat.Decoder(), whole(counted(False, "a", "b", "c"))))
-    assert found["text"] == "a"
+    """Nobody knows how many were asked for: the chunks of one answer have one id, and each choice
+    begins with its role."""
+    body = counted(False, "a", "b", "c", role="assistant")
+    assert found_in(decode(openai_chat.Decoder(), whole(body)))["text"] == "a"
+    late = sse(text("a"), text("a"), (text("b"), {"index": 1}))
+    assert found_in(decode(openai_chat.Decoder(), whole(late)))["text"] == "aa"
+    ended = sse((text("a"), {"finish_reason": "stop"}), (text("b"), {"index": 1}))
+    assert found_in(decode(openai_chat.Decoder(), whole(ended)))["text"] == "a"
+
+
+@pytest.mark.parametrize("split", [whole, bytewise])
+def test_an_index_that_counts_is_one_answer_in_a_recording(split: Any) -> None:
+    body = counted(False, "a", "b", "c")
+    found = found_in(decode(openai_chat.Decoder(), split(body)))
+    assert (found["text"], found["exit"]) == ("abc", 0)
 
 
 # Errors in other clothes

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ...messages import Attachment, ChatRequest, Message
 from ...request import Target
+from .openai import think_fields
 from .request import calls_of, cannot
 
 if TYPE_CHECKING:
     from ...request import Quirks
 
 
-def message_of(message: Message, quirks: Quirks) -> dict[str, Any]:
+def message_of(message: Message, quirks: Quirks, refused: Collection[str] = ()) -> dict[str, Any]:
     """Return a message, with what its provider wants back beside its tool calls.
 
-    DeepSeek refuses a call that lacks the thoughts before it, empty ones too
+    That is what came with them, and the thoughts of a row that says how (`thoughts_back`): DeepSeek
+    refuses a call that lacks those before it, empty ones too
     (https://api-docs.deepseek.com/guides/thinking_mode#tool-calls). Mistral takes them as a part of
-    the content, as it sent them (https://docs.mistral.ai/capabilities/reasoning/).
+    the content, as it sent them (https://docs.mistral.ai/capabilities/reasoning/). `refused` names
+    fields that the server does not take.
     """
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
     plain: dict[str, Any] = {"role": message.role, "content": message.text}
     if message.tool_calls:
         plain["tool_calls"] = calls_of(message)
-        wanted = {part.call[0]: part.opaque for part in message.parts("openai-chat") if part.call}
+        parts = message.parts("openai-chat")
+        wanted = {part.call[0]: part.opaque for part in parts if part.call}
         for call in plain["tool_calls"]:
             call.update(wanted.get(call["id"]) or {})
         if (field := quirks.get("thoughts_back")) == "parts":
@@ -36,9 +41,13 @@ def message_of(message: Message, quirks: Quirks) -> dict[str, Any]:
                 plain["content"] = [{"type": "thinking", "thinking": thoughts}, *text]
         elif field:
             plain[field] = message.reasoning
+        else:
+            for part in parts:
+                if part.call is None and isinstance(part.opaque, dict):
+                    plain |= {k: part.opaque[k] for k in part.opaque if k not in refused}
     if message.attachments:
-        parts = [_part(attachment) for attachment in message.attachments]
-        plain["content"] = [*parts, {"type": "text", "text": message.text}]
+        attached = [_part(attachment) for attachment in message.attachments]
+        plain["content"] = [*attached, {"type": "text", "text": message.text}]
     return plain
 
 
@@ -96,3 +105,14 @@ def _ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> Non
         messages[0] = {"role": "system", "content": f"{messages[0]['content']}\n\n{words}"}
     else:
         messages.insert(0, {"role": "system", "content": words})
+
+
+def think_of(chat: ChatRequest, target: Target, knob: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields for --think; a server that refuses its templates' switch gets an effort."""
+    assert chat.think is not None
+    fields = think_fields(chat.think, target.quirks, knob, chat.model)
+    if "chat_template_kwargs" in target.refused and fields.pop("chat_template_kwargs", None):
+        fields.setdefault("reasoning_effort", chat.think)
+    if "think" in chat.wishes:
+        fields = {name: value for name, value in fields.items() if name not in target.refused}
+    return fields

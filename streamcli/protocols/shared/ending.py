@@ -91,6 +91,8 @@ class Ending:
     ) -> None:
         """Give a tool call that is whole. One whose arguments are not JSON waits for the end.
 
+        One without a name, which nobody could run, is what is wrong with the answer.
+
         `own_id`: the provider named it, so that the same call once more is a repetition. `last`:
         the end is reached, and the call was there before its reason. `plain`: the arguments are
         a custom tool's free text.
@@ -98,6 +100,10 @@ class Ending:
         if not last:
             self._reasons.said(choice)
         self._running = -1
+        if not name:
+            self.calls += 1
+            self.wrong = self.wrong or "the model called a tool and gave no name for it"
+            return
         try:
             text = whole(str(arguments)) if plain else call_text(arguments)
         except ValueError as error:

@@ -3,8 +3,9 @@
 A word means one of events.FINISH_REASONS, or a failure (`failed`, `overloaded`), or a pause
 (`paused`: the answer is not whole), or nothing at all. The words are those of the providers'
 documents, of recorded streams and of public reports. Spelling does not matter: case, `-`, `_`,
-blanks, dots, and a FINISH_REASON_ in front. A word that is not in the table is `other`: complete,
-with a note. To teach `stream` another word, add it to a line of WORDS.
+blanks, dots, and a FINISH_REASON_ in front. A word that is not in the table means what a piece of
+it (LIKE) does: the verdict of a bad word must not hang on its spelling. Any other one is `other`:
+complete, with a note. To teach `stream` another word, add it to a line of WORDS.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WORDS = {
         *("context", "context_length", "context_length_exceeded", "context_length_reached"),
         *("context_window", "context_window_exceeded", "max_context", "max_context_length"),
         *("model_context_window_exceeded", "context_limit", "context_overflow", "truncated_final"),
-        *("length_capped", "max_length_reached", "prompt_too_long"),
+        *("length_capped", "max_length_reached", "prompt_too_long", "max_prompt_tokens"),
     ),
     "content_filter": (
         *("content_filter", "content_filtered", "content_filtering", "filter", "filtered"),
@@ -44,6 +45,7 @@ WORDS = {
         *("moderation", "moderated", "moderation_blocked", "content_moderation", "jailbreak"),
         *("content_policy", "content_policy_violation", "policy_violation", "model_armor"),
         *("content_blocked", "content_violation", "data_inspection_failed", "risk"),
+        *("risk_control", "audit", "nsfw", "policy"),
     ),
     "refusal": ("refusal", "refused", "refuse", "model_refusal"),
     "tool_calls": (
@@ -65,6 +67,8 @@ WORDS = {
         *("malformed_response", "malformed_model_output", "malformed_output", "invalid_output"),
         *("unexpected_tool_call", "too_many_tool_calls", "invalid_tool_call", "tool_use_failed"),
         *("missing_thought_signature", "no_image", "image_other", "tool_error", "tool_call_error"),
+        *("killed", "terminated", "evicted", "expired", "crash", "crashed", "oom", "out_of_memory"),
+        *("rate_limit", "rate_limited", "quota", "insufficient_quota", "no_credits", "unavailable"),
     ),
     # The same, and another try may go well.
     "overloaded": (
@@ -80,6 +84,17 @@ WORDS = {
     # Not a reason, though it is written out.
     "": ("", "null", "none", "nil", "undefined", "unspecified", "nan"),
 }
+# Pieces of words that are not in the table, without signs; the first that a word holds counts.
+LIKE = (
+    ("content_filter", "filter safety unsafe moderat sensitive prohibit blocked guardrail harmful"),
+    ("content_filter", "policy violation"),
+    (
+        "failed",
+        "error fail exception abort cancel timeout timedout malformed crash quota ratelimit",
+    ),
+    ("length", "maxtoken maxoutput maxlen maximumlen maximumtok tokenlimit lengthlimit context"),
+    ("tool_calls", "toolcall tooluse functioncall"),
+)
 _SIGNS = str.maketrans("", "", "_.-")
 _PREFIXES = ("finishreason", "stopreason", "reason")
 
@@ -109,7 +124,17 @@ def known(raw: Any) -> str | None:
     """
     if type(raw) is not str:
         return None
-    return TABLE.get(_key(raw), "other") or None
+    key = _key(raw)
+    name = TABLE.get(key)
+    return (_like(key) if name is None else name) or None
+
+
+def _like(key: str) -> str:
+    """Return what a word that is not in the table means by one of its pieces."""
+    for name, pieces in LIKE:
+        if any(piece in key for piece in pieces.split()):
+            return name
+    return "other"
 
 
 def first_of(*fields: Any) -> str | None:

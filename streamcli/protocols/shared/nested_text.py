@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_FIELDS = ("text", "thinking", "reasoning", "reasoning_text", "content", "summary")
+_FIELDS = ("text", "thinking", "reasoning", "reasoning_text", "content", "summary", "value")
 
 
 def text_in(value: Any) -> Any:

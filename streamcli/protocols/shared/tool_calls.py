@@ -11,6 +11,9 @@ from ...wire.lenient_json import whole
 from .arguments import can_send, text_of
 from .ending import Ending
 
+# The names of a call's arguments: OpenAI's, a custom tool's, Llama's template, Gemini's.
+_ARGUMENTS = ("arguments", "input", "parameters", "args")
+
 
 class _Call:
     """One tool call, as far as it has come."""
@@ -58,6 +61,9 @@ class ToolCalls:
     def add(self, choice: int, delta: Any, out: list[Event]) -> None:
         """Read one element of `tool_calls`."""
         if not isinstance(delta, dict):
+            if delta:
+                held = whole(_piece(delta))[:60]
+                self._ending.wrong = f"the stream holds {held} where a tool call belongs"
             return
         function = delta.get("function")
         plain = not isinstance(function, dict) and isinstance(delta.get("custom"), dict)
@@ -68,7 +74,7 @@ class ToolCalls:
         name = name if isinstance(name, str) else ""
         id = id if isinstance(id, str) else ""
         index = index if isinstance(index, int | str) else None
-        piece = _piece(function.get("arguments", function.get("input")))
+        piece = _piece(next((function[each] for each in _ARGUMENTS if each in function), None))
         call = self._find(choice, index, id, name, piece)
         if call is None:
             self._give(choice, out, all=False)
@@ -96,7 +102,11 @@ class ToolCalls:
         if index is None:
             partial = last is not None and last.name == name and last.state() == "partial"
             return last if partial or not name else None
-        return last if not (name or id) and last is not None and last.state() == "partial" else None
+        if name or id or last is None:
+            return None
+        # Only the index changed in the middle of a call.
+        goes_on = last.state() == "partial" or (bool(last.name) and not last.pieces)
+        return last if goes_on and not last.given else None
 
     def give(self, choice: int, out: list[Event]) -> None:
         """Give the calls of a choice whose finish reason came; what goes on is another round."""
@@ -135,7 +145,7 @@ class ToolCalls:
         self._pending[choice] = waiting
 
     def _whole(self, call: _Call, choice: int, out: list[Event], last: bool = False) -> None:
-        arguments = "".join(call.pieces)
+        arguments = _joined(call.pieces)
         call.given = arguments or "{}"
         # Some send no id: it must still be unique.
         id = whole(call.id) or f"call_{call.number}"
@@ -157,6 +167,15 @@ def _begins_another(call: _Call, id: str, name: str, piece: str) -> bool:
     if id and call.id:
         return state == "whole" and _is_whole(piece) and piece != "".join(call.pieces)
     return name != call.name or (state == "whole" and piece != "".join(call.pieces))
+
+
+def _joined(pieces: list[str]) -> str:
+    """Return the arguments. Where each piece repeats all before it and goes on, the last is it."""
+    arguments = "".join(pieces)
+    if len(pieces) > 1 and not _is_whole(arguments) and _is_whole(pieces[-1]):
+        grows = all(b.startswith(a) for a, b in zip(pieces, pieces[1:], strict=False))
+        return pieces[-1] if grows else arguments
+    return arguments
 
 
 def _is_whole(text: str) -> bool:

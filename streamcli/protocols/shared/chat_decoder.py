@@ -1,0 +1,381 @@
+"""The stream of Chat Completions and of legacy Completions, as two dozen servers write it. Pure.
+
+The two differ in where a chunk has its text, and servers mix them up. What stands beside the text
+is read by chat_parts.py, tool calls by tool_calls.py, the end by ending.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...events import (
+    Citation,
+    Event,
+    Failed,
+    Finished,
+    Opaque,
+    Progress,
+    Reasoning,
+    Refusal,
+    Started,
+    Text,
+    ToolResult,
+)
+from ...wire.fast_runs import Template
+from ...wire.json_body import JsonBody
+from ...wire.lenient_json import natural, whole, words
+from ...wire.provider_errors import error_in, stream_failure
+from ...wire.sse import MAX_EVENT_SIZE
+from .arguments import text_of
+from .chat_parts import SOURCES, error_of_choice, read_part, sources_in, thought_in, was_filtered
+from .choice_indexes import ChoiceIndexes
+from .ending import Ending
+from .finish_reasons import failure_of, first_of, is_failure, known
+from .nested_text import text_in
+from .openai import usage_of
+from .tool_calls import ToolCalls
+from .whole_messages import WholeMessages
+
+if TYPE_CHECKING:
+    from .chat_state import ReasoningState
+
+# The fields of a chunk that not every server writes: errors, and facts beside the choices.
+_RARE = frozenset(
+    ("error", "error_code", "error_message", "base_resp", "success", "errors")
+    + ("x_groq", "finish_reason", "finishReason", "prompt_filter_results", "search_info", *SOURCES)
+)
+# The same beside the delta of a choice.
+_RARE_IN_CHOICE = frozenset(
+    ("usage", "error", "error_message", "message", "tool_calls", "content_filter_results")
+    + ("content_filter_result", "reasoning", "reasoning_content", *SOURCES)
+)
+_CALLS = frozenset(("tool_calls", "function_call", "toolCalls", "functionCall"))
+# What the provider's own word means where it is stronger than the finish reason beside it.
+_WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
+
+
+class ChatDecoder:
+    """Bytes to events. A subclass says where a plain chunk has its text.
+
+    `one_choice`: whether one was asked for; None if that is not known. `has_tools`: the answer may
+    call a tool of the caller's, who then sends the reasoning back.
+    """
+
+    noun = "chat completion"
+    text_of_chunk = ("content", "delta")  # its field, and the field of the choice that holds it
+
+    def __init__(
+        self,
+        limit: int = MAX_EVENT_SIZE,
+        one_choice: bool | None = None,
+        has_tools: bool = False,
+    ) -> None:
+        template = Template(self.text_of_chunk[0], self._place)
+        self._body = JsonBody(self, self.noun, limit, template, done_ends_it=True)
+        self._model = ""
+        self._response_id = ""
+        self._indexes = ChoiceIndexes(one_choice)
+        self._choices: set[int] = set()
+        self._messages = WholeMessages()
+        self._ending = Ending()
+        self._calls = ToolCalls(self._ending)
+        self._state = _state() if has_tools else None
+        self._usage: Any = None
+        self._error: Failed | None = None  # of the chunk that is read
+        self._begun = False  # something of the answer was given
+        self._read = False  # a chunk of this read was parsed
+        self._cited: set[str] = set()
+        self._refused = False
+        self._filtered = False
+
+    @property
+    def ended(self) -> bool:
+        return self._body.ended
+
+    @property
+    def ending(self) -> bool:
+        return self._body.failure is not None or self._ending.soon
+
+    def feed(self, data: bytes) -> list[Event]:
+        self._read = False
+        out = self._body.feed(data)
+        if out and not self._read:
+            self._indexes.runs = True
+        return out
+
+    def close(self, broken: Failed | None = None) -> list[Event]:
+        return self._body.close(broken)
+
+    def _place(self, value: Any) -> Any:
+        """Return the object that holds the text of a plain chunk."""
+        (choice,) = value["choices"]
+        return choice[self.text_of_chunk[1]] if self.text_of_chunk[1] else choice
+
+    # What one value says
+
+    def value(self, value: Any, event: str, out: list[Event]) -> None:
+        if isinstance(value, list):
+            for item in value:
+                if not self.ended and isinstance(item, dict):
+                    self.value(item, event, out)
+            return
+        if not isinstance(value, dict):
+            return
+        self._read = True
+        body = self._body
+        if not self._response_id and (value.get("model") or value.get("id")):
+            self._start(value, out)
+        if usage := value.get("usage"):
+            self._count(usage, out)
+        choices = value.get("choices")
+        plain = event == "message" and not body.failure and _RARE.isdisjoint(value)
+        if plain and choices and isinstance(choices, list):
+            self._read_choices(choices, value, out)
+            if self._error is not None:
+                self._fail(self._error, out)
+        else:
+            self._rare_value(value, event, out)
+
+    def _rare_value(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
+        """Read a value that holds more than choices, or none."""
+        groq = value.get("x_groq")
+        groq = groq if isinstance(groq, dict) else {}
+        self._count(groq.get("usage"), out)
+        choices = value.get("choices")
+        if isinstance(choices, dict) and choices:
+            choices = [choices]
+        choices = choices if isinstance(choices, list) else None
+        if self._body.failure is not None:  # usage alone is of interest behind an error
+            for choice in choices or ():
+                self._count(choice.get("usage") if type(choice) is dict else None, out)
+            return
+        if error := error_in(value, event) or groq.get("error"):
+            self._error = stream_failure(error, "error")
+        self._filtered = self._filtered or was_filtered(value)
+        if choices is not None:
+            self._read_choices(choices, value, out)
+            if not self._body.ended:
+                self._reason(value, 0, out)
+        if self._error is not None:
+            self._fail(self._error, out)
+            return
+        self._cite(value, out)
+
+    def _read_choices(self, choices: list[Any], value: dict[str, Any], out: list[Event]) -> None:
+        self._body.alive = True
+        self._indexes.alone = len(choices) == 1
+        self._indexes.id = value.get("id")
+        for choice in choices:
+            if type(choice) is str:
+                choice = {"text": choice}
+            if type(choice) is dict and not self._body.ended:
+                self._choice(choice, out)
+        self._indexes.before = self._indexes.id
+
+    def _start(self, value: dict[str, Any], out: list[Event]) -> None:
+        model, id = words(value.get("model")), words(value.get("id"))
+        if (model and not self._model) or id:
+            self._model = self._model or model
+            self._response_id = id
+            out.append(Started(self._model, id))
+
+    def _count(self, usage: Any, out: list[Event]) -> None:
+        if usage and usage != self._usage and isinstance(usage, dict):
+            self._usage = usage
+            self._body.alive = True
+            out.append(usage_of(usage))
+
+    def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
+        index, delta = choice.get("index"), choice.get("delta")
+        if index:
+            begins = type(delta) is not dict or "role" in delta or self._ending.raw is not None
+            index = self._indexes.choice(natural(index) or 0, begins)
+        else:
+            self._indexes.zeros += 1
+            index = 0
+        if type(delta) is not dict or (not delta and index not in self._choices):
+            delta = self._messages.delta_of(delta, choice, index, index in self._choices)
+        if not _RARE_IN_CHOICE.isdisjoint(choice):
+            delta = self._rare_choice(delta, choice, index, out)
+        if type(delta) is dict:
+            if index not in self._choices:
+                self._choices.add(index)
+                self._ending.seen(index)
+            before = len(out)
+            self._delta(delta, index, out)
+            self._begun = self._begun or len(out) > before
+            if error := delta.get("error"):
+                self._error = self._error or stream_failure(error, "error")
+        reason = choice.get("finish_reason")
+        if reason or "finishReason" in choice or "native_finish_reason" in choice:
+            self._reason(choice, index, out)
+        elif type(delta) is dict and "finish_reason" in delta:
+            self._reason(delta, index, out)
+
+    def _rare_choice(self, delta: Any, choice: dict[str, Any], index: int, out: list[Event]) -> Any:
+        """Read what stands beside a delta; return the delta, with what only the choice has."""
+        self._filtered = self._filtered or was_filtered(choice)
+        for holder in (choice, choice.get("message")):
+            if type(holder) is dict:
+                self._count(holder.get("usage"), out)
+                self._cite(holder, out)
+        if self._error is None and (error := error_of_choice(choice)):
+            self._error = stream_failure(error, "error")
+        plain = delta if type(delta) is dict else {}
+        if "tool_calls" in choice and _CALLS.isdisjoint(plain):
+            plain = {**plain, "tool_calls": choice["tool_calls"]}
+        if thought_in(plain) is None and (thought := thought_in(choice)):
+            plain = {**plain, "reasoning": thought}
+        return plain or delta
+
+    def _reason(self, choice: dict[str, Any], index: int, out: list[Event]) -> None:
+        """Read a finish reason, and the provider's own word beside it if that is a worse one."""
+        native = choice.get("native_finish_reason")
+        raw = first_of(choice.get("finish_reason"), choice.get("finishReason"), native)
+        if raw is None:
+            return
+        beaten = is_failure(native) or known(raw) in ("stop", "other")
+        if beaten and not is_failure(raw) and known(native) in _WORSE:
+            raw, native = whole(str(native)), raw
+        self._calls.give(index, out)
+        self._ending.end(raw, index)
+        self._ending.detail = native
+        if is_failure(raw) and (failed := failure_of(raw, native)):
+            self._fail(failed, out)
+
+    def _fail(self, failed: Failed, out: list[Event]) -> None:
+        """End the answer with an error, behind which its usage may still come.
+
+        An answer that has not begun is over at once, so that it is asked for again without delay.
+        """
+        failed = self._error or failed
+        failed.raw = failed.raw or self._ending.raw
+        if self._begun:
+            self._body.fail_later(failed)
+        else:
+            self._body.fail(failed, out)
+
+    def _delta(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
+        content = delta.get("content")
+        if len(delta) > (content is not None):
+            if delta.get("role") == "tool":
+                self._result(delta, index, out)
+                return
+            self._beside_text(delta, index, out)
+        if type(content) is str:
+            if content:
+                self._ending.text(index, content)
+                self._body.say(Text, content, out, index)
+        elif content is not None:
+            self._parts(content, index, out)
+        elif "text" in delta:
+            self._text(delta["text"], index, out)
+        if not _CALLS.isdisjoint(delta):
+            self._tools(delta, index, out)
+
+    def _beside_text(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
+        """Read what a delta holds beside its text and its tool calls."""
+        if self._state is not None and not index:
+            self._state.add(delta)
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if type(thought) is str and thought:
+            self._ending.reasoning(index)
+            self._body.say(Reasoning, thought, out, index)
+            if len(delta) == 1 or (len(delta) == 2 and ("content" in delta or "role" in delta)):
+                return
+        else:
+            self._think(thought_in(delta), index, out)
+        if refusal := delta.get("refusal"):
+            self._refuse(refusal, index, out)
+        audio = delta.get("audio")
+        if audio and isinstance(audio, dict) and (transcript := audio.get("transcript")):
+            self._text(transcript, index, out)
+        if "usage" in delta:
+            self._count(delta["usage"], out)
+        self._cite(delta, out)
+
+    def _think(self, thought: Any, index: int, out: list[Event]) -> None:
+        """Give reasoning: a string, an object that holds one, or a list of parts."""
+        if thought and (thought := text_in(thought)):
+            self._ending.reasoning(index)
+            self._body.say(Reasoning, thought, out, index)
+
+    def _refuse(self, refusal: Any, index: int, out: list[Event]) -> None:
+        self._refused = True
+        self._ending.text(index)
+        self._body.say(Refusal, text_in(refusal), out, index)
+
+    def _text(self, text: Any, index: int, out: list[Event]) -> None:
+        """Give text, also where a part or a number stands in its place."""
+        text = text_in(text)
+        if text is not None and text != "":
+            self._ending.text(index, text if type(text) is str else "text")
+            self._body.say(Text, text, out, index)
+
+    def _parts(self, content: Any, index: int, out: list[Event]) -> None:
+        """Read content that is not a string: mostly a list of text, thinking and references."""
+        for part in content if isinstance(content, list) else [content]:
+            if not isinstance(part, dict):
+                self._text(part, index, out)
+                continue
+            for what, value in read_part(part):
+                if what == "text":
+                    self._text(value, index, out)
+                elif what == "thought":
+                    self._think(value, index, out)
+                elif what == "call":
+                    self._tools({"tool_calls": [value]}, index, out)
+                elif value:
+                    self._refuse(value, index, out)
+
+    def _tools(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
+        calls = delta.get("tool_calls") or delta.get("toolCalls")
+        if not calls:
+            function = delta.get("function_call") or delta.get("functionCall")
+            calls = {"index": 0, "function": function} if isinstance(function, dict) else None
+        if not calls:
+            return
+        self._ending.reasoning(index)  # the answer goes on
+        for call in calls if isinstance(calls, list) else [calls]:
+            self._calls.add(index, call, out)
+        out.append(Progress())
+
+    def _result(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
+        """Give the result of a tool that the server ran itself: its call needs no answer."""
+        self._calls.give(index, out)
+        self._ending.text(index)
+        said = text_in(delta.get("content"))
+        output = said if isinstance(said, str) else text_of(said)
+        id, name = words(delta.get("tool_call_id")), words(delta.get("name"))
+        out.append(ToolResult(id, name, whole(output), by="server"))
+
+    def _cite(self, holder: dict[str, Any], out: list[Event]) -> None:
+        for url, title, start, end in sources_in(holder):
+            if start is None:  # a list repeated on every chunk
+                if url in self._cited:
+                    continue
+                self._cited.add(url)
+            out.append(Citation(url, title, start, end))
+
+    # How it ends
+
+    def finished(self) -> bool:
+        return self._ending.reached
+
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        self._calls.rest(out)
+        if self._state is not None and self._ending.calls and (state := self._state.value()):
+            out.append(Opaque("openai-chat", state))
+        end = self._ending.finish(evidence, out)
+        if isinstance(end, Finished) and end.reason in ("stop", "other", None):
+            if self._filtered:
+                end.reason = "content_filter"
+            elif self._refused and end.reason != "other":
+                end.reason = "refusal"
+        return end
+
+
+def _state() -> ReasoningState:
+    from .chat_state import ReasoningState
+
+    return ReasoningState()

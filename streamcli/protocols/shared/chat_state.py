@@ -1,0 +1,59 @@
+"""The reasoning that a server wants back beside its tool calls, as it came. Pure.
+
+DeepSeek (https://api-docs.deepseek.com/guides/thinking_mode), Moonshot and the open-weights servers
+want their own plain field, OpenRouter its list of details
+(https://openrouter.ai/docs/use-cases/reasoning-tokens), with the pieces of one part joined.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...wire.lenient_json import whole
+from .arguments import can_send
+
+# The plain fields that servers read in messages too, and the list.
+FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+_GROWING = ("text", "summary")
+
+
+class ReasoningState:
+    """Collects the reasoning of choice 0; `value` is what belongs into its message."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, list[str]] = {}
+        self._details: list[dict[str, Any]] = []
+
+    def add(self, delta: dict[str, Any]) -> None:
+        for name in FIELDS[:2]:
+            if type(thought := delta.get(name)) is str and thought:
+                self._pieces.setdefault(name, []).append(thought)
+        details = delta.get("reasoning_details")
+        for detail in details if type(details) is list else ():
+            if type(detail) is dict:
+                self._detail(detail)
+
+    def _detail(self, detail: dict[str, Any]) -> None:
+        last = self._details[-1] if self._details else {}
+        same = all(last.get(name) == detail.get(name) for name in ("type", "index"))
+        field = next((name for name in _GROWING if type(detail.get(name)) is str), None)
+        if (
+            not last
+            or not same
+            or "data" in detail
+            or (field is None and "signature" not in detail)
+        ):
+            self._details.append(dict(detail))
+            return
+        grown = (last.get(field) or "") + detail[field] if field else None
+        last.update({name: value for name, value in detail.items() if value is not None})
+        if field:
+            last[field] = grown
+
+    def value(self) -> dict[str, Any] | None:
+        """Return the fields of the message; None if there are none that JSON can carry."""
+        if self._details:
+            fields: dict[str, Any] = {"reasoning_details": self._details}
+        else:
+            fields = {name: whole("".join(said)) for name, said in self._pieces.items()}
+        return fields if fields and can_send(fields) else None

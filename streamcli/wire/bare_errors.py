@@ -1,0 +1,67 @@
+"""Find an error in a value that means nothing else, however it is spelled: pure.
+
+Gateways and clouds write errors in shapes of their own: `{"RetCode": 172, "Message"}` (UCloud),
+`{"header": {"code": 10013, "message"}}` (Spark), `{"Response": {"Error": {"Code", "Message"}}}`
+(Tencent). A value that gave an event, or is a sign of life, is never asked for one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .provider_errors import (
+    FINE,
+    HARMLESS,
+    MESSAGE_NAMES,
+    error_in,
+    http_status_of,
+    is_error_event,
+    is_fine,
+)
+
+# Names of an error, without case and punctuation, in a value that means nothing else.
+_ERROR_NAMES = (
+    *("error", "err", "errors", "errormessage", "errormsg", "errmsg", "errorcode", "errcode"),
+    *("errortype", "errordescription", "exception", "fault", "failure", "errno", "errornumber"),
+)
+# Names of a code that tells success or failure, in the same spelling.
+_RESULT_NAMES = ("code", "retcode", "returncode", "resultcode", "respcode", "statuscode", "ret")
+_ENVELOPES = ("data", "response", "result", "output", "body", "payload", "header", "meta")
+
+
+def error_alone(value: dict[str, Any], event: str = "message", depth: int = 2) -> Any | None:
+    """Return what reports an error in a value that means nothing else; None if nothing does.
+
+    Wider than `error_in`: names in any spelling (`Error`, `errMsg`, `RetCode`), a status of 400 and
+    more, a word for failure, an error in an envelope (`{"data": {"error"}}`), and beside it the
+    fields of an answer that are empty.
+    """
+    bare = {name: each for name, each in value.items() if each or each is False}
+    plain = {re.sub(r"[^a-z]", "", name.lower()): each for name, each in bare.items()}
+    said = next((each for name in MESSAGE_NAMES if type(each := plain.get(name)) is str), "")
+    if not is_fine(value, said) and (found := error_in(bare, event)) is not None:
+        return found
+    named = (plain[name] for name in _ERROR_NAMES if plain.get(name))
+    if any(str(each).lower() not in FINE for each in named):
+        return value
+    if any(str(plain.get(name)).lower() in ("false", "fail") for name in ("success", "ok")):
+        return value
+    kinds = (plain.get(name) for name in ("type", "event", "status", "object", "kind", "state"))
+    if any(isinstance(kind, str) and is_error_event(kind) for kind in kinds):
+        return value
+    if http_status_of(bare) is not None:
+        return value
+    codes = [plain[name] for name in _RESULT_NAMES if type(plain.get(name)) in (int, str)]
+    bad = [code for code in codes if str(code).lower() not in FINE]
+    if bad and (said or "code" not in plain) and said.lower() not in HARMLESS:
+        return value
+    for name, inner in bare.items():
+        envelope = depth and (name.lower() in _ENVELOPES or name.endswith("Metadata"))
+        if not envelope or type(inner) is not dict or len(bare) > 3:
+            continue
+        if (found := error_alone(inner, event, depth - 1)) is not None:
+            return found
+    for name in ("id", "object", "created", "model", "timestamp"):
+        bare.pop(name, None)
+    return None if is_fine(value, said) else error_in(bare)
