@@ -13,7 +13,7 @@ from ..events import Event, Failed, Finished, Progress, Started
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import NamedRuns
-from ..wire.json_body import JsonBody
+from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
@@ -22,7 +22,8 @@ from .shared.finish_reasons import failure_of, reason_of
 from .shared.listing import Listing, models_below
 from .shared.openai import think_fields, usage_of
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, post, sent
-from .shared.response_items import DELTAS, GIVEN, Items
+from .shared.response_items import GIVEN, Items
+from .shared.response_parts import DELTAS
 
 if TYPE_CHECKING:
     from ..request import Quirks
@@ -191,6 +192,7 @@ class Decoder:
         self._model = ""
         self._waiting = ""  # the status of a whole response that has not ended
         self._raw: str | None = None  # the provider's word for the end
+        self._usage: Any = None
 
     @property
     def ended(self) -> bool:
@@ -230,10 +232,15 @@ class Decoder:
     def _event(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
         body, kind = self._body, value.get("type")
         kind = kind if type(kind) is str else ""
-        if kind in DELTAS:
+        if body.failure is not None:  # usage alone is of interest behind an error
+            response = value.get("response")
+            self._count(response if type(response) is dict else value, out)
+            if kind in TERMINAL:
+                body.finish("marker", out)
+        elif kind in DELTAS:
             body.alive = True
             self._items.delta(kind, value, out)
-        elif value.get("object") == "response":
+        elif value.get("object") == "response" or _is_response(value):
             body.alive = True
             self._started(value, out)
             self._waiting = "" if _end_of(value) else words(value.get("status"))
@@ -242,7 +249,7 @@ class Decoder:
                 self.ending = True
         elif error := error_in(value, event):
             body.alive = True
-            body.fail(stream_failure(error, "error"), out)
+            self._fail(stream_failure(error, "error"), out)
         elif kind.startswith("response."):
             body.alive = True
             self._other(kind, value, out)
@@ -253,6 +260,7 @@ class Decoder:
         if isinstance(response, dict):
             self._started(response, out)
         if kind in TERMINAL:
+            self._count(value, out)
             self._result(kind, response if isinstance(response, dict) else {}, out)
             if not self._body.ended:
                 self._body.finish("marker", out)
@@ -268,20 +276,20 @@ class Decoder:
             self.response_id = self.response_id or id
             self._model = self._model or model
             out.append(Started(self._model, self.response_id))
-        self._items.tools(response.get("tools"))
+        self._items.calls.tools(response.get("tools"))
 
     def _result(self, kind: str, response: dict[str, Any], out: list[Event]) -> None:
         """Read the finished response, by its event's type or ("") its status."""
-        usage, error = response.get("usage"), response.get("error")
-        if usage and isinstance(usage, dict):
-            out.append(usage_of(usage, "input", "output"))
+        self._count(response, out)
+        error = _error_of(response)
         how = _end_of(response) or kind.removeprefix("response.")
-        details = response.get("incomplete_details")
-        reason = words(details.get("reason") if isinstance(details, dict) else None)
+        reason = _incomplete_reason(response)
+        if how in ("completed", "done") and _reason_of(reason) in CUT:
+            how = "incomplete"
         self._items.finished(response, how in ("completed", "done"), out)
         failed: Failed | None
         if how == "failed" or error:
-            failed = stream_failure(error or "the server said that the response failed")
+            failed = stream_failure(error or "the server said that the response failed", reason)
         elif how.startswith("cancel"):
             failed = Failed("stream_error", "the response was cancelled")
         elif how == "incomplete" and _reason_of(reason) not in CUT:
@@ -296,17 +304,31 @@ class Decoder:
         failed.evidence = ("marker",) if kind else ()
         self._body.fail(failed, out)
 
+    def _count(self, holder: dict[str, Any], out: list[Event]) -> None:
+        usage = holder.get("usage")
+        if usage and usage != self._usage and isinstance(usage, dict):
+            self._usage = usage
+            out.append(usage_of(usage, "input", "output"))
+
+    def _fail(self, failed: Failed, out: list[Event]) -> None:
+        """End the answer with an error, behind which the response with its usage may still come."""
+        if self._body.answered or has_answer(out):
+            self._body.fail_later(failed)
+            self.ending = True
+        else:
+            self._body.fail(failed, out)
+
     def finished(self) -> bool:
         return self._raw is not None
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         raw = self._raw or ""
         reason = _reason_of(raw)
-        if self._items.wrong and reason not in CUT:
-            return Failed("bad_json", self._items.wrong, evidence=evidence, raw=raw)
+        if self._items.calls.wrong and reason not in CUT:
+            return Failed("bad_json", self._items.calls.wrong, evidence=evidence, raw=raw)
         if reason == "stop" and self._items.refused:
             reason = "refusal"
-        elif reason == "stop" and self._items.called:
+        elif reason == "stop" and self._items.calls.any:
             reason = "tool_calls"
         return Finished(reason, raw, evidence)
 
@@ -320,3 +342,24 @@ def _end_of(response: dict[str, Any]) -> str:
     """Return the status of a response that has ended; "" while it goes on."""
     status = words(response.get("status"))
     return "" if status in ("queued", "in_progress") else status
+
+
+def _is_response(value: dict[str, Any]) -> bool:
+    """Return whether a value is a whole response that does not say so."""
+    whole = type(value.get("output")) is list and "type" not in value
+    return whole and type(value.get("status")) is str
+
+
+def _incomplete_reason(response: dict[str, Any]) -> str:
+    details = response.get("incomplete_details")
+    return words(details.get("reason") if isinstance(details, dict) else details)
+
+
+def _error_of(response: dict[str, Any]) -> Any:
+    """Return the error of a response, wherever servers put it."""
+    details = response.get("status_details")
+    inner = details.get("error") if isinstance(details, dict) else None
+    error = response.get("error") or response.get("last_error") or inner
+    if not error and response.get("status") == "failed" and words(response.get("message")):
+        return {"message": response["message"]}
+    return error

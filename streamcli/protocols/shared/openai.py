@@ -20,8 +20,8 @@ def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completi
     Each count has several names: OpenAI's, and those of DeepSeek, xAI, Mistral, Moonshot, and of
     gateways in front of Anthropic's models.
     """
-    prompt = _details(usage, asked, "input")
-    completion = _details(usage, said, "output")
+    prompt = _details(usage, asked, "input", "prompt")
+    completion = _details(usage, said, "output", "completion")
     cached = (
         prompt.get("cached_tokens"),
         usage.get("prompt_cache_hit_tokens"),
@@ -43,8 +43,8 @@ def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completi
         completion.get("thinking_tokens"),
     )
     return Usage(
-        _first(usage.get(f"{asked}_tokens"), usage.get("input_tokens")),
-        _first(usage.get(f"{said}_tokens"), usage.get("output_tokens")),
+        _first(*(usage.get(f"{name}_tokens") for name in (asked, "input", "prompt"))),
+        _first(*(usage.get(f"{name}_tokens") for name in (said, "output", "completion"))),
         _first(*thoughts),
         _first(*cached),
         _first(*written),
