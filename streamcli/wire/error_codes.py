@@ -368,6 +368,8 @@ FIELDS = {
     "stream_options": "-o stream_options=null leaves it out",
     "chat_template_kwargs": "leave out --think",
     "reasoning_effort": "leave out --think, or give another level",
+    "reasoning_content": "",  # of an earlier answer, sent back with its tool calls
+    "reasoning_details": "",
     "reasoning": "leave out --think, or give another level",
     "thinking": "leave out --think, or give another level",
     "max_completion_tokens": "-o max_tokens=N instead of --max-tokens",

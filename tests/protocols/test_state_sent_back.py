@@ -17,6 +17,7 @@ from streamcli.answer.assistant_message import assistant_message
 from streamcli.events import Event, Opaque
 from streamcli.message_json import from_json
 from streamcli.messages import ChatRequest, Message, Tool
+from streamcli.protocols import openai_chat
 from streamcli.protocols._contract import get
 from streamcli.request import Target
 
@@ -27,7 +28,9 @@ def state(events: list[Event]) -> list[Opaque]:
     return [each for each in events if isinstance(each, Opaque)]
 
 
-def asked_again(events: list[Event], name: str, model: str = "m") -> Any:
+def asked_again(
+    events: list[Event], name: str, model: str = "m", refused: frozenset[str] = frozenset()
+) -> Any:
     """The body of the next request: the answer of these events, and the result of its call.
 
     The answer is stored and read in between, as a session does.
@@ -43,7 +46,69 @@ def asked_again(events: list[Event], name: str, model: str = "m") -> Any:
         tools=(LOOK,),
     )
     target = Target("p", name, "http://127.0.0.1:1", key="k")
+    target.refused = refused
     return json.loads(get(name).request(chat, target).body)
+
+
+# Chat Completions
+
+
+def chat_events(*deltas: dict[str, Any], tools: bool = True, call: bool = True) -> list[Event]:
+    made = [{"index": 0, "id": "c", "function": {"name": "look", "arguments": "{}"}}]
+    chunks = [*deltas, *([{"tool_calls": made}] if call else [])]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in chunks]
+    choices.append({"index": 0, "delta": {}, "finish_reason": "tool_calls" if call else "stop"})
+    body = b"".join(b"data: %s\n\n" % json.dumps({"choices": [each]}).encode() for each in choices)
+    chat = ChatRequest("m", [Message("user", "hi")], tools=(LOOK,) if tools else ())
+    target = Target("p", "openai-chat", "http://127.0.0.1:1")
+    found = [
+        decode(openai_chat.decoder(target, 1 << 20, chat), split(body + b"data: [DONE]\n\n"))
+        for split in (whole, bytewise)
+    ]
+    assert found[0] == found[1]
+    return found[0]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_chat_reasoning_goes_back_with_the_calls(field: str) -> None:
+    """DeepSeek and Moonshot refuse a round of tools without it."""
+    deltas = ({field: "I lo", "content": None}, {field: "ok é"}, {"content": "Wait."})
+    events = chat_events(*deltas)
+    message = asked_again(events, "openai-chat")["messages"][1]
+    assert (message[field], message["content"]) == ("I look é", "Wait.")
+    assert message["tool_calls"][0]["id"] == "c"
+    message = asked_again(events, "openai-chat", refused=frozenset((field,)))["messages"][1]
+    assert field not in message
+    assert not state(chat_events(*deltas, call=False)), "it belongs to a round of tools alone"
+    assert not state(chat_events(*deltas, tools=False)), "nobody will ask again"
+
+
+def test_chat_details_of_reasoning_go_back_joined() -> None:
+    """OpenRouter's list: the pieces of a part are one, and encrypted parts stay as they came."""
+    text = {"type": "reasoning.text", "index": 0, "format": "anthropic-claude-v1"}
+    events = chat_events(
+        {"reasoning": "Hm", "reasoning_details": [{**text, "text": "Hm", "signature": None}]},
+        {"reasoning": "m", "reasoning_details": [{**text, "text": "m"}]},
+        {"reasoning_details": [{**text, "signature": "Eq+/=="}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "index": 1, "data": "a"}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "index": 1, "data": "b"}]},
+        {"reasoning_details": [{"type": "reasoning.summary", "index": 2, "summary": "So"}]},
+        {"reasoning_details": [{"type": "reasoning.summary", "index": 2, "summary": "."}]},
+    )
+    message = asked_again(events, "openai-chat")["messages"][1]
+    assert message["reasoning_details"] == [
+        {**text, "text": "Hmm", "signature": "Eq+/=="},
+        {"type": "reasoning.encrypted", "index": 1, "data": "a"},
+        {"type": "reasoning.encrypted", "index": 1, "data": "b"},
+        {"type": "reasoning.summary", "index": 2, "summary": "So."},
+    ]
+    assert "reasoning" not in message, "the list says it all"
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning_details"])
+def test_chat_a_server_that_rejects_reasoning_is_asked_without(field: str) -> None:
+    error = {"error": {"message": f"Unknown parameter: 'messages[1].{field}'."}}
+    assert get("openai-chat").refusal(400, {}, json.dumps(error).encode()).without == field
 
 
 # Anthropic

@@ -506,7 +506,8 @@ THOUGHTS = {"type": "thinking", "thinking": [{"type": "text", "text": "Hmm."}]}
         ("deepseek", DEEPSEEKS, {"content": "", "reasoning_content": "Hmm."}),
         ("deepseek", [*DEEPSEEKS, SAID], {"content": "I look.", "reasoning_content": "Hmm."}),
         ("deepseek", [SAID], {"content": "I look.", "reasoning_content": ""}),
-        ("vllm", DEEPSEEKS, {"content": ""}),
+        ("vllm", DEEPSEEKS, {"content": "", "reasoning_content": "Hmm."}),  # as it came
+        ("vllm", [SAID], {"content": "I look."}),
     ],
 )
 def test_thoughts_go_back_with_their_call(

@@ -43,8 +43,8 @@ def message_of(message: Message, quirks: Quirks, refused: Collection[str] = ()) 
             plain[field] = message.reasoning
         else:
             for part in parts:
-                if part.call is None and isinstance(part.opaque, dict):
-                    plain |= {k: part.opaque[k] for k in part.opaque if k not in refused}
+                state: dict[str, Any] = part.opaque or {} if part.call is None else {}
+                plain |= {name: state[name] for name in state if name not in refused}
     if message.attachments:
         attached = [_part(attachment) for attachment in message.attachments]
         plain["content"] = [*attached, {"type": "text", "text": message.text}]
