@@ -49,6 +49,7 @@ class Outcome:
         self.refusal = ""
         self.reused_from = ""  # the id of the prompt whose answer it is, found by --reuse
         self.t_ms = 0.0
+        self.queue_ms: float | None = None  # before that, behind its time (--rate)
         self.meter = Meter()
 
     @property
@@ -57,7 +58,10 @@ class Outcome:
         return bool(self.open_calls)
 
     def timings(self) -> dict[str, Any]:
-        return self.meter.timings(self.t_ms, self.usage.output_tokens)
+        timings = self.meter.timings(self.t_ms, self.usage.output_tokens)
+        if self.queue_ms is not None:
+            timings["queue_ms"] = round(self.queue_ms, 1)
+        return timings
 
 
 def decimal(number: float, digits: int = 17) -> str:

@@ -27,7 +27,7 @@ class Halt:
 
     def spend(self, outcome: Outcome, endpoint: Endpoint | None, tokens: int) -> None:
         """Count an answer. Its prompt has about `tokens`, if the server does not say its usage."""
-        if endpoint is None or self._what not in ("cost", "tokens"):
+        if endpoint is None or outcome.reused_from or self._what not in ("cost", "tokens"):
             return
         used = outcome.usage
         if used.input_tokens is None or used.output_tokens is None:

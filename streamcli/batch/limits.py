@@ -21,8 +21,6 @@ STAGGER = 0.002
 # A provider that says 429 whenever it is asked is given up after so many times --max-wait, and so
 # is a prompt that gets nothing else.
 PATIENCE = 5
-# --rate: who was woken late makes up for so many seconds at most.
-_LATE = 0.02
 
 _FINAL = ("auth", "no_key", "quota", "redirect")
 
@@ -141,20 +139,3 @@ class Budget:
             return False
         self._spent += 1
         return True
-
-
-class Pace:
-    """Keeps starts so far apart that there are no more than `rate` a second (--rate).
-
-    None means no limit.
-    """
-
-    def __init__(self, rate: float | None) -> None:
-        self._interval = 1 / rate if rate else 0.0
-        self._next = 0.0
-
-    def wait(self, now: float) -> float:
-        return max(0.0, self._next - now) if self._interval else 0.0
-
-    def started(self, now: float) -> None:
-        self._next = max(now - _LATE, self._next) + self._interval

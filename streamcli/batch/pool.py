@@ -21,6 +21,7 @@ from .channel import Channel, Update
 from .queue import Queue
 from .task import C, Q, Task
 
+READING = 0.05  # seconds that a prompt may take to read: after more it was not there before
 GRACE = 2.0  # seconds for running tasks to end by themselves once they are cancelled
 _ENDS = (Finished, Failed)  # part of the last update: an update of their own would wake the main
 _NO_ANSWER = (Attempt, Retry, Started, Usage, Failed)  # may come before a refusal, or are one
@@ -128,12 +129,15 @@ class Pool(Generic[Q, C]):
 
     def _read(self) -> None:
         try:
-            for task in self._tasks:
-                if not self._take(task):
+            tasks = iter(self._tasks)
+            while True:
+                began = self._clock()
+                if (task := next(tasks, None)) is None:
+                    self.has_read_all = True
+                    break
+                if not self._take(task, waited_for=self._clock() - began > READING):
                     break
                 self._hire()
-            else:
-                self.has_read_all = True
         except StreamError as error:
             self._channel.signal(error)
         except Exception as error:
@@ -141,11 +145,13 @@ class Pool(Generic[Q, C]):
         if self._queue.end():
             self._channel.signal(None)
 
-    def _take(self, task: Task[Q, C]) -> bool:
-        """Take a task in; return whether more are wanted."""
+    def _take(self, task: Task[Q, C], *, waited_for: bool) -> bool:
+        """Take a task in; return whether more are wanted. `waited_for`: it was not there before."""
         if task.failed is not None:
             return self._refuse(task)
-        return self._queue.offer(task) if task.given is None else self._give(task, task.given)
+        if task.given is not None:
+            return self._give(task, task.given)
+        return self._queue.offer(task, waited_for=waited_for)
 
     def _give(self, task: Task[Q, C], given: AnswerStream) -> bool:
         """Pass on an answer that is there already: it needs no worker, and no gate."""

@@ -14,7 +14,8 @@ from ..events import Failed
 from ..outcome import Outcome
 from .alarm import INFINITE, Alarm
 from .limit_headers import Allowance
-from .limits import Budget, Gate, Pace
+from .limits import Budget, Gate
+from .pace import Pace
 from .task import State, Task
 from .turns import in_turn
 
@@ -48,9 +49,16 @@ class Queue(Generic[T]):
 
     # The reader's side
 
-    def offer(self, task: T) -> bool:
-        """Wait for room, and take the task in. False: it is dropped, no more tasks are wanted."""
+    def offer(self, task: T, *, waited_for: bool = False) -> bool:
+        """Wait for room, and take the task in. False: it is dropped, no more tasks are wanted.
+
+        `waited_for`: it was not there before.
+        """
         with self._room:
+            if waited_for:
+                task.arrived = self._clock()
+                if not self._ready:
+                    self._pace.rest(task.arrived)
             while not self.has_room and not self._over:
                 self._room.wait()
             if self._over:
@@ -107,7 +115,7 @@ class Queue(Generic[T]):
         with self._work:
             while not self.stopped:
                 now = self._clock()
-                task, wait = self._poll(now)
+                task, wait = self._start_next(now)
                 if task is not None:
                     return task
                 if self._done():
@@ -122,7 +130,7 @@ class Queue(Generic[T]):
         Infinite seconds: it depends on tasks that run, or on the input.
         """
         with self._work:
-            return self._poll(self._clock())
+            return self._start_next(self._clock())
 
     def dry(self) -> bool:
         """Return whether nothing waits, nor will, unless a running task comes back."""
@@ -150,14 +158,14 @@ class Queue(Generic[T]):
     def answered(self, task: T) -> None:
         """Note that the first of an answer came."""
         gate = task.passed
-        if gate is None:
-            return
-        if gate.is_open:  # no worker waits for it, and what it measures may be a little off
+        if (
+            gate is not None and gate.is_open
+        ):  # no worker waits for it, and a little is lost at most
             gate.answered(task.entry, self._clock())
-            return
-        with self._work:
-            if gate.answered(task.entry, self._clock()):
-                self._work.notify()
+        elif gate is not None:
+            with self._work:
+                if gate.answered(task.entry, self._clock()):
+                    self._work.notify()
 
     def advise(self, task: T, gate: Gate, given: Iterable[Allowance]) -> None:
         """Note what a response to a task says of the limits of its server."""
@@ -241,25 +249,21 @@ class Queue(Generic[T]):
     def _done(self) -> bool:
         return self._over and not self.running and not self._ready and not self._later
 
-    def _poll(self, now: float) -> tuple[T | None, float]:
-        task, wait = self._next(now)
-        if task is not None:
-            self._start(task, now)
-        return task, wait
-
     def _start(self, task: T, now: float) -> None:
+        late = self._pace.started(now)
         if not task.started:
             self._budget.prompts += 1
+            if late is not None:
+                task.queue_ms = min(late, now - task.arrived) * 1000
         self.running.add(task)
         task.start(now)
-        self._pace.started(now)
         if len(self._ready) <= self._jobs // 2:  # not for each: waking costs
             self._room.notify()
         if self._ready or self._later:
             self._work.notify()  # that worker finds out what else may start, and when
 
-    def _next(self, now: float) -> tuple[T | None, float]:
-        """Return the task that may start now, or None and the seconds until one may."""
+    def _start_next(self, now: float) -> tuple[T | None, float]:
+        """Start the task that may start now; return it, or None and the seconds until one may."""
         if len(self.running) >= self._jobs:
             return None, INFINITE
         soonest, pace = INFINITE, self._pace.wait(now)
@@ -280,6 +284,7 @@ class Queue(Generic[T]):
                 wait = 0.0  # it ends at once, or asks the next one
             if wait <= 0:
                 (self._later if task.started else self._ready).remove(task)
+                self._start(task, now)
                 return task, 0.0
             soonest = min(soonest, wait)
         self._drop_hopeless()

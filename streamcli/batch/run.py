@@ -26,10 +26,10 @@ from ..settings.settings import Invocation, Settings
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
 from .channel import Channel
-from .limits import Pace
 from .main_loop import MainLoop, found_bug
 from .messages import Reports, shows_progress
 from .open_files import raise_limit
+from .pace import Pace
 from .plan import Given, Plan, Prompt
 from .pool import Pool
 from .queue import Queue
@@ -112,7 +112,9 @@ def _prepare(
     by_the_rules = partial(
         delay, max_retries=limits.max_retries, max_wait=limits.max_wait, random=random.random
     )
-    queue: Queue[Prompt] = Queue(settings.jobs, Pace(settings.rate), time.monotonic)
+    rate, how = settings.rate or (None, "even")
+    pace = Pace(rate, random.random if how == "poisson" else None)
+    queue: Queue[Prompt] = Queue(settings.jobs, pace, time.monotonic)
     retries = Retries(queue, by_the_rules)
     asker = Asker(
         settings.race,

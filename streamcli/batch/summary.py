@@ -29,6 +29,7 @@ class Summary:
         self._chars = 0
         self._ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
         self._rate = Histogram()
+        self._queue = Histogram()
 
     def add(self, outcome: Outcome, verdict: Verdict) -> None:
         self.done += 1
@@ -47,6 +48,8 @@ class Summary:
         if outcome.reused_from:
             self.reused += 1
             return
+        if outcome.queue_ms is not None:
+            self._queue.add(outcome.queue_ms)
         meter = outcome.meter
         self.tokens += usage.output_tokens or meter.chunks
         if meter.ttft_ms is None:
@@ -92,6 +95,7 @@ class Summary:
                 "ttfo_ms": self._ttfo.summary(),
                 "duration_ms": self._duration.summary(),
                 "tokens_per_second": self._rate.summary(),
+                **({"queue_ms": self._queue.summary()} if self._queue.count else {}),
             },
         }
 

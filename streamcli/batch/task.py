@@ -72,6 +72,7 @@ class Task(Generic[Q, C]):
 
     __slots__ = (
         "answer",
+        "arrived",
         "client",
         "entry",
         "failed",
@@ -82,6 +83,7 @@ class Task(Generic[Q, C]):
         "outcome",
         "passed",
         "question",
+        "queue_ms",
         "retries",
         "sequence",
         "state",
@@ -110,6 +112,8 @@ class Task(Generic[Q, C]):
         self.entry = Entry()  # the gate's own notes on this prompt
         self.passed: Gate | None = None  # the gate that counts it among those that run
         self.not_before = 0.0
+        self.arrived = 0.0  # when it came, if the input was waited for
+        self.queue_ms: float | None = None  # how much later than by --rate it started
         self.retries = 0
         self.outcome: Outcome | None = None  # once it is over
 
@@ -135,6 +139,7 @@ class Task(Generic[Q, C]):
     def finish(self, outcome: Outcome) -> None:
         self._move(State.OVER)
         self.outcome = outcome
+        outcome.queue_ms = self.queue_ms
         self.moments = self.client = None
         self._leave(outcome.usage.total_tokens)
 

@@ -178,7 +178,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg]
-    """N/s, N/m or N/h, the units also written out; as requests a second."""
+    """N/s, N/m or N/h, the units also written out, and `,poisson`; as (N a second, how)."""
 
     name = "rate"
     UNITS = {
@@ -187,17 +187,18 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
         **dict.fromkeys(("h", "hr", "hour"), 3600.0),
     }
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        if isinstance(value, float):
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, str]:
+        if isinstance(value, tuple):
             return value
-        number, _, unit = str(value).partition("/")
+        text = str(value)
+        number, _, unit = text.removesuffix(",poisson").partition("/")
         try:
             rate = float(number) / self.UNITS[unit or "s"]
         except (ValueError, KeyError):
             rate = math.nan
         if not 0 < rate < math.inf:
             self.fail(f"{value!r} is not a rate like 5/s, 90/m or 1000/h.", param, ctx)
-        return rate
+        return rate, "poisson" if text.endswith(",poisson") else "even"
 
 
 class Halt(click.ParamType):  # type: ignore[type-arg]

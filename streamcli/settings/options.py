@@ -689,8 +689,11 @@ TABLE: tuple[Opt, ...] = (
         "--rate",
         section=BATCH,
         type=Rate(),
-        metavar="N/s|N/m|N/h",
+        metavar="N/s|N/m|N/h[,poisson]",
         help="Start N requests a second, minute or hour.",
+        details="A schedule: one that starts late, as all -j are busy, does not shift those behind "
+        "it, and its record says in queue_ms how late it was. poisson: at random, as if many "
+        "people asked.",
     ),
     Opt(
         "--repeat",

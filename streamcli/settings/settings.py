@@ -118,7 +118,7 @@ class Settings(_Frozen):
     resume: tuple[str, ...] = ()
     reuse: tuple[str, ...] = ()
     halt: tuple[str, str, float] = ("never", "", 0.0)  # how, what, bound
-    rate: float | None = None  # requests a second
+    rate: tuple[float, str] | None = None  # requests a second, and even or poisson
     repeat: int | None = None
     print0: bool = False
     # Network; times in seconds, infinity for no limit

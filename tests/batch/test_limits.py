@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from streamcli.batch.limits import PATIENCE, Budget, Entry, Gate, Pace
+from streamcli.batch.limits import PATIENCE, Budget, Entry, Gate
+from streamcli.batch.pace import Pace
 from streamcli.batch.queue import Queue
 from streamcli.batch.task import Client, Task
 from streamcli.events import Failed
@@ -277,26 +278,3 @@ def test_a_budget_of_retries() -> None:
     assert sum(budget.spend() for _ in range(100)) == 50
     budget.prompts = 1000
     assert sum(budget.spend() for _ in range(1000)) == 200
-
-
-def test_a_rate_is_kept_over_any_time() -> None:
-    rng, now, pace = random.Random(1), 1000.0, Pace(10)
-    starts = []
-    for _ in range(500):
-        now += pace.wait(now) + rng.choice((0, 0, 0.001, 0.015, 0.05, 0.5, 3))
-        while not pace.wait(now):
-            pace.started(now)
-            starts.append(now)
-    assert len(starts) >= 500
-    for first in range(len(starts)):
-        for late in range(first, min(first + 40, len(starts))):
-            assert late - first <= (starts[late] - starts[first]) * 10 + 1
-
-
-def test_who_is_woken_late_makes_up_for_it() -> None:
-    now, pace = 0.0, Pace(100)
-    for _ in range(1000):
-        now += pace.wait(now)
-        pace.started(now)
-        now += 0.002
-    assert 9.9 <= now <= 10.1

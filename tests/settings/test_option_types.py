@@ -53,7 +53,8 @@ def test_what_is_not_a_count(text: str) -> None:
     + [("3600/h", 1.0), ("3600/hour", 1.0), ("2/sec", 2.0)],
 )
 def test_rates(text: str, rate: float) -> None:
-    assert Rate().convert(text, None, None) == rate
+    assert Rate().convert(text, None, None) == (rate, "even")
+    assert Rate().convert(f"{text},poisson", None, None) == (rate, "poisson")
 
 
 @pytest.mark.parametrize("text", ["", "/s", "0/s", "5/day", "nan/s", "-1/s"])
