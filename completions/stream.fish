@@ -92,6 +92,8 @@ complete -c stream -l schema-retries -x -d 'Ask again, N times, if the schema is
 complete -c stream -l prefill -x -d 'The beginning of the answer; the model continues it.'
 complete -c stream -s o -l option -x -d 'Any field of the request\'s body; repeatable.'
 complete -c stream -l tools -r -F -d 'Programs that the model may call; repeatable.'
+complete -c stream -l mcp -r -F -d 'A server of tools by MCP; repeatable.'
+complete -c stream -l mcp-allow -x -d 'Offer only these tools of MCP servers.'
 complete -c stream -l tool-choice -x -a 'auto none required' -d 'Whether the model has to call a tool, or which one.'
 complete -c stream -l max-rounds -x -d 'Requests for one prompt with tools (default: 8).'
 complete -c stream -l confirm -d 'Ask on the terminal before each call of a tool.'

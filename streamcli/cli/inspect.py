@@ -101,6 +101,7 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
         output=None,
         events=None,
         tools=(),
+        mcp=(),
         tool_choice=None,
         session=None,
         continue_last=False,

@@ -39,7 +39,7 @@ def check(invocation: Invocation) -> None:
     given = [mode for mode in ("decode", "replay") if getattr(settings, mode)]
     if settings.speed is not None and given != ["replay"]:
         raise usage("--speed needs --replay", "--replay FILE --speed 2")
-    unfit = ("record", "attach", "file", "tools", "session", "continue_last")
+    unfit = ("record", "attach", "file", "tools", "mcp", "session", "continue_last")
     others = [option.removesuffix("_last") for option in unfit if getattr(settings, option)]
     if len(given) > 1 or others or invocation.words:
         what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "a prompt"

@@ -140,6 +140,7 @@ def readers_of(words: Sequence[str], settings: Settings) -> list[str]:
     if settings.schema in NAMES:
         readers.append(f"--schema {settings.schema}")
     readers += [f"--tools {place}" for place in settings.tools if place in NAMES]
+    readers += [f"--mcp {place}" for place in settings.mcp if place in NAMES]
     readers += [f"-a {path}" for path in settings.attach if path in NAMES]
     readers += [f"-H {item}" for item in settings.header if item[:1] == "@" and item[1:] in NAMES]
     if settings.key_file in NAMES:

@@ -51,14 +51,14 @@ def context_of(
     _check_schema_retries(invocation)
     stdin = Stdin(messages.note, clock, closed=0 in closed_fds, timeout=settings.limits.timeout)
     context = Context(invocation.config, environ, messages, stdin)
-    if settings.tools:
+    if (settings.tools or settings.mcp) and not settings.replays:
         from ..tools.toolbox import toolbox_of
 
         context.tools = toolbox_of(
             settings, context.files, environ=environ, messages=messages, clock=clock
         )
-    elif "tools" not in invocation.typed:  # a probe takes the tools away itself
-        for name in ("tool_choice", "confirm", "max_rounds"):
+    elif not {"tools", "mcp"} & invocation.typed:  # a probe takes the tools away itself
+        for name in ("tool_choice", "mcp_allow", "confirm", "max_rounds"):
             if name in invocation.typed:  # as a default it waits for a run with tools
                 raise usage(f"--{name.replace('_', '-')} needs tools", "--tools FILE")
     return context
@@ -70,6 +70,6 @@ def _check_schema_retries(invocation: Invocation) -> None:
         return
     if settings.schema is None and not settings.requests:
         raise usage("--schema-retries needs --schema", "--schema 'name, age int'")
-    for option in ("tools", "enough"):
+    for option in ("tools", "mcp", "enough"):
         if getattr(settings, option):
             raise usage(f"--schema-retries and --{option} exclude each other")

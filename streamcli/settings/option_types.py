@@ -304,6 +304,20 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
+class Patterns(click.ParamType):  # type: ignore[type-arg]
+    """A comma-separated list of names or patterns."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(",") if name.strip())
+        if not names:
+            self.fail("there is no name in it.", param, ctx)
+        return names
+
+
 def _with_unit(text: str, units: Iterable[str]) -> tuple[str, str]:
     """Return the number and its unit; the longest unit that fits, "" if there is none."""
     text = text.strip()

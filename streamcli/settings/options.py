@@ -25,6 +25,7 @@ from .option_types import (
     Names,
     Number,
     Opt,
+    Patterns,
     Rate,
     Seconds,
     Size,
@@ -327,6 +328,29 @@ TABLE: tuple[Opt, ...] = (
         "when the program ends, at its timeout, and when stream ends in any way; a child that "
         "begins another session escapes. Each call is a line on stderr, unless -q is given. A "
         "tool without a command ends the answer: its tool_call record is for the caller.",
+    ),
+    Opt(
+        "--mcp",
+        section=TOOLS,
+        value=FILE,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="FILE[:NAME]|COMMAND|URL",
+        help="A server of tools by MCP; repeatable.",
+        details="NAME is a server in FILE, which is JSON with mcpServers, as in .mcp.json, or "
+        "servers; without it, the only one there. COMMAND is split into words as a shell does it, "
+        "and speaks on stdin and stdout. No server is found by itself. See MCP SERVERS.",
+    ),
+    Opt(
+        "--mcp-allow",
+        section=TOOLS,
+        env=False,
+        config=False,
+        type=Patterns(),
+        metavar="NAME,...",
+        help="Offer only these tools of MCP servers.",
+        details="A NAME may have * and ?, as a file name in a shell.",
     ),
     Opt(
         "--tool-choice",

@@ -81,6 +81,8 @@ class Settings(_Frozen):
     option: tuple[str, ...] = ()
     # Tools
     tools: tuple[str, ...] = ()
+    mcp: tuple[str, ...] = ()
+    mcp_allow: tuple[str, ...] = ()
     tool_choice: str | None = None
     max_rounds: int = 8
     confirm: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, bug, usage
 from ..events import ToolCall, ToolResult
@@ -20,6 +20,9 @@ from .command import CommandResult, run_call, text_of
 from .confirm import Confirm, has_terminal
 from .definition import CommandTool, load
 from .process import Clip, Processes, Watchdog
+
+if TYPE_CHECKING:
+    from .mcp import Mcp, McpTool
 
 _TOGETHER = 16  # programs of one round that run at the same time
 _SHOWN = 200  # characters of the arguments, and of the result, on the line of a call
@@ -37,15 +40,20 @@ class Toolbox:
         self,
         tools: Sequence[CommandTool],
         settings: Settings,
+        mcp: Mcp | None = None,
         *,
         watchdog: Watchdog,
         environ: Mapping[str, str],
         messages: Messages,
         clock: Callable[[], float],
     ) -> None:
-        self.tools: tuple[Tool, ...] = tuple(tools)
+        all_tools: tuple[CommandTool | McpTool, ...] = tuple(tools)
+        if mcp is not None:
+            all_tools += mcp.tools
+        self.tools: tuple[Tool, ...] = all_tools
         self.max_rounds = settings.max_rounds
-        self._by_name = {tool.name: tool for tool in tools}
+        self._by_name = {tool.name: tool for tool in all_tools}
+        self._mcp = mcp
         self._confirms_all = settings.confirm
         self._confirm = Confirm()
         self._watchdog = watchdog
@@ -59,7 +67,7 @@ class Toolbox:
     @property
     def has_commands(self) -> bool:
         """Whether any of the tools is run here."""
-        return any(tool.command is not None for tool in self._by_name.values())
+        return any(map(self.runs, self._by_name))
 
     def runner(self) -> Runs:
         return Runs(self)
@@ -86,22 +94,34 @@ class Toolbox:
 
     def stop(self) -> None:
         """Kill every program that runs."""
+        self._stop_runs()
+        if self._mcp is not None:
+            self._mcp.stop()
+
+    def close(self) -> None:
+        """Stop, and end what watches over the programs. Servers may end by themselves."""
+        self._stop_runs()
+        if self._mcp is not None:
+            self._mcp.close()
+        self._watchdog.close()
+
+    def _stop_runs(self) -> None:
         with self._lock:
             self._stopped = True
             running = list(self._running)
         for runs in running:
             runs.stop()
 
-    def close(self) -> None:
-        """Stop, and end what watches over the programs."""
-        self.stop()
-        self._watchdog.close()
-
     def run(self, call: ToolCall, processes: Processes) -> CommandResult | None:
-        return run_call(self._by_name[call.name], call, processes, self._environ)
+        tool = self._by_name[call.name]
+        if isinstance(tool, CommandTool):
+            return run_call(tool, call, processes, self._environ)
+        assert self._mcp is not None
+        return self._mcp.run(tool, call, processes)
 
     def runs(self, name: str) -> bool:
-        return self._by_name[name].command is not None
+        tool = self._by_name[name]
+        return not isinstance(tool, CommandTool) or tool.command is not None
 
     def processes(self) -> Processes:
         return Processes(self._watchdog, self._clock)
@@ -177,21 +197,41 @@ def toolbox_of(
     messages: Messages,
     clock: Callable[[], float],
 ) -> Toolbox:
-    """Return the tools of --tools and of the options beside it; usage errors name what is wrong."""
+    """Return the tools of --tools and --mcp, by the options beside them.
+
+    Usage errors name what is wrong.
+    """
     watchdog = Watchdog()
 
     def describe(program: str) -> bytes:
         return _described(program, Processes(watchdog, clock), environ)
 
-    tools = load(settings.tools, files, describe)
-    names = [tool.name for tool in tools]
-    choice, choices = settings.tool_choice, (*ToolChoice.choices, *names)
-    if choice is not None and choice not in choices:
-        raise usage(f"--tool-choice {choice}: there is no such tool", ", ".join(choices))
     if settings.confirm and not has_terminal():
         raise usage("--confirm asks on the terminal, and there is none")
+    tools = load(settings.tools, files, describe)
+    mcp: Mcp | None = None
+    if settings.mcp:
+        from .mcp import connect
+        from .mcp_config import servers_of
+
+        mcp = connect(
+            servers_of(settings.mcp, files, environ),
+            settings.mcp_allow,
+            tools,
+            watchdog=watchdog,
+            clock=clock,
+            limit=settings.limits.timeout,
+            note=messages.note,
+            error=messages.error,
+        )
+    names = [tool.name for tool in (*tools, *(mcp.tools if mcp is not None else ()))]
+    choice, choices = settings.tool_choice, (*ToolChoice.choices, *names)
+    if choice is not None and choice not in choices:
+        if mcp is not None:
+            mcp.stop()
+        raise usage(f"--tool-choice {choice}: there is no such tool", ", ".join(choices))
     return Toolbox(
-        tools, settings, watchdog=watchdog, environ=environ, messages=messages, clock=clock
+        tools, settings, mcp, watchdog=watchdog, environ=environ, messages=messages, clock=clock
     )
 
 

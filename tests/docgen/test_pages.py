@@ -369,7 +369,9 @@ def test_no_block_is_left_out() -> None:
     assert {each.language for each in COMMON} == {"sh", "toml", "text", "json"}
     assert sum(each.language == "toml" for each in COMMON) >= 2
     texts = [each for each in COMMON if each.language == "text" and each.page != "README"]
-    assert len(texts) == 3  # for a shell's start; a recipe again; a template, run by its test
+    assert (
+        len(texts) == 4
+    )  # a shell's start; a recipe again; a template and MCP, with tests of their own
     assert sum(each.language == "text" for each in blocks("README")) == len(OUTPUTS) == 9
 
 

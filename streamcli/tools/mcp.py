@@ -1,0 +1,151 @@
+"""The tools of MCP servers: what is offered of them, and how a call becomes a result.
+
+This file does not import the SDK, which takes long: mcp_client does, and only once there is --mcp.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from ..answer.schema_check import Schema
+from ..errors import StreamError, usage
+from ..events import ToolCall
+from ..messages import Tool
+from ..secrets import redact
+from ..terminal.sanitize import one_line
+from .command import CommandResult, text_of
+from .definition import MAX_OUTPUT, CommandTool
+from .mcp_config import Server
+from .process import Clip, Processes, Watchdog
+
+if TYPE_CHECKING:
+    from .mcp_client import Answer, Clients, Found
+
+_NO_SDK = "--mcp needs the official SDK of MCP, version 2"
+_INSTALL = "pip install 'streamcli[mcp]'"
+_LONGEST = 2000  # characters of a description
+
+
+class McpTool(Tool):
+    """A tool of an MCP server, whose name there is `remote`."""
+
+    __slots__ = ("confirm", "remote", "schema", "server")
+
+    def __init__(
+        self, name: str, description: str, parameters: dict[str, Any], server: Server, remote: str
+    ) -> None:
+        super().__init__(name, description, parameters)
+        self.schema = Schema(parameters, f"{server.name}: {remote}")
+        self.confirm = False
+        self.server = server
+        self.remote = remote
+
+
+class Mcp:
+    """The servers of a run and their tools. `stop` kills, `close` lets them end by themselves."""
+
+    def __init__(self, clients: Clients, tools: Sequence[McpTool]) -> None:
+        self._clients = clients
+        self.tools = tuple(tools)
+
+    def run(self, tool: McpTool, call: ToolCall, processes: Processes) -> CommandResult | None:
+        """Return the result of a call, None if it was stopped. A failure is an error result."""
+        answer = self._clients.call(
+            tool.server, tool.remote, call.arguments or "{}", lambda: processes.stopped
+        )
+        if answer is None:
+            return None
+        half = MAX_OUTPUT // 2
+        clip = Clip(half, half)
+        clip.add(redact(answer.text, tool.server.secrets).encode("utf-8", "replace"))
+        text, remark = text_of(clip)
+        return CommandResult(call, text, answer.is_error, answer.seconds * 1000, remark)
+
+    def stop(self) -> None:
+        self._clients.kill()
+
+    def close(self) -> None:
+        self._clients.close()
+
+
+def connect(
+    servers: Sequence[Server],
+    allow: Sequence[str],
+    others: Iterable[CommandTool],
+    *,
+    watchdog: Watchdog,
+    clock: Callable[[], float],
+    limit: float | None,
+    note: Callable[[str], None],
+    error: Callable[[str], None],
+) -> Mcp:
+    """Start the servers and return their tools; `allow` are names or patterns, all if empty.
+
+    A server that does not start is reported, and costs its tools. Usage error without the SDK, and
+    for a name in `allow` that no server has. A StreamError where no tool is left at all.
+    """
+    try:
+        from .mcp_client import Clients
+    except ImportError:
+        raise usage(_NO_SDK, _INSTALL) from None
+    clients = Clients(watchdog, clock, limit)
+    try:
+        found = clients.start(servers, note)
+        tools: list[McpTool] = []
+        taken = {tool.name for tool in others}
+        unused = set(allow)
+        offered: list[str] = []
+        for server, result in zip(servers, found, strict=True):
+            if isinstance(result, str):
+                why = one_line(redact(result, server.secrets))
+                error(f"the MCP server {server.name} is left out: {why}")
+                continue
+            for each in result:
+                offered.append(each.name)
+                matching = {pattern for pattern in allow if fnmatchcase(each.name, pattern)}
+                unused -= matching
+                if allow and not matching:
+                    continue
+                tool = _tool(each, server, taken, error)
+                if tool is not None:
+                    taken.add(tool.name)
+                    tools.append(tool)
+        if unused and not any(isinstance(result, str) for result in found):
+            names = ", ".join(offered) or "none"
+            raise usage(f"--mcp-allow: there is no tool {sorted(unused)[0]}", f"there are {names}")
+        if not tools and not taken:
+            raise StreamError("tool", "no MCP server gave a tool", "run it with -v")
+    except BaseException:
+        clients.kill()
+        raise
+    return Mcp(clients, tools)
+
+
+def _tool(
+    found: Found, server: Server, taken: set[str], error: Callable[[str], None]
+) -> McpTool | None:
+    """Return a tool as a model may be offered it; None if nobody can be."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", found.name)[:64]
+    if name in taken:
+        name = f"{server.name}_{name}"[:64]
+    if not name or name in taken:
+        error(f"the tool {one_line(found.name, 80)} of {server.name} is there twice: left out")
+        return None
+    schema: Mapping[str, Any] = found.schema
+    try:
+        return McpTool(
+            name,
+            found.description[:_LONGEST],
+            {"type": "object", "properties": {}, **schema},
+            server,
+            found.name,
+        )
+    except StreamError as bad:
+        error(f"the tool {name} of {server.name} is left out: {bad.message}")
+        return None
+
+
+__all__ = ["Answer", "Mcp", "McpTool", "connect"]
