@@ -181,7 +181,7 @@ _stream() {
                 --temperature --top-p --max-tokens --stop --seed --frequency-penalty \
                 --presence-penalty --think --think= --schema --schema-retries --prefill -o \
                 --option --tools --mcp --mcp-allow --tool-choice --max-rounds --confirm \
-                --session -c --continue --history --format --jsonl --json --events -O \
+                --session -c --continue --history --chat --format --jsonl --json --events -O \
                 --output --reasoning -x --extract --extract= --items --items= --enough \
                 --buffer --pace --sanitize --accept --progress -u --usage --stats --color -q \
                 --quiet -v --verbose --debug -L --lines -0 --null --requests --files -j \
