@@ -1,7 +1,7 @@
 """Earlier messages as the next request takes them, whoever asked before and whoever is asked now.
 
 A provider refuses calls without results, results without calls, two calls of one id, and empty
-answers; and it takes only its own opaque state.
+answers; and it takes only its own opaque state and thoughts.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def carried(
     rounds = _rounds(entries)
     for entry, _ in rounds:
         if (entry.provider, entry.model) != (provider, model):
-            entry.message = _copy(entry.message, opaque=())
+            entry.message = _copy(entry.message, opaque=(), reasoning="")
     if not with_tools:
         return _in_words(rounds)
     names = _Names()
@@ -160,6 +160,7 @@ def _copy(
     tool_calls: tuple[tuple[str, str, str], ...] | None = None,
     opaque: tuple[Placed, ...] | None = None,
     call_id: str | None = None,
+    reasoning: str | None = None,
 ) -> Message:
     return Message(
         message.role,
@@ -169,6 +170,6 @@ def _copy(
         call_id=message.call_id if call_id is None else call_id,
         name=message.name,
         is_error=message.is_error,
-        reasoning=message.reasoning,
+        reasoning=message.reasoning if reasoning is None else reasoning,
         opaque=message.opaque if opaque is None else opaque,
     )

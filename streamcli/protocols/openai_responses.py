@@ -122,12 +122,19 @@ def _items(message: Message) -> list[dict[str, Any]]:
         if part.opaque is not None:
             items.append(part.opaque)
         if part.text:
-            items.append({"role": message.role, "content": part.text})
+            items.append(_said(message.role, part.text))
         if part.call is not None:
             call_id, name, arguments = part.call
             call = {"type": "function_call", "call_id": call_id, "name": name}
             items.append({**call, "arguments": arguments})
-    return items or [{"role": message.role, "content": message.text}]
+    return items or [_said(message.role, message.text)]
+
+
+def _said(role: str, text: str) -> dict[str, Any]:
+    """Return a text as an item; llama.cpp takes an answer in its own form only."""
+    if role != "assistant":
+        return {"role": role, "content": text}
+    return {"type": "message", "role": role, "content": [{"type": "output_text", "text": text}]}
 
 
 def _part(attachment: Attachment) -> dict[str, Any]:

@@ -372,7 +372,7 @@ def test_no_block_is_left_out() -> None:
     assert (
         len(texts) == 4
     )  # a shell's start; a recipe again; a template and MCP, with tests of their own
-    assert sum(each.language == "text" for each in blocks("README")) == len(OUTPUTS) == 9
+    assert sum(each.language == "text" for each in blocks("README")) == len(OUTPUTS) == 10
 
 
 def test_every_record_is_told() -> None:

@@ -280,6 +280,15 @@ def test_without_a_model_and_with_a_key_in_its_own_header() -> None:
     assert "model" not in json.loads(sent.body)
 
 
+def answered(text: str) -> dict[str, Any]:
+    """Return an answer as an item: llama.cpp takes it in no other form."""
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text}],
+    }
+
+
 def test_history_becomes_items() -> None:
     call = ("call_1", "weather", '{"city":"Oslo"}')
     sent = ask(
@@ -293,11 +302,11 @@ def test_history_becomes_items() -> None:
     function = {"type": "function_call"}
     assert sent["input"] == [
         {"role": "user", "content": "And Oslo?"},
-        {"role": "assistant", "content": "Let me see."},
+        answered("Let me see."),
         {**function, "call_id": "call_1", "name": "weather", "arguments": '{"city":"Oslo"}'},
         {"type": "function_call_output", "call_id": "call_1", "output": "cold"},
         {**function, "call_id": "call_2", "name": "f", "arguments": ""},
-        {"role": "assistant", "content": "Cold."},
+        answered("Cold."),
         {"role": "user", "content": ""},
     ]
 
@@ -680,7 +689,7 @@ def test_encrypted_thoughts_go_back_as_they_came() -> None:
     call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
     assert ask(Message("user", "hi"), assistant_message(events))["input"][1:] == [
         SEALED,
-        {"role": "assistant", "content": "Let me see."},
+        answered("Let me see."),
         {**SEALED, "id": "rs_2"},
         call,
     ]

@@ -651,3 +651,32 @@ def test_litellm_speaks_the_others_too(
     assert (end["protocol"], end["error"]) == (protocol, None), run.stderr
     assert end["status"] in ("complete", "length")
     assert in_pieces(run.records)
+
+
+# ---- conversations ------------------------------------------------------------------------------
+
+
+def test_a_conversation_goes_from_server_to_server(
+    stream: Stream, tiny: RealServer, ollama: RealServer
+) -> None:
+    """Each turn is cut, so each later one carries partial answers, in another protocol's form."""
+    env = {
+        "OLLAMA_HOST": f"127.0.0.1:{ollama.port}",
+        "ANTHROPIC_BASE_URL": tiny.base_url.removesuffix("/v1"),
+        "ANTHROPIC_API_KEY": "sk-local",
+    }
+    short = ("--session", "trip", "--max-tokens", "4", "--accept", "length")
+    asked = (
+        (*of_tiny(tiny), "Say one."),
+        ("-m", "ollama:smollm2", "Say two."),
+        ("-m", "anthropic:tiny", "Say three."),
+        ("-m", "openai-responses:tiny", "--base-url", tiny.base_url, "Say four."),
+        (*of_tiny(tiny), "Say five."),
+    )
+    counts = []
+    for words in asked:
+        more = {"OPENAI_API_KEY": "sk-local"} if "responses" in words[1] else {}
+        ran = stream(*short, "--json", *words, env={**env, **more}, timeout=300)
+        assert ran.returncode == 0, ran.stderr
+        counts.append(the_end(ran.records)["usage"]["input_tokens"])
+    assert counts[0] < counts[2] < counts[4], "each has the turns before it"
