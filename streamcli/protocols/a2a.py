@@ -35,6 +35,8 @@ from ._contract import Glimpse
 from .shared.agent_calls import AgentCalls
 from .shared.agents import id_of, path_fault, post
 from .shared.arguments import text_of
+from .shared.finish_reasons import failure_of as failure_of_reason
+from .shared.finish_reasons import reason_of
 from .shared.listing import Listing
 from .shared.request import SAMPLING, cannot, merge, no_words_for
 
@@ -252,10 +254,13 @@ class Decoder:
     def _status(self, status: Any, final: bool | None, out: list[Event]) -> None:
         """`final`: whether the agent calls it the last; None: that is for the state to say."""
         if not isinstance(status, dict):
-            return
+            if not final:
+                return
+            status = {}
         content = Content(status.get("message"))
         self._state = words(status.get("state"))
         name = self._state.removeprefix("TASK_STATE_").lower().replace("_", "-")
+        name = "canceled" if name == "cancelled" else name
         if name in _FAILURES or name in _ENDS:
             self.task = ""  # it is over, or waits for us
         if name in _FAILURES:
@@ -302,9 +307,11 @@ class Decoder:
     def finished(self) -> bool:
         return self.ending
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        reason = "stop" if self.ending else "other" if self._state else None
-        return Finished(reason, self._state or None, evidence)
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        if self.ending:
+            return Finished("stop", self._state or None, evidence)
+        name = self._state.removeprefix("TASK_STATE_").lower().replace("_", "-")
+        return failure_of_reason(name) or Finished(reason_of(name), self._state or None, evidence)
 
 
 # The values of both versions
@@ -337,6 +344,7 @@ class Content:
         self.links: list[Citation] = []
         self.tools: list[tuple[str, dict[str, Any]]] = []
         parts = holder.get("parts") if type(holder) is dict else None
+        parts = [parts] if type(parts) is dict else parts
         if type(parts) is list and len(parts) == 1 and type(parts[0]) is dict:
             # Nearly every delta is one plain text.
             plain = parts[0]

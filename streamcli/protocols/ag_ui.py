@@ -46,6 +46,7 @@ from .shared.agents import (
 )
 from .shared.aisdk import total, usage_of
 from .shared.arguments import text_of
+from .shared.finish_reasons import failure_of, out_of_rounds, reason_of
 from .shared.request import calls_of, cannot, merge
 
 NAME = "ag-ui"
@@ -246,7 +247,8 @@ class Decoder:
                 calls.whole(self._chunked, out)
             self._chunked = id
         self._call = id
-        if name := words(value.get("toolCallName")):
+        name = words(value.get("toolCallName"))
+        if name or kind == "TOOL_CALL_START":
             calls.begin(id, name)
         calls.add(id, value.get("delta"))
         if kind == "TOOL_CALL_END":
@@ -268,6 +270,9 @@ class Decoder:
         elif kind == "RUN_FINISHED":
             self.ending = True
             outcome = value.get("outcome")
+            if error := value.get("error"):
+                self._body.fail(stream_failure(error, "error"), out)
+                return
             if isinstance(outcome, dict):
                 self._asks = asked_by(outcome.get("interrupts")) or self._asks
                 self._calls.only(outcome.get("pendingToolCallIds"))
@@ -283,7 +288,10 @@ class Decoder:
             self._unsaid(out)
         calls = self._calls.end(out)
         evidence = ("marker", *(p for p in evidence if p in ("transport_error", "hold")))
-        if self._outcome == "cancelled":  # neither an error nor a whole answer
+        if self._outcome.lower() in (
+            "cancelled",
+            "canceled",
+        ):  # neither an error nor a whole answer
             return Failed("truncated", "the agent was stopped before its end", evidence=evidence)
         if self._outcome == "interrupt" or self._asks:
             what = f"the agent waits for an answer: {self._asks or 'it does not say to what'}"
@@ -294,7 +302,10 @@ class Decoder:
         raw = self._outcome or None
         if raw:
             evidence = ("finish_reason", *evidence)
-        reason = "tool_calls" if calls else "stop" if raw in (None, "success") else "other"
+        if bad := out_of_rounds(raw) or failure_of(raw):
+            bad.evidence = evidence
+            return bad
+        reason = "tool_calls" if calls else reason_of(raw) or "stop"
         return Finished(reason, raw, evidence)
 
     def _unsaid(self, out: list[Event]) -> None:

@@ -26,12 +26,14 @@ from .shared.aisdk import (
     ENDPOINT,
     cite,
     error_of,
+    nothing,
+    reason_in,
     reason_of,
     told_apart,
     total,
     usage_of,
 )
-from .shared.finish_reasons import failure_of, first_of, is_failure, known
+from .shared.finish_reasons import failure_of, is_failure, known
 
 NAME = "ai-data"
 CAN = ("attachments", "reasoning")
@@ -73,6 +75,7 @@ class Decoder:
         self._usage = Usage()  # of the steps so far
         self._started = False
         self._raw: str | None = None
+        self._shown = False  # there is something for a page to show
 
     @property
     def ended(self) -> bool:
@@ -80,7 +83,8 @@ class Decoder:
 
     @property
     def ending(self) -> bool:
-        return known(self._raw) not in (None, "tool_calls") and not self._calls.open
+        over = known(self._raw) not in (None, "tool_calls") and not self._calls.open
+        return over or self._body.failure is not None
 
     def close(self, broken: Failed | None = None) -> list[Event]:
         if broken and self._raw == "tool-calls":
@@ -92,6 +96,12 @@ class Decoder:
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         body, before = self._body, len(out)
         body.alive = True
+        if body.failure is not None:  # only the counts are wanted of what is behind an error
+            self._count(event, value, out)
+            if event == "d":
+                body.finish("marker", out)
+            return
+        self._shown = self._shown or event not in "def"
         if event in ANSWER:
             self._raw = None
         if event == "0":
@@ -101,7 +111,7 @@ class Decoder:
             body.say(Reasoning, value, out)
             return
         if event == "3":
-            body.fail(error_of(value), out)
+            body.fail_after_usage(error_of(value), out)
         elif type(value) is dict:
             self._object(event, value, out)
         if len(out) == before:
@@ -140,17 +150,20 @@ class Decoder:
             self._body.say(Text, text.get("value") if isinstance(text, dict) else text, out)
 
     def _finish(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
-        usage = usage_of(value.get("usage"))
-        if usage is not None and code == "e":
-            self._usage = usage = total([self._usage, usage])
-        if usage is not None:
-            out.append(usage)
-        raw = first_of(value.get("finishReason"))
+        self._count(code, value, out)
+        raw = reason_in(value)
         if code == "e":
             self._raw = None if value.get("isContinued") is True else raw
             return
         self._raw = raw
         self._body.finish("marker", out)
+
+    def _count(self, code: str, value: Any, out: list[Event]) -> None:
+        usage = usage_of(value.get("usage")) if type(value) is dict else None
+        if usage is not None and code == "e":
+            self._usage = usage = total([self._usage, usage])
+        if usage is not None:
+            out.append(usage)
 
     def finished(self) -> bool:
         return self._raw is not None
@@ -160,4 +173,6 @@ class Decoder:
         left_to_us = calls and not is_failure(self._raw)
         if failed := self._calls.fault() if left_to_us else failure_of(self._raw):
             return failed
+        if self._raw is None and not (self._shown or self._calls.any):
+            return nothing(evidence)
         return Finished(reason_of(self._raw, calls, self._calls.any), self._raw, evidence)

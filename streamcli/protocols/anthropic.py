@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 
 from ..events import (
-    Citation,
     Event,
     Failed,
     Finished,
@@ -28,14 +27,15 @@ from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, join_url
 from ..wire.fast_runs import PaddedRuns, UnnamedEvents
 from ..wire.json_body import JsonBody
-from ..wire.lenient_json import natural, words
+from ..wire.lenient_json import words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.anthropic_blocks import Block
+from .shared.anthropic_blocks import DELTAS, REASONS, Block, cite, usage_of
 from .shared.arguments import object_of
 from .shared.claude import advice, max_tokens, sendable, thinking
 from .shared.ending import Ending
+from .shared.finish_reasons import first_of
 from .shared.listing import Listing, models_below
 from .shared.nested_text import text_in
 from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, sent
@@ -202,6 +202,7 @@ class Decoder:
         self._raw_usage: dict[str, Any] = {}
         self._usage = Usage()
         self._open: dict[int, Block] = {}  # by index, without plain text
+        self._seen: set[int] = set()  # the indexes of all blocks of this message
         self._cited: Block | None = None  # the text block whose text and sources are collected
 
     @property
@@ -210,7 +211,7 @@ class Decoder:
 
     @property
     def ending(self) -> bool:
-        return self._ending.soon
+        return self._ending.soon or self._body.failure is not None
 
     def feed(self, data: bytes) -> list[Event]:
         return self._body.feed(self._events.feed(data))
@@ -229,40 +230,52 @@ class Decoder:
         before = len(out)
         if kind == "content_block_delta":
             delta = value.get("delta")
-            if type(delta) is dict:
+            if type(delta) is dict and self._body.failure is None:
                 self._delta(delta, value.get("index"), out)
         elif kind == "ping":
             return
+        elif kind == "message" and "role" in value:
+            self._message(value, out)
+        elif self._body.failure is not None or value.get("error"):
+            self._fail(value, event, out)
         elif kind == "content_block_start":
             self._begin(value.get("content_block"), value.get("index"), out)
         elif kind == "content_block_stop":
             self._close(value.get("index"), out)
         elif kind == "message_start":
             self._message(value.get("message"), out)
-        elif kind == "message" and "role" in value:
-            self._message(value, out)
         elif kind == "message_delta":
             self._close_all(out)
-            self._end(value.get("delta"), out)
+            delta = value.get("delta")
+            self._end(delta if isinstance(delta, dict) and delta else value, out)
             self._count(value.get("usage"), out)
         elif kind == "message_stop":
             self._close_all(out)
-            self._body.finish("marker", out)
-        elif error := error_in(value, event) if kind in (None, "error") else value.get("error"):
             self._count(value.get("usage"), out)
-            self._body.fail(stream_failure(error, "error"), out)
+            self._body.finish("marker", out)
+        elif kind in (None, "error") and error_in(value, event) is not None:
+            self._fail(value, event, out)
         else:
             return  # a type that is not known yet
         self._body.alive = True
         if len(out) == before:
             out.append(Progress())
 
+    def _fail(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
+        """Fail by an error, whatever event it stands in, and read the counts that follow it."""
+        self._count(value.get("usage"), out)
+        if self._body.failure is None:
+            error = error_in(value, event) if "type" not in value else value.get("error")
+            self._body.fail_after_usage(stream_failure(error or value, "error"), out)
+        elif value.get("type") == "message_stop":
+            self._body.finish("marker", out)
+
     def _message(self, message: Any, out: list[Event]) -> None:
         """Begin a message, again where a gateway asked again; or read a whole one."""
         if not isinstance(message, dict):
             return
-        self._open.clear()
-        self._cited = None
+        self._open, self._cited = {}, None
+        self._seen.clear()
         self._raw_usage.clear()
         self._ending.begin()
         self._start(words(message.get("model")), words(message.get("id")), out)
@@ -272,6 +285,8 @@ class Decoder:
             self._close(index, out)
         self._end(message, out)
         self._count(message.get("usage"), out)
+        if error := message.get("error"):
+            self._body.fail_after_usage(stream_failure(error, "error"), out)
 
     def _start(self, model: str, id: str, out: list[Event]) -> None:
         if (model, id) != self._started and (model or id):
@@ -280,12 +295,18 @@ class Decoder:
 
     def _begin(self, plain: Any, index: Any, out: list[Event]) -> None:
         """Begin a block, and close another one that is whole but was not closed."""
+        if isinstance(plain, dict) and self._is_begun(plain, index):
+            return
         self._close(index, out)
         self._close_all(out, only_whole=True)
         if not isinstance(plain, dict):
             return
         kind = plain.get("type")
+        self._seen.add(_number(index))
         block = Block(plain)
+        if kind == "error":
+            self._body.fail_after_usage(stream_failure(plain.get("error") or plain, "error"), out)
+            return
         if kind == "text":
             if "citations" in plain:
                 self._cited = block
@@ -307,8 +328,20 @@ class Decoder:
         elif block.served:
             self._ending.work()
 
+    def _is_begun(self, plain: dict[str, Any], index: Any) -> bool:
+        """Return whether this start of a call repeats that of the open block."""
+        block = self._open.get(_number(index))
+        return (
+            block is not None
+            and not block.pieces
+            and bool(plain.get("id"))
+            and (block.plain == plain)
+        )
+
     def _delta(self, delta: dict[str, Any], index: Any, out: list[Event]) -> None:
         kind = delta.get("type")
+        if kind is None:
+            kind = next((name for field, name in DELTAS.items() if field in delta), None)
         if kind == "text_delta":
             self._say(delta.get("text"), out)
             return
@@ -320,8 +353,14 @@ class Decoder:
         block = self._open.get(_number(index))
         if kind == "thinking_delta":
             self._think(block, delta.get("thinking"), out)
+        elif kind == "error":
+            self._body.fail_after_usage(stream_failure(delta.get("error") or delta, "error"), out)
         elif block is None:
-            return
+            piece = delta.get("partial_json")
+            if piece and _number(index) not in self._seen:  # of a call that never began
+                self._seen.add(_number(index))
+                self._open[_number(index)] = Block({"type": "tool_use"})
+                self._open[_number(index)].grow(piece)
         elif kind == "input_json_delta":
             block.grow(delta.get("partial_json"))
         elif kind in ("signature_delta", "compaction_delta"):
@@ -349,7 +388,7 @@ class Decoder:
     def _cite(self, citation: Any, out: list[Event]) -> None:
         if self._cited is not None and isinstance(citation, dict):
             self._cited.citations.append(citation)
-        _cite(citation, out)
+        cite(citation, out)
 
     def _close(self, index: Any, out: list[Event]) -> None:
         """Give a block that is whole: a tool call, or state that Anthropic wants back."""
@@ -358,8 +397,6 @@ class Decoder:
             return
         if block is self._cited:
             self._cited = None
-        if block.kind == "tool_use" and not words(block.plain.get("name")):
-            return  # a call needs a name
         if block.kind == "tool_use":
             self._ending.call(*block.call(self._ending.calls), out)
         elif opaque := block.opaque(NAME):
@@ -385,6 +422,8 @@ class Decoder:
         if not isinstance(delta, dict):
             return
         reason, details = delta.get("stop_reason"), delta.get("stop_details")
+        if not reason:
+            reason = first_of(*(delta.get(name) for name in REASONS))
         self._ending.end(reason)
         if isinstance(details, dict):
             explanation = details.get("explanation")
@@ -412,25 +451,3 @@ def _list(value: Any) -> list[Any]:
 def _place(value: Any) -> Any:
     """Return the object that holds the text of a plain delta."""
     return value["delta"]
-
-
-def _cite(citation: Any, out: list[Event]) -> None:
-    """Give a source; the offsets of this API are places in the source, not in the answer."""
-    if isinstance(citation, dict):
-        url = words(citation.get("url")) or words(citation.get("source"))
-        title = words(citation.get("title")) or words(citation.get("document_title"))
-        if url or title:
-            out.append(Citation(url, title))
-
-
-def usage_of(usage: dict[str, Any]) -> Usage:
-    """Return token counts; `input_tokens` does not contain the cached ones beside it."""
-    details = usage.get("output_tokens_details")
-    counts = [
-        usage.get("input_tokens"),
-        usage.get("output_tokens"),
-        details.get("thinking_tokens") if isinstance(details, dict) else None,
-        usage.get("cache_read_input_tokens"),
-        usage.get("cache_creation_input_tokens"),
-    ]
-    return Usage(*map(natural, counts))

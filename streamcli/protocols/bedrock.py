@@ -19,15 +19,23 @@ from ..wire.aws_eventstream import EventStream, Frame
 from ..wire.endings import too_large
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import count, words
-from ..wire.provider_errors import error_in, error_of_body, excerpt, http_refusal, stream_failure
+from ..wire.provider_errors import (
+    error_in,
+    error_of_body,
+    http_refusal,
+    is_error_event,
+    stream_failure,
+)
 from ..wire.sse import MAX_EVENT_SIZE
 from ..wire.sse import Message as Payload
 from ._contract import Glimpse
 from .shared.arguments import object_of
 from .shared.bedrock_blocks import Block, as_stream, citation
+from .shared.bedrock_errors import classify, exception
 from .shared.bedrock_invoke import EVENTS, InvokeFrames
 from .shared.claude import advice, max_tokens, sendable, thinking, version
 from .shared.ending import Ending
+from .shared.finish_reasons import first_of
 from .shared.listing import Listing, with_field
 from .shared.nested_text import text_in
 from .shared.request import PENALTIES, cannot, merge, no_words_for, post, sent
@@ -61,20 +69,6 @@ _TYPE = "application/vnd.amazon.eventstream, application/json"
 # People paste whole addresses, or that of its OpenAI-compatible API.
 _OTHER_PATHS = re.compile(r"(/model/[^/]+/converse(-stream)?|/openai/v1)$")
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
-# (kind, whether to try again may help) by name, without "Exception".
-ERRORS = {
-    "internalServer": ("server_error", True),
-    "serviceUnavailable": ("overloaded", True),
-    "throttling": ("rate_limit", True),
-    "modelNotReady": ("overloaded", True),
-    "modelTimeout": ("server_error", True),
-    "modelStreamError": ("stream_error", True),  # AWS says of it: retry your request
-    "modelError": ("server_error", False),
-    "serviceQuotaExceeded": ("quota", False),
-    "accessDenied": ("auth", False),
-    "validation": ("rejected", False),
-    "resourceNotFound": ("rejected", False),
-}
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -222,30 +216,13 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     if name and failed.message == f"HTTP {status}":
         failed.message += f": {name}"
     if failed.kind in ("rejected", "rate_limit"):  # as a status alone says
-        _classify(failed, name)
+        classify(failed, name)
     if "on-demand throughput" in failed.message:
         failed.hint = "ask for its inference profile: -m bedrock:us.MODEL (or eu., apac., global.)"
     elif status == 404 or "model identifier" in failed.message:
         failed.hint = "-m bedrock:VENDOR.MODEL, with a model that the region has"
     failed.hint = failed.hint or advice(failed.message)
     return failed
-
-
-def exception(name: str, body: bytes) -> Failed:
-    """Return the failure for an exception in a stream; its body should be {"message": ...}."""
-    error = error_of_body(body)
-    failed = stream_failure(excerpt(body) if error is None else error, name)
-    _classify(failed, name)
-    return failed
-
-
-def _classify(failed: Failed, name: str) -> None:
-    """Set its kind and whether it may pass, if the name tells and the words tell no more."""
-    name = name[:1].lower() + name[1:].removesuffix("Exception")
-    if failed.kind not in ("filtered", "context_window", "quota"):
-        failed.kind, failed.transient = ERRORS.get(name, (failed.kind, failed.transient))
-    if failed.kind == "quota" and "per day" in failed.message:
-        failed.hint = "wait until tomorrow, or ask AWS for a higher quota"
 
 
 def recognises(glimpse: Glimpse) -> bool:
@@ -310,10 +287,12 @@ class Decoder:
 
     def _frame(self, frame: Frame, out: list[Event]) -> None:
         headers = frame.headers
-        kind = headers.get(":message-type")
+        name = headers.get(":event-type", "")
+        kind = headers.get(":message-type", "event" if name else "")
         if kind == "event":
-            name = headers.get(":event-type", "")
-            if name in EVENTS:  # others are not known yet
+            if is_error_event(name):  # an exception in an event's clothes
+                self._body.fail(exception(name, frame.payload), out)
+            elif name in EVENTS:  # others are not known yet
                 self._body.payload(Payload.of(frame.payload, name.encode(), b""), out)
             elif name == "chunk":
                 self._chunk(frame.payload, out)
@@ -330,9 +309,9 @@ class Decoder:
             self._invoked = InvokeFrames(self._limit)
         events = self._invoked.feed(payload)
         if isinstance(events, dict):
-            for name in EVENTS:
-                if name in events:
-                    self._body.read(events[name], name, out)
+            for name, value in events.items():
+                if name in EVENTS and not self._body.ended:
+                    self._body.read(value, name, out)
             return
         out += events
         self._ended = bool(events) and isinstance(events[-1], Finished | Failed)
@@ -353,6 +332,8 @@ class Decoder:
                 self._event(name, each, out)
             self._event("metadata", value, out)
             self._event("messageStop", value, out)
+        elif event in EVENTS and (error := value.get("error")):
+            self._body.fail(stream_failure(error), out)
         elif event in EVENTS:
             self._event(event, value, out)
         else:
@@ -374,7 +355,7 @@ class Decoder:
         elif event == "messageStop":
             for open in list(self._open):
                 self._close(open, out)
-            self._ending.end(value.get("stopReason"))
+            self._ending.end(first_of(value.get("stopReason"), value.get("stop_reason")))
         elif event == "metadata" and isinstance(usage := value.get("usage"), dict):
             counted = usage_of(usage)
             if counted != Usage():
@@ -389,8 +370,10 @@ class Decoder:
             self._think(thought, self._open.setdefault(index, Block()), out)
         elif isinstance(use := delta.get("toolUse"), dict):
             block = self._open.get(index)
-            if block and block.use is not None:
-                block.grow(use.get("input"))
+            if block is None or block.use is None:  # of a call that never began
+                self._begin(use, index, out)
+                block = self._open.get(index, Block())
+            block.grow(use.get("input"))
         elif cited := citation(delta.get("citation")):
             out.append(cited)
 
@@ -409,6 +392,9 @@ class Decoder:
 
     def _begin(self, use: Any, index: int, out: list[Event]) -> None:
         """Begin a call; the server runs those of `server_tool_use` itself."""
+        block = self._open.get(index)
+        if block and use and block.use == use and not block.pieces and use.get("toolUseId"):
+            return  # the same start once more
         self._close(index, out)
         if not isinstance(use, dict) or use.get("type") == "server_tool_use":
             self._ending.work()
@@ -421,8 +407,6 @@ class Decoder:
         if block is None:
             return
         if use := block.use:
-            if not words(use.get("name")):
-                return  # a call needs a name
             id = words(use.get("toolUseId")) or f"call_{self._ending.calls}"
             arguments = "".join(block.pieces) or use.get("input")
             self._ending.call(id, words(use.get("name")), arguments, out)

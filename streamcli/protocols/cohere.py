@@ -31,6 +31,7 @@ from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.ending import Ending
+from .shared.finish_reasons import first_of
 from .shared.listing import Listing, with_field
 from .shared.nested_text import text_in
 from .shared.request import calls_of, cannot, function_of, merge, no_words_for, post, sent
@@ -193,7 +194,7 @@ class Decoder:
 
     @property
     def ending(self) -> bool:
-        return self._ending.soon
+        return self._ending.soon or self._body.failure is not None
 
     def feed(self, data: bytes) -> list[Event]:
         return self._body.feed(self._events.feed(data))
@@ -207,24 +208,11 @@ class Decoder:
         if type(value) is not dict:
             return
         kind, before = value.get("type"), len(out)
+        if self._body.failure is not None:
+            self._after_error(kind, value, out)
+            return
         if kind in EVENTS:
-            delta, index = value.get("delta"), value.get("index")
-            index = index if type(index) is int else -1
-            if kind == "message-start":
-                self._start(value.get("id"), out)
-            elif kind in ("tool-call-start", "content-start"):
-                self._close_all(out, only_whole=True)
-            if isinstance(delta, dict):
-                self._message(delta.get("message"), index, out)
-                if kind == "message-end":
-                    self._end(delta, delta.get("usage"), out)
-            if kind == "content-end":
-                self._keep(out)
-            elif kind == "tool-call-end":
-                self._close(index, out)
-            elif kind == "message-end" and not self._body.ended:
-                self._close_all(out)
-                self._body.finish("marker", out)
+            self._event(kind, value, out)
         elif "event_type" in value and "is_finished" in value:
             self._older(value, out)
         elif "finish_reason" in value and isinstance(value.get("message"), dict):
@@ -235,11 +223,41 @@ class Decoder:
         else:
             named = kind not in (None, "error") and event != "error"
             if error := value.get("error") if named else error_in(value, event):
-                self._body.fail(stream_failure(error, "error"), out)
+                self._body.fail_after_usage(stream_failure(error, "error"), out)
             return  # or a type that is not known yet
         self._body.alive = True
         if len(out) == before:
             out.append(Progress())
+
+    def _event(self, kind: Any, value: dict[str, Any], out: list[Event]) -> None:
+        """Read an event of v2."""
+        body, delta, index = self._body, value.get("delta"), value.get("index")
+        index = index if type(index) is int else -1
+        if kind == "message-start":
+            self._start(value.get("id"), out)
+        elif kind in ("tool-call-start", "content-start"):
+            self._close_all(out, only_whole=True)
+        if isinstance(delta, dict):
+            self._message(delta.get("message"), index, out)
+        if (error := value.get("error")) and not body.ended:
+            body.fail_after_usage(stream_failure(error, "error"), out)
+        if kind == "message-end" and not body.ended:
+            delta = delta if isinstance(delta, dict) else {}
+            self._end({**value, **delta}, delta.get("usage") or value.get("usage"), out)
+        if kind == "content-end":
+            self._keep(out)
+        elif kind == "tool-call-end":
+            self._close(index, out)
+        elif kind == "message-end" and not body.ended:
+            self._close_all(out)
+            body.finish("marker", out)
+
+    def _after_error(self, kind: Any, value: dict[str, Any], out: list[Event]) -> None:
+        """Read the counts behind an error: nothing else is wanted any more."""
+        if kind == "message-end":
+            delta = value.get("delta")
+            self._count(delta.get("usage") if isinstance(delta, dict) else None, out)
+            self._body.finish("marker", out)
 
     def _start(self, id: Any, out: list[Event]) -> None:
         if id and isinstance(id, str):
@@ -287,12 +305,19 @@ class Decoder:
         """Begin a call, if the delta has a name, else go on with the call of its index."""
         function = delta.get("function")
         function = function if isinstance(function, dict) else {}
-        if name := words(function.get("name")):
+        id, name = words(delta.get("id")), words(function.get("name"))
+        arguments = function.get("arguments")
+        begun = self._open.get(index)
+        if begun is None:
+            begins = bool(name or id or arguments not in (None, ""))  # one without a name too
+        else:  # the same start may come twice
+            same = bool(id) and not any(begun.pieces) and (begun.id, begun.name) == (id, name)
+            begins = bool(name) and not same
+        if begins:
             self._close(index, out)
             self._ending.reasoning()  # the answer goes on
-            self._open[index] = _Call(words(delta.get("id")), name)
+            self._open[index] = _Call(id, name)
         if call := self._open.get(index):
-            arguments = function.get("arguments")
             if isinstance(arguments, str):
                 call.pieces.append(arguments)
             elif arguments is not None:
@@ -326,7 +351,7 @@ class Decoder:
             self._think(value.get("text"), [], out)
         elif kind == "tool-calls-generation":
             for call in _items(value.get("tool_calls")):
-                function = {"name": call.get("name"), "arguments": call.get("parameters")}
+                function = {"name": call.get("name"), "arguments": call.get("parameters") or {}}
                 self._call({"function": function}, -1, out)
                 self._close(-1, out)
         elif kind == "citation-generation":
@@ -340,12 +365,15 @@ class Decoder:
                 self._body.finish("marker", out)
 
     def _end(self, end: dict[str, Any], usage: Any, out: list[Event]) -> None:
-        if isinstance(usage, dict) and (counted := usage_of(usage)) != Usage():
-            out.append(counted)
-        self._ending.end(end.get("finish_reason"))
+        self._count(usage, out)
+        self._ending.end(first_of(end.get("finish_reason"), end.get("finishReason")))
         if error := end.get("error"):
             failed = stream_failure({"message": error, "type": end.get("error_type")})
             self._body.fail(failed, out)
+
+    def _count(self, usage: Any, out: list[Event]) -> None:
+        if isinstance(usage, dict) and (counted := usage_of(usage)) != Usage():
+            out.append(counted)
 
     # The end
 

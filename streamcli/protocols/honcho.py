@@ -17,7 +17,7 @@ from ..events import Event, Failed, Finished, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
-from ..wire.json_body import JsonBody
+from ..wire.json_body import JsonBody, has_answer
 from ..wire.payloads import Payloads
 from ..wire.provider_errors import error_in, error_of_body, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
@@ -149,7 +149,8 @@ class Decoder:
 
     def close(self, broken: Failed | None = None) -> list[Event]:
         out = self._body.close(broken)
-        end = out[-1] if out and not self._body.alive else None
+        said = self._body.answered or has_answer(out)
+        end = out[-1] if out and not said else None
         if isinstance(end, Failed) and (broken is not None or end.evidence == ("eof",)):
             end.hint = end.hint or _BROKEN_OFF
             if self._payloads.looks_like in ("", "sse"):
@@ -165,7 +166,11 @@ class Decoder:
             body.fail(stream_failure(error if value.get("error") != "" else ""), out)
             return
         if type(delta) is dict:
-            text = delta.get("content")
+            text, error = delta.get("content"), delta.get("error")
+            if error:
+                body.say(Text, text, out)
+                body.fail(stream_failure(error), out)
+                return
         elif type(done) is bool:
             text = None
         elif "content" in value and isinstance(value["content"], str | None):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..events import Event, Failed, Finished, Reasoning, Text
+from ..events import Event, Failed, Finished, Progress, Reasoning, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.fast_runs import Template
@@ -20,17 +20,12 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import template
 from .shared.agent_calls import AgentCalls
-from .shared.finish_reasons import failure_of, known, reason_of
+from .shared.finish_reasons import failure_of, known, out_of_rounds, reason_of
 
 NAME = "json-events"
 CAN: tuple[str, ...] = ()
 NEEDS_MODEL = False  # unless its template has a place for one
 LISTING = None
-# What agents say instead of a finish reason when they had no round left.
-OUT_OF_ROUNDS = (
-    *("iteration_limit", "max_iterations", "max_turns", "max_steps", "max_rounds"),
-    *("recursion_limit", "tool_limit", "max_tool_calls", "step_limit", "turn_limit"),
-)
 # An event of these alone may be an error, or what this server calls its progress.
 _BARE = frozenset(("code", "status", "message", "msg", "detail", "type"))
 PATHS = (
@@ -123,6 +118,7 @@ class Decoder:
         self._number = 0
         self._reason = ""
         self._said = False  # there is text
+        self._shown = False  # there is text, reasoning, or a tool of the agent's
         plain = self._text and self._text != self._done.steps
         self._body = JsonBody(
             self,
@@ -149,7 +145,7 @@ class Decoder:
         return self._body.ended
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
-        body = self._body
+        body, before = self._body, len(out)
         if (failed := self._failure(value, event)) is not None:
             body.fail(failed, out)
             return
@@ -170,6 +166,8 @@ class Decoder:
             if (name := known(reason)) is not None:
                 self._reason = whole(reason)
                 self.ending = self._said and name != "tool_calls"
+                if len(out) == before:
+                    out.append(Progress())
         if ends:
             body.alive = True
             body.finish("marker", out)
@@ -181,6 +179,7 @@ class Decoder:
         self._body.alive = self._body.alive or not isinstance(text, dict | list)
         self._body.say(channel, text, out)
         if len(out) > before:
+            self._shown = True
             self._said = self._said or channel is Text
             self._reason, self.ending = "", False  # the answer goes on
 
@@ -196,7 +195,7 @@ class Decoder:
                 error = value  # the condition's own word says nothing
         if error or event == "error":
             return stream_failure(error or value, "error")
-        if type(value) is dict and not _BARE.issuperset(value):
+        if type(value) is dict and (value.get("type") == "error" or not _BARE.issuperset(value)):
             found = error_in(value, event) if at(value, self._text) is None else None
             if found is not None:
                 return stream_failure(found, "error")
@@ -219,7 +218,7 @@ class Decoder:
         name = words(at(value, self._name))
         id = words(at(value, self._id)) if self._id else ""
         if self._tool.holds(value):
-            self._body.alive = True
+            self._body.alive = self._shown = True
             self._number += 1
             id = id or f"call_{self._number}"
             self._last[name] = id
@@ -238,10 +237,11 @@ class Decoder:
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         raw = self._reason or None
-        if raw and raw.lower().replace("-", "_") in OUT_OF_ROUNDS:
-            return Failed("tool", f"the agent ran out of its rounds (finish reason {raw})")
-        if raw and (failed := failure_of(raw)):
+        if failed := out_of_rounds(raw) or failure_of(raw):
             return failed
+        if raw is None and "marker" in evidence and not self._shown:
+            held = "the stream ended and held neither text nor a finish reason"
+            return Failed("not_a_stream", held, evidence=evidence)
         return Finished(reason_of(raw) if raw else None, raw, evidence)
 
     def _place(self, value: Any) -> Any:

@@ -14,12 +14,13 @@ from ..events import Event, Failed, Finished, Opaque, Reasoning, Started, Text, 
 from ..messages import ChatRequest, Message
 from ..request import HttpRequest, Target
 from ..wire.json_body import JsonBody
-from ..wire.lenient_json import natural, whole, words
+from ..wire.lenient_json import count, whole, words
 from ..wire.provider_errors import error_in, http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.arguments import object_of
 from .shared.ending import Ending
+from .shared.finish_reasons import first_of
 from .shared.listing import Listing, models_below
 from .shared.nested_text import text_in
 from .shared.request import cannot, function_of, merge, post, sent
@@ -194,30 +195,32 @@ class Decoder:
 
     @property
     def ending(self) -> bool:
-        return self._ending.soon
+        return self._ending.soon or self._body.failure is not None
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
             return
         body = self._body
-        if error := value.get("error"):
+        if body.failure is not None:  # only the counts are wanted of what comes behind an error
             self._count(value, out)
-            body.fail(stream_failure(error), out)
+            if value.get("done") is True:
+                body.finish("marker", out)
             return
-        message, done = value.get("message"), value.get("done")
+        message, done, error = value.get("message"), value.get("done"), value.get("error")
         if type(message) is dict:
             text = message.get("content")
         else:  # /api/generate has its fields at the top
             message, text = value, value.get("response")
             if text is None and done is None:
-                if error := error_in(value):
-                    body.fail(stream_failure(error), out)
+                if error := error or error_in(value):
+                    self._count(value, out)
+                    body.fail_after_usage(stream_failure(error), out)
                 return
         body.alive = True
         if not self._model and (model := value.get("model")) and type(model) is str:
             self._model = whole(model)
             out.append(Started(self._model, ""))
-        if thought := message.get("thinking"):
+        if thought := message.get("thinking") or _other_thought(message):
             self._think(thought, out)
         if text is not None and text != "":
             if self._thinking:
@@ -226,7 +229,15 @@ class Decoder:
             body.say(Text, text, out)
         if calls := message.get("tool_calls"):
             self._tools(calls, out)
-        if reason := value.get("done_reason"):
+        if error:
+            self._count(value, out)
+            body.fail_after_usage(stream_failure(error), out)
+            return
+        reason = value.get("done_reason")
+        if done is True and not reason:
+            others = (value.get("doneReason"), value.get("finish_reason"))
+            reason = first_of(*others, message.get("done_reason"))
+        if reason:
             self._ending.end(reason)
         if done is True and not body.ended:
             self._count(value, out)
@@ -246,21 +257,23 @@ class Decoder:
             self._thinking = []
 
     def _count(self, value: dict[str, Any], out: list[Event]) -> None:
-        counts = [value.get(name) for name in ("prompt_eval_count", "eval_count")]
-        if any(type(count) is int for count in counts):
-            out.append(Usage(*map(natural, counts)))
+        counts = [count(value.get(name)) for name in ("prompt_eval_count", "eval_count")]
+        if counts != [None, None]:
+            out.append(Usage(*counts))
 
     def _tools(self, calls: Any, out: list[Event]) -> None:
         """Give the calls; each comes whole, its arguments as an object."""
         self._keep(out)
         for call in calls if isinstance(calls, list) else (calls,):
-            function = call.get("function") if isinstance(call, dict) else None
-            if not isinstance(function, dict) or not (name := words(function.get("name"))):
+            if not call:
                 continue
+            call = call if isinstance(call, dict) else {}
+            function = call.get("function")
+            function = function if isinstance(function, dict) else call
             id = words(call.get("id"))
             self._ending.call(
                 id or f"call_{self._ending.calls}",  # older versions send none
-                name,
+                words(function.get("name")),
                 function.get("arguments"),
                 out,
                 own_id=bool(id),
@@ -275,3 +288,8 @@ class Decoder:
         if isinstance(end, Finished) and end.raw in ("load", "unload"):
             end.reason = "stop"  # the request only loaded a model
         return end
+
+
+def _other_thought(message: dict[str, Any]) -> Any:
+    """Return the thinking under the names that gateways give it."""
+    return message.get("reasoning") or message.get("reasoning_content")

@@ -14,7 +14,8 @@ from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.endings import cut, held_no, no_stream, not_utf8, too_large
 from ..wire.payloads import Payloads
-from ..wire.provider_errors import stream_failure
+from ..wire.provider_errors import is_error_event, stream_failure
+from ..wire.signs import MARKER_EVENTS, PINGS
 from ..wire.sse import MAX_EVENT_SIZE, Message
 from ..wire.sse_text import TextEvents, UnescapedEvents
 from ._contract import Glimpse
@@ -26,7 +27,8 @@ NEEDS_MODEL = False  # unless its template has a place for one
 LISTING = None
 ROW_KEYS = template.KEYS
 needs_model, can, row_fault = template.needs_model, template.can, template.row_fault
-MARKER = b"[DONE]"
+MARKER = b"[done]"
+_NOTHING = (b"", b"{}", b"null", b"done", b"end", b"[end]")  # beside an event's name
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -105,13 +107,18 @@ class Decoder:
     def _payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
         if self._payloads.looks_like != "sse":
             return
-        if payload == MARKER:
+        event = payload.event.lower() if type(payload) is Message else "message"
+        if event in PINGS:
+            return
+        if payload.strip().lower() == MARKER or (
+            event in MARKER_EVENTS and payload.strip().lower() in _NOTHING
+        ):
             self._release(out)
             self._held.append(payload)
             out.append(Progress())  # from here on little is worth waiting for
         elif self._held and not payload.strip():
             self._held.append(payload)
-        elif type(payload) is Message and payload.event == "error":
+        elif is_error_event(event):
             self._end(stream_failure(payload.decode("utf-8", "replace"), "error"), out)
         else:
             self._release(out)

@@ -25,8 +25,17 @@ from .shared import agents as application
 from .shared import aisdk
 from .shared.agent_calls import AgentCalls
 from .shared.agents import path_fault
-from .shared.aisdk import ENDPOINT, cite, error_of, reason_of, told_apart, usage_of
-from .shared.finish_reasons import failure_of, first_of, is_failure
+from .shared.aisdk import (
+    ENDPOINT,
+    cite,
+    error_of,
+    nothing,
+    reason_in,
+    reason_of,
+    told_apart,
+    usage_of,
+)
+from .shared.finish_reasons import failure_of, is_failure
 
 NAME = "ui-message"
 CAN = ("attachments", "reasoning")
@@ -47,6 +56,7 @@ KNOWN = re.compile(
     "source|file|custom|message-metadata",
     re.DOTALL,
 )
+_FRAME = re.compile("(start|finish)(-step)?|message-metadata|(text|reasoning)-(start|end)")
 _BEGINNINGS = re.compile(
     "start|finish|abort|(start|finish)-step|message-metadata|(text|reasoning)-(start|delta)|"
     "tool-input-[a-z]+|data-.+"
@@ -76,6 +86,7 @@ class Decoder:
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self._said = False  # there is text
         self._over = False  # `finish` came, and nothing behind it that goes on
+        self._shown = False  # there is something else for a page to show
         template = Template("delta", lambda value: value)
         self._body = JsonBody(self, "UI message stream", limit, template, done_ends_it=True)
         self.feed = self._body.feed
@@ -97,6 +108,9 @@ class Decoder:
             return
         body, kind = self._body, value.get("type")
         kind = kind if type(kind) is str else ""
+        if body.failure is not None:  # only the counts are wanted of what is behind an error
+            self._metadata(value.get("messageMetadata"), out)
+            return
         if kind in DELTAS:
             body.alive = True
             delta = value.get("delta")
@@ -109,7 +123,7 @@ class Decoder:
         error = None if kind != "error" and KNOWN.fullmatch(kind) else error_in(value, event)
         if error is not None:
             body.alive = True
-            body.fail(error_of(error), out)
+            body.fail_after_usage(error_of(error), out)
             return
         if not KNOWN.fullmatch(kind):
             return
@@ -117,6 +131,7 @@ class Decoder:
         before = len(out)
         if metadata := value.get("messageMetadata"):
             self._metadata(metadata, out)
+        self._shown = self._shown or not _FRAME.fullmatch(kind)
         if kind.startswith("tool-"):
             self._reopen()
             self._tool(kind, value, out)
@@ -190,13 +205,14 @@ class Decoder:
             self._body.fail(Failed("truncated", message, evidence=("marker",)), out)
             return
         self._over = True
-        self._raw = first_of(value.get("finishReason"))
+        self._raw = reason_in(value)
         if is_failure(self._raw) and (failed := failure_of(self._raw)):
             self._body.fail(failed, out)
 
     @property
     def ending(self) -> bool:
-        return self._over and not self._calls.open and (self._said or self._calls.any)
+        over = self._over and not self._calls.open and (self._said or self._calls.any)
+        return over or self._body.failure is not None
 
     def finished(self) -> bool:
         return self._over
@@ -206,6 +222,8 @@ class Decoder:
         failed = self._calls.fault() if calls else failure_of(self._raw)
         if failed is not None:
             return failed
+        if self._raw is None and not (self._said or self._shown):
+            return nothing(evidence)
         if self._over and self._raw is None:  # `finish` without its reason is but a marker
             evidence = ("marker", *(p for p in evidence if p in ("transport_error", "hold")))
         return Finished(reason_of(self._raw, calls, self._calls.any), self._raw, evidence)

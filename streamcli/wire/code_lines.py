@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from .payloads import Payloads
+from .provider_errors import says_failure
+from .spread_json import SpreadJson
 from .sse import BOM, MAX_EVENT_SIZE, Message, Stray
 
 
 class CodeLines(Payloads):
     """Payloads of a body whose lines begin with one of `codes`, a character each.
 
-    Only LF ends a line. Lines with another code are left out, and so is all else but an object of
-    plain JSON between the lines: a Stray, by which servers tell their errors.
+    Only LF ends a line. Lines with another code are left out. What else stands behind the first
+    line of the format may be a Stray, by which servers tell their errors: JSON, on one line or on
+    several, or prose that says what failed.
     """
 
     def __init__(self, codes: str, limit: int = MAX_EVENT_SIZE) -> None:
@@ -18,6 +21,7 @@ class CodeLines(Payloads):
         self._codes = codes.encode()
         self._begun = False
         self._recognised = False  # there was a line of the format
+        self._spread = SpreadJson()
 
     def feed(self, data: bytes) -> list[bytes]:
         if len(self.excerpt) < 200:
@@ -38,7 +42,10 @@ class CodeLines(Payloads):
         self.looks_like = "html" if first == b"<" else "json" if first in (b"{", b"[") else ""
         rest = b"".join(self._fragments)
         self._fragments = []
-        return self._parse(rest)
+        out = self._parse(rest)
+        if self._spread and b'"error"' in (cut := self._spread.rest()):
+            out.append(Stray(cut))
+        return out
 
     def _parse(self, lines: bytes) -> list[bytes]:
         out: list[bytes] = []
@@ -47,9 +54,22 @@ class CodeLines(Payloads):
             lines = lines.removeprefix(BOM)
         for line in lines.split(b"\n"):
             if line[1:2] == b":" and line[0] in self._codes:
+                self._spread.rest()
+                self._recognised = True
                 out.append(Message.of(line[2:], line[:1], b""))
-            elif line.startswith(b'{"') and (out or self._recognised or b'"error"' in line):
-                out.append(Stray(line))
-        if out:
-            self._recognised = True
+            elif bare := line.strip():
+                self._other(line, bare, out)
         return out
+
+    def _other(self, line: bytes, bare: bytes, out: list[bytes]) -> None:
+        """Read a line that is not of the format."""
+        value: bytes | None = None
+        if self._spread:
+            value = self._spread.add(line)
+        elif bare.startswith(b'{"') or bare in (b"{", b"[", b"[{"):
+            if self._recognised or b'"error"' in line:
+                value = self._spread.begin(line)
+        elif self._recognised and says_failure(bare.decode("utf-8", "replace")):
+            value = line
+        if value is not None:
+            out.append(Stray(value))

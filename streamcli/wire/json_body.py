@@ -28,18 +28,11 @@ from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Runs
 from .lenient_json import Halves, json_values, whole
 from .payloads import Payloads
-from .provider_errors import describe, is_error_event, stream_failure
+from .provider_errors import describe, is_error_event, says_failure, stream_failure
+from .signs import MARKER_EVENTS, NOTHING, PINGS, is_marker, sign_of
 from .sse import MAX_EVENT_SIZE, Message
 
-# What servers send instead of JSON, in any case: end markers, and signs of life. More words are
-# markers in brackets, where they are not text.
-_MARKERS = ("done", "end")
-_BRACKETED_MARKERS = (*_MARKERS, "eof", "eos", "finish", "finished", "complete", "completed")
-_MARKER_EVENTS = ("done", "end", "complete", "completed")
-_PINGS = {"ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat", "hb", "alive"}
-_BRACKETS = ("[]", "<>", "{}", "()")
-_NOTHING = ("", "undefined", "none", "nil")  # of programs that write out what they do not have
-_SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
+_MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
 
 
@@ -209,6 +202,16 @@ class JsonBody:
         """
         self.failure = self.failure or failed
 
+    def fail_after_usage(self, failed: Failed, out: list[Event]) -> None:
+        """End the answer with an error behind which usage may still come.
+
+        An answer that has not begun is over at once, so that it is asked for again without delay.
+        """
+        if self.answered or has_answer(out):
+            self.fail_later(failed)
+        else:
+            self.fail(failed, out)
+
     def fail(self, failed: Failed, out: list[Event]) -> None:
         """End the answer with `failed`, or with the failure that was put off before."""
         failed = self.failure or failed
@@ -282,33 +285,31 @@ class JsonBody:
         if value not in (None, "", [], {}):
             return False
         event = event.lower()
-        if self._done_ends_it and event in _MARKER_EVENTS:
+        if self._done_ends_it and event in MARKER_EVENTS:
             self._marker(out)
             return True
-        return event in _PINGS
+        return event in PINGS
 
     def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
         """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
         name = event.lower()
         said = payload.decode("utf-8", "replace").strip()
-        word = said[:100].lower().replace("[ ", "[").replace(" ]", "]")
-        inside = word[1:-1].strip() if word[:1] + word[-1:] in _BRACKETS else ""
-        marks = word in _MARKERS or inside in _BRACKETED_MARKERS or word.startswith("[done]")
-        if marks or (not word and name in _MARKER_EVENTS):
+        word, inside = sign_of(said)
+        if is_marker(word, inside) or (not word and name in MARKER_EVENTS):
             if self._done_ends_it:
                 self._marker(out)
             return
         if is_error_event(name):
             self.fail(stream_failure(said, event), out)
             return
-        if word in _NOTHING or word[0] == ":" or {word, inside, name} & _PINGS:
+        if word in NOTHING or word[0] == ":" or {word, inside, name} & PINGS:
             return  # a colon begins a comment: some proxies put `data:` before theirs too
         if word.startswith("data:"):  # a proxy put it before events that had it
             self.payload(payload.strip()[5:].lstrip(), out, last)
             return
         values = _values(payload)
         if not values:
-            if re.match(_SAYS_ERROR, said):
+            if says_failure(said):
                 self.fail(stream_failure(said), out)
             elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
                 self._torn = True
@@ -327,14 +328,22 @@ class JsonBody:
             self.fail(held_no(self._noun, "marker", self._payloads), out)
 
     def _stray(self, lines: bytes, out: list[Event]) -> None:
-        """Take a JSON object in an event stream without `data:` for an error (Lemonade, Gemini)."""
-        if lines.strip().lower() == b"[done]":
+        """Take what stands among the events for an error: JSON (Lemonade, Gemini), prose (Ollama).
+
+        The end of the bytes may have cut it.
+        """
+        word, inside = sign_of(lines.decode("utf-8", "replace").strip())
+        if is_marker(word, inside):
             if self._done_ends_it:
                 self._marker(out)
             return
         try:
             values = json_values(lines)
         except ValueError:
+            if not {word, inside} & PINGS:
+                said = re.search(_MESSAGE, lines)
+                text = (said[1] if said else lines).decode("utf-8", "replace")
+                self.fail(stream_failure(text), out)
             return
         for value in values:
             if isinstance(value, list):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from .lenient_json import is_json
-from .sse import BOM, MAX_EVENT_SIZE, SSE, Stray
+from .spread_json import SpreadJson
+from .sse import BOM, MAX_EVENT_SIZE, SSE, Message, Stray
+
+_FIELDS = (b"event:", b"id:", b"retry:", b":")  # of SSE, but for its data
 
 
 class _InOrder(SSE):
@@ -19,7 +22,8 @@ class Payloads:
     SSE gives the data of its events, and its Strays where they stood. A body that starts with `{`
     or `[` comes from a server that does not stream, or streams JSON lines: if the first line is
     JSON by itself, each line is a payload; else the whole body is one, at the end (a trailing
-    `data: [DONE]` is cut off). `looks_like` is "sse", "json", "html" or "" (nothing but blanks so
+    `data: [DONE]` is cut off). Between JSON lines, prose is a Stray, and a value may be
+    spread over several lines. `looks_like` is "sse", "json", "html" or "" (nothing but blanks so
     far). `sse` is another parser for the events than the usual one.
     """
 
@@ -34,6 +38,8 @@ class Payloads:
         self._whole = False
         self._by_line = False
         self._overflow = False
+        self._spread = SpreadJson()
+        self._event = b""  # of an SSE event among JSON lines
 
     @property
     def overflow(self) -> bool:
@@ -88,7 +94,39 @@ class Payloads:
                 return []
             self._by_line = True
         self._size = len(data) - end
-        return [p for p in map(_bare, lines.split(b"\n")) if p]
+        split = lines.split(b"\n")
+        plain = [p for p in map(_bare, split) if p]
+        odd = self._spread or self._event
+        if not odd and all(p[0] == 0x7B and p[-1] == 0x7D for p in plain):  # { and }
+            return plain
+        out: list[bytes] = []
+        for line in split:
+            self._line(line, out)
+        return out
+
+    def _line(self, line: bytes, out: list[bytes]) -> None:
+        """Read a line among JSON lines, whatever it is."""
+        spread, bare = self._spread, _bare(line)
+        if not bare:
+            self._event = b""
+        elif spread:
+            begins = line[:1] == b"{" and is_json(line)
+            if begins or spread.is_too_long:  # what had begun is broken
+                out.append(b"\n".join((spread.rest(), line)))
+            elif (value := spread.add(line)) is not None:
+                out.append(value)
+        elif line.startswith(_FIELDS):
+            if line.startswith(b"event:"):
+                self._event = line[6:].strip()
+        elif self._event:
+            out.append(Message.of(bare, self._event, b""))
+        elif bare[0] == 0x7B and bare[-1] == 0x7D:
+            out.append(bare)
+        elif bare[0] in b"{[":
+            if (whole := spread.begin(bare if line[:5] == b"data:" else line)) is not None:
+                out.append(whole)
+        else:
+            out.append(bare if is_json(bare) else Stray(bare))
 
     def close(self) -> list[bytes]:
         if self.looks_like == "sse":
@@ -96,12 +134,22 @@ class Payloads:
         rest = b"".join(self._fragments)
         self._fragments = []
         if self._by_line:
-            return [rest] if _bare(rest) else []
+            return self._last_line(rest)
         if rest and not is_json(rest):
             body, cut, trailer = rest.rpartition(b"data:")
             if cut and is_json(body):
                 return [body, trailer.strip()]
         return [rest] if rest.strip() else []
+
+    def _last_line(self, rest: bytes) -> list[bytes]:
+        """Return what a last line without its end holds; the bytes may have cut it."""
+        out: list[bytes] = []
+        if rest.strip():
+            self._line(rest, out)
+        if self._spread:
+            cut = self._spread.rest()
+            out.append(Stray(cut) if b"\n" in cut and b'"error"' in cut else cut)
+        return out
 
 
 def _bare(line: bytes) -> bytes:

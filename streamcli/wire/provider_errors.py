@@ -60,6 +60,7 @@ HARMLESS = (
     *("ok", "success", "ping", "pong", "alive", "heartbeat", "keepalive", "keep-alive", "done"),
     *("processing", "queued", "in queue", "waiting", "connected", "started", "pending"),
 )
+_SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
 _FAILURES = ("fatal", "err", "failure", "failed", "fail")
 # The fields that an object may have which is nothing but an error.
 _BARE = frozenset(
@@ -194,6 +195,15 @@ def is_error_event(name: str) -> bool:
     return name.endswith(("error", "exception")) or name in _FAILURES
 
 
+def says_failure(said: str) -> bool:
+    """Return whether text in a value's place is words about what failed, not broken JSON."""
+    if re.match(_SAYS_ERROR, said):
+        return True
+    from .error_codes import kind_of_words
+
+    return said[:1] not in ("{", "[", '"') and kind_of_words(said) is not None
+
+
 def is_fine(value: dict[str, Any], said: str) -> bool:
     """Whether an object of a message alone reports success (`{"code": 0, "msg": "ok"}`)."""
     if value.get("success") is True or said.strip(" .!").lower() in HARMLESS:
@@ -219,6 +229,8 @@ def report_of(error: Any) -> Report:
             report.message = " ".join(report.codes) or _shown(error)
     except RecursionError:
         report.message = "an error nested beyond reason"
+    if not report.codes and re.fullmatch(r"[A-Za-z_.-]{4,60}", report.message):
+        report.codes.append(report.message)  # some servers give a code alone
     if report.delay is None:
         report.delay = _delay_in(report.message)
     return report

@@ -6,12 +6,11 @@ except that `close` hands over the event the spec would drop, for its reader to 
 
 from __future__ import annotations
 
-import orjson
+from .spread_json import SpreadJson
 
 MAX_EVENT_SIZE = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_MOST_LINES = 1000  # of a stray JSON value
 
 
 class Message(bytes):
@@ -41,7 +40,8 @@ class SSE:
 
     `strays` collects JSON that stands among the events without `data:`, on one line or on several,
     and the value of `error: ...`: some servers write their errors so, and the rules would drop
-    them. `overflow` turns true once one event outgrows `limit`.
+    them; also one that the end of the bytes cut. `overflow` turns true once one event outgrows
+    `limit`.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -60,7 +60,7 @@ class SSE:
         self._event = b""
         self._id = b""
         self._open = False  # lines of an unfinished event were read
-        self._spread: list[bytes] = []  # the first lines of JSON that is spread over several
+        self._spread = SpreadJson()
 
     @property
     def last_event_id(self) -> str:
@@ -122,6 +122,8 @@ class SSE:
             self._line(b"".join(self._fragments), out)
             self._fragments.clear()
         self._line(b"", out)
+        if self._spread and b'"error"' in (rest := self._spread.rest()):
+            self._stray(rest, out)
         return out
 
     def _grow(self, size: int) -> None:
@@ -195,39 +197,24 @@ class SSE:
 
     def _other(self, field: bytes, value: bytes, line: bytes, out: list[bytes]) -> None:
         """Read a line that does not follow the format."""
-        if field == b"error" and value:
-            self._stray(value, out)
-        elif (start := field.lstrip()[:1]) and start in b"{[":
-            if _is_whole(line):
-                self._stray(line, out)
-            else:
-                self._spread.append(line)
+        stray: bytes | None = None
+        if field == b"error":
+            stray = value
+        elif field.lstrip()[:1] in (b"{", b"["):
+            stray = self._spread.begin(line)
+        if stray:
+            self._stray(stray, out)
 
     def _continue(self, line: bytes, out: list[bytes]) -> bool:
         """Read a line behind the beginning of a JSON value; False if the value does not go on."""
-        spread = self._spread
         if not line:
             return False  # it ends an event all the same
-        if line.startswith(_FIELDS) or len(spread) > _MOST_LINES:
-            spread.clear()
+        if line.startswith(_FIELDS) or self._spread.is_too_long:
+            self._spread.rest()
             return False
-        spread.append(line)
-        # Its last line is a bracket, no further right than the first one.
-        bare = line.lstrip()
-        outermost = len(line) - len(bare) <= len(spread[0]) - len(spread[0].lstrip())
-        if outermost and bare[:1] in (b"}", b"]") and _is_whole(value := b"\n".join(spread)):
-            spread.clear()
+        if (value := self._spread.add(line)) is not None:
             self._stray(value, out)
         return True
 
     def _stray(self, line: bytes, out: list[bytes]) -> None:
         self.strays.append(line)
-
-
-def _is_whole(value: bytes) -> bool:
-    """Return whether `value` is JSON, or a marker in brackets."""
-    try:
-        orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value.strip().lower() == b"[done]"
-    return True

@@ -15,7 +15,6 @@ import wires
 
 from streamcli.errors import EXIT_OF_STATUS
 from streamcli.events import Event, Failed, Finished, Opaque, Reasoning, Text, ToolCall, Usage
-from streamcli.outcome import Outcome, judge
 from streamcli.protocols._contract import Decoder, get
 from streamcli.wire.endings import WAITED
 
@@ -139,14 +138,12 @@ def test_arguments_that_are_not_json_are_malformed(make: Callable[[], wires.Wire
 
 
 @pytest.mark.parametrize("make", EVERY)
-def test_a_call_without_a_name_is_not_a_call(make: Callable[[], wires.Wire]) -> None:
+@pytest.mark.parametrize("text", ["", "Hi"])
+def test_a_call_without_a_name_is_malformed(make: Callable[[], wires.Wire], text: str) -> None:
     wire = make()
-    (end,) = told(wire.events(wire.call("c", "", "{}"), wire.reason(wire.tool), wire.end()))
-    assert isinstance(end, Finished)
-    outcome = Outcome()
-    outcome.end = end
-    expected = 0 if wire.tool == wire.stop else 8
-    assert judge(outcome).exit_code == expected
+    before = (wire.text(text),) if text else ()
+    parts = (*before, wire.call("c", "", "{}"), wire.reason(wire.tool), wire.end())
+    assert exit_of(wire.events(*parts)[-1]) == 8
 
 
 @pytest.mark.parametrize("make", TEXTUAL)

@@ -552,7 +552,7 @@ def test_all_parts_of_all_candidates() -> None:
         {"usageMetadata": {"trafficType": "ON_DEMAND"}},
         {"promptFeedback": {"safetyRatings": []}},
         {"promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED"}},
-        chunk({"text": ""}, {"text": None}, {"inlineData": {"data": "x"}}, "odd"),
+        chunk({"text": ""}, {"text": None}, {"inlineData": {"data": "x"}}),
         chunk({"executableCode": {"code": "no"}}, {"codeExecutionResult": {"output": "no"}}),
         chunk({"toolCall": {"toolType": "FILE_SEARCH"}}, {"toolResponse": {}}),
     ],

@@ -108,7 +108,7 @@ def test_the_end_where_else_the_text_is() -> None:
 @pytest.mark.parametrize("reason", ["error", "abort", "Error"])
 def test_a_finish_reason_that_is_a_failure(reason: str) -> None:
     data = sse(token("a"), token("", why=reason), "[DONE]")
-    text, end = events(data, finish_path="why", **TOKEN)
+    text, *_, end = events(data, finish_path="why", **TOKEN)
     assert text == Text("a")
     assert isinstance(end, Failed)
     assert (end.status, reason in end.message) == ("provider", True)
@@ -157,7 +157,6 @@ def test_a_path_of_the_end_that_leads_nowhere_is_named(paths: dict[str, str], na
             {"finish_path": "stop", "done_path": "done"},
             Finished("other", "whim", ("finish_reason", "marker")),
         ),
-        (sse({"done": True}), {"done_path": "done"}, MARKER),
     ],
 )
 def test_how_it_ends(data: bytes, paths: dict[str, str], end: Finished | str) -> None:
@@ -167,6 +166,12 @@ def test_how_it_ends(data: bytes, paths: dict[str, str], end: Finished | str) ->
         assert (got.kind, got.evidence) == (end, ("eof",))
     else:
         assert got == end
+
+
+def test_an_end_alone_is_no_answer() -> None:
+    (failed,) = events(sse({"done": True}), **TOKEN, done_path="done")
+    assert isinstance(failed, Failed)
+    assert (failed.status, failed.evidence) == ("malformed", ("marker",))
 
 
 def test_a_broken_transport() -> None:

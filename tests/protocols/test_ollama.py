@@ -428,7 +428,10 @@ def test_what_is_no_answer(line: str, kind: str) -> None:
 def test_a_line_in_the_middle_that_is_no_json() -> None:
     *_, end = events(chat_line("Hi"), "upstream died", STOP)
     assert isinstance(end, Failed)
-    assert (end.kind, "upstream died" in end.message) == ("bad_json", True)
+    assert (end.kind, end.message) == ("stream_error", "upstream died")
+    *_, end = events(chat_line("Hi"), '{"model":', STOP)
+    assert isinstance(end, Failed)
+    assert end.kind == "bad_json"
 
 
 @pytest.mark.parametrize(

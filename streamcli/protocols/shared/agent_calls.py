@@ -60,12 +60,14 @@ class AgentCalls:
         if not arguments.strip():
             arguments = "{}"
         name = self._names[id]
-        out.append(ToolCall(id, name, arguments, by="" if name in self._ours else "server"))
+        if name:
+            out.append(ToolCall(id, name, arguments, by="" if name in self._ours else "server"))
         if id not in self._settled:
             self._waiting[id] = arguments
 
     def complete(self, id: str, name: str, arguments: Any, out: list[Event]) -> None:
         """Give a call that came at once. Streamed arguments stay as the model wrote them."""
+        id = id or (f"call_{len(self._names)}" if name else "")
         self.begin(id, name)
         if id not in self._pieces:
             return
@@ -119,6 +121,8 @@ class AgentCalls:
     def fault(self) -> Failed | None:
         """Return what is wrong with the calls that are left to the caller, if anything is."""
         for id, arguments in self._waiting.items():
+            if not self._names[id]:
+                return Failed("bad_json", "the agent called a tool, and the call has no name")
             try:
                 orjson.loads(arguments)
             except ValueError:

@@ -119,6 +119,20 @@ def reason_of(raw: str | None, open: bool, any: bool) -> str | None:
     return "stop" if reason == "tool_calls" and any and not open else reason
 
 
+def reason_in(value: dict[str, Any]) -> str | None:
+    """Return the finish reason of an event: a word, or since version 7 an object with two."""
+    found = value.get("finishReason") or value.get("finish_reason")
+    if isinstance(found, dict):
+        return finish_reasons.first_of(found.get("unified"), found.get("raw"))
+    return finish_reasons.first_of(found)
+
+
+def nothing(evidence: tuple[str, ...]) -> Failed:
+    """Return the end of a stream of markers alone: nobody says that this was an answer."""
+    held = "the stream ended and held neither text nor a finish reason"
+    return Failed("not_a_stream", held, evidence=evidence)
+
+
 def error_of(error: Any) -> Failed:
     failed = stream_failure(error)
     if failed.message == _MASKED:

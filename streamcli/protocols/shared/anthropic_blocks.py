@@ -1,4 +1,4 @@
-"""A content block of Anthropic's Messages, from its start to its stop. Pure."""
+"""A content block of Anthropic's Messages, from its start to its stop; sources and counts. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from typing import Any
 
 import orjson
 
-from ...events import Opaque
-from ...wire.lenient_json import whole, words
+from ...events import Citation, Event, Opaque, Usage
+from ...wire.lenient_json import count, whole, words
 from .arguments import can_send
 
 # What Anthropic wants back beside text and calls; thinking, and what it ran itself.
 _WANTED = ("thinking", "redacted_thinking", "compaction", "container_upload")
 _SERVED = ("_tool_use", "_tool_result")
+# What gateways write instead: a delta without its type, a reason in another field.
+DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
+REASONS = ("stopReason", "finish_reason", "finishReason", "native_finish_reason")
 
 
 class Block:
@@ -81,3 +84,25 @@ class Block:
         elif not (self.served or self.kind in _WANTED):
             return None
         return Opaque(protocol, plain, chars=chars) if can_send(plain) else None
+
+
+def cite(citation: Any, out: list[Event]) -> None:
+    """Give a source; the offsets of this API are places in the source, not in the answer."""
+    if isinstance(citation, dict):
+        url = words(citation.get("url")) or words(citation.get("source"))
+        title = words(citation.get("title")) or words(citation.get("document_title"))
+        if url or title:
+            out.append(Citation(url, title))
+
+
+def usage_of(usage: dict[str, Any]) -> Usage:
+    """Return token counts; `input_tokens` does not contain the cached ones beside it."""
+    details = usage.get("output_tokens_details")
+    counts = [
+        usage.get("input_tokens", usage.get("prompt_tokens")),
+        usage.get("output_tokens", usage.get("completion_tokens")),
+        details.get("thinking_tokens") if isinstance(details, dict) else None,
+        usage.get("cache_read_input_tokens"),
+        usage.get("cache_creation_input_tokens"),
+    ]
+    return Usage(*map(count, counts))

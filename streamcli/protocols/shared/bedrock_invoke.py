@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 
-from ...events import Event, Failed
+from ...events import Event, Failed, Usage
+from ...wire.lenient_json import count
+from ...wire.provider_errors import stream_failure
 from .._contract import Decoder, get
 
 # The events of Converse. Nova's are the same, each below its name.
@@ -19,6 +21,7 @@ EVENTS = {
     "messageStop",
     "metadata",
 }
+_METRICS = "amazon-bedrock-invocationMetrics"  # AWS's own counts, in the last event
 # The protocol that reads the events of another format, by a field of its first event.
 _READ = {"type": "anthropic", "choices": "openai-chat"}
 # Formats that are not read, by a field of their first event.
@@ -39,6 +42,7 @@ class InvokeFrames:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._inner: Decoder | None = None
+        self._counted = False  # the format itself tells the usage
 
     @property
     def ending(self) -> bool:
@@ -54,15 +58,24 @@ class InvokeFrames:
             value = orjson.loads(data)
         except (ValueError, LookupError, TypeError):
             return [Failed("bad_json", "a frame of InvokeModel holds no JSON event")]
+        metrics = value.get(_METRICS) if isinstance(value, dict) else None
         if self._inner is None:
             value = value if isinstance(value, dict) else {}
             if value.keys() & EVENTS:
                 return value
+            failed = next((name for name in value if name.endswith("Exception")), None)
+            if failed or value.get("error") or value.keys() == {"message"}:
+                return [stream_failure(value[failed] if failed else value, failed or "error")]
             name = next((name for field, name in _READ.items() if field in value), "")
             if not name:
                 return [_unknown(value)]
             self._inner = get(name).Decoder(self._limit)
-        return self._inner.feed(b"data: %b\n\n" % data.translate(None, b"\r\n"))
+        events = self._inner.feed(b"data: %b\n\n" % data.translate(None, b"\r\n"))
+        self._counted = self._counted or any(isinstance(each, Usage) for each in events)
+        if not self._counted and isinstance(metrics, dict):
+            counts = (metrics.get("inputTokenCount"), metrics.get("outputTokenCount"))
+            return [Usage(*map(count, counts)), *events]
+        return events
 
     def close(self, broken: Failed | None) -> list[Event] | None:
         return None if self._inner is None else self._inner.close(broken)

@@ -95,6 +95,11 @@ LIKE = (
     ("length", "maxtoken maxoutput maxlen maximumlen maximumtok tokenlimit lengthlimit context"),
     ("tool_calls", "toolcall tooluse functioncall"),
 )
+# What agents say instead of a finish reason when they had no round left.
+OUT_OF_ROUNDS = (
+    *("iteration_limit", "max_iterations", "max_turns", "max_steps", "max_rounds"),
+    *("recursion_limit", "tool_limit", "max_tool_calls", "step_limit", "turn_limit"),
+)
 _SIGNS = str.maketrans("", "", "_.-")
 _PREFIXES = ("finishreason", "stopreason", "reason")
 
@@ -177,6 +182,13 @@ def failure_of(raw: Any, detail: Any = None) -> Failed | None:
         transient=name == "overloaded",
         raw=whole(raw),
     )
+
+
+def out_of_rounds(raw: str | None) -> Failed | None:
+    """Return the failure of an agent whose reason says that it had no round left, else None."""
+    if raw and raw.lower().replace("-", "_") in OUT_OF_ROUNDS:
+        return Failed("tool", f"the agent ran out of its rounds (finish reason {raw})", raw=raw)
+    return None
 
 
 def worst(reasons: Iterable[str]) -> str | None:

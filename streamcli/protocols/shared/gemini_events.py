@@ -30,6 +30,7 @@ from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import can_send
 from .ending import Ending
 from .gemini import STATE
+from .gemini_spelling import usual
 from .listing import Listing, models_below
 from .nested_text import text_in
 
@@ -66,7 +67,7 @@ class Values:
 
     @property
     def ending(self) -> bool:
-        return self._ending.soon and not self._early
+        return (self._ending.soon and not self._early) or self.body.failure is not None
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is list:
@@ -76,11 +77,11 @@ class Values:
             return
         if type(value) is not dict:
             return
+        value = usual(value)
         usage = value.get("usageMetadata")
-        if "error" in value and (error := value["error"]):
+        if self.body.failure is not None:  # only the counts are wanted of what is behind an error
             if type(usage) is dict:
                 self._count(usage, out)
-            self.body.fail(stream_failure(error), out)
             return
         before = len(out)
         version, id = value.get("modelVersion"), value.get("responseId")
@@ -94,6 +95,9 @@ class Values:
             return
         if type(usage) is dict:
             self._count(usage, out)
+        if "error" in value and (error := value["error"]):
+            self.body.fail_after_usage(stream_failure(error), out)
+            return
         if isinstance(feedback := value.get("promptFeedback"), dict):
             self._block = _word(feedback.get("blockReason"), BLOCK_NUMBERS) or self._block
         if version or candidates or usage or self._block:
@@ -101,7 +105,7 @@ class Values:
             if len(out) == before:
                 out.append(Progress())
         elif error := error_in(value):
-            self.body.fail(stream_failure(error), out)
+            self.body.fail_after_usage(stream_failure(error), out)
 
     def _start(self, version: Any, id: Any, out: list[Event]) -> None:
         version = version if type(version) is str else ""
@@ -136,6 +140,9 @@ class Values:
                 if facts not in self._cited:
                     self._cited.add(facts)
                     out.append(citation)
+        if "error" in candidate and (error := candidate["error"]):
+            self.body.fail_after_usage(stream_failure(error), out)
+            return
         if reason := _word(candidate.get("finishReason"), NUMBERS):
             self._close_call(out)
             self._ending.detail = " ".join(words(candidate.get("finishMessage")).split())
@@ -177,8 +184,9 @@ class Values:
     def _call(self, part: dict[str, Any], index: int, out: list[Event]) -> None:
         """Read a call, which comes whole, or in fragments between its name and an empty call."""
         call = part["functionCall"]
-        if not isinstance(call, dict):
+        if not call:
             return
+        call = call if isinstance(call, dict) else {"args": call}
         name, id, more = call.get("name"), call.get("id"), call.get("willContinue") is True
         fragments = call.get("partialArgs")
         if isinstance(name, str) and name:
@@ -188,6 +196,8 @@ class Values:
             growing.signature = words(part.get("thoughtSignature"))
             if more or fragments:
                 growing.fragments = PartialArgs(arguments)
+        elif self._growing is None:  # it has no name
+            self._growing = _Growing(index, words(id), "", call.get("args"))
         if self._growing is not None:
             if self._growing.fragments is not None:
                 self._growing.fragments.add(fragments)
@@ -248,6 +258,8 @@ def _place(value: Any) -> Any:
 
 
 def _word(reason: Any, numbers: tuple[str, ...]) -> str:
+    if isinstance(reason, str) and re.fullmatch("[0-9]{1,3}", reason):
+        reason = int(reason)
     if type(reason) is int:
         return numbers[reason] if 0 <= reason < len(numbers) else str(reason)
     if not isinstance(reason, str) or reason.endswith("_UNSPECIFIED"):
