@@ -28,7 +28,8 @@ from ..secrets import is_secret
 from ..settings.config_file import ConfigFile, nearest
 from ..settings.option_types import Opt
 from ..settings.options import TABLE
-from .chat_options import options_of
+from ..wire.lenient_json import deeper
+from .chat_options import NESTED, options_of
 from .schema_short import schema_of_short
 from .stdin import NAMES as STDIN_NAMES
 from .template_text import NAME, STDIN, variables
@@ -162,8 +163,9 @@ class Front(ConfigFile):
             return path
         if self._confined:
             inside = os.path.normpath(path)
-            if os.path.isabs(inside) or inside.split(os.sep)[0] in ("..", "~"):
+            if os.path.isabs(inside) or inside.split(os.sep)[0] == ".." or path[:1] == "~":
                 raise self.mistake(where, key, "names a file that is not beside the template")
+            return os.path.join(self._folder, path)
         return os.path.join(self._folder, os.path.expanduser(path))
 
     def _check_fields(self, where: tuple[str, ...], key: str, value: Any) -> None:
@@ -172,6 +174,8 @@ class Front(ConfigFile):
             fields = options_of(tuple(str(pair) for pair in pairs))
         except StreamError as error:
             raise self.mistake(where, key, error.message) from None
+        if deeper(fields, NESTED):
+            raise self.mistake(where, key, f"is nested more than {NESTED} levels deep")
         for name in _names_in(fields):
             if is_secret(name) or _FORBIDDEN.search(name) or ("add" in fields and name == "add"):
                 raise self.mistake(where, key, f"sets {name}, which is not for a template")

@@ -14,6 +14,7 @@ from ..errors import StreamError, usage
 from ..settings.config import Config
 from ..settings.config_file import ConfigFile, nearest
 from ..settings.settings import Invocation, Settings
+from .prompt import LITERAL_DASH
 from .stdin import NAMES as STDIN_NAMES
 from .template_file import Front, Template, read
 from .template_text import NAME, STDIN, filled
@@ -138,4 +139,4 @@ def _words(prompt: str, words: tuple[str, ...]) -> tuple[str, ...]:
         return words
     at = words.index("-") if "-" in words else len(words)
     first = "\n\n".join(filter(None, (prompt, " ".join(words[:at]))))
-    return (first, *words[at:])
+    return (LITERAL_DASH if first == "-" else first, *words[at:])

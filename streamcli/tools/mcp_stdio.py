@@ -54,7 +54,7 @@ async def stdio(
     to_us, incoming = anyio.create_memory_object_stream[Any](0)
     outgoing, from_us = anyio.create_memory_object_stream[Any](0)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_read, process.stdout, to_us)
+        tasks.start_soon(_read, process, group, to_us)
         tasks.start_soon(_write, process.stdin, from_us, to_us)
         tasks.start_soon(_keep, process.stderr, stderr)
         try:
@@ -64,26 +64,39 @@ async def stdio(
                 with suppress(*_GONE):
                     assert process.stdin is not None
                     await process.stdin.aclose()
-                with anyio.move_on_after(_GRACE):
-                    while process.returncode is None:  # not wait(), which waits for the pipes too
-                        await anyio.sleep(0.01)
-                group.kill()
+                await _end(process, group)
             tasks.cancel_scope.cancel()
 
 
-async def _read(stdout: Any, to_us: Any) -> None:
-    """Give out the messages; a line that is not one goes out as the exception."""
-    line = bytearray()
+async def _end(process: Any, group: Group) -> None:
+    """Kill the group once the server has ended, or had the time to."""
+    with anyio.move_on_after(_GRACE):
+        while process.returncode is None:  # not wait(), which waits for the pipes too
+            await anyio.sleep(0.01)
+    group.kill()
+
+
+async def _read(process: Any, group: Group, to_us: Any) -> None:
+    """Give out the messages; a line that is not one goes out as the exception.
+
+    Where they end, the connection does, for the client, and the server too.
+    """
     with suppress(*_GONE):
         async with to_us:
-            async for data in stdout:
-                *ended, rest = data.split(b"\n")
-                for piece in ended:
-                    await to_us.send(_message(bytes(line + piece)))
-                    line.clear()
-                line += rest
-                if len(line) > _LONGEST:
-                    return  # the client sees the connection end
+            await _messages(process.stdout, to_us)
+    await _end(process, group)
+
+
+async def _messages(stdout: Any, to_us: Any) -> None:
+    line = bytearray()
+    async for data in stdout:
+        *ended, rest = data.split(b"\n")
+        for piece in ended:
+            await to_us.send(_message(bytes(line + piece)))
+            line.clear()
+        line += rest
+        if len(line) > _LONGEST:
+            return
 
 
 def _message(line: bytes) -> Any:

@@ -165,6 +165,7 @@ def test_words_follow_the_prompt_and_a_dash_is_stdin(write: Write) -> None:
     assert prompt_of(applied(path, "-", "please"), "text") == "Translate:\n\ntext\n\nplease"
     assert prompt_of(applied(path, "a", "-"), "text") == "Translate:\n\na\n\ntext"
     assert prompt_of(applied(path, "--", "-"), "text") == "text\n\nTranslate:\n\n-"
+    assert prompt_of(applied(write("-", "dash")), "text") == "text\n\n-"
     assert prompt_of(applied(path, "-I", "@", "about @"), "text") == "Translate:\n\nabout text"
 
 
@@ -326,7 +327,7 @@ def test_files_that_a_template_names_are_beside_it(
     body = body_of(stream("-t", "deep/a.prompt", "--dry-run", "-n"))
     assert body["messages"][0] == {"role": "system", "content": "Be {{kind}}."}
     assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
-    for name in ("../x", "/etc/passwd", "~/x", "a/../../x"):
+    for name in ("../x", "/etc/passwd", "~/x", "~root/x", "a/../../x"):
         for key in (f'schema = "{name}"', f'system = "@{name}"'):
             said = refused(write(f"+++\n{key}\n+++\nhi"))
             assert "line 2" in said
@@ -399,6 +400,7 @@ BAD = {
     "deep": (b"+++\nstop = " + b"[" * 20_000 + b"\n+++\nhi", "nested too deep"),
     "long key": (b"+++\n" + b"a." * 20_000 + b"a = 1\n+++\nhi", "nested too deep"),
     "deep schema": (b"+++\n[schema]\na = " + b"[" * 400 + b"]" * 400 + b"\n+++\nhi", None),
+    "deep option": (b"+++\noption = 'a=" + b"[" * 300 + b"]" * 300 + b"'\n+++\nhi", "64 levels"),
     "variables": (b"+++\nvars = 1\n+++\nhi", "line 2: 'vars' has to be a table of variables"),
     "a default": (b"+++\nvars = {a = 1}\n+++\nhi", "line 2: 'vars.a' has to be a variable's name"),
     "stdin's default": (b"+++\n[vars]\nstdin = 'x'\n+++\nhi", "line 3: 'vars.stdin' has to be"),

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -615,6 +616,40 @@ def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> No
     )
     run = stream(*args, "-o", tools, "--max-tokens", "16", "--jsonl", "Look up Oslo.", timeout=300)
     assert the_end(run.records)["status"] in ("complete", "length")
+
+
+# A chat template whose calls are bare JSON: with `format` the model can write nothing else.
+BARE_CALLS = (
+    "{{ if .Tools }}{{ end }}{{ range .Messages }}{{ .Content }}{{ range .ToolCalls }}"
+    '{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}{{ end }}\n{{ end }}'
+)
+
+
+def test_ollama_gets_the_results_of_its_calls(
+    stream: Stream, ollama: RealServer, tmp_path: Path
+) -> None:
+    """Two rounds of a loop; a model that small would not call by itself, so that it has to."""
+    made = {"model": "caller", "from": "smolthink", "template": BARE_CALLS, "stream": False}
+    request = urllib.request.Request(f"{ollama.url}/api/create", json.dumps(made).encode())
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
+        assert json.load(reply) == {"status": "success"}
+    city = {"type": "object", "properties": {"q": {"const": "Oslo"}}, "required": ["q"]}
+    call = {"name": {"const": "look"}, "arguments": city}
+    form = {"type": "object", "properties": call, "required": [*call]}
+    tool = {"name": "look", "parameters": city, "command": ["printf", "%s: rain", "{q}"]}
+    (tmp_path / "tools.json").write_text(json.dumps(tool))
+    run = stream(
+        *("-m", "ollama:caller", "--base-url", ollama.url, "--tools", "tools.json", "--jsonl"),
+        *("-o", f"format={json.dumps(form)}", "-o", "options.num_thread=1", "--idle-timeout", "0"),
+        *("--temperature", "0", "--max-tokens", "80", "--max-rounds", "2", "Hi"),
+        timeout=300,
+    )
+    assert run.returncode == 13, run.stderr
+    calls = [(each["name"], each["round"]) for each in run.records if each["type"] == "tool_call"]
+    assert calls == [("look", 1), ("look", 2)]
+    (result,) = (each for each in run.records if each["type"] == "tool_result")
+    assert result["output"] == "Oslo: rain"
+    assert (run.records[-1]["status"], run.records[-1]["rounds"]) == ("tool", 2)
 
 
 def test_the_runner_of_ollama_dies_natively(popen: Popen, ollama: RealServer) -> None:
