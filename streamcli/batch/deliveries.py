@@ -43,7 +43,11 @@ class Deliveries:
         if settings.race and (endpoint := question.endpoint(task.number)) is not None:
             name = endpoint.label
         outputs = self._outputs
-        delivery.open(outputs.sinks(facts, delivery.shape, task.sequence, name, question.tags))
+        delivery.open(
+            outputs.sinks(
+                facts, delivery.shape, task.sequence, name, question.tags, row=question.row
+            )
+        )
         if question.matching is not None:
             delivery.check(question.matching)
         return delivery

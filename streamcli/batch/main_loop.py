@@ -157,7 +157,8 @@ class MainLoop:
         try:
             for task in self._pool.dropped():
                 self._summary.unasked += 1
-                self._outputs.skip(task.sequence, task.question.route_name)
+                question = task.question
+                self._outputs.skip(task.sequence, question.route_name, row=question.row)
         except (StreamError, Interrupted) as error:
             self._break(error)
 

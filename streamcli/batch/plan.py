@@ -66,7 +66,7 @@ class Plan:
                 try:
                     routes = self._routes_of(item)
                 except StreamError as error:
-                    yield _failed(number, tags, error)
+                    yield _failed(number, tags, error, item)
                     number += 1
                     continue
                 for route in routes:
@@ -95,9 +95,10 @@ class Plan:
         try:
             self._claim_file(route, tags)
             chats = route.chats_for(item)
-            question = Question(route, chats, tags, matching=route.matching_of(chats[0]))
+            matching = route.matching_of(chats[0])
+            question = Question(route, chats, tags, matching=matching, row=item.row)
         except StreamError as error:
-            return _failed(number, tags, error, route)
+            return _failed(number, tags, error, item, route)
         if self._occurrences is not None:
             question.hash = hash_of(route.endpoints[0], chats[0])
             key = known_by(question.hash, item.id)
@@ -129,6 +130,6 @@ def _tokens_of(chat: ChatRequest) -> int:
 
 
 def _failed(
-    number: int, tags: dict[str, Any], error: StreamError, route: Route | None = None
+    number: int, tags: dict[str, Any], error: StreamError, item: Item, route: Route | None = None
 ) -> Prompt:
-    return Task(number, Question(route, [], tags), (), Failed.of(error))
+    return Task(number, Question(route, [], tags, row=item.row), (), Failed.of(error))

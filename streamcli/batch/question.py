@@ -10,6 +10,7 @@ from .routes import Route
 
 if TYPE_CHECKING:
     from ..answer.schema_check import Matching
+    from ..input.rows import Row
 
 
 class Question:
@@ -17,10 +18,10 @@ class Question:
 
     `route` is None for a line that cannot be read. `tags` are the fields that tell the prompt in
     records (index, id, source, target). `hash` and `occurrence` are known only where records are
-    wanted.
+    wanted. `row` is that of --rows which it was filled in from.
     """
 
-    __slots__ = ("chats", "hash", "matching", "occurrence", "route", "tags")
+    __slots__ = ("chats", "hash", "matching", "occurrence", "route", "row", "tags")
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Question:
         matching: Matching | None = None,
         hash: str | None = None,
         occurrence: int = 0,
+        row: Row | None = None,
     ) -> None:
         self.route = route
         self.chats = chats
@@ -38,6 +40,7 @@ class Question:
         self.matching = matching
         self.hash = hash
         self.occurrence = occurrence
+        self.row = row
 
     @property
     def route_name(self) -> str:

@@ -35,6 +35,10 @@ class Route:
         self._chats = [endpoint.chat("") for endpoint in endpoints]  # without a prompt
         self._matching = _matching(self._chats[0].schema)
 
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        return self._chats[0].schema
+
     def chats_for(self, item: Item) -> list[ChatRequest]:
         """Return the chats with the item's prompt; StreamError if it cannot be asked so."""
         return [_with(chat, item) for chat in self._chats]
@@ -76,6 +80,11 @@ class Routes:
             endpoint.wait()
         for route in self.all:
             self.gates_of(route)
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The schema of the options, if there is one."""
+        return self.all[0].schema if self.all else None
 
     @property
     def settings(self) -> Settings:
@@ -182,7 +191,7 @@ def _with(chat: ChatRequest, item: Item) -> ChatRequest:
             both = (*last.attachments, *first.attachments)
             messages[-1] = Message(last.role, last.text, attachments=both)
     if request is None:
-        return chat.but(messages=messages)
+        return chat.but(messages=messages, **item.changes)
     changes = dict(request.changes)
     if request.system is not None:
         changes["system"] = request.system

@@ -35,6 +35,7 @@ from .pool import Pool
 from .queue import Queue
 from .retries import Retries
 from .routes import Routes
+from .rows import check_rows, row_format
 from .seen import Done, Occurrences
 from .summary import Summary
 from .worker import Asker
@@ -78,9 +79,7 @@ def _prepare(
         invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed_fds
     )
     counted = shows_progress(invocation.settings)
-    items, total = batch_items.of(
-        invocation, context.stdin, context.files, messages.note, counted=counted
-    )
+    found = batch_items.of(invocation, context.stdin, context.files, messages.note, counted=counted)
     done = _journal(invocation.settings, messages)
     if invocation.settings.converses:
         from ..conversation.opening import with_last_model
@@ -93,14 +92,22 @@ def _prepare(
     if conversation is not None:
         settings = settings.but(jobs=1)
     several = len(routes.all) > 1
-    outputs = Outputs(settings, signals, closed_fds, messages.screen, batch=True, headings=several)
+    outputs = Outputs(
+        settings,
+        signals,
+        closed_fds,
+        messages.screen,
+        batch=True,
+        headings=several,
+        rows=row_format(settings, found.table, routes.schema),
+    )
     outputs.open()
     connections = len(settings.model) if settings.race else 1
     raise_limit(settings.jobs * (connections + (2 if context.tools is not None else 0)))
     routes.start()
     repeat = settings.repeat or 1
     plan = Plan(
-        items,
+        found.items,
         routes,
         repeat=repeat,
         done=done,
@@ -137,6 +144,7 @@ def _prepare(
     )
     summary = Summary()
     reports = Reports(settings, messages, summary, routes.gates)
+    total = found.total
     if total is not None:
         total *= repeat * max(1, len(routes.all))
     reports.show_progress(total, lambda: (plan.skipped, pool.running))
@@ -171,6 +179,7 @@ def _check(invocation: Invocation, messages: Messages) -> None:
         raise usage("--record keeps one answer, not a batch's", "--events keeps records")
     if settings.resume and not settings.records:
         messages.note("--resume reads records, and this run writes none: --json or --events")
+    check_rows(settings)
     several = bool(inputs) or (settings.repeat or 1) > 1
     check_template(settings.output, several, settings.compares, files=settings.files)
 

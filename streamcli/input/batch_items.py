@@ -1,11 +1,11 @@
-"""The input of a batch, read as it arrives: lines, NUL-separated texts, or requests in JSON."""
+"""The input of a batch, read as it arrives: lines, NUL-separated texts, requests, files, rows."""
 
 from __future__ import annotations
 
 import os
 import select
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import StreamError, usage
@@ -18,6 +18,7 @@ from .text import BOM, decode, unreadable
 
 if TYPE_CHECKING:
     from .request_line import Request
+    from .rows import Row, Table
 
 _BLOCK = 1 << 16
 _COUNTED = 1 << 30  # bytes of a file that are read, within a second, just to count its lines
@@ -27,10 +28,11 @@ class Item:
     """One prompt of the input. `index` is its position from 0, skipped ones counted.
 
     `prompt` is its text, or `request` its line of --requests; `trouble` is why it cannot
-    be asked. `id` is the line's own, if it could be read; `source` the name of its file.
+    be asked. `id` is the line's own, if it could be read; `source` the name of its file; `row` what
+    it was filled in from, with the `changes` that made in other fields of the request.
     """
 
-    __slots__ = ("id", "index", "prompt", "request", "source", "trouble")
+    __slots__ = ("changes", "id", "index", "prompt", "request", "row", "source", "trouble")
 
     def __init__(
         self,
@@ -40,9 +42,13 @@ class Item:
         trouble: StreamError | None = None,
         id: str | int | None = None,
         source: str | None = None,
+        row: Row | None = None,
+        changes: Mapping[str, str] | None = None,
     ) -> None:
         self.index = index
         self.source = source
+        self.row = row
+        self.changes = changes or {}
         self.id = request.id if request is not None else id
         self.prompt = prompt
         self.request = request
@@ -54,6 +60,19 @@ class Item:
         return self.request.model if self.request is not None else None
 
 
+class Input:
+    """The `items` of a batch, `total` if their count is known, `table` if they are rows."""
+
+    __slots__ = ("items", "table", "total")
+
+    def __init__(
+        self, items: Iterable[Item], total: int | None, table: Table | None = None
+    ) -> None:
+        self.items = items
+        self.total = total
+        self.table = table
+
+
 def of(
     invocation: Invocation,
     stdin: Stdin,
@@ -61,13 +80,14 @@ def of(
     note: Callable[[str], None],
     *,
     counted: bool,
-) -> tuple[Iterable[Item], int | None]:
+) -> Input:
     """Return the items to read, and the approximate count, if requested and known. Usage errors."""
     settings = invocation.settings
     if not settings.batch_inputs:  # one prompt: several times, or for several
         if settings.no_run_if_empty and stdin.is_empty:
-            return [], 0
-        return [Item(0, gather(invocation.words, settings, stdin, files, note))], 1
+            return Input([], 0)
+        prompt = gather(invocation.words, settings, stdin, files, note)
+        return Input([Item(0, prompt)], 1)
     fds = opened(
         settings.file,
         no_stdin=settings.no_stdin,
@@ -77,12 +97,22 @@ def of(
     if fds == [0] and is_null(0):
         note("stdin is /dev/null: there are no prompts in it")
     separator = b"\0" if settings.null else b"\n"
-    wrap = around(invocation.words, settings.replace)
     total = count(fds, separator) if counted else None
+    if settings.rows is not None:
+        from .row_items import row_items
+
+        table, items = row_items(invocation, [_whole_pieces(fd) for fd in fds], files)
+        return Input(items, total, table)
+    wrap = around(invocation.words, settings.replace)
     if settings.requests:
-        return requests(fds, wrap), total
+        return Input(requests(fds, wrap), total)
     read = files_named if settings.files else lines
-    return read(fds, separator, wrap), total
+    return Input(read(fds, separator, wrap), total)
+
+
+def _whole_pieces(fd: int) -> Iterator[bytes]:
+    """Yield the lines of one file, with its BOM."""
+    return _pieces(fd, b"\n")
 
 
 def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:

@@ -40,7 +40,7 @@ def chat_of(
     return ChatRequest(
         model,
         [Message("user", prompt, attachments=attachments)],
-        system=_system_of(settings.system, files),
+        system=system_of(settings.system, files),
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
@@ -61,7 +61,7 @@ def chat_of(
     )
 
 
-def _system_of(system: str | None, files: Files) -> str | None:
+def system_of(system: str | None, files: Files) -> str | None:
     if system is None:
         return None
     if system.startswith("@@"):

@@ -34,8 +34,10 @@ from .sink import Context, Item, Sink, Writer
 from .text import Look
 
 if TYPE_CHECKING:
+    from ..input.rows import Row
     from .order import Place, Turnstile
     from .records import Facts
+    from .rows import RowFormat
     from .shape import Shape
 
 
@@ -46,6 +48,7 @@ class Outputs:
     its prompts for a text, and for records with --keep-order. `headings`: each text of a batch
     begins with `==> NAME <==`, as head(1) does with several files; but with --print0 it is the
     model's alone. `silent`: no text on stdout.
+    `rows` is how rows are written there instead, each with its answer.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Outputs:
         batch: bool = False,
         headings: bool = False,
         silent: bool = False,
+        rows: RowFormat | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -68,6 +72,7 @@ class Outputs:
         self._batch = batch
         self._headings = headings and not settings.print0
         self._silent = silent
+        self._rows = rows
         self._end = b"\0" if settings.print0 else b"\n"
         self._format = format_of(settings.format)
         self._module = import_module(f".{self._format.module}", __package__)
@@ -101,6 +106,7 @@ class Outputs:
         number: int = 0,
         name: str = "",
         tags: Mapping[str, Any] | None = None,
+        row: Row | None = None,
     ) -> Iterator[Sink]:
         """Open the sinks of one answer, one after the other: an error leaves those before it.
 
@@ -123,6 +129,11 @@ class Outputs:
             out: Out | Place = stdout if self._order is None else self._order.place(number)
             if not self._format.records and item is None:
                 look = look.but(end_newline=is_terminal(1))
+            if self._rows is not None and row is not None:
+                from .rows import RowSink
+
+                yield RowSink(out, self._rows, row, shape, sanitize=look.sanitize)
+                return
             yield self._module.sink(out, Context(self._settings, look, facts, item, shape))
         if self._file is not None:
             yield self._file_sink(look, shape, name, tags)
@@ -137,8 +148,11 @@ class Outputs:
         if self._aside_order is not None:
             self._aside_order.done(number)
 
-    def skip(self, number: int, name: str) -> None:
+    def skip(self, number: int, name: str, row: Row | None = None) -> None:
         """Leave out the answer of a task that was not asked: the texts behind it still line up."""
+        if self._rows is not None and row is not None:
+            self.done(number, self._rows.line(row, None))
+            return
         text = self._order is not None and not self._format.records
         self.done(number, self._heading(number, name).encode() + self._end if text else b"")
 
@@ -198,16 +212,22 @@ class Outputs:
         if self._stdout is not None:
             return self._stdout
         write: Callable[[bytes], None]
-        if self._format.records:
+        if self._format.records or self._rows is not None:
+            rows = self._rows is not None
             lines = LineOut(
                 1,
                 "stdout",
                 self._signals.shield,
                 self._stopped,
-                long=self._format.long,
+                long=self._format.long or rows,
                 screen=self._screen.line(1),
             )
-            self._stdout, write, in_order = lines, lines.lines, self._settings.keep_order
+            in_order = self._settings.keep_order or rows
+            self._stdout, write = lines, lines.lines
+            if self._rows is not None and (header := self._rows.header()):
+                from .rows import visible
+
+                lines.lines(visible(header) if self._look.sanitize else header)
         elif self._file is None and not self._silent:
             line = self._screen.line(1)
             text = ScreenOut(1, "stdout", line) if line else Out(1, "stdout", self._stopped)

@@ -653,6 +653,37 @@ TABLE: tuple[Opt, ...] = (
         "made. A file that cannot be read fails alone.",
     ),
     Opt(
+        "--rows",
+        section=BATCH,
+        env=False,
+        config=False,
+        bare="auto",
+        type=click.Choice(("auto", "jsonl", "csv", "tsv")),
+        help="Each row of stdin fills in {field} in the prompt.",
+        details="In the words, -s and --prefill. stdin, or -f, is a CSV with a header, or objects, "
+        "one a line; --rows alone looks at its first line. A field that no row has is exit status "
+        "2; {{ and }} are braces.",
+    ),
+    Opt(
+        "--into",
+        section=BATCH,
+        env=False,
+        config=False,
+        metavar="FIELD",
+        help="Write the rows of --rows, with the answer in FIELD.",
+        details="Other fields stay as they are, and the rows in their order. With --schema it is "
+        "the value, and '*' gives each field of the schema its own. FIELD is empty where a prompt "
+        "failed.",
+    ),
+    Opt(
+        "--force",
+        section=BATCH,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="Let --into replace a field that is there already.",
+    ),
+    Opt(
         "-j",
         "--jobs",
         section=BATCH,

@@ -20,7 +20,7 @@ INSPECTIONS = (
     "check",
     "dry_run",
 )
-BATCH_INPUTS = ("files", "lines", "null", "requests")  # options that make stdin a batch
+BATCH_INPUTS = ("files", "rows", "lines", "null", "requests")  # options that make stdin a batch
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -115,6 +115,9 @@ class Settings(_Frozen):
     null: bool = False
     requests: bool = False
     files: bool = False
+    rows: str | None = None  # auto, csv, tsv or jsonl
+    into: str | None = None  # * for the fields of the schema
+    force: bool = False
     jobs: int = 4
     keep_order: bool = False
     resume: tuple[str, ...] = ()

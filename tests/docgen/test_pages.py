@@ -55,6 +55,7 @@ FILES = {
     "notes.txt": "Pipes connect programs.\n",
     "lines.txt": "chat\nchien\n",
     "names.txt": "Ann\nBob\n",
+    "reviews.csv": 'shop,text\nA,"fine, really"\nB,no\n',
     "prompts.txt": "One\nTwo\nThree\nFour\n",
     "tastes.txt": "".join(f"{taste}\n" for taste in TASTES),
 }
@@ -267,6 +268,16 @@ def files(left: Left) -> None:
         assert left.text(f"docs/src/{name}.md") == answer_to(f"# {name}\n\nDocument this.")
 
 
+def rows(left: Left) -> None:
+    assert left.text("english.csv") == (
+        'shop,text,english\nA,"fine, really",'
+        f'"{answer_to("Translate into English: fine, really")}"\n'
+        f"B,no,{answer_to('Translate into English: no')}\n"
+    )
+    assert left.text("replies.csv").startswith('shop,text,reply\nA,"fine, really","answer to')
+    assert left.text("replies.csv").count("\n") == 3
+
+
 def reused(left: Left) -> None:
     assert left.asked == Counter(PROMPTS)
     texts = "".join(f"{answer_to(prompt)}\n" for prompt in PROMPTS)
@@ -283,7 +294,8 @@ CHECKS: dict[str, Callable[[Left], None]] = {  # by a word of the block
     "--race": models,
     "--repeat": load,
     "--files": files,
-    "--reuse": reused,
+    "--into": rows,
+    "answers.txt": reused,
 }
 
 
