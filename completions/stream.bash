@@ -102,6 +102,7 @@ _stream_value() {
     --think) _stream_offer none low medium high max ;;
     --schema) _stream_files ;;
     --tools) _stream_files ;;
+    --mcp) _stream_files ;;
     --tool-choice) _stream_offer auto none required ;;
     --format) _stream_offer text jsonl json sse ;;
     --events) _stream_files ;;
@@ -162,13 +163,13 @@ _stream() {
     -f | --file | -I | --replace | -a | --attach | -t | --template | --var | -m | --model | \
         --fallback | -p | --provider | -s | --system | --temperature | --top-p | --max-tokens | \
         --stop | --seed | --frequency-penalty | --presence-penalty | --schema | \
-        --schema-retries | --prefill | -o | --option | --tools | --tool-choice | --max-rounds | \
-        --session | --format | --events | -O | --output | --reasoning | --enough | --buffer | \
-        --pace | --sanitize | --accept | --progress | --color | --into | -j | --jobs | \
-        --resume | --reuse | --halt | --rate | --repeat | --base-url | -H | --header | \
-        --key-file | --connect-timeout | --first-timeout | --idle-timeout | --timeout | \
-        --max-retries | --max-wait | --max-event-size | --on-drop | --unix-socket | --record | \
-        --replay | --speed)
+        --schema-retries | --prefill | -o | --option | --tools | --mcp | --mcp-allow | \
+        --tool-choice | --max-rounds | --session | --format | --events | -O | --output | \
+        --reasoning | --enough | --buffer | --pace | --sanitize | --accept | --progress | \
+        --color | --into | -j | --jobs | --resume | --reuse | --halt | --rate | --repeat | \
+        --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
+        --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
+        --unix-socket | --record | --replay | --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -180,13 +181,13 @@ _stream() {
                 --template --var -m --model --fallback --race -p --provider -s --system \
                 --temperature --top-p --max-tokens --stop --seed --frequency-penalty \
                 --presence-penalty --think --think= --schema --schema-retries --prefill -o \
-                --option --tools --tool-choice --max-rounds --confirm --session -c \
-                --continue --history --format --jsonl --json --events -O --output \
-                --reasoning -x --extract --extract= --items --items= --enough --buffer \
-                --pace --sanitize --accept --progress -u --usage --stats --color -q --quiet \
-                -v --verbose --debug -L --lines -0 --null --requests --files --rows --rows= \
-                --into --force -j --jobs -k --keep-order --resume --reuse --halt --rate \
-                --repeat --print0 --base-url -H --header --key-file --connect-timeout \
+                --option --tools --mcp --mcp-allow --tool-choice --max-rounds --confirm \
+                --session -c --continue --history --chat --format --jsonl --json --events -O \
+                --output --reasoning -x --extract --extract= --items --items= --enough \
+                --buffer --pace --sanitize --accept --progress -u --usage --stats --color -q \
+                --quiet -v --verbose --debug -L --lines -0 --null --requests --files --rows \
+                --rows= --into --force -j --jobs -k --keep-order --resume --reuse --halt \
+                --rate --repeat --print0 --base-url -H --header --key-file --connect-timeout \
                 --first-timeout --idle-timeout --timeout --max-retries --max-wait \
                 --max-event-size --on-drop --no-stream --unix-socket --record --replay \
                 --speed --decode --decode= --dry-run --dry-run= --check --check= \
