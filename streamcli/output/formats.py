@@ -73,6 +73,7 @@ class Outputs:
         self._headings = headings and not settings.print0
         self._silent = silent
         self._rows = rows
+        self._is_reused = _is_among(settings.events, settings.reuse)
         self._end = b"\0" if settings.print0 else b"\n"
         self._format = format_of(settings.format)
         self._module = import_module(f".{self._format.module}", __package__)
@@ -241,13 +242,6 @@ class Outputs:
         return self._stdout
 
     @property
-    def _is_reused(self) -> bool:
-        """Whether --reuse reads the file of --events, which then has what is reused."""
-        where = self._settings.events
-        reuse = [os.path.realpath(path) for path in self._settings.reuse]
-        return where is not None and os.path.realpath(where) in reuse
-
-    @property
     def _stopped(self) -> Callable[[], int] | None:
         """Return what asks for the signal that ends a batch; one prompt has it raised."""
         return (lambda: self._signals.notified) if self._batch else None
@@ -271,6 +265,12 @@ class Outputs:
             return ""
         name = one_line(name)  # it may be from a line of --requests
         return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
+
+
+def _is_among(events: str | None, reuse: tuple[str, ...]) -> bool:
+    """Return whether --reuse reads the file of --events, which then has what is reused."""
+    found = None if events is None or not reuse else os.path.realpath(events)
+    return found in [os.path.realpath(path) for path in reuse]
 
 
 def look_of(settings: Settings, screen: Screen, *, batch: bool = False) -> Look:
