@@ -17,6 +17,7 @@ from ..messages import ChatRequest, Message, Tool
 from ..outcome import Outcome
 from .answer_stream import AnswerStream, Moment
 from .assistant_message import AssistantMessage
+from .call_ids import CallIds
 from .stages import Tally
 
 # From a tool and the arguments of a call: what does not match its schema, "" if all does.
@@ -94,6 +95,7 @@ class ToolLoop:
         self._tally = Tally(self.outcome, lambda facts: None, keeps_text=False)
         self._tally.counts_usage = False  # it is summed here
         self._used: Usage | None = None  # by the rounds that are over
+        self._ids = CallIds(chat.messages)
 
     @property
     def resumable(self) -> bool:
@@ -145,6 +147,7 @@ class ToolLoop:
             self.outcome.rounds = round
             self.outcome.meter.next_round()
             self._used = self.outcome.usage
+            self._ids.next_answer()
             self._asking = self._ask(chat, round, self._asking)
 
     def _round(self, answer: AssistantMessage) -> Iterator[Moment]:
@@ -152,6 +155,7 @@ class ToolLoop:
         total = self.outcome
         for t_ms, events in self._asking:
             now = self._asking.outcome
+            self._ids.rename(events)
             answer.add(events)
             ended = self._tally.add(t_ms, events) is not None
             total.attempts = now.attempts

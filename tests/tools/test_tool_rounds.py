@@ -475,6 +475,29 @@ def test_without_a_terminal_nothing_is_confirmed(
     assert "did not allow" in results(server)[0]
 
 
+# ---- calls without ids of their own -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["ollama", "gemini", "openai-chat"])
+def test_invented_ids_are_of_one_call_each(
+    protocol: str, stream: Stream, answers: Any, look: Any, server: FaultServer, configure: Any
+) -> None:
+    first, second, where = PROTOCOLS[protocol]
+    if protocol == "openai-chat":
+        first = first.replace(b'"id": "c1"', b'"id": ""')
+    url = answers(first, first, second, protocol=protocol)[3]
+    configure(f'[provider.p]\nprotocol = "{protocol}"\nbase_url = "{url}"\n')
+    ran = stream("-m", "p:m", "--tools", look(ECHO), "--jsonl", "Weather?")
+    assert ran.returncode == 0, ran.stderr
+    calls = [each["call_id"] for each in ran.records if each["type"] == "tool_call"]
+    told = [each["call_id"] for each in ran.records if each["type"] == "tool_result"]
+    assert calls == told
+    assert len(set(calls)) == 2
+    if protocol != "gemini":  # which takes no ids that are not its own
+        sent = json.dumps(server.seen("tools")[2].json[where])
+        assert all(sent.count(f'"{id}"') == 2 for id in calls)
+
+
 # ---- thoughts before a call, where Chat Completions' servers want them back ---------------------
 
 
