@@ -22,6 +22,7 @@ STAGGER = 0.002
 # is a prompt that gets nothing else.
 PATIENCE = 5
 
+_BLOCKED = 3  # web pages with status 403 after which a firewall is taken to block everything
 _FINAL = ("auth", "no_key", "quota", "redirect")
 
 
@@ -49,6 +50,7 @@ class Gate:
         self.refuses = False  # the last it said was a 429
         self._max_wait = max_wait
         self._answered = False
+        self._blocked = 0  # prompts that a firewall blocked
         self._last_start = 0.0
         self._refused_since: float | None = None  # the first refusal since it answered
 
@@ -118,9 +120,11 @@ class Gate:
         """Close if what `failed` says is true of every other request too.
 
         A web page with status 403 ("forbidden") comes from a firewall, which may block this prompt
-        alone: it closes only while nothing has been answered.
+        alone: it closes when several came and nothing has been answered.
         """
-        if failed.kind in _FINAL or (failed.kind == "forbidden" and not self._answered):
+        self._blocked += failed.kind == "forbidden"
+        blocked = self._blocked >= _BLOCKED and not self._answered
+        if failed.kind in _FINAL or (failed.kind == "forbidden" and blocked):
             self.close(copy(failed))
 
     def close(self, failed: Failed) -> None:

@@ -86,22 +86,23 @@ class Merger:
                     break
                 self._closing = True
             if self._closing:
-                if data[at : at + 2] != b"\r\n":
-                    if size - at < 2 and b"\r\n".startswith(data[at:]):
-                        break
-                    self._chunked = False
+                if data[at : at + 1] == b"\n":  # some servers write no CR; curl does without it too
+                    at += 1
+                elif data[at : at + 2] == b"\r\n":
+                    at += 2
+                else:
+                    self._chunked = data[at:] in (b"", b"\r")
                     break
-                at += 2
                 self._closing = False
             if simple:
                 simple = False
                 more, at = _simple(data, at)
                 parts += more
-            end = data.find(b"\r\n", at)
+            end = data.find(b"\n", at)
             if end < 0:
                 self._chunked = size - at < _HEAD_LIMIT
                 break
-            digits = data[at:end]
+            digits = data[at:end].removesuffix(b"\r")
             if not digits.isalnum():
                 digits = digits.partition(b";")[0].strip()
             try:
@@ -110,11 +111,14 @@ class Merger:
                 left = 0
             if not left:  # the last chunk, or no chunk at all: the library's to read
                 self._chunked = False
+                if digits.strip(b"0") == b"" != digits:
+                    data = data[:at] + _with_cr(data[at:], end - at)
+                    size = len(data)
                 if data.startswith(_LAST, at) and size > at + len(_LAST):
                     self.overrun = True
                     data = data[: at + len(_LAST)]
                 break
-            at = end + 2
+            at = end + 1
         self._left = left
         merged = b"".join(parts)
         out = b"%x\r\n%b\r\n" % (len(merged), merged) if merged else b""
@@ -122,6 +126,12 @@ class Merger:
             return out + data[at:]
         self._pending = data[at:]
         return out
+
+
+def _with_cr(last: bytes, end: int) -> bytes:
+    """Return the last chunk, whose line ends at `end`, with the CRs that the library insists on."""
+    line, rest = last[:end].removesuffix(b"\r"), last[end + 1 :]
+    return line + b"\r\n" + (b"\r" + rest if rest[:1] == b"\n" else rest)
 
 
 def _simple(data: bytes, at: int) -> tuple[list[bytes], int]:

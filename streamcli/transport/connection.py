@@ -144,6 +144,8 @@ class Wire(httpcore.NetworkStream):
         """Keep `buffer` until an answer is waited for, so that head and body leave in one piece."""
         if not self._unsent:  # the next bytes read begin a new response
             self._merger = Merger()
+        if buffer.startswith(b"CONNECT "):
+            buffer = _with_brackets(buffer)
         self._unsent += buffer
         if len(self._unsent) > SEND_SIZE:
             self._send()
@@ -241,6 +243,15 @@ class Backend(httpcore.NetworkBackend):
         channel.check()
         stream = self._sockets.connect_unix_socket(path, timeout, socket_options)
         return channel.connected(stream)
+
+
+def _with_brackets(connect: bytes) -> bytes:
+    """Return a CONNECT whose IPv6 address stands in brackets: httpcore leaves them out."""
+    place = connect.split(b" ", 2)[1]
+    host, _, port = place.rpartition(b":")
+    if b":" not in host or host.startswith(b"["):
+        return connect
+    return connect.replace(place, b"[%b]:%b" % (host, port))
 
 
 def _shut_down(stream: httpcore.NetworkStream) -> None:

@@ -260,6 +260,7 @@ _BROAD: dict[str, tuple[str, ...]] = {
 }
 
 _PER_MOMENT = r"per[ _-]?(?:second|minute)|\b[rt]p[ms]\b"
+_LATER = r"try again later|backoff|please retry"
 
 # Prose, where no code settles it; the first that matches counts. Each needs words that an error of
 # another kind does not use: no "billing" alone, which rate limits link to.
@@ -270,7 +271,7 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "auth",  # before "filtered": accounts are closed for violating policies
             (
                 r"(?:account|organi[sz]ation|key|user) (?:has been|is|was)"
-                r" (?:disabled|suspended|deactivated|banned|blocked|locked)",
+                r" (?:disabled|suspended|deactivated|banned|blocked|locked|flagged)",
             ),
         ),
         (
@@ -289,11 +290,11 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"blocked (?:output|input|prompt|content)",
                 r"prompt blocked|blocked (?:by|due to) (?:[\w']+ ){0,3}"
                 r"(?:safety|content|guardrail|moderation|security|prohibited)",
-                r"safety (?:system|filter|reasons|checks?)",
+                r"flagged by|safety (?:system|filter|reasons|checks?)",
                 r"failed check: safety|safety_check_type",
                 r"inappropriate content|data inspection|prohibited[ _]content|considered high risk",
                 r"(?:new_|contains? )sensitive|sensitive (?:content|information|words)",
-                r"guardrails? (?:[\w'-]+ ){0,3}(?:intervened|blocked|violat\w+|failed)",
+                r"guardrails? (?:[\w'-]+ ){0,5}(?:intervened|blocked|violat\w+|failed)",
                 r"敏感|不安全|违规|不合规",
             ),
         ),
@@ -319,7 +320,7 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"credit balance|balance (?:is )?(?:too low|not enough|insufficient)",
                 r"(?:out of|not enough|requires? more|no (?:remaining |more )?) ?credits",
                 r"exceeded your (?:\w+ ){0,2}(?:quota|credits|budget)",
-                rf"quota (?:has been |is )?(?:exceeded|exhausted)(?!.*(?:{_PER_MOMENT}))",
+                rf"quota (?:has been |is )?(?:exceeded|exhausted)(?!.*(?:{_PER_MOMENT}|{_LATER}))",
                 r"check your (?:plan and )?billing",
                 r"billing (?:hard )?limit|payment required|arrearage|overdue",
                 r"reached your (?:\w+ ){0,2}usage limits?",
@@ -332,7 +333,7 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             (
                 r"rate[ _-]?limit|too many (?:requests|tokens)|resource[ _]exhausted|throttl",
                 r"slow down|requests are (?:being )?sent too|(?:high|too many) concurren",
-                rf"(?:quota|limit) .*(?:{_PER_MOMENT})",
+                rf"(?:quota|limit) .*(?:{_PER_MOMENT}|{_LATER})",
                 r"频率|并发|过于频繁",
             ),
         ),
@@ -390,7 +391,8 @@ FIELDS = {
 _REJECTS = re.compile(
     r"un(?:supported|recogni[sz]ed|known|expected)|(?:does|do) not support|deprecated|unavailable"
     r"|(?:not|n't) (?:be )?(?:\w+ )?(?:supported|permitted|allowed|accepted|available|compatible)"
-    r"|extra (?:inputs?|fields?)|cannot find field|use '?max_(?:completion_)?tokens",
+    r"|extra (?:inputs?|fields?)|cannot find field|use '?max_(?:completion_)?tokens"
+    r"|must be one of|supported values|is mandatory|cannot be disabled",
     re.IGNORECASE,
 )
 
@@ -405,14 +407,25 @@ def rejected_field(message: str, param: str = "") -> str | None:
         return None
     if param in FIELDS:
         return param
-    named = [name for name in FIELDS if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", message)]
-    return min(named, key=message.index, default=None)
+    if "chat_template" in message:
+        return "chat_template_kwargs"
+    # Fields are written as they are, but for those that are words of a sentence too.
+    places = [
+        (found.start(), name)
+        for name in FIELDS
+        if (found := re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", message, _case_of(name)))
+    ]
+    return min(places)[1] if places else None
+
+
+def _case_of(name: str) -> int:
+    return re.IGNORECASE if name in ("thinking", "reasoning") else 0
 
 
 # What an HTTP status leaves open for prose to tell. Of a 401 and of what the server did wrong
 # itself (5xx) the words are not asked.
 _ASKED_OF = {
-    "filtered": (400, 403, 406, 409, 422, 446, 451),
+    "filtered": (400, 403, 406, 409, 422, 424, 446, 451),
     "context_window": (400, 413, 422, 500),
     "quota": (400, 402, 403, 429),
     "rate_limit": (403,),
@@ -420,7 +433,9 @@ _ASKED_OF = {
 }
 
 # A limit of the day or month whose code says only "too fast": AWS's and Cohere's words.
-A_DAYS_SHARE = re.compile(r"too many \w+ per day|calls / month", re.IGNORECASE)
+A_DAYS_SHARE = re.compile(
+    r"too many \w+ per day|calls / month|per[- ]day limit|models-per-day", re.IGNORECASE
+)
 # A limit on the requests that run at once, among refusals that pass. The queues of Ollama and of
 # SGLang are full, llama.cpp has no slot, TGI and Ray Serve are busy, Anthropic counts connections,
 # LiteLLM parallel requests, GLM and Moonshot say concurrency.

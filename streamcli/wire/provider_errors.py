@@ -108,6 +108,8 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
     if kind is None or (status >= 500 and kind in ("auth", "overloaded")):
         kind = _kind_of_status(status, found is None and body.lstrip()[:1] == b"<")
     hint = _hint(kind, report.message)
+    if report.param == "stream":  # OpenAI has organizations verified for that
+        hint = "try it with --no-stream"
     without = None
     if status in (400, 422) and kind == "rejected":
         from .error_codes import FIELDS, rejected_field
@@ -248,6 +250,8 @@ def _read(error: Any, report: Report, depth: int) -> str:
         return next(filter(None, (_read(each, report, depth - 1) for each in error[:3])), "")
     if not isinstance(error, dict):
         return ""
+    if "loc" in error and (invalid := _invalid([error])):
+        return invalid
     _read_codes(error, report, depth)
     message = ""
     for key in _MESSAGES:
@@ -273,7 +277,7 @@ def _said_in_other_spelling(error: dict[str, Any]) -> str:
 
 def _with_metadata(message: str, metadata: dict[str, Any], report: Report, depth: int) -> str:
     """Return the message with what OpenRouter adds: the words of the provider behind it."""
-    if "flagged_input" in metadata:
+    if "flagged_input" in metadata or metadata.get("reasons"):
         report.codes.append("moderation")
     if report.delay is None:
         report.delay = _delay_of(metadata)
@@ -359,7 +363,7 @@ def _invalid(errors: list[Any]) -> str:
     for error in errors[:3]:
         if isinstance(error, dict) and isinstance(message := error.get("msg"), str):
             place = error.get("loc")
-            place = place[1:] if isinstance(place, list) else []  # the first is "body", or "query"
+            place = place[1:] if isinstance(place, list | tuple) else []  # behind "body", "query"
             field = ".".join(str(part) for part in place if isinstance(part, str | int))
             found.append(_flat(f"{field}: {message}" if field else message))
     return "; ".join(found)
@@ -534,7 +538,8 @@ def _seconds(delay: Any) -> float | None:
 def _delay_in(message: str) -> float | None:
     """Return the delay that prose asks for: "try again in 1m2.5s", "retry after 7 seconds"."""
     found = re.search(
-        r"(?:try again|retry)(?: again)? (?:in|after) ((?:[\d.]+ ?(?:ms|h|m|s)[a-z]*[ ,]*)+)",
+        r"(?:(?:try again|retry)(?: again)? (?:in|after)|please wait)"
+        r" ((?:[\d.]+ ?(?:ms|h|m|s)[a-z]*[ ,]*)+)",
         message,
         re.IGNORECASE,
     )

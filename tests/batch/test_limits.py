@@ -218,7 +218,6 @@ def test_a_wait_beyond_max_wait_closes() -> None:
         ("auth", True, True),
         ("quota", True, True),
         ("redirect", True, True),
-        ("forbidden", True, False),  # of a firewall: others may be let through
         ("filtered", False, False),  # of this prompt
         ("context_window", False, False),
         ("rejected", False, False),
@@ -233,6 +232,20 @@ def test_what_closes_a_gate(kind: str, before: bool, after: bool) -> None:
             gate.answered(entry, 1.0)
         gate.judge(Failed(kind, "no"))
         assert (gate.closed is not None) is closes
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_firewall_closes_a_gate_only_when_it_blocks_everything(answered: bool) -> None:
+    """Its web page may be about one prompt: others may be let through."""
+    gate, entry = Gate(4, 120, random.random), Entry()
+    gate.started(entry, 0.0)
+    for _ in range(2):
+        gate.judge(Failed("forbidden", "a web page"))
+    assert gate.closed is None
+    if answered:
+        gate.answered(entry, 1.0)
+    gate.judge(Failed("forbidden", "a web page"))
+    assert (gate.closed is None) is answered
 
 
 def test_a_server_that_refuses_after_a_wait_is_asked_once_at_a_time() -> None:

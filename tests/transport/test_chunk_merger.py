@@ -71,6 +71,26 @@ def test_the_library_sees_the_same_body_and_end(name: str) -> None:
         assert (body, end) == (expected[0], expected[2])
 
 
+WITHOUT_CR = {
+    "all": b"5\nhello\n6\n world\n0\n\n",
+    "sizes": b"5\nhello\r\n6;a=b\n world\r\n0\n\r\n",
+    "data": b"5\r\nhello\n6\r\n world\n0\r\n\n",
+    "zeros": b"5\nhello\n006\n world\n00\n\n",
+    "trailer": b"5\nhello\n6\n world\n0\nX-T: 1\n\n",
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_CR)
+def test_chunk_lines_without_a_cr_are_read(name: str) -> None:
+    """As curl does: the library insists on CRLF."""
+    data = HEAD + WITHOUT_CR[name]
+    for pieces in (whole(data), bytewise(data), *every_two(data)):
+        body, _, end = by_h11(through(pieces))
+        assert (body, end) == (b"hello world", "done")
+    cut = data[: data.index(b" world") + 3]
+    assert by_h11(through(whole(cut)))[::2] == (b"hello wo", "broken")
+
+
 def test_one_read_becomes_one_chunk() -> None:
     parts = [b"data: %d\n\n" % n for n in range(1000)]
     body, chunks, end = by_h11(through(whole(chunked(*parts))))

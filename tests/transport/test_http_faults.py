@@ -45,6 +45,9 @@ WHOLE = {
     "no last chunk": response(TE, body=CHUNKS),
     "half a last chunk": response(TE, body=CHUNKS + b"0\r"),
     "rubbish after the marker": response(TE, body=CHUNKS + b"rubbish\r\n"),
+    "chunk lines without a CR": response(
+        TE, body=b"".join(b"%x\n%b\n" % (len(each), each) for each in ANSWER) + b"0\n\n"
+    ),
     "trailers": response(TE, "Trailer: X-T", body=CHUNKS + b"0\r\nX-T: 1\r\n\r\n"),
     "a trailer of rubbish": response(TE, body=CHUNKS + b"0\r\nrubbish\r\n\r\n"),
     "100 and 103": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"

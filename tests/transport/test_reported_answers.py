@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Stream
-from faultserver import Conn, FaultServer
+from faultserver import Conn, FaultServer, ok
 
 GROQ = (
     "Rate limit reached for model `m` in organization `org_x` service tier `on_demand` on tokens "
@@ -136,3 +136,18 @@ def test_a_rate_limit_is_waited_for(stream: Stream, server: FaultServer, name: s
     where = ("-m", model, "--base-url", server.script("wire", play))
     run = stream(*where, "-L", "-j1", stdin=b"a\nb\n", env=KEYS)
     assert (run.returncode, run.text) == (0, "Hi\nHi\n"), run.stderr
+
+
+def test_a_firewall_blocks_one_prompt(stream: Stream, server: FaultServer) -> None:
+    """Its web page is no word about the key, though nothing has been answered yet."""
+
+    def play(conn: Conn) -> None:
+        if conn.request.json["messages"][0]["content"] == "bad":
+            conn.reply(403, b"<html><title>Access denied</title></html>", ctype="text/html")
+        else:
+            ok(conn)
+
+    where = ("-m", "vllm:m", "--base-url", server.script("wire", play))
+    run = stream(*where, "-L", "-j1", "--jsonl", stdin=b"bad\na\nb\n")
+    ends = [each["status"] for each in run.records if each["type"] == "end"]
+    assert (ends, run.returncode) == (["auth", "complete", "complete"], 20)

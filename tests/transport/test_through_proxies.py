@@ -65,6 +65,16 @@ def test_https_goes_through_a_tunnel(stream: Stream, tls_server: FaultServer) ->
     assert "proxy-authorization" not in tls_server.requests[0].headers
 
 
+def test_a_tunnel_to_an_ipv6_address_names_it_in_brackets(
+    stream: Stream, tls_server: FaultServer
+) -> None:
+    with ProxyServer(place(tls_server)) as proxy:
+        env = {"https_proxy": f"127.0.0.1:{proxy.port}"}
+        run = stream(*MODEL, "--base-url", "https://[::1]:4433/v1", "hi", env=env)
+        assert proxy.asked == [("CONNECT", "[::1]", 4433, "")]
+    assert run.returncode == 7  # the certificate is another one
+
+
 def test_a_certificate_behind_a_tunnel_is_the_servers(
     stream: Stream, tls_server: FaultServer
 ) -> None:

@@ -55,6 +55,8 @@ USED_UP = "You exceeded your current quota, please check your plan and billing d
         ({"code": "Throttling.RateQuota", "message": "quota exceeded"}, {}, None),  # DashScope
         (error("并发数过高", code="1302"), {}, None),  # GLM
         ("Too Many Requests", {}, None),
+        (error("Prediction quota exceeded. Please try again later."), {}, None),  # Vertex
+        (error("Limit of 50 per day. Please wait 60 seconds", code="RateLimitReached"), {}, 60.0),
     ],
 )
 def test_a_rate_limit_stays_one_whatever_its_prose_links_to(
@@ -82,6 +84,8 @@ def test_a_rate_limit_stays_one_whatever_its_prose_links_to(
         (400, {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),
         (429, {"message": "Too many tokens per day", "__type": "ThrottlingException"}),
         (429, {"message": "You are limited to 1000 API calls / month."}),  # Cohere
+        (429, error("Rate limit exceeded: free-models-per-day.", code=429)),  # OpenRouter
+        (429, {"message": "Tokens per day limit exceeded", "type": "too_many_tokens_error"}),
     ],
 )
 def test_a_quota_is_not_waited_for(status: int, body: Any) -> None:
@@ -107,6 +111,10 @@ OPENROUTER = {
         (403, {**XAI, "code": "permission-denied"}),
         (403, {"error": OPENROUTER}),
         (403, error('Your input was flagged for "violence". No credits were charged.', code=403)),
+        (403, error("Forbidden", code=403, metadata={"reasons": ["violence"]})),
+        (422, error("Input flagged by Llama Guard")),  # Together
+        (424, {"success": False, "error": [{"code": 2016, "message": "Prompt blocked"}]}),
+        (446, {"message": "The guardrail checks defined in the config failed."}),  # Portkey
         (
             400,
             error("x", code="content_filter", innererror={"code": "ResponsibleAIPolicyViolation"}),
@@ -144,6 +152,7 @@ def test_what_is_said_of_this_prompt_is_filtered(status: int, body: Any) -> None
         (403, error("Your API key may not use this model"), "auth"),
         (403, error("Your account was suspended for violating our usage policies"), "auth"),
         (400, error("This organization has been disabled."), "auth"),
+        (403, error("Your account has been flagged for violating our usage policy"), "auth"),
         (400, error("x", details=[{"reason": "API_KEY_INVALID"}]), "auth"),  # Google
         (403, "", "auth"),
         (403, "<html><title>Attention Required!</title>blocked</html>", "forbidden"),
@@ -372,6 +381,11 @@ def test_nothing_an_error_holds_raises() -> None:
         (error("temperature must be between 0 and 2", param="temperature"), None),
         (error("the stop was unexpected, non-stop"), "stop"),
         (error("no such model"), None),
+        (error("[{'loc': ('body', 'top_p'), 'msg': 'Extra inputs are not permitted'}]"), "top_p"),
+        (error("chat_template is not supported for Mistral tokenizers."), "chat_template_kwargs"),
+        (error("`reasoning_effort` must be one of `none` or `default`"), "reasoning_effort"),
+        (error("Reasoning is mandatory for this model and cannot be disabled."), "reasoning"),
+        (error("property 'messages.1.reasoning_content' is unsupported"), "reasoning_content"),
     ],
 )
 def test_the_field_that_a_server_rejects_is_known(body: Any, field: str | None) -> None:
@@ -381,6 +395,8 @@ def test_the_field_that_a_server_rejects_is_known(body: Any, field: str | None) 
 
 
 def test_the_message_names_the_option_that_works() -> None:
+    verified = error("Your organization must be verified to stream this model.", param="stream")
+    assert refused(400, verified).hint == "try it with --no-stream"
     failed = refused(400, error("Unsupported parameter: 'temperature' is not supported."))
     assert "temperature" in failed.message
     assert failed.hint == "leave out --temperature"
