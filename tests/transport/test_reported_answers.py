@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Stream
+from conftest import Configure, Stream
 from faultserver import Conn, FaultServer, ok
 
 GROQ = (
@@ -151,3 +151,62 @@ def test_a_firewall_blocks_one_prompt(stream: Stream, server: FaultServer) -> No
     run = stream(*where, "-L", "-j1", "--jsonl", stdin=b"bad\na\nb\n")
     ends = [each["status"] for each in run.records if each["type"] == "end"]
     assert (ends, run.returncode) == (["auth", "complete", "complete"], 20)
+
+
+# What a server rejects: (option, field, its words, the field of the second request or None)
+REJECTED: dict[str, tuple[tuple[str, ...], str, str, str | None]] = {
+    "stream_options": ((), "stream_options", "Unrecognized request argument: stream_options", None),
+    "a template's switch": (
+        ("--think=none",),
+        "chat_template_kwargs",
+        "property 'chat_template_kwargs' is unsupported",
+        "reasoning_effort",
+    ),
+    "a template": (
+        ("--think=none",),
+        "chat_template_kwargs",
+        "chat_template is not supported for Mistral tokenizers.",
+        "reasoning_effort",
+    ),
+    "max_tokens": (
+        ("--max-tokens", "9"),
+        "max_tokens",
+        "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+        "max_completion_tokens",
+    ),
+    "a general preference": (
+        ("temperature",),
+        "temperature",
+        "`temperature` is deprecated for this model.",
+        None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_a_rejected_field_is_said_in_another_way_once(
+    stream: Stream, server: FaultServer, configure: Configure, name: str
+) -> None:
+    """The first prompt is asked once more, the later ones without it at once."""
+    options, field, words, other = REJECTED[name]
+    if options == ("temperature",):
+        configure("[defaults]\ntemperature = 0.5\n")
+        options = ()
+
+    def play(conn: Conn) -> None:
+        if field in conn.request.json:
+            conn.reply(400, {"error": {"message": words, "type": "invalid_request_error"}})
+        else:
+            ok(conn)
+
+    where = ("-m", "vllm:m", "--base-url", server.script("wire", play), "--max-retries", "0")
+    run = stream(*where, *options, "-L", "-j1", stdin=b"a\nb\n")
+    assert (run.returncode, run.text) == (0, "Hello world\n" * 2), run.stderr
+    bodies = [request.json for request in server.seen("wire")]
+    assert [field in body for body in bodies] == [True, False, False]
+    if other is not None:
+        assert all(other in body for body in bodies[1:])
+    # Without another way to say it the message names the option.
+    run = stream(*where, "-o", f"{field}=1", "hi")
+    assert run.returncode == 22
+    assert words[:20] in run.stderr
