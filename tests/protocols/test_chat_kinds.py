@@ -349,6 +349,35 @@ def test_calls_are_given_with_their_reason_and_before_another_one() -> None:
     assert not any(isinstance(each, ToolCall) for each in decoder.feed(sse(CALLS, DONE)))
 
 
+def test_a_call_is_out_the_moment_its_object_closes() -> None:
+    """No reason is waited for: it may come seconds later. An empty object may still be filled."""
+    decoder = openai_chat.Decoder()
+    pieces = ['{"a":', '{"b":"}', '{"', "}", " }"]
+    first = call(id="a", name="w", arguments="")
+    fed = [decoder.feed(sse(each)) for each in (first, *(call(arguments=p) for p in pieces))]
+    assert [any(isinstance(each, ToolCall) for each in found) for found in fed] == [False] * 5 + [
+        True
+    ]
+    assert ToolCall("a", "w", "".join(pieces)) in fed[-1]
+    check(sse(call(id="a", **W), text("It rains."), STOP, DONE), exit=0, text_exit=0)
+    check(sse(call(id="a", **W), text(" \n"), STOP, DONE), exit=0, text_exit=13)
+    check(sse(call(id="a", **W), text("It rains."), CALLS, DONE), exit=0, text_exit=13)
+    late = [call(id="a", name="w", arguments="{}"), call(arguments='{"c":1}'), CALLS, DONE]
+    check(sse(*late), exit=0, calls=['{"c":1}'])
+    late = [call(id="a", **W), call(arguments='{"c":2}'), CALLS, DONE]
+    check(sse(*late), exit=8, message="went on after its end")
+
+
+def test_braces_in_strings_are_read_in_linear_time() -> None:
+    """Arguments that seem to close with each piece are not parsed with each of them."""
+    decoder = openai_chat.Decoder()
+    decoder.feed(sse(call(id="a", name="w", arguments='{"a":"}')))
+    for _ in range(20_000):
+        assert not any(isinstance(e, ToolCall) for e in decoder.feed(sse(call(arguments="{}"))))
+    decoder.feed(sse(call(arguments='{"}')))
+    assert any(isinstance(each, ToolCall) for each in decoder.feed(sse(CALLS)))
+
+
 def test_calls_that_the_server_answers_itself() -> None:
     """As Tyler's agents do: round after round in one stream, and without a marker."""
     rounds = [call(id="a", **W), CALLS, call(id="b", **W), CALLS]
@@ -362,7 +391,8 @@ def test_what_gemini_wants_back_with_a_call() -> None:
     extra = {"google": {"thought_signature": "xyz"}}
     answered = {"index": 0, "id": "a", "function": W, "extra_content": extra}
     body = sse({"tool_calls": [answered]}, STOP, DONE)
-    *_, told, kept, _ = decode(openai_chat.Decoder(), whole(body))
+    events = decode(openai_chat.Decoder(), whole(body))
+    told, kept = (each for each in events if isinstance(each, ToolCall | Opaque))
     assert told == ToolCall("a", "w", '{"c":1}')
     assert kept == Opaque("openai-chat", {"extra_content": extra}, call_id="a")
     message = assistant_message([told, kept])

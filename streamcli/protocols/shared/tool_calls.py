@@ -13,12 +13,25 @@ from .ending import Ending
 
 # The names of a call's arguments: OpenAI's, a custom tool's, Llama's template, Gemini's.
 _ARGUMENTS = ("arguments", "input", "parameters", "args")
+_TRIES = 8  # parses of arguments that may be whole, so that a long one is not parsed for ever
 
 
 class _Call:
     """One tool call, as far as it has come."""
 
-    __slots__ = ("extra", "given", "id", "judged", "late", "name", "number", "pieces", "plain")
+    __slots__ = (
+        "depth",
+        "extra",
+        "given",
+        "id",
+        "judged",
+        "late",
+        "name",
+        "number",
+        "pieces",
+        "plain",
+        "tries",
+    )
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -29,7 +42,22 @@ class _Call:
         self.plain = False  # a custom tool: its input is free text
         self.given = ""  # its arguments, once it was given out
         self.late: list[str] = []  # pieces that came after that
+        self.depth = 0  # braces that are open, those in strings too
+        self.tries = _TRIES
         self.judged = (0, "empty")  # the state after so many pieces
+
+    def closes(self) -> bool:
+        """Return whether the arguments are an object that cannot go on.
+
+        An empty one may: some servers begin with it.
+        """
+        if not self.name or self.plain or not self.pieces[-1].rstrip().endswith("}"):
+            return False
+        if not self.tries:  # braces in strings, many times: the finish reason will tell
+            return False
+        self.tries -= 1
+        arguments = "".join(self.pieces).strip()
+        return arguments[:1] == "{" and len(arguments) > 2 and self.state() == "whole"
 
     def state(self) -> str:
         """Return how far the arguments have come: "empty", "partial" or "whole"."""
@@ -44,11 +72,11 @@ class _Call:
 class ToolCalls:
     """The calls of one answer, for every way that Chat Completions servers number them.
 
-    Each is given to `ending`, and by it to `out`, the moment it is whole: when another call of its
-    choice starts, or with `give`, when the choice's finish reason comes. A new call needs a name; a
-    new id alone does not make one, as some servers write another id into every delta. With a name,
-    an index without a call, another id, another name or arguments that are whole already make one.
-    The same call sent twice is one.
+    Each is given to `ending`, and by it to `out`, the moment it is whole: when the object of its
+    arguments closes, when another call of its choice starts, or with `give`, when the choice's
+    finish reason comes. A new call needs a name; a new id alone does not make one, as some servers
+    write another id into every delta. With a name, an index without a call, another id, another
+    name or arguments that are whole already make one. The same call sent twice is one.
     """
 
     def __init__(self, ending: Ending) -> None:
@@ -88,8 +116,15 @@ class ToolCalls:
             self._last[choice, "id", id] = call
         call.name = name or call.name
         call.extra = delta.get("extra_content") or call.extra
-        if piece:
-            (call.late if call.given else call.pieces).append(piece)
+        if not piece:
+            return
+        if call.given:
+            call.late.append(piece)
+            return
+        call.pieces.append(piece)
+        call.depth += piece.count("{") - piece.count("}")
+        if not call.depth and call.closes():
+            self._give(choice, out, all=False)
 
     def _find(self, choice: int, index: Any, id: str, name: str, piece: str) -> _Call | None:
         """Return the call that a delta goes on with; None if it begins another one."""
@@ -113,7 +148,7 @@ class ToolCalls:
         self._give(choice, out, all=True)
         if not self._pending.get(choice):
             for key in [key for key in self._last if key[0] == choice]:
-                del self._last[key]
+                self._check(self._last.pop(key))
 
     def rest(self, out: list[Event]) -> None:
         """Give what is left at the end: calls without a finish reason, and broken ones."""
@@ -122,9 +157,13 @@ class ToolCalls:
                 self._whole(call, choice, out, last=True)
         self._pending.clear()
         for call in self._last.values():
-            if call.late and (late := "".join(call.late)).strip() not in ("", call.given):
-                shown = late if len(late) <= 60 else late[:57] + "..."
-                self._ending.wrong = f"the arguments of {call.name} went on after its end: {shown}"
+            self._check(call)
+
+    def _check(self, call: _Call) -> None:
+        """Note arguments that went on after they were whole; once more the same is nothing."""
+        if call.late and (late := "".join(call.late)).strip() not in ("", call.given.strip()):
+            shown = late if len(late) <= 60 else late[:57] + "..."
+            self._ending.wrong = f"the arguments of {call.name} went on after its end: {shown}"
 
     def _give(self, choice: int, out: list[Event], all: bool) -> None:
         """Give the calls that are whole. Those without arguments may still get some unless `all`.
