@@ -308,6 +308,13 @@ class JsonBody:
             self.payload(payload.strip()[5:].lstrip(), out, last)
             return
         values = _values(payload)
+        if not values and b"\n" in payload:  # events without blank lines between, and a marker
+            before, _, end = payload.rstrip().rpartition(b"\n")
+            if before and end.strip().lower().startswith(b"[done]"):
+                self.payload(before, out)
+                if not self.ended:
+                    self._odd_payload(end, event, out, last)
+                return
         if not values:
             if says_failure(said):
                 self.fail(stream_failure(said), out)

@@ -349,6 +349,28 @@ def test_a_word_like_a_bad_one_is_bad(name: str, word: str, exit: int) -> None:
     check(sse({"content": "Hi"}, ({}, {"finish_reason": word}), DONE), name, exit=exit, text="Hi")
 
 
+@pytest.mark.parametrize(
+    ("fields", "exit"),
+    [
+        ({"stop_reason": "max_tokens"}, 10),
+        ({"stop_reason": "end_turn"}, 0),
+        ({"stop_reason": "refusal"}, 11),
+        ({"stop_reason": "</s>"}, 18),  # vLLM's: the text at which it stopped
+        ({"stop_reason": 128009}, 18),
+        ({"finish_reason": "stop", "stop_reason": "length"}, 0),
+    ],
+)
+def test_a_reason_under_another_name(fields: dict[str, Any], exit: int) -> None:
+    check(sse({"content": "Hi"}, ({}, fields)), exit=exit, text="Hi")
+
+
+def test_events_without_blank_lines_between() -> None:
+    body = sse({"content": "H"}, {"content": "i"}, STOP, DONE)
+    check(body.replace(b"\n\n", b"\n"), exit=0, text="Hi", finish="stop")
+    cut = sse({"content": "H"}, {"content": "i"}).replace(b"\n\n", b"\n")
+    check(cut, exit=18, text="Hi")
+
+
 def test_an_error_before_anything_may_be_tried_again() -> None:
     body = sse([{"choices": [{"delta": {}, "error": {"message": "boom", "code": 503}}]}])
     *_, end = decode(get("openai-completions").Decoder(), whole(body))

@@ -49,6 +49,7 @@ _RARE_IN_CHOICE = frozenset(
     ("usage", "error", "error_message", "message", "tool_calls", "content_filter_results")
     + ("content_filter_result", "reasoning", "reasoning_content", *SOURCES)
 )
+_REASONS = frozenset(("finishReason", "native_finish_reason"))
 _CALLS = frozenset(("tool_calls", "function_call", "toolCalls", "functionCall"))
 # What the provider's own word means where it is stronger than the finish reason beside it.
 _WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
@@ -207,7 +208,7 @@ class ChatDecoder:
             if error := delta.get("error"):
                 self._error = self._error or stream_failure(error, "error")
         reason = choice.get("finish_reason")
-        if reason or "finishReason" in choice or "native_finish_reason" in choice:
+        if reason or choice.get("stop_reason") or not _REASONS.isdisjoint(choice):
             self._reason(choice, index, out)
         elif type(delta) is dict and "finish_reason" in delta:
             self._reason(delta, index, out)
@@ -232,6 +233,8 @@ class ChatDecoder:
         """Read a finish reason, and the provider's own word beside it if that is a worse one."""
         native = choice.get("native_finish_reason")
         raw = first_of(choice.get("finish_reason"), choice.get("finishReason"), native)
+        if raw is None and known(stop := choice.get("stop_reason")) not in (None, "other"):
+            raw = first_of(stop)  # Anthropic's name for it; vLLM's is the text at which it stopped
         if raw is None:
             return
         beaten = is_failure(native) or known(raw) in ("stop", "other")
