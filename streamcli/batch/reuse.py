@@ -42,7 +42,8 @@ class Reuse:
     """The complete answers in the files `paths`; usage errors for files that are none.
 
     Only `events`, the file of --events, may be missing: it has not begun yet. `exact`: of equal
-    prompts each needs an answer of its own.
+    prompts each needs an answer of its own. `only` is the hash of the one prompt that is wanted:
+    the records of others are then passed over.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class Reuse:
         *,
         events: str | None = None,
         exact: bool = False,
+        only: str = "",
         stdout: int = 1,
     ) -> None:
         self._exact = exact
+        self._only = only.encode()
         self._places = _Places()
         self._files: list[BinaryIO] = []
         if len(paths) > _FILES:
@@ -94,14 +97,17 @@ class Reuse:
         begun: dict[bytes, int] = {}  # where the first record of a prompt without an end stands
         for block in blocks(file):
             known = known or check_journal(path, block, _OPTION)
-            for found in _ID.finditer(block):
-                if found[1] not in begun:
-                    begun[found[1]] = at + block.rfind(b"\n", 0, found.start()) + 1
-            for start, line in ends_of(block):
-                for record in records_of(line, path):
-                    if record["type"] == "end":
-                        first = begun.pop(str(record.get("request_id")).encode(), at + start)
-                        self._note(record, number, first, at + start)
+            if not self._only:
+                for found in _ID.finditer(block):
+                    if found[1] not in begun:
+                        begun[found[1]] = at + block.rfind(b"\n", 0, found.start()) + 1
+            if self._only in block:
+                for start, line in ends_of(block):
+                    for record in records_of(line, path) if self._only in line else ():
+                        if record["type"] == "end":
+                            first = 0 if self._only else at + start
+                            first = begun.pop(str(record.get("request_id")).encode(), first)
+                            self._note(record, number, first, at + start)
             at += len(block)
 
     def _note(self, record: dict[str, Any], number: int, first: int, end: int) -> None:

@@ -172,8 +172,9 @@ class Live:
             raise usage("--session and --reuse exclude each other", "--history reads a session")
         if settings.record is not None:
             raise usage("--record and --reuse exclude each other", "--events keeps records")
-        reuse = Reuse(settings.reuse, events=settings.events)
-        answer = reuse.find(hash_of(self.endpoints[0], chat))
+        hash = hash_of(self.endpoints[0], chat)
+        reuse = Reuse(settings.reuse, events=settings.events, only=hash)
+        answer = reuse.find(hash)
         reuse.close()
         if answer is None:
             return None

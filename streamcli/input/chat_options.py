@@ -92,7 +92,11 @@ def schema_of(given: str | None, files: Files) -> dict[str, Any] | None:
 
 
 def _is_file(given: str) -> bool:
-    return given in NAMES or (len(given) < 4096 and "\0" not in given and os.path.exists(given))
+    if given in NAMES:
+        return True
+    if len(given) > 4096 or "\0" in given:
+        return False
+    return os.path.exists(given) and not os.path.isdir(given)
 
 
 def _of_short(text: str, where: str) -> dict[str, Any]:

@@ -272,7 +272,8 @@ TABLE: tuple[Opt, ...] = (
         "[]str, kind enum(a|b), bio?: a short text'. The types are str (the default), int, float, "
         "bool and enum(...); '?' allows null; '[...]' around it makes a list. JSON begins with "
         "'{'; the name of a file is a file with either of them. The provider gets the schema in "
-        "its own form, and the answer is checked: one that does not match is exit status 12.",
+        "its own form (a list within an object, which is taken off again as the answer streams), "
+        "and the answer is checked: one that does not match is exit status 12.",
     ),
     Opt(
         "--schema-retries",

@@ -164,6 +164,8 @@ def test_where_the_schema_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     assert schema_of("point.json", files) == {"type": "object"}
     assert schema_of("list.txt", files) == {"type": "array", "items": fields(name=STR)}
+    Path("folder").mkdir()
+    assert schema_of("folder", files) == fields(folder=STR)
     assert schema_of("name str", files) == fields(name=STR)
     assert schema_of(' {"type": "array"}', files) == {"type": "array"}
     for bad, says in (
