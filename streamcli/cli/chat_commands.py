@@ -54,8 +54,10 @@ class Commands:
         if text:
             talk.renew(talk.invocation.but(system=None if text == "-" else text))
             talk.own_system = True
-        said = talk.partner.endpoints[0].chat("").system if talk.own_system else None
-        _show(f"the system prompt: {said}" if said else "there is no system prompt of this chat")
+        endpoint = talk.partner.endpoints[0]
+        chat = endpoint.chat("")
+        said = talk.conversation.request(chat, endpoint.who, own_system=talk.own_system).system
+        _show(f"the system prompt: {said}" if said else "there is no system prompt")
 
     def attach(self, where: str) -> None:
         pending = self._talk.pending
@@ -104,6 +106,7 @@ class Commands:
         environ = self._talk.context.environ
         path = place.path_of(os.path.expanduser(name), environ)
         label = place.label_of(path, environ)
+        place.make_folder(path, environ)
         self._talk.conversation.save_as(path, label)
         _show(f"stored as {label}: stream -c --chat goes on with it")
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 
 from ..terminal.fds import is_terminal
 from ..terminal.messages import write_stderr
@@ -26,6 +27,8 @@ class Lines:
         self._history = history
         self._complete = complete
         self._found: Sequence[str] = ()
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # what is not UTF-8 is told as such
         self._edits = is_terminal(1) and self._set_up()
         self._new = 0  # lines of the history that the file does not have
 

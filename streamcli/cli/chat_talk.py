@@ -15,7 +15,7 @@ from ..events import USAGE_FIELDS, Usage
 from ..input.attachments import load
 from ..input.files import Files
 from ..input.prompt import gather
-from ..input.stdin import readers_of
+from ..input.stdin import NAMES, readers_of
 from ..input.text import arguments_text
 from ..messages import Attachment, Message
 from ..outcome import Outcome
@@ -31,11 +31,10 @@ from .single import Single
 def chat_context(invocation: Invocation, messages: Messages, closed_fds: set[int]) -> Context:
     """Return the context of a chat; usage errors for options that it has no place for."""
     settings = invocation.settings
-    for option in ("lines", "null"):
-        if getattr(settings, option):
-            raise usage(f"--chat on a terminal has no --{option}", "pipe the lines into it")
+    if inputs := settings.batch_inputs:
+        raise usage(f"--chat on a terminal has no --{inputs[0]}", "pipe the lines into it")
     if settings.no_stdin or readers_of(invocation.words, settings):
-        raise usage("--chat reads what is typed, so stdin is not for anything else")
+        raise _typed()
     return context_of(
         invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed_fds
     )
@@ -85,10 +84,14 @@ class Talk:
 
     def loaded(self, where: str) -> Attachment:
         """Return a file as it is now, whatever it was for an earlier prompt. Usage errors."""
+        if where in NAMES:
+            raise _typed()
         return load(os.path.expanduser(arguments_text(where)), Files(self.context.stdin))
 
     def renew(self, invocation: Invocation) -> None:
         """Ask with other settings from here on; StreamError if that is not possible."""
+        if readers_of((), invocation.settings):
+            raise _typed()
         partner = Partner(invocation, self.context)
         self.partner.close()
         self.partner, self.invocation = partner, invocation
@@ -152,3 +155,7 @@ class Talk:
             return
         self.turns += 1
         self.used = sum_of(self.used, outcome.usage)
+
+
+def _typed() -> StreamError:
+    return usage("--chat reads what is typed on stdin", "name a file in its place")

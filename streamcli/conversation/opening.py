@@ -27,7 +27,7 @@ def check(settings: Settings) -> None:
         raise usage("--session and --continue exclude each other")
     if settings.compares:
         raise usage(f"{given} has one answer to a prompt, and several --model give several")
-    for option in ("repeat", "requests", "resume", "decode", "replay"):
+    for option in ("repeat", "requests", "resume", "reuse", "decode", "replay"):
         if getattr(settings, option):
             raise usage(f"{given} and --{option} exclude each other")
 
@@ -52,6 +52,7 @@ def open_conversation(
     else:
         path = place.last_session(environ)
     label = place.label_of(path, environ)
+    place.make_folder(path, environ)
     wrote = partial(place.remember_last, environ=environ)
     return Conversation(path, label, note, shield=shield, wrote=wrote)
 
@@ -89,6 +90,7 @@ def new_conversation(
     name = time.strftime("%Y-%m-%d-%H%M%S-") + session_file.new_id()[-6:].lower()
     try:
         path = os.path.join(place.sessions_folder(environ), name + place.SUFFIX)
+        place.make_folder(path, environ)
         wrote = partial(place.remember_last, environ=environ)
         return Conversation(path, name, note, must=False, shield=shield, wrote=wrote)
     except StreamError as error:

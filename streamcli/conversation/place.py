@@ -51,6 +51,18 @@ def path_of(name: str, environ: Mapping[str, str]) -> str:
     return os.path.join(sessions_folder(environ), name + SUFFIX)
 
 
+def make_folder(path: str, environ: Mapping[str, str]) -> None:
+    """Make the folder of the named sessions, if this is the file of one. Write errors."""
+    folder = sessions_folder(environ)
+    if os.path.dirname(path) != folder:
+        return  # nobody wants the folders of a path that was mistyped
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StreamError("write", f"cannot make the folder {folder}: {why}") from error
+
+
 def label_of(path: str, environ: Mapping[str, str]) -> str:
     """Return how --session names this file: its name, or its path."""
     with suppress(StreamError):

@@ -9,6 +9,7 @@ of other types are skipped. A turn's messages are one write, under a lock and sy
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -84,15 +85,13 @@ def read(path: str, label: str) -> Stored:
 
 def check_writable(path: str, label: str) -> None:
     """Raise a write error if the session could not be written: before anything is asked."""
-    folder = os.path.dirname(path)
+    where, mode = path, os.W_OK
+    if not os.path.lexists(path):
+        where, mode = os.path.dirname(path), os.W_OK | os.X_OK
     try:
-        if not os.path.lexists(path):
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            where, mode = folder, os.W_OK | os.X_OK
-        else:
-            where, mode = path, os.W_OK
+        os.stat(where)
         if not os.access(where, mode):
-            raise PermissionError(0, "permission denied")
+            raise PermissionError(errno.EACCES, "permission denied")
     except OSError as error:
         raise _unwritable(label, error) from error
 
@@ -104,7 +103,6 @@ def append(path: str, label: str, lines: Sequence[dict[str, Any]]) -> tuple[int,
     """
     data = b"".join(escape(orjson.dumps(line)) + b"\n" for line in lines)
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
         fd = os.open(path, flags, 0o600)
     except OSError as error:

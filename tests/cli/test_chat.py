@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, by_word
-from conftest import COMMAND, Stream
+from conftest import COMMAND, Stream, eventually
+from faultserver import Conn, FaultServer
 from ptys import Pty
+from tool_answers import PROTOCOLS
 
 from streamcli.cli.chat_lines import files_like
 
 WHOLE = "answer to <{}> done"
-READY = "> "
 
 
 @pytest.fixture
@@ -40,20 +41,23 @@ class Person:
         self._ready()
 
     def _ready(self, after: int = 0) -> list[str]:
+        """Wait for a prompt at the end of the screen, on a line that began after so many bytes."""
+
         def is_ready(lines: list[str]) -> bool:
-            prompts = self.terminal.raw.count(READY.encode())
-            return prompts > after and bool(lines) and lines[-1] == READY.rstrip()
+            new = self.terminal.raw[after:]
+            begun = b"\n" in new or not after
+            return begun and new.endswith(b"> ") and lines[-1] == ">"
 
         return self.terminal.until(is_ready)
 
     def types(self, text: str, end: str = "\r") -> list[str]:
         """Return the screen when the next prompt is there."""
-        before = self.terminal.raw.count(READY.encode())
+        before = len(self.terminal.raw)
         self.sends(text + end)
         return self._ready(before)
 
     def sends(self, keys: str) -> None:
-        os.write(self.terminal.master, keys.encode())
+        os.write(self.terminal.master, keys.encode("utf-8", "surrogateescape"))
 
     def leaves(self, keys: str = "\x04") -> int:
         self.sends(keys)
@@ -198,6 +202,10 @@ def test_what_is_asked_can_change(chat: Any, batches: BatchServer, tmp_path: Pat
         ("/attach nothing.png", "nothing.png cannot be read"),
         ("/save a\x16\x1bb", "cannot be the name of a session"),
         ("/save", "/save needs a name"),
+        ("/attach -", "--chat reads what is typed"),
+        ("/system @-", "--chat reads what is typed"),
+        ("/tools /dev/stdin", "--chat reads what is typed"),
+        ("\x16\udcff", "is not UTF-8"),
     ):
         assert any(words in line for line in person.types(command)[-3:]), command
     person.types("four")
@@ -218,6 +226,27 @@ def test_a_chat_goes_on_with_a_session(
     assert person.leaves() == 0
     stream("-c", "three", env=env)
     assert len(sent(batches)) == 5
+
+
+def test_a_tool_that_is_stopped_runs_again(chat: Any, server: FaultServer, tmp_path: Path) -> None:
+    def play(conn: Conn) -> None:
+        asked = conn.request.json["messages"][-1]["role"] == "user"
+        body = PROTOCOLS["openai-chat"][0 if asked else 1]
+        conn.reply(200, body, ctype="text/event-stream")
+
+    (tmp_path / "look").write_text("#!/bin/sh\ntouch began; [ -e quick ] || sleep 600\n")
+    (tmp_path / "look").chmod(0o755)
+    tool = {"name": "look", "command": ["./look"], "cwd": "."}
+    (tmp_path / "tools.json").write_text(json.dumps([tool]))
+    url = server.script("tools", play)
+    person = chat("-m", "vllm:m", "--base-url", url, "--tools", "tools.json")
+    person.sends("Weather?\r")
+    assert eventually((tmp_path / "began").exists)
+    assert "stopped" in person.types("\x03", "")[-2]
+    (tmp_path / "quick").touch()
+    assert person.types("/retry")[-2] == "It rains."
+    roles = [each["role"] for each in server.seen("tools")[-1].json["messages"]]
+    assert roles == ["user", "assistant", "tool"]
 
 
 def test_text_of_a_model_is_not_obeyed(chat: Any, batches: BatchServer) -> None:

@@ -64,6 +64,7 @@ def test_a_conversation_goes_on(ask: Any) -> None:
         ("user", "three"),
     ]
     assert session_file().stat().st_mode & 0o777 == 0o600
+    assert session_file().parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_hash_covers_what_was_said_before(ask: Any) -> None:
@@ -194,6 +195,7 @@ def test_a_line_that_fails_is_left_out_and_the_next_waits_for_it(ask: Any) -> No
         ["--session", "a", "-m", "openai:a", "-m", "openai:b", "x"],
         ["--session", "a", "--requests"],
         ["--session", "a", "--decode"],
+        ["--session", "a", "--reuse", "r", "--json", "x"],
         ["--session", "a", "-L", "--resume", "r", "--json"],
         ["--session", "..", "x"],
         ["--session", "-x", "x"],
@@ -212,10 +214,14 @@ def test_what_does_not_go_together_is_one_line(ask: Any, args: list[str]) -> Non
         assert [each["status"] for each in ran.records] == ["usage"]
 
 
-def test_a_session_that_cannot_be_written(ask: Any) -> None:
-    ran = ask("--session", "/proc/stream/s", "--json", "x")
-    assert (ran.returncode, ran.records[-1]["status"], len(ran.complaints)) == (23, "write", 1)
+def test_a_session_that_cannot_be_written(ask: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place, more in (("./typo/s", {}), ("s", {"XDG_STATE_HOME": str(tmp_path / "file")})):
+        ran = ask("--session", place, "--json", "x", **more)
+        assert (ran.returncode, ran.records[-1]["status"]) == (23, "write")
+        assert len(ran.complaints) == 1
     assert not ask.server.asked
+    assert not (tmp_path / "typo").exists()
 
 
 def test_a_damaged_session_is_not_asked(ask: Any) -> None:
