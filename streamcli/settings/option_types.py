@@ -97,11 +97,21 @@ class Number(click.FloatRange):
         return number
 
 
+# The seconds of each unit of a time, which may be written out.
+_TIMES = {
+    "ms": 0.001,
+    **dict.fromkeys(("s", "sec", "second"), 1.0),
+    **dict.fromkeys(("m", "min", "minute"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour"), 3600.0),
+}
+_TIMES |= {f"{unit}s": _TIMES[unit] for unit in ("sec", "second", "min", "minute", "hr", "hour")}
+_COUNTS = {"k": 10**3, "K": 10**3, "M": 10**6}
+
+
 class Seconds(Number):
     """A time: 90, 500ms, 90s, 2m or 1h; as seconds, and infinity for 0, which means no limit."""
 
     name = "time in seconds"
-    UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
     def __init__(self) -> None:
         super().__init__(min=0)
@@ -109,33 +119,42 @@ class Seconds(Number):
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         number, unit = value, "s"
         if isinstance(value, str):
-            number, unit = _with_unit(value, self.UNITS)
+            number, unit = _with_unit(value, _TIMES)
         try:
             seconds = super().convert(number, param, ctx)
         except click.BadParameter as error:
             if isinstance(value, str) and not _is_number(number):
                 self.fail(f"{value!r} is not a time like 90, 500ms, 2m or 1h.", param, ctx)
             raise error
-        return seconds * self.UNITS[unit or "s"] or math.inf
+        return seconds * _TIMES[unit or "s"] or math.inf
 
 
 class Count(click.IntRange):
     """A whole number, with k for thousands and M for millions."""
 
-    UNITS = {"k": 10**3, "K": 10**3, "M": 10**6}
-
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         if isinstance(value, str):
-            number, unit = _with_unit(value, self.UNITS)
+            number, unit = _with_unit(value, _COUNTS)
             if unit and _is_number(number):
-                value = float(number) * self.UNITS[unit]
+                value = float(number) * _COUNTS[unit]
                 if not value.is_integer():
                     self.fail(f"{number}{unit} is not a whole number.", param, ctx)
                 value = int(value)
         if isinstance(value, str) and not value.strip().lstrip("+-").replace("_", "").isdecimal():
-            self.fail(f"{value!r} is not a whole number.", param, ctx)
+            self.fail(f"{value!r} is not a whole number like 500, 2k or 1M.", param, ctx)
         count: int = super().convert(value, param, ctx)
         return count
+
+
+class PerSecond(Number):
+    """A number of characters a second, with k for thousands and M for millions."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, str):
+            number, unit = _with_unit(value, _COUNTS)
+            if unit and _is_number(number):
+                value = float(number) * _COUNTS[unit]
+        return super().convert(value, param, ctx)
 
 
 class Speed(click.ParamType):  # type: ignore[type-arg]
@@ -149,7 +168,7 @@ class Speed(click.ParamType):  # type: ignore[type-arg]
         if value == "instant":
             return 0.0
         try:
-            speed = float(value)
+            speed = float(str(value).strip().removesuffix("x"))
         except ValueError:
             speed = math.nan
         if not 0 < speed < math.inf:
@@ -169,9 +188,10 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         text = str(value).strip().lower().removesuffix("ib").removesuffix("b")
         digits = text.rstrip("kmg")
         unit = text[len(digits) :]
-        if not digits.isascii() or not digits.isdigit() or unit not in self.UNITS:
+        plain = digits.isascii() and digits.replace(".", "", 1).isdigit()
+        if not plain or unit not in self.UNITS:
             self.fail(f"{value!r} is not a size like 16M or 1048576.", param, ctx)
-        size = int(digits) * self.UNITS[unit]
+        size = int(float(digits) * self.UNITS[unit])
         if size < 1024:
             self.fail("less than 1K is too small for any event.", param, ctx)
         return size
@@ -181,19 +201,15 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
     """N/s, N/m or N/h, the units also written out, and `,poisson`; as (N a second, how)."""
 
     name = "rate"
-    UNITS = {
-        **dict.fromkeys(("s", "sec", "second"), 1.0),
-        **dict.fromkeys(("m", "min", "minute"), 60.0),
-        **dict.fromkeys(("h", "hr", "hour"), 3600.0),
-    }
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, str]:
         if isinstance(value, tuple):
             return value
         text = str(value)
-        number, _, unit = text.removesuffix(",poisson").partition("/")
+        number, _, per = text.removesuffix(",poisson").partition("/")
+        number, unit = _with_unit(number, _COUNTS)
         try:
-            rate = float(number) / self.UNITS[unit or "s"]
+            rate = float(number) * _COUNTS.get(unit, 1) / _TIMES[per.strip().lower() or "s"]
         except (ValueError, KeyError):
             rate = math.nan
         if not 0 < rate < math.inf:
