@@ -37,7 +37,8 @@ def _width() -> int:
 
 def show(text: str, write: Callable[[str], None]) -> None:
     """Show the text in a pager if stdout is a terminal; else give it to `write`."""
-    pager = _pager() if os.isatty(1) else ""
+    dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")  # a pager is helpless there
+    pager = _pager() if os.isatty(1) and not dumb else ""
     if not pager:
         write(text.rstrip("\n"))
         return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, get_ident, main_thread
+from types import FrameType
 
 from .fds import in_foreground
 from .screen import Line
@@ -36,6 +38,7 @@ class Waiting:
         self._began = 0.0
         self._answers = line.answers
         self._stopped = Event()
+        self._suspends = False  # whether ^Z is ours
 
     def start(self) -> None:
         """Show the sign from half a second on, in a thread of its own."""
@@ -43,7 +46,10 @@ class Waiting:
         try:
             Thread(target=self._run, name="waiting", daemon=True).start()
         except RuntimeError:  # the system gives no more threads: the answer needs them more
-            pass
+            return
+        if current_thread() is main_thread() and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._suspend)
+            self._suspends = True
 
     def hide(self) -> None:
         """Take the sign away."""
@@ -60,6 +66,16 @@ class Waiting:
         if not self._stopped.is_set():
             self._stopped.set()
             self.hide()
+            if self._suspends:
+                signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+
+    def _suspend(self, signum: int, frame: FrameType | None) -> None:
+        """Take the sign away before ^Z stops us: the shell's prompt comes next."""
+        self.hide()
+        signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_kill(get_ident(), signum)
+        # From here on it is continued (fg, bg).
+        signal.signal(signum, self._suspend)
 
     def _run(self) -> None:
         wait = DELAY

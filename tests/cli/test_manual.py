@@ -91,6 +91,15 @@ def test_a_pager_on_a_terminal(
     assert terminal.raw.decode().splitlines()[:1] == shown
 
 
+def test_a_dumb_terminal_has_no_pager(child_env: dict[str, str], tmp_path: Path) -> None:
+    env = {**child_env, "PAGER": "echo paged #"}
+    terminal = Pty([*COMMAND, "--help=exit"], env, tmp_path, places="012", term="dumb")
+    assert terminal.end()[0] == 0
+    terminal.close()
+    assert b"paged" not in terminal.raw
+    assert b"EXIT STATUS" in terminal.raw
+
+
 def test_a_page_is_as_wide_as_the_terminal(child_env: dict[str, str], tmp_path: Path) -> None:
     env = {**child_env, "PAGER": "cat"}
     for columns, widest in ((60, 60), (300, 100)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -214,6 +215,29 @@ def test_in_the_background_nothing_is_drawn(
         assert b"waiting" not in run.raw
     finally:
         timer.join()
+        run.close()
+
+
+@pytest.mark.skipif(not (shutil.which("bash") and shutil.which("setsid")), reason="needs bash")
+def test_a_job_that_is_stopped_leaves_no_sign_of_life(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    """^Z in a shell with job control, and then fg."""
+    held = Held(server, "Hello")
+    script = 'set -m; "$@"; echo "status $?"; read -r line; fg > /dev/null'
+    command = ["bash", "-c", script, "sh", *COMMAND, *MODEL, "--base-url", held.url, "hi", "-n"]
+    run = Pty(["setsid", "-c", "-w", *command], child_env, tmp_path, places="012")
+    try:
+        run.until(waiting)
+        os.write(run.master, b"\x1a")
+        assert not waiting(run.until(lambda lines: "status 148" in lines))
+        os.write(run.master, b"\n")
+        run.until(waiting)
+        held.go_on()
+        code, lines = run.end()
+        assert (code, lines[-1]) == (0, "Hello")
+        assert not waiting(lines)
+    finally:
         run.close()
 
 
