@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 
 from ..errors import usage
-from .stdin import NAMES, Stdin
+from .stdin import LIMIT, NAMES, Stdin, too_large
 from .text import BOM, decode, unreadable
 
 
@@ -27,11 +27,19 @@ class Files:
             return self._stdin.read()
         if path not in self._read:
             try:
-                with open(path, "rb") as file:
-                    self._read[path] = file.read(most)
+                self._read[path] = self._bytes(path, most)
             except OSError as error:
                 raise unreadable(path, error) from error
         return self._read[path]
+
+    def _bytes(self, path: str, most: int) -> bytes:
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            return self._stdin.of_pipe(path)
+        with open(path, "rb") as file:
+            data = file.read(LIMIT + 1 if most < 0 else most)
+        if len(data) > LIMIT:
+            raise too_large(path)
+        return data
 
     def text(self, path: str) -> str:
         """Return the text of a UTF-8 file, without its BOM; usage error if it is something else."""
@@ -46,6 +54,8 @@ class Files:
         """
         if path not in self._read and path not in NAMES:
             try:
+                if stat.S_ISFIFO(os.stat(path).st_mode):
+                    return self.text(path)
                 with open(path, "rb") as file:
                     mode = os.fstat(file.fileno()).st_mode
                     if stat.S_ISREG(mode) and mode & 0o022:

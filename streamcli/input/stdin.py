@@ -6,6 +6,7 @@ import os
 import select
 import stat
 from collections.abc import Callable, Sequence
+from threading import Thread
 
 from ..errors import StreamError, usage
 from ..settings.settings import Settings
@@ -17,6 +18,7 @@ NAMES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 STDIN_HERE = "\0stdin"
 STDIN_SHOWN = "{{stdin}}"
 SILENCE = 3.0  # seconds after which we say that we are waiting
+LIMIT = 256 << 20  # bytes: far beyond what a model takes, so it is a mistake, or has no end
 
 
 class Stdin:
@@ -84,23 +86,54 @@ class Stdin:
     def _read(self) -> bytes:
         if self.closed:
             raise usage("stdin is closed", "pipe text into it, or name a file")
-        pieces = []
+        pieces: list[bytes] = []
+        size = 0
         until = None if self._timeout is None else self._clock() + self._timeout
         try:
             self._wait(until, noted=is_terminal(self._fd))
-            while True:
+            while size <= LIMIT:
                 try:
                     piece = os.read(self._fd, 1 << 16)
                 except BlockingIOError:  # somebody made our stdin non-blocking
                     piece = None
                 if piece == b"":
-                    break
+                    return b"".join(pieces)
                 if piece:
                     pieces.append(piece)
+                    size += len(piece)
                 self._wait(until, noted=True)
         except OSError as error:
-            raise usage(f"cannot read stdin: {(error.strerror or str(error)).lower()}") from error
-        return b"".join(pieces)
+            why = (error.strerror or str(error)).lower()
+            raise usage(f"cannot read stdin: {why}", "-n does not read it") from error
+        raise too_large("stdin")
+
+    def of_pipe(self, path: str) -> bytes:
+        """Return all that comes out of a FIFO, which is waited for as stdin is."""
+        result: list[bytes | OSError] = []
+
+        def read() -> None:
+            try:
+                with open(path, "rb") as file:
+                    result.append(file.read(LIMIT + 1))
+            except OSError as error:
+                result.append(error)
+
+        # A thread: opening waits for the writer, and no system call bounds that.
+        thread = Thread(target=read, name="pipe", daemon=True)
+        thread.start()
+        wait = SILENCE if self._timeout is None else min(SILENCE, self._timeout)
+        thread.join(wait)
+        if thread.is_alive() and (self._timeout is None or self._timeout > wait):
+            self._note(f"waiting for {path}")
+            thread.join(None if self._timeout is None else self._timeout - wait)
+        if not result:
+            raise self._too_late(path, "it is a pipe: name a file, or raise --timeout")
+        (data,) = result
+        if isinstance(data, OSError):
+            raise data
+        if len(data) > LIMIT:
+            raise too_large(path)
+        return data
 
     def _wait(self, until: float | None, *, noted: bool) -> None:
         """Return when there is something to read; say once that we wait for it."""
@@ -110,14 +143,23 @@ class Stdin:
             if select.select([self._fd], [], [], wait)[0]:
                 return
             if left is not None and self._clock() >= (until or 0.0):
-                raise StreamError(
-                    "total_timeout",
-                    f"stdin did not end within {self._timeout:g} s (--timeout)",
-                    "-n does not read it",
-                )
+                raise self._too_late("stdin", "-n does not read it")
             if not noted:
                 self._note("waiting for stdin (-n would not read it)")
                 noted = True
+
+    def _too_late(self, what: str, hint: str) -> StreamError:
+        return StreamError(
+            "total_timeout", f"{what} did not end within {self._timeout:g} s (--timeout)", hint
+        )
+
+
+def too_large(what: str) -> StreamError:
+    """Return the usage error for an input beyond LIMIT."""
+    return usage(
+        f"{what} is larger than {LIMIT >> 20} MiB",
+        "no model takes that in one prompt: -L asks each line",
+    )
 
 
 def has_stdin(words: Sequence[str]) -> bool:

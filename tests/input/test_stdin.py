@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,42 @@ def test_a_silent_pipe_ends_with_the_timeout(
     assert not server.requests
     if records:
         assert b'"kind":"total_timeout"' in out
+
+
+@pytest.mark.parametrize("option", ["-f", "-s", "-a", "--key-file"])
+def test_a_silent_fifo_ends_with_the_timeout(
+    server: FaultServer, stream: Stream, tmp_path: Path, option: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    where = "@fifo" if option == "-s" else "fifo"
+    run = stream(*MODEL, "--base-url", server.url("ok"), "--timeout", "300ms", option, where, "hi")
+    assert run.returncode == 28
+    (line,) = run.complaints
+    assert "fifo did not end within 0.3 s (--timeout)" in line
+    assert not server.requests
+
+
+def test_a_late_fifo_is_waited_for_and_interrupted(
+    server: FaultServer, popen: Popen, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    process = popen(*MODEL, "--base-url", server.url("ok"), "-f", "fifo")
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"stream: waiting for fifo\n"
+    (tmp_path / "fifo").write_text("late")
+    assert process.communicate()[0] == b"Hello world"
+    assert contents(server) == ["late"]
+    process = popen(*MODEL, "--base-url", server.url("ok"), "-f", "fifo")
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == -signal.SIGINT
+
+
+def test_an_input_without_an_end(server: FaultServer, stream: Stream) -> None:
+    run = stream(*MODEL, "--base-url", server.url("ok"), "-f", "/dev/zero")
+    assert run.returncode == 2
+    assert "/dev/zero is larger than 256 MiB" in run.stderr
 
 
 def test_a_batch_of_dev_null(server: FaultServer, stream: Stream) -> None:
