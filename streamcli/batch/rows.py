@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 def check_rows(settings: Settings) -> None:
     """Raise a usage error for what --rows or --into excludes."""
-    if settings.rows is not None:
-        for option in ("replace", "template"):
-            if getattr(settings, option) is not None:
-                raise usage(f"--rows and --{option} exclude each other", "{field} in the words")
+    if settings.rows is not None and settings.replace is not None:
+        raise usage("--rows and --replace exclude each other", "{field} in the words")
     if settings.into is None:
         return
     if settings.rows is None:

@@ -41,6 +41,8 @@ def gather(
     if here or (not explicit and not settings.no_stdin and stdin.is_input):
         if place and stdin.is_nothing:
             raise usage(f"{place} needs stdin, and there is none", "pipe text into it")
+        if place == STDIN_SHOWN and not stdin.is_input:
+            note("the template wants a text: type it, and end it with ^D")
         if words and not here and stdin.is_begun:
             # In a `while read` loop stdin is the loop's own file: reading it eats the lines.
             note("stdin is a file that another program has begun to read: -n leaves it alone")

@@ -15,6 +15,7 @@ from .files import Files
 from .prompt import LITERAL_DASH
 from .row_fields import filler, has_fields
 from .rows import Read, Table, read
+from .stdin import has_stdin
 from .text import arguments_text
 
 
@@ -29,6 +30,8 @@ def row_items(
     assert settings.rows is not None
     if "-" in invocation.words:
         raise usage("--rows fills in the words, so '-' has no place among them", "{field}")
+    if has_stdin(invocation.words):
+        raise usage("--rows has no text for the template's {{stdin}}", "{field}")
     table, rows = read(pieces, settings.rows)
     words = [arguments_text(word).replace(LITERAL_DASH, "-") for word in invocation.words]
     texts = {"prompt": " ".join(words)}

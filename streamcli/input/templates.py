@@ -21,6 +21,11 @@ from .template_text import NAME, STDIN, filled
 from .text import arguments_text
 
 _TARGET = {"model", "provider"}  # one choice, made by one of those who may make it
+# Options that a model may lack: from a template for another model they are only wishes.
+_WISHES = frozenset(
+    ("temperature", "top_p", "max_tokens", "stop", "seed", "think")
+    + ("frequency_penalty", "presence_penalty")
+)
 _ADDED = "option"  # fields of a body: those typed come behind the template's
 
 
@@ -41,7 +46,7 @@ def with_template(invocation: Invocation, note: Callable[[str], None]) -> Invoca
     weaker = typed if chosen else typed | _TARGET
     options = {name: value for name, value in options.items() if name not in weaker}
     words = _words(filled(template.prompt, values), invocation.words)
-    return invocation.with_template(options, words, general=not chosen)
+    return invocation.with_template(options, words, frozenset() if chosen else _WISHES)
 
 
 def find(name: str, config: Config) -> Template:

@@ -255,18 +255,18 @@ class Invocation:
         return self._with(trouble=trouble)
 
     def with_template(
-        self, values: dict[str, Any], words: tuple[str, ...], *, general: bool
+        self, values: dict[str, Any], words: tuple[str, ...], wishes: frozenset[str]
     ) -> Invocation:
         """Return a copy with a template's values, stronger than environment and configuration.
 
-        `general`: the template was not written for the model that is asked.
+        `wishes` names those of them that were not meant for the model that is asked.
         """
         names = frozenset(values)
         return self._with(
             settings=self.settings.but(**values),
             words=words,
             given=self.given | names,
-            general=self.general | names if general else self.general - names,
+            general=(self.general - names) | (wishes & names),
         )
 
     def _with(self, **values: Any) -> Invocation:

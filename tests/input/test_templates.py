@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Configure, Result, Stream
+from conftest import COMMAND, Configure, Result, Stream
 from faultserver import FaultServer
 from pages import block, blocks
+from ptys import Pty
 
 from streamcli.cli.parse import parse
 from streamcli.errors import StreamError
@@ -194,6 +195,22 @@ def test_stdin_goes_where_the_template_says(stream: Stream, write: Write, tmp_pa
         assert said in run.stderr
 
 
+def test_a_terminal_is_read_where_the_template_says(
+    child_env: dict[str, str], write: Write, tmp_path: Path
+) -> None:
+    write("<{{stdin}}>")
+    command = [*COMMAND, "-t", "a.prompt", "-m", MODELS, "--dry-run"]
+    shell = Pty(command, child_env, tmp_path, places="02")
+    try:
+        shell.until(lambda lines: any("end it with ^D" in line for line in lines))
+        os.write(shell.master, b"typed\n\x04")
+        code, _ = shell.end()
+    finally:
+        shell.close()
+    assert code == 0
+    assert "<typed>" in (tmp_path / "out").read_text()
+
+
 def test_each_item_of_a_batch_is_filled_in(
     stream: Stream, write: Write, server: FaultServer
 ) -> None:
@@ -203,6 +220,22 @@ def test_each_item_of_a_batch_is_filled_in(
     assert (run.returncode, run.stderr) == (0, "")
     asked = [each.json["messages"][0]["content"] for each in server.requests]
     assert asked == ["In French: <one>", "In French: <two>"]
+
+
+def test_rows_fill_in_the_fields_of_a_template(
+    stream: Stream, write: Write, server: FaultServer
+) -> None:
+    write('+++\nsystem = "Be {tone}."\n+++\nIn {{language}}: {text}')
+    args = ("-m", MODELS, "--base-url", server.url("ok"), "-t", "a.prompt", "--var")
+    rows = b"text,tone\n{{stdin}},kind\n"
+    run = stream(*args, "language=French", "--rows", "--into", "out", stdin=rows)
+    assert (run.returncode, run.text) == (0, "text,tone,out\n{{stdin}},kind,Hello world\n")
+    system, user = (each["content"] for each in server.requests[-1].json["messages"])
+    assert (system, user) == ("Be kind.", "In French: {{stdin}}")
+    write("{text} {{stdin}}")
+    run = stream(*args[:-1], "--rows", stdin=rows)
+    assert run.returncode == 2
+    assert "--rows has no text for the template's {{stdin}}" in run.stderr
 
 
 def test_the_template_may_be_stdin(stream: Stream) -> None:
