@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import usage
+from ..input.text import arguments_text
 from ..settings.formats import format_of
 from ..settings.settings import Settings
 
@@ -19,6 +20,7 @@ def check_rows(settings: Settings) -> None:
         raise usage("--rows and --replace exclude each other", "{field} in the words")
     if settings.into is None:
         return
+    arguments_text(settings.into)
     if settings.rows is None:
         raise usage("--into needs --rows", "--rows 'Sum up: {text}'")
     if format_of(settings.format).records:

@@ -9,6 +9,7 @@ import orjson
 
 from ..errors import StreamError, usage
 from ..settings.settings import Invocation
+from ..wire.lenient_json import whole
 from .batch_items import Item
 from .chat_options import system_of
 from .files import Files
@@ -82,7 +83,7 @@ def _id_of(cells: list[Any], fields: Any) -> str | int | None:
         return None
     raw = next((each[1] for each in cells if isinstance(each, tuple) and each[0] == "id"), None)
     if raw is None:
-        return str(given)
+        return whole(str(given))
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:

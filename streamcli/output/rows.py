@@ -157,4 +157,9 @@ def _fields_of(schema: dict[str, Any] | None) -> list[str]:
 
 
 def _quoted(name: str) -> str:
-    return orjson.dumps(name).decode()
+    try:
+        return orjson.dumps(name).decode()
+    except TypeError:  # half a surrogate pair
+        from json import dumps
+
+        return dumps(name)

@@ -111,6 +111,16 @@ def test_a_failed_row_has_an_empty_field(
     assert "row 4: it has no field 't'" in run.stderr
 
 
+def test_a_bad_id_is_no_trouble_for_the_records(args: tuple[str, ...], stream: Stream) -> None:
+    run = stream(*args, "--rows", "--jsonl", "{a}", stdin=b"id,a\n\xff,1\n2,b\n")
+    assert run.returncode == 20
+    ends = {each["id"]: each["status"] for each in run.records if each["type"] == "end"}
+    assert ends == {"\ufffd": "usage", "2": "complete"}
+    run = stream(*args, "--rows", "--into", b"\xff", "{a}", stdin=b"a\n1\n")
+    assert run.returncode == 2
+    assert "an argument is not UTF-8" in run.stderr
+
+
 def test_a_value_with_a_schema(stream: Stream, tmp_path: Path) -> None:
     def judge(prompt: str, before: int) -> Act:
         good = "good" in prompt

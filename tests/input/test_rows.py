@@ -126,6 +126,12 @@ def test_numbers_keep_the_digits_they_were_written_with() -> None:
         assert piece in written
 
 
+def test_half_a_surrogate_pair_in_a_name_stays_one() -> None:
+    table, found = table_of(b'{"\\ud800": "\\udfff", "a": 1}\n')
+    assert back(table, found) == b'{"\\ud800":"\\udfff","a":1,"new":"A"}\n'
+    assert found[0][1].fields["\ud800"] == "\ufffd"
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
