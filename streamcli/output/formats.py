@@ -152,7 +152,7 @@ class Outputs:
     def skip(self, number: int, name: str, row: Row | None = None) -> None:
         """Leave out the answer of a task that was not asked: the texts behind it still line up."""
         if self._rows is not None and row is not None:
-            self.done(number, self._rows.line(row, None))
+            self.done(number, self._as_shown(self._rows.line(row, None)))
             return
         text = self._order is not None and not self._format.records
         self.done(number, self._heading(number, name).encode() + self._end if text else b"")
@@ -226,9 +226,7 @@ class Outputs:
             in_order = self._settings.keep_order or rows
             self._stdout, write = lines, lines.lines
             if self._rows is not None and (header := self._rows.header()):
-                from .rows import visible
-
-                lines.lines(visible(header) if self._look.sanitize else header)
+                lines.lines(self._as_shown(header))
         elif self._file is None and not self._silent:
             line = self._screen.line(1)
             text = ScreenOut(1, "stdout", line) if line else Out(1, "stdout", self._stopped)
@@ -240,6 +238,11 @@ class Outputs:
 
             self._order = Turnstile(write)
         return self._stdout
+
+    def _as_shown(self, row: bytes) -> bytes:
+        from .rows import visible
+
+        return visible(row) if self._look.sanitize else row
 
     @property
     def _stopped(self) -> Callable[[], int] | None:
