@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -220,7 +221,8 @@ def _import_all() -> None:
 
     for module in walk_packages(streamcli.__path__, "streamcli."):
         if not module.name.startswith("streamcli.docgen"):
-            import_module(module.name)
+            with suppress(ModuleNotFoundError):  # of an extra that is not installed
+                import_module(module.name)
     # Late imports of a run.
     for name in (
         "difflib",

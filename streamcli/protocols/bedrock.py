@@ -245,6 +245,7 @@ class Decoder:
         self._ended = False  # by the end of an InvokeModel answer
         self._ending = Ending()
         self._open: dict[int, Block] = {}  # by index
+        self._served: set[int] = set()  # the indexes of what the server runs itself
 
     @property
     def ended(self) -> bool:
@@ -370,6 +371,8 @@ class Decoder:
             self._think(thought, self._open.setdefault(index, Block()), out)
         elif isinstance(use := delta.get("toolUse"), dict):
             block = self._open.get(index)
+            if index in self._served:
+                return
             if block is None or block.use is None:  # of a call that never began
                 self._begin(use, index, out)
                 block = self._open.get(index, Block())
@@ -397,6 +400,7 @@ class Decoder:
             return  # the same start once more
         self._close(index, out)
         if not isinstance(use, dict) or use.get("type") == "server_tool_use":
+            self._served.add(index)
             self._ending.work()
             return
         self._ending.reasoning()  # the answer goes on
@@ -406,7 +410,7 @@ class Decoder:
         block = self._open.pop(index, None)
         if block is None:
             return
-        if use := block.use:
+        if (use := block.use) is not None:
             id = words(use.get("toolUseId")) or f"call_{self._ending.calls}"
             arguments = "".join(block.pieces) or use.get("input")
             self._ending.call(id, words(use.get("name")), arguments, out)

@@ -152,7 +152,7 @@ class Decoder:
         said = self._body.answered or has_answer(out)
         end = out[-1] if out and not said else None
         if isinstance(end, Failed) and (broken is not None or end.evidence == ("eof",)):
-            end.hint = end.hint or _BROKEN_OFF
+            end.hint = end.hint if end.hint not in ("", "try again") else _BROKEN_OFF
             if self._payloads.looks_like in ("", "sse"):
                 end.transient = True  # nothing came: most often the model behind it failed
         return out

@@ -31,6 +31,7 @@ ANY_SCHEMA = True
 NEEDS_MODEL = True
 LISTING = Listing("models", models_below("/v1"))
 
+_THOUGHTS = ("thinking", "reasoning", "reasoning_content")
 # Most models know thinking as on or off only; "on" is the middle of those that have levels.
 THINK = {"none": False, "medium": True}
 # /api/chat would ignore these in silence, so any of them asks /api/generate.
@@ -220,7 +221,8 @@ class Decoder:
         if not self._model and (model := value.get("model")) and type(model) is str:
             self._model = whole(model)
             out.append(Started(self._model, ""))
-        if thought := message.get("thinking") or _other_thought(message):
+        beside = len(message) > 2 or "content" not in message
+        if beside and (thought := _thought_in(message)):
             self._think(thought, out)
         if text is not None and text != "":
             if self._thinking:
@@ -290,6 +292,6 @@ class Decoder:
         return end
 
 
-def _other_thought(message: dict[str, Any]) -> Any:
-    """Return the thinking under the names that gateways give it."""
-    return message.get("reasoning") or message.get("reasoning_content")
+def _thought_in(message: dict[str, Any]) -> Any:
+    """Return the thinking; gateways have other names for it."""
+    return next((message[name] for name in _THOUGHTS if message.get(name)), None)

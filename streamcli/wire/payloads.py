@@ -94,13 +94,12 @@ class Payloads:
                 return []
             self._by_line = True
         self._size = len(data) - end
-        split = lines.split(b"\n")
-        plain = [p for p in map(_bare, split) if p]
-        odd = self._spread or self._event
-        if not odd and all(p[0] == 0x7B and p[-1] == 0x7D for p in plain):  # { and }
-            return plain
+        count = lines.count(b"\n")
+        objects = lines.count(b"}\n") == count == lines.count(b"\n{") + (lines[:1] == b"{")
+        if objects and not (self._spread or self._event):  # nearly always
+            return lines.split(b"\n")[:-1]
         out: list[bytes] = []
-        for line in split:
+        for line in lines.split(b"\n"):
             self._line(line, out)
         return out
 

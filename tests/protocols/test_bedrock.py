@@ -507,7 +507,8 @@ def test_schema_and_prefill() -> None:
     body = body_of(schema=schema, prefill="{", think="high", model=OPUS)
     form = body["outputConfig"]["textFormat"]
     assert form["type"] == "json_schema"
-    assert json.loads(form["structure"]["jsonSchema"]["schema"]) == schema
+    sent = json.loads(form["structure"]["jsonSchema"]["schema"])
+    assert sent == {**schema, "additionalProperties": False}, "in the form that it insists on"
     assert body["outputConfig"]["effort"] == "high", "thinking has a field beside it"
     assert body["messages"][-1] == {"role": "assistant", "content": [{"text": "{"}]}
 

@@ -16,7 +16,7 @@ import wires
 from splits import bytewise, decode, merged, sampled, whole
 from verdicts import found_in
 
-from streamcli.events import Event, Progress, Usage
+from streamcli.events import Event, Failed, Progress, Usage
 from streamcli.protocols._contract import Decoder, decoder_for, get
 from streamcli.request import Target
 
@@ -151,6 +151,7 @@ NAMELESS = [
     ("anthropic", anthropic(start({"type": "tool_use", "id": "t"}), reason="tool_use")),
     ("bedrock", block({"toolUse": {"toolUseId": "t"}}) + aws.stop("end_turn")),
     ("bedrock", block(None, {"toolUse": {"input": "{}"}}) + aws.stop("end_turn")),
+    ("bedrock", block({"toolUse": {}}, {"toolUse": {"input": "{}"}}) + aws.stop("end_turn")),
     ("bedrock", aws.delta("Hi") + block({"toolUse": {"name": ""}}, index=1) + aws.stop("tool_use")),
     ("cohere", cohere(tool_start(id="t", function={"arguments": "{}"}))),
     ("cohere", cohere(HI_COHERE, tool_start(id="t", function={}), reason="TOOL_CALL")),
@@ -536,6 +537,14 @@ def test_bedrock_frames_that_are_damaged_or_cut() -> None:
         assert (found["exit"], found["text"][:2]) == (18, "Hi")
 
 
+def test_bedrock_calls_that_the_server_runs_are_not_the_callers() -> None:
+    use = {**AWS_USE, "type": "server_tool_use"}
+    served = block({"toolUse": use}, {"toolUse": {"input": '{"a":1}'}})
+    result = block({"toolResult": AWS_USE}, {"toolResult": [{"text": "2"}]}, 1)
+    said = aws.delta("Hi", 2)
+    check("bedrock", served + result + said + aws.stop("end_turn"), exit=0, text_exit=0, calls=[])
+
+
 def test_bedrock_counts_of_aws_for_a_format_without() -> None:
     choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
     counts = {"inputTokenCount": 3, "outputTokenCount": 2}
@@ -604,6 +613,24 @@ def test_an_answer_that_is_complete_and_empty_is_told(name: str, body: bytes) ->
 )
 def test_a_reason_of_calls_without_a_call(name: str, body: bytes) -> None:
     check(name, body, exit=8, calls=[])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"\n\n", b": ping\n\n", b"data:\n\n", b"data: null\n\n"),
+        sse({"delta": {"content": ""}, "done": False}),
+        sse({"delta": {"content": None}, "done": False}) + b"data: {",
+        sse({"done": False}),
+    ],
+    ids=short,
+)
+def test_honcho_nothing_came_and_is_asked_for_again(body: bytes) -> None:
+    """Its server begins the answer before the model behind it, which may fail."""
+    end = decode(decoder_of("honcho"), whole(body))[-1]
+    assert isinstance(end, Failed)
+    assert end.status in ("malformed", "truncated")
+    assert (end.transient, "the model behind Honcho failed" in end.hint) == (True, True)
 
 
 # Values in other forms
