@@ -27,6 +27,7 @@ VERSION = 1
 _BLOCK = 1 << 20  # bytes of one read
 _LONGEST_LINE = 256 << 20
 _HEADER = 1 << 16  # bytes that the header has at most
+_CUT_HEADER = 256  # more than ours has: what is longer is no header that was cut
 _BEGINNING = b'{"type":"session",'
 
 
@@ -156,14 +157,12 @@ def _has_header(fd: int, label: str) -> bool:
     """
     head = os.pread(fd, _HEADER, 0)
     line, newline, _ = head.partition(b"\n")
-    if not newline and (line.startswith(_BEGINNING) or _BEGINNING.startswith(line)):
-        try:
-            return isinstance(orjson.loads(line), dict)  # an editor left the newline out
-        except orjson.JSONDecodeError:
-            return False
     try:
         header = orjson.loads(line)
     except orjson.JSONDecodeError:
+        begins = line.startswith(_BEGINNING) or _BEGINNING.startswith(line)
+        if begins and not newline and len(line) < _CUT_HEADER:
+            return False
         header = None
     if not isinstance(header, dict) or header.get("type") != "session":
         raise usage(f"{label} is not a session: its first line is no header", "name another file")

@@ -129,7 +129,8 @@ class Outputs:
             item = Item(self._end, self._heading(number, name)) if self._batch else None
             out: Out | Place = stdout if self._order is None else self._order.place(number)
             if not self._format.records and item is None:
-                look = look.but(end_newline=is_terminal(1))
+                # In a chat another answer follows.
+                look = look.but(end_newline=is_terminal(1) or self._settings.chat)
             if self._rows is not None and row is not None:
                 from .rows import RowSink
 

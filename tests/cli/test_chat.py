@@ -88,6 +88,13 @@ def _take_terminal() -> None:
     fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 
 
+def _take_stdin() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def state(name: str = "") -> Path:
     return Path(os.environ["XDG_STATE_HOME"], "stream", name)
 
@@ -247,6 +254,21 @@ def test_a_tool_that_is_stopped_runs_again(chat: Any, server: FaultServer, tmp_p
     assert person.types("/retry")[-2] == "It rains."
     roles = [each["role"] for each in server.seen("tools")[-1].json["messages"]]
     assert roles == ["user", "assistant", "tool"]
+
+
+def test_answers_that_go_elsewhere_have_lines_of_their_own(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    terminal = Pty([*COMMAND, "--chat"], env, tmp_path, places="02", group=_take_stdin)
+    try:
+        person = Person(terminal)
+        person.types("one", "\n")
+        person.types("two", "\n")
+        assert person.leaves() == 0
+    finally:
+        terminal.close()
+    answers = "".join(f"{WHOLE.format(each)}\n" for each in ("one", "two"))
+    assert (tmp_path / "out").read_text() == answers
 
 
 def test_text_of_a_model_is_not_obeyed(chat: Any, batches: BatchServer) -> None:
