@@ -22,11 +22,11 @@ from .mcp_config import Server
 from .process import Clip, Processes, Watchdog
 
 if TYPE_CHECKING:
-    from .mcp_client import Answer, Clients, Found
+    from .mcp_client import Clients, Found
 
 _NO_SDK = "--mcp needs the official SDK of MCP, version 2"
 _INSTALL = "pip install 'streamcli[mcp]'"
-_LONGEST = 2000  # characters of a description
+_LONGEST = 10_000  # characters of a description
 
 
 class McpTool(Tool):
@@ -117,7 +117,7 @@ def connect(
             names = ", ".join(offered) or "none"
             raise usage(f"--mcp-allow: there is no tool {sorted(unused)[0]}", f"there are {names}")
         if not tools and not taken:
-            raise StreamError("tool", "no MCP server gave a tool", "run it with -v")
+            raise StreamError("tool", "no MCP server gave a tool")
     except BaseException:
         clients.kill()
         raise
@@ -146,6 +146,3 @@ def _tool(
     except StreamError as bad:
         error(f"the tool {name} of {server.name} is left out: {bad.message}")
         return None
-
-
-__all__ = ["Answer", "Mcp", "McpTool", "connect"]

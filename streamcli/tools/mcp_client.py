@@ -170,7 +170,8 @@ class Clients:
             failed = _reason(error)
         if not ready.done():
             said = b"".join(stderr.pieces()).decode("utf-8", "replace").strip()
-            ready.set_result(f"{failed}: {said}" if said else failed)
+            last = said.rpartition("\n")[2] if server.url else said
+            ready.set_result(f"{failed}: {last}" if last else failed)
 
     @asynccontextmanager
     async def _connected(self, server: Server, stderr: Clip) -> AsyncIterator[Any]:
@@ -178,8 +179,15 @@ class Clients:
         if server.argv:
             yield stdio(server, stderr, self._watchdog, self._groups)
             return
-        times = httpx2.Timeout(30.0, read=CALL)
-        async with httpx2.AsyncClient(headers=server.headers, timeout=times) as http:
+
+        async def note(response: Any) -> None:  # the SDK does not say which status it was
+            if response.status_code >= 400:
+                stderr.add(f"HTTP {response.status_code}\n".encode())
+
+        times, hooks = httpx2.Timeout(30.0, read=CALL), {"response": [note]}
+        async with httpx2.AsyncClient(
+            headers=server.headers, timeout=times, event_hooks=hooks
+        ) as http:
             yield streamable_http_client(server.url, http_client=http)
 
     async def _call(self, client: Client, name: str, arguments: str) -> tuple[str, bool]:

@@ -256,6 +256,33 @@ def test_a_server_that_does_not_start_costs_its_tools(
 
 
 @needs_sdk
+def test_an_address_that_is_no_server(
+    stream: Stream, model: Any, server: FaultServer, file: Callable[..., str]
+) -> None:
+    elsewhere = server.url("ok").replace("127.0.0.1", "localhost")
+
+    def refuse(conn: Conn) -> None:
+        conn.reply(401, b"no", ctype="text/plain")
+
+    def send_away(conn: Conn) -> None:
+        conn.reply(307, b"", location=elsewhere)
+
+    refusing, leaving = server.script("no", refuse), server.script("away", send_away)
+    headers = {"Authorization": "Bearer sk-mcp-secret"}
+    path = file({"no": {"url": refusing, "headers": headers}, "away": {"url": leaving}})
+    mcp = [arg for name in ("no", "away") for arg in ("--mcp", f"{path}:{name}")]
+    run = stream(*model(), *mcp, "--json", "go")
+    assert (run.returncode, run.records[-1]["status"]) == (13, "tool")
+    refused, away, _ = run.complaints
+    assert refused.startswith("stream: the MCP server no is left out: ")
+    assert refused.endswith(": HTTP 401")
+    assert "not followed" in away
+    assert "sk-mcp-secret" not in run.stderr
+    assert server.seen("no")[0].headers["authorization"] == "Bearer sk-mcp-secret"
+    assert not server.seen("ok")
+
+
+@needs_sdk
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_server_outlives_us(
     number: signal.Signals, popen: Popen, model: Any, tmp_path: Path
