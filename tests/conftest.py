@@ -151,13 +151,19 @@ def child_env(_clean_environment: None) -> dict[str, str]:
 
 
 @pytest.fixture
-def shell_env(child_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment of a shell that finds `stream` first in PATH."""
-    shim = tmp_path / "bin" / "stream"
-    shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
-    shim.chmod(0o755)
-    return {**child_env, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"}
+def shell_env(child_env: dict[str, str], tmp_path: Path, forks: Forks) -> dict[str, str]:
+    """The environment of a shell that finds `stream` first in PATH; it runs in a fork."""
+    (tmp_path / "bin").mkdir()
+    forks.command(tmp_path / "bin" / "stream")
+    return {**child_env, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def exec_env(shell_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """As `shell_env`, and the command is an exec of its own: for tests that kill it."""
+    command = tmp_path / "bin" / "stream"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
+    return shell_env
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ import json
 import os
 import select
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,7 +90,7 @@ class Forks:
             "new_session": new_session,
             "ignoring": ignoring.split(),
         }
-        data = json.dumps(order).encode("utf-8")
+        data = json.dumps(order).encode()
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
         socket.send_fds(connection, [len(data).to_bytes(8, "big")], theirs)
@@ -98,6 +98,13 @@ class Forks:
         for fd in opened:
             os.close(fd)
         return Fork(connection, ours)
+
+    def command(self, path: Path) -> None:
+        """Write a program that runs the command in a fork: the first in a PATH, for scripts."""
+        client = Path(__file__).with_name("fork_client.py")
+        words = shlex.join([sys.executable, "-IS", str(client), self._address])
+        path.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+        path.chmod(0o755)
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -198,15 +205,21 @@ def serve(listening: socket.socket) -> None:
     signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     running: dict[int, socket.socket] = {}
+    programs: dict[socket.socket, int] = {}  # those that a fork_client.py waits for
     while True:
-        ready, _, _ = select.select([listening, woken, 0], [], [])
+        ready, _, _ = select.select([listening, woken, 0, *programs], [], [])
         if woken in ready:
             woken.recv(4096)
-            _reap(running)
+            for over in _reap(running):
+                programs.pop(over, None)
+        for connection in programs.keys() & set(ready):
+            os.kill(programs.pop(connection), signal.SIGKILL)  # the client was killed
         if listening in ready:
             connection = listening.accept()[0]
-            pid = _fork(connection, [listening, waking, woken, *running.values()])
+            pid, is_program = _fork(connection, [listening, waking, woken, *running.values()])
             running[pid] = connection
+            if is_program:
+                programs[connection] = pid
             connection.sendall(pid.to_bytes(8, "big"))
         if 0 in ready and not os.read(0, 1):
             return
@@ -221,8 +234,11 @@ def _import_all() -> None:
 
     for module in walk_packages(streamcli.__path__, "streamcli."):
         if not module.name.startswith("streamcli.docgen"):
-            with suppress(ModuleNotFoundError):  # of an extra that is not installed
+            try:
                 import_module(module.name)
+            except ModuleNotFoundError as missing:
+                if (missing.name or "").startswith("streamcli"):
+                    raise  # else an extra is not installed: a run that needs it says so
     # Late imports of a run.
     for name in (
         "difflib",
@@ -236,7 +252,8 @@ def _import_all() -> None:
         import_module(name)
 
 
-def _reap(running: dict[int, socket.socket]) -> None:
+def _reap(running: dict[int, socket.socket]) -> Iterator[socket.socket]:
+    """Tell those who wait for the children that ended; gives their connections, now closed."""
     while running:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -246,6 +263,7 @@ def _reap(running: dict[int, socket.socket]) -> None:
             return
         code = os.waitstatus_to_exitcode(status)
         if (connection := running.pop(pid, None)) is not None:
+            yield connection
             with connection:
                 try:
                     connection.sendall(code.to_bytes(8, "big", signed=True))
@@ -253,8 +271,9 @@ def _reap(running: dict[int, socket.socket]) -> None:
                     pass  # nobody waits for it
 
 
-def _fork(connection: socket.socket, ours: list[socket.socket]) -> int:
-    head, fds, _, _ = socket.recv_fds(connection, 8, 3)
+def _fork(connection: socket.socket, ours: list[socket.socket]) -> tuple[int, bool]:
+    """The child's pid, and whether it is a fork_client.py that waits for it."""
+    head, fds, _, _ = socket.recv_fds(connection, 8, 64)
     size = int.from_bytes(head, "big")
     data = b""
     while len(data) < size:
@@ -263,11 +282,31 @@ def _fork(connection: socket.socket, ours: list[socket.socket]) -> int:
     if pid:
         for fd in fds:
             os.close(fd)
-        return pid
+        return pid, data[:1] != b"{"
     try:
-        _become(json.loads(data), fds, [connection, *ours])
+        order = json.loads(data) if data[:1] == b"{" else _order_of_program(data)
+        _become(order, fds, [connection, *ours])
     finally:
         os._exit(99)  # the command ends the process by itself
+
+
+def _order_of_program(data: bytes) -> dict[str, Any]:
+    """Read what fork_client.py sends: a directory, and four lists with their lengths."""
+    cwd, *words = map(os.fsdecode, data.split(b"\0"))
+    lists = []
+    for _ in range(4):
+        end = 1 + int(words[0])
+        lists.append(words[1:end])
+        words = words[end:]
+    numbers, ignored, args, env = lists
+    return {
+        "args": args,
+        "cwd": cwd,
+        "env": dict(each.split("=", 1) for each in env),
+        "new_session": False,
+        "ignoring": ignored,
+        "numbers": [int(number) for number in numbers],
+    }
 
 
 def _become(order: dict[str, Any], fds: list[int], ours: list[socket.socket]) -> None:
@@ -284,27 +323,31 @@ def _become(order: dict[str, Any], fds: list[int], ours: list[socket.socket]) ->
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     for each in ours:
         each.close()
-    spare = [os.dup2(fd, 100 + at) for at, fd in enumerate(fds)]
-    for number, fd in enumerate(spare):
+    numbers = order.get("numbers", range(3))
+    spare = [os.dup2(fd, 300 + at) for at, fd in enumerate(fds)]
+    for number in {0, 1, 2}.difference(numbers):
+        os.close(number)
+    os.closerange(3, 300)
+    for number, fd in zip(numbers, spare, strict=True):
         os.dup2(fd, number)
-    os.closerange(3, 256)
+    os.closerange(300, 300 + len(spare))
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
     time.tzset()
     # As Python makes them at its start; ours are of another process's descriptors.
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(
-            number,
-            mode,
-            buffering=-1 if mode == "r" else 1 if os.isatty(number) else -1,
-            closefd=False,
-        )
-        for number, mode in ((0, "r"), (1, "w"), (2, "w"))
-    )
+    sys.stdin, sys.stdout, sys.stderr = map(_stream, range(3))
     main = sys.modules["streamcli.__main__"]
     sys.argv = [main.__file__ or "", *order["args"]]
     main.main()
+
+
+def _stream(number: int) -> Any:
+    buffering = 1 if number and os.isatty(number) else -1
+    try:
+        return open(number, "rww"[number], buffering=buffering, closefd=False)
+    except OSError:
+        return None  # closed at the start
 
 
 if __name__ == "__main__":

@@ -108,6 +108,12 @@ def shell(shell_env: dict[str, str], tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.fixture
+def exec_shell(exec_env: dict[str, str], shell: Shell) -> Shell:
+    """A shell whose commands may be killed: each is a process of its own group."""
+    return shell
+
+
+@pytest.fixture
 def answering() -> Iterator[BatchServer]:
     with BatchServer() as server:
         yield server
@@ -377,10 +383,10 @@ ON_THE_OTHER = ON_HOSTS.replace("node1,", "")
 
 
 @pytest.mark.parametrize("again", [HERE, ON_THE_OTHER], ids=["here", "on the other"])
-def test_a_host_dies(shell: Shell, hosts: Hosts, answering: BatchServer, again: str) -> None:
+def test_a_host_dies(exec_shell: Shell, hosts: Hosts, answering: BatchServer, again: str) -> None:
     needs("parallel", "rsync")
     count, quick = 40, 4
-    shell.write([f"prompt {number}" for number in range(count)])
+    exec_shell.write([f"prompt {number}" for number in range(count)])
     over = threading.Event()
     taken = threading.Semaphore(quick)
 
@@ -391,12 +397,12 @@ def test_a_host_dies(shell: Shell, hosts: Hosts, answering: BatchServer, again: 
         return Act()
 
     with BatchServer(plan) as doomed:
-        shell.asks(answering)
-        shell.env |= hosts.env
-        start_host(hosts, "node1", doomed, shell)
-        start_host(hosts, "node2", answering, shell)
-        run = shell.start(ON_HOSTS)
-        answers = shell.folder / "answers.jsonl"
+        exec_shell.asks(answering)
+        exec_shell.env |= hosts.env
+        start_host(hosts, "node1", doomed, exec_shell)
+        start_host(hosts, "node2", answering, exec_shell)
+        run = exec_shell.start(ON_HOSTS)
+        answers = exec_shell.folder / "answers.jsonl"
 
         def of_doomed() -> int:
             got = {each.prompt for each in doomed.asked if each.at}
@@ -408,13 +414,13 @@ def test_a_host_dies(shell: Shell, hosts: Hosts, answering: BatchServer, again: 
         over.set()
         run.communicate(timeout=60)
         assert run.returncode not in (0, None)
-        before = shell.records("answers.jsonl")
+        before = exec_shell.records("answers.jsonl")
         assert quick <= len(before) < count
         asked = len(doomed.asked) + len(answering.asked)
         in_flight = len(doomed.asked) - quick
         answering.asked.clear()
-        shell.run(again)
-    everything = shell.records("answers.jsonl")
+        exec_shell.run(again)
+    everything = exec_shell.records("answers.jsonl")
     assert told(everything) == Counter(answer_to(f"prompt {number}") for number in range(count))
     assert Counter(end["id"] for end in everything) == Counter(f"r{i}" for i in range(count))
     done = {end["text"] for end in before}
@@ -474,14 +480,14 @@ def test_parallel(shell: Shell, answering: BatchServer) -> None:
     assert max(end["index"] for end in found) == 499
 
 
-def test_a_slurm_array(shell: Shell) -> None:
+def test_a_slurm_array(exec_shell: Shell) -> None:
     """Two tasks are killed and requeued; the requests are shared out, and each is asked once."""
     needs("split")
-    if "GNU" not in shell.run("split --version || true"):
+    if "GNU" not in exec_shell.run("split --version || true"):
         pytest.skip("needs GNU split")
     count, tasks = 45, 5
-    shell.write([f"prompt {number}" for number in range(count)])
-    (shell.folder / "job.sh").write_text(block("stream-batch.7", "Scale out", "#SBATCH"))
+    exec_shell.write([f"prompt {number}" for number in range(count)])
+    (exec_shell.folder / "job.sh").write_text(block("stream-batch.7", "Scale out", "#SBATCH"))
     stuck = threading.Event()
 
     def plan(prompt: str, before: int) -> Act:
@@ -490,7 +496,7 @@ def test_a_slurm_array(shell: Shell) -> None:
         return Act()
 
     def start(task: int) -> subprocess.Popen[bytes]:
-        return shell.start(
+        return exec_shell.start(
             "exec bash job.sh",
             SLURM_ARRAY_TASK_ID=str(task),
             SLURM_ARRAY_TASK_COUNT=str(tasks),
@@ -499,37 +505,39 @@ def test_a_slurm_array(shell: Shell) -> None:
 
     names = [f"answers.{task}.jsonl" for task in range(1, tasks + 1)]
     with BatchServer(plan) as server:
-        shell.asks(server)
+        exec_shell.asks(server)
         running = [start(task) for task in range(1, tasks + 1)]
         for task in (1, 4, 5):
             running[task - 1].communicate(timeout=60)
             assert running[task - 1].returncode == 0
         others = count - 2  # are answered while two are stuck
-        files = [shell.folder / name for name in names]
+        files = [exec_shell.folder / name for name in names]
         assert eventually(
             lambda: sum(each.read_bytes().count(b"\n") for each in files if each.exists()) == others
         )
-        shell.kill(running[1])
-        shell.kill(running[2])
+        exec_shell.kill(running[1])
+        exec_shell.kill(running[2])
         stuck.set()
         for task in (2, 3):
             again = start(task)
             again.communicate(timeout=60)
             assert again.returncode == 0
-    found = shell.records(*names)
+    found = exec_shell.records(*names)
     assert Counter(end["id"] for end in found) == Counter(f"r{number}" for number in range(count))
-    assert [len(shell.records(name)) for name in names] == [count // tasks] * tasks
+    assert [len(exec_shell.records(name)) for name in names] == [count // tasks] * tasks
     assert len(server.asked) == count + 2
 
 
-def test_make(shell: Shell) -> None:
+def test_make(exec_shell: Shell) -> None:
     """Killed in the middle it leaves whole files only; the next run does what is left."""
     needs("make")
-    (shell.folder / "Makefile").write_text(block("stream-batch.7", "Scale out", "reports/%.md"))
-    (shell.folder / "notes").mkdir()
+    (exec_shell.folder / "Makefile").write_text(
+        block("stream-batch.7", "Scale out", "reports/%.md")
+    )
+    (exec_shell.folder / "notes").mkdir()
     names = [f"n{number}" for number in range(8)]
     for name in names:
-        (shell.folder / "notes" / f"{name}.txt").write_text(f"{name}\n")
+        (exec_shell.folder / "notes" / f"{name}.txt").write_text(f"{name}\n")
     slow, bad = {"n3", "n5"}, "n6"
 
     def plan(prompt: str, before: int) -> Act:
@@ -541,20 +549,20 @@ def test_make(shell: Shell) -> None:
         return Act()
 
     def reports() -> set[str]:
-        found = shell.folder / "reports"
+        found = exec_shell.folder / "reports"
         return {path.name for path in found.glob("*")} if found.exists() else set()
 
     with BatchServer(plan) as server:
-        shell.asks(server)
-        run = shell.start("make -k -j8")
+        exec_shell.asks(server)
+        run = exec_shell.start("make -k -j8")
         whole = {f"{name}.md" for name in names if name not in slow and name != bad}
         assert eventually(lambda: whole <= reports() and len(server.asked) == len(names))
         assert eventually(lambda: any(name.startswith(".") for name in reports()))  # in the middle
-        shell.kill(run)
+        exec_shell.kill(run)
         assert {name for name in reports() if not name.startswith(".")} == whole
-        shell.run("make -j8")
+        exec_shell.run("make -j8")
         again = sorted(each.prompt.split()[0] for each in server.asked[len(names) :])
     assert again == sorted({*slow, bad})
     for name in names:
-        text = (shell.folder / "reports" / f"{name}.md").read_text()
+        text = (exec_shell.folder / "reports" / f"{name}.md").read_text()
         assert text == answer_to(f"{name}\n\nTurn these notes into a report.")

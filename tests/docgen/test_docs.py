@@ -366,22 +366,18 @@ def models(conn: Any) -> None:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, child_env: dict[str, str], server: FaultServer) -> Bench:
+def bench(tmp_path: Path, shell_env: dict[str, str], server: FaultServer) -> Bench:
     """A directory with the files that examples speak of, and `stream` first in PATH."""
-    shims, work, config = tmp_path / "bin", tmp_path / "work", tmp_path / "config"
-    for folder in (shims, work, config / "stream"):
+    work, config = tmp_path / "work", tmp_path / "config"
+    for folder in (work, config / "stream"):
         folder.mkdir(parents=True)
-    shim = shims / "stream"
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
-    shim.chmod(0o755)
-    sbatch = shims / "sbatch"
+    sbatch = tmp_path / "bin" / "sbatch"
     sbatch.write_text(SBATCH)
     sbatch.chmod(0o755)
     for name, text in FIXTURES.items():
         (work / name).write_text(text)
     env = {
-        **child_env,
-        "PATH": f"{shims}:{os.environ['PATH']}",
+        **shell_env,
         "XDG_CONFIG_HOME": str(config),
         "STREAM_MODEL": "openai:gpt-5-mini",
         "OPENAI_API_KEY": "sk-of-no-value",

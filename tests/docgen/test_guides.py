@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -118,14 +117,10 @@ def cases() -> list[Any]:
 
 @pytest.fixture
 def guide_env(
-    server: FaultServer, child_env: dict[str, str], configure: Configure, tmp_path: Path
+    server: FaultServer, shell_env: dict[str, str], configure: Configure
 ) -> dict[str, str]:
     """The environment in which every provider is our server, and `stream` this checkout."""
-    shim = tmp_path / "bin" / "stream"
-    shim.parent.mkdir()
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streamcli "$@"\n')
-    shim.chmod(0o755)
-    env = {**child_env, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"}
+    env = dict(shell_env)
     for row in ROWS:
         env |= {row.base_vars[0]: server.url("guide")} if row.base_vars else {}
         env |= {row.key_vars[0]: KEY} if row.key_vars else {}
