@@ -649,7 +649,7 @@ TABLE: tuple[Opt, ...] = (
         env=False,
         config=False,
         is_flag=True,
-        help="Each line of stdin names a file: its text is a prompt.",
+        help="Each line names a file whose text is a prompt.",
         details="With -0 the names end with NUL, as 'find -print0' writes them. Records have the "
         "name as `source`; -O takes {name}, {stem} and {path}, and folders that are missing are "
         "made. A file that cannot be read fails alone.",
