@@ -736,7 +736,7 @@ TABLE: tuple[Opt, ...] = (
         type=Halt(),
         default="never",
         metavar="WHEN",
-        help="Stop a batch: soon,fail=3; now,fail=1; 10%; cost=5; tokens=2M.",
+        help="Stop a batch: soon,fail=3; 10%; cost=5; tokens=2M.",
         details="soon: start nothing more. now: also cancel what runs. N%: soon, at that share of "
         "failures, once ten prompts are over. cost=N, tokens=N: soon, once the answers have cost "
         "N, by the prices in the configuration, or used N tokens. The exit status is 20 if "
