@@ -57,7 +57,10 @@ class Lines:
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             os.close(os.open(self._history, flags, 0o600))
             readline.set_history_length(_REMEMBERED)
-            readline.append_history_file(self._new, self._history)
+            if hasattr(readline, "append_history_file"):
+                readline.append_history_file(self._new, self._history)
+            else:  # libedit cannot append
+                readline.write_history_file(self._history)
             os.chmod(self._history, 0o600)
         self._new = 0
 

@@ -20,7 +20,7 @@ from ..messages import ChatRequest, Message
 from . import session_file
 from .history import Entry, carried, system_of
 from .session_file import Line
-from .turn import Turn, trouble
+from .turn_messages import TurnMessages, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,8 +89,8 @@ class Conversation:
         earlier = carried(self.entries, *who, with_tools=bool(chat.tools))
         system = chat.system
         if not own_system and (before := system_of(self.entries)) is not None:
-            system = before or None
-        return chat.but(messages=[*earlier, *chat.messages], system=system)
+            system = before
+        return chat.but(messages=[*earlier, *chat.messages], system=system or None)
 
     def keep(
         self, stream: AnswerStream, chat: ChatRequest, asked: Sequence[Message], who: Sequence[Who]
@@ -217,7 +217,7 @@ class Kept:
         self._chat = chat
         self._asked = asked
         self._who = who
-        self._turn = Turn(chat.prefill or "")
+        self._turn = TurnMessages(chat.prefill or "")
         self._over = False
 
     @property

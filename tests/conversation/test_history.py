@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamcli.conversation.history import Entry, carried, system_of
-from streamcli.conversation.turn import Turn, trouble
+from streamcli.conversation.turn_messages import TurnMessages, trouble
 from streamcli.events import (
     Attempt,
     Event,
@@ -118,7 +118,7 @@ def test_the_last_system_prompt_holds() -> None:
 
 
 def folded(*events: Event, whole: bool = True) -> list[tuple[str, str, int, int]]:
-    turn = Turn()
+    turn = TurnMessages()
     for event in events:
         turn.add([event])
     messages = turn.messages(whole=whole)

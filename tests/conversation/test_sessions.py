@@ -96,6 +96,7 @@ def test_a_system_prompt_holds_until_another_is_typed(ask: Any, configure: Any) 
     ask("-c", "four")
     assert [each for each in sent(ask) if each[0] == "system"] == [("system", "be long")]
     ask("-c", "-s", "", "five")
+    assert sent(ask)[0] == ("user", "one")
     ask("-c", "six")
     assert sent(ask)[0] == ("user", "one")
 

@@ -10,7 +10,7 @@ from ..messages import Message
 from ..outcome import Outcome
 
 
-class Turn:
+class TurnMessages:
     """Folds the events of an answer into messages; `messages` may be read at any time.
 
     A round whose calls have all their results is kept with them. Of the last one only the text is
