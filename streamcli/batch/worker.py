@@ -24,8 +24,8 @@ from .retries import Retries
 from .task import Task
 
 if TYPE_CHECKING:
+    from ..answer.compose import Tools
     from ..conversation.conversation import Conversation
-    from ..tools.toolbox import Toolbox
     from ..transport.client import Http
 
 _STUCK = 2  # connections of one racer that are still being made after it lost
@@ -106,7 +106,7 @@ class Asker:
         races: bool,
         retries: Retries,
         watch: Callable[[], Watch] | None = None,
-        tools: Toolbox | None = None,
+        tools: Tools | None = None,
         schema_retries: int = 0,
         conversation: tuple[Conversation, bool] | None = None,
     ) -> None:

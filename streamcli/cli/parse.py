@@ -53,6 +53,8 @@ class Command(click.Command):
         return super().parse_args(ctx, options + words)
 
     def _configure(self, ctx: click.Context) -> None:
+        from ..settings.config import config_path
+
         path = config_path(os.environ)
         if os.environ.get("STREAM_NO_CONFIG") or not os.path.exists(path):
             return
@@ -136,17 +138,6 @@ def synopsis(option: Opt) -> str:
     choices = getattr(option.type, "choices", ())
     value = option.metavar or "|".join(choices)
     return f"{flags}[={value}]" if option.bare else f"{flags} {value}"
-
-
-def config_path(environ: Mapping[str, str]) -> str:
-    """Return where the configuration is; "" if nobody says where home is.
-
-    A relative folder is ignored (the XDG rules): it would be a configuration of the project.
-    """
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join(environ.get("HOME", ""), ".config")
-    return os.path.join(base, "stream", "config.toml") if os.path.isabs(base) else ""
 
 
 def _help_rows(flags: str, text: str, column: int = 27, width: int = 79) -> list[str]:

@@ -137,9 +137,11 @@ class Single:
             check(self._invocation)
             self._source = Replay(self._invocation, context, self._closed, self._facts)
         else:
-            from .live import Live
+            from ..api.live import Live
 
-            self._source = Live(self._invocation, context, self._signals, self._closed, self._facts)
+            self._source = Live(
+                self._invocation, context, facts=self._facts, shield=self._signals.shield
+            )
         source = self._source
         self._asking = asking = source.prepare()
         self._falls_back = len(source.endpoints) > 1 and not self._settings.race

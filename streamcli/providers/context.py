@@ -15,6 +15,7 @@ from .providers import Providers
 from .set_up import SetUp
 
 if TYPE_CHECKING:
+    from ..tools.functions import FunctionTools
     from ..tools.toolbox import Toolbox
 
 
@@ -31,7 +32,9 @@ class Context:
         self.stdin = stdin
         self.files = Files(stdin)
         self.set_up = SetUp()
-        self.tools: Toolbox | None = None
+        self.tools: Toolbox | FunctionTools | None = None
+        # The key that a caller in Python gave for a provider: stronger than variables and files.
+        self.key_for: Callable[[str], str | None] = lambda provider: None
         self.key_of_command: dict[tuple[str, ...], str] = {}  # by key_cmd
 
 

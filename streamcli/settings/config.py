@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -17,3 +19,14 @@ class Config:
         self.aliases: dict[str, str] = {}
         self.providers: dict[str, Any] = {}
         self.templates: dict[str, Any] = {}
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    """Return where the configuration is; "" if nobody says where home is.
+
+    A relative folder is ignored (the XDG rules): it would be a configuration of the project.
+    """
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(environ.get("HOME", ""), ".config")
+    return os.path.join(base, "stream", "config.toml") if os.path.isabs(base) else ""

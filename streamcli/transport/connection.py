@@ -72,7 +72,9 @@ class Channel:
         """Take `stream` as the connection that is used from here on."""
         self._stream = stream
         self.made = True
-        self.check()
+        if self.cancelled:
+            stream.close()
+            self.check()
         return Wire(stream, self)
 
     def connect_timeout(self) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from threading import Event as Flag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..answer.compose import Candidate, Connection, compose
 from ..errors import StreamError, usage
@@ -18,7 +20,6 @@ from ..providers import choose
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint, hash_of
 from ..settings.settings import Invocation
-from ..terminal.signals import Signals
 from ..transport.seam import Open
 
 if TYPE_CHECKING:
@@ -35,25 +36,29 @@ class Live:
     """Asks the endpoints of one invocation.
 
     `facts` (of the records, or None) are filled in as soon as something is known, so that the
-    record of a failure on the way holds it.
+    record of a failure on the way holds it. `shield` is held while a file is written to, `sleep`
+    waits between attempts.
     """
 
     def __init__(
         self,
         invocation: Invocation,
         context: Context,
-        signals: Signals,
-        closed_fds: set[int],
-        facts: Facts | None,
+        *,
+        facts: Facts | None = None,
+        shield: AbstractContextManager[Any] | None = None,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.endpoints: list[Endpoint] = []
         self.matching: Matching | None = None
         self._invocation = invocation
         self._settings = invocation.settings
         self._context = context
-        self._signals = signals
-        self._closed = closed_fds
         self._facts = facts
+        self._shield = nullcontext() if shield is None else shield
+        self._sleep = sleep
+        self._clients: list[Http] = []
+        self._cancelled = False
         self._recorder: Recorder | None = None
         self._conversation: Conversation | None = None
         self._chats: list[ChatRequest] = []
@@ -135,7 +140,7 @@ class Live:
         from ..conversation import opening
 
         settings, context = self._settings, self._context
-        note, shield = context.messages.note, self._signals.shield
+        note, shield = context.messages.note, self._shield
         if choose.keeps_conversations(self.endpoints, settings):
             return None
         if settings.converses:
@@ -146,6 +151,12 @@ class Live:
     def _own_system(self) -> bool:
         return "system" in self._invocation.typed
 
+    def cancel(self) -> None:
+        """Break off what waits for the network, from another thread; a race ends by itself."""
+        self._cancelled = True
+        for http in self._clients:
+            http.cancel()
+
     def close(self, end: Finished | Failed | None) -> StreamError | None:
         """Close what was opened; return the trouble that the recording had, if it had any.
 
@@ -154,6 +165,8 @@ class Live:
         for endpoint in self.endpoints:
             endpoint.explain(end)
             endpoint.close()
+        for http in self._clients:
+            http.close()
         if self._context.tools is not None:
             self._context.tools.close()
         if self._recorder is not None:
@@ -186,8 +199,12 @@ class Live:
 
     def _connect(self, endpoint: Endpoint) -> Connection:
         endpoint.wait()
-        plain = endpoint.opener(endpoint.client())
-        return Connection(self._recorded(endpoint, plain), time.sleep, plain=plain)
+        http = endpoint.client()
+        self._clients.append(http)
+        if self._cancelled:
+            http.cancel()
+        plain = endpoint.opener(http)
+        return Connection(self._recorded(endpoint, plain), self._sleep, plain=plain)
 
     def _connect_racer(self, endpoint: Endpoint) -> Connection:
         endpoint.wait()
@@ -204,7 +221,7 @@ class Live:
 
             provider, protocol, model = endpoint.source
             self._recorder = Recorder(
-                RecordingFile(self._settings.record, self._signals.shield),
+                RecordingFile(self._settings.record, self._shield),
                 provider=provider,
                 protocol=protocol,
                 model=model,
