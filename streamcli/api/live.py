@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -37,7 +36,7 @@ class Live:
 
     `facts` (of the records, or None) are filled in as soon as something is known, so that the
     record of a failure on the way holds it. `shield` is held while a file is written to, `sleep`
-    waits between attempts.
+    waits between attempts, `prompt_hint` says what would work where there is no prompt.
     """
 
     def __init__(
@@ -48,6 +47,7 @@ class Live:
         facts: Facts | None = None,
         shield: AbstractContextManager[Any] | None = None,
         sleep: Callable[[float], object] = time.sleep,
+        prompt_hint: Callable[[], str] = lambda: "",
     ) -> None:
         self.endpoints: list[Endpoint] = []
         self.matching: Matching | None = None
@@ -57,6 +57,7 @@ class Live:
         self._facts = facts
         self._shield = nullcontext() if shield is None else shield
         self._sleep = sleep
+        self._prompt_hint = prompt_hint
         self._clients: list[Http] = []
         self._cancelled = False
         self._recorder: Recorder | None = None
@@ -71,10 +72,7 @@ class Live:
             if settings.provider is not None:
                 context.providers.row(settings.provider)  # -p may have taken the prompt
             trouble = no_prompt(settings.no_stdin)
-            from .usage_errors import literal, sentence
-
-            if word := sentence(sys.argv[1:]):
-                trouble.hint = literal(word)
+            trouble.hint = self._prompt_hint() or trouble.hint
             raise trouble
         if settings.converses:
             from ..conversation.opening import with_last_model

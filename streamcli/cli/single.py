@@ -140,7 +140,11 @@ class Single:
             from ..api.live import Live
 
             self._source = Live(
-                self._invocation, context, facts=self._facts, shield=self._signals.shield
+                self._invocation,
+                context,
+                facts=self._facts,
+                shield=self._signals.shield,
+                prompt_hint=_prompt_hint,
             )
         source = self._source
         self._asking = asking = source.prepare()
@@ -260,3 +264,11 @@ class Single:
         words = (word.replace(STDIN_HERE, STDIN_SHOWN) for word in self._invocation.words)
         name = one_line(" ".join((*self._settings.file, *words)), _NAME)
         return f"{name}: " if name else ""
+
+
+def _prompt_hint() -> str:
+    """Return what would work where an option took the words of the prompt."""
+    from .usage_errors import literal, sentence
+
+    word = sentence(sys.argv[1:])
+    return literal(word) if word else ""

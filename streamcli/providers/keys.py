@@ -21,7 +21,7 @@ def find(row: Row, key_file: str | None, context: Context) -> tuple[str | None, 
     The key is None if the row has none; usage error for what cannot be a key.
     """
     if given := context.key_for(row.name):
-        return _checked(given.strip(), "api_key"), "api_key"
+        return _checked(given.strip(), "api_key", row), "api_key"
     if key_file is not None:
         return _from_file(row, key_file, context)
     if variable := row.key_variable(context.environ):
