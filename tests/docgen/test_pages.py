@@ -378,7 +378,7 @@ def test_json_events_of_ones_own(configured: dict[str, str], server: FaultServer
 
 
 def test_no_block_is_left_out() -> None:
-    assert {each.language for each in COMMON} == {"sh", "toml", "text", "json"}
+    assert {each.language for each in COMMON} == {"sh", "toml", "text", "json", "python"}
     assert sum(each.language == "toml" for each in COMMON) >= 2
     texts = [each for each in COMMON if each.language == "text" and each.page != "README"]
     assert (
