@@ -54,6 +54,8 @@ def context_of(
     _check_schema_retries(invocation)
     stdin = Stdin(messages.note, clock, closed=0 in closed_fds, timeout=settings.limits.timeout)
     context = Context(invocation.config, environ, messages, stdin)
+    if "mcp_allow" in invocation.typed and "mcp" not in invocation.typed:
+        raise usage("--mcp-allow needs --mcp", "--mcp FILE:NAME")
     if (settings.tools or settings.mcp) and not settings.replays:
         from ..tools.toolbox import toolbox_of
 
@@ -61,7 +63,7 @@ def context_of(
             settings, context.files, environ=environ, messages=messages, clock=clock
         )
     elif not {"tools", "mcp"} & invocation.typed:  # a probe takes the tools away itself
-        for name in ("tool_choice", "mcp_allow", "confirm", "max_rounds"):
+        for name in ("tool_choice", "confirm", "max_rounds"):
             if name in invocation.typed:  # as a default it waits for a run with tools
                 raise usage(f"--{name.replace('_', '-')} needs tools", "--tools FILE")
     return context

@@ -326,11 +326,10 @@ def test_without_the_sdk_the_error_names_it(child_env: dict[str, str], tmp_path:
 
 
 def test_options_of_mcp_need_it(stream: Stream) -> None:
-    run = stream("-m", "vllm:m", "--mcp-allow", "a", "-n", "hi")
-    assert (run.returncode, run.complaints) == (
-        2,
-        ["stream: --mcp-allow needs tools: --tools FILE"],
-    )
+    for tools in ((), ("--tools", "sh")):
+        run = stream("-m", "vllm:m", "--mcp-allow", "a", *tools, "-n", "hi")
+        assert run.returncode == 2
+        assert run.complaints == ["stream: --mcp-allow needs --mcp: --mcp FILE:NAME"]
     assert stream("-m", "vllm:m", "--mcp", "sh", "--mcp-allow", ",", "hi").returncode == 2
     run = stream("--decode", "--mcp", "sh", stdin=b"")
     assert (run.returncode, "--mcp" in run.stderr) == (2, True)
