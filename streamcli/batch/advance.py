@@ -12,9 +12,14 @@ SPENT = 5.0  # seconds in which the rest of it is spent
 
 
 class Advance:
-    """The allowances of the last response, and the tokens that an answer takes."""
+    """Keeps the allowances of the last response, and the tokens that an answer takes.
 
-    def __init__(self) -> None:
+    One that would take more than `longest` seconds to its next request is not heeded: the refusal
+    that comes then tells what is the matter.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
         # Of tokens, so many a second, until then.
         self._rates: list[tuple[bool, float, float]] = []
         self._answer = 0.0  # tokens that an answer adds to its prompt's estimated ones, on average
@@ -41,6 +46,8 @@ class Advance:
             reset = max(each.reset, 0.001)
             size = self._size(tokens) if each.tokens else 1.0
             left = each.remaining - after * size
+            if not each.refills and reset > self._longest:
+                continue
             if not each.refills:
                 self._windows[each.tokens] = max(self._windows[each.tokens], reset)
             if each.limit is not None and left > max(each.limit / 2, most * size):
@@ -51,12 +58,12 @@ class Advance:
             elif left < size:
                 nothing = max(nothing, each.reset)
                 window = self._windows[each.tokens]
-                if each.limit is not None:  # what is given back then is not spent at once
+                if each.limit:  # what is given back then is not spent at once
                     self._rates.append((each.tokens, each.limit / window, now + reset + window))
                 continue
             else:
                 allowed = left / reset
-            if allowed > 0 and size:
+            if allowed * self._longest > size > 0:
                 self._rates.append((each.tokens, allowed, now + reset))
         return nothing
 

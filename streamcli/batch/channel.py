@@ -17,10 +17,13 @@ Item = Update[T] | int | StreamError | None
 
 
 class Channel(Generic[T]):
-    """Updates of tasks `T` from any thread to the main thread; more than `limit` make one wait."""
+    """Passes updates of tasks `T` from any thread to the main thread.
 
-    def __init__(self, limit: int) -> None:
-        self._queue: SimpleQueue[Item[T]] = SimpleQueue()
+    More than `limit` in its `queue` make a thread wait.
+    """
+
+    def __init__(self, limit: int, queue: SimpleQueue[Item[T]] | None = None) -> None:
+        self._queue: SimpleQueue[Item[T]] = SimpleQueue() if queue is None else queue
         self._limit = limit
         self._room = Condition()
         self._full = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 AT_FIRST = 14  # refusals, the first of which gives the bound
-INSIDE = 2  # refusals within the bound: the limit is another one
+INSIDE = 2  # signs that the limit is another one
 SLOWEST = 200  # rounds of answers from one probe to the next, at most
 
 
@@ -36,13 +36,13 @@ class Concurrency:
         self.most = jobs
         self.guesses = True
         self._jobs = jobs
-        self._found = 0  # so many were accepted at once, and not more; 0: nothing was found
-        self._sure = False  # a second refusal was for the same number
+        self._found = 0  # so many were accepted at once; 0: no limit was met
+        self._step = 0  # so many more are tried next
+        self._rounds = 1  # of answers, before they are tried
+        self._answers = 0  # of requests that ran with as many as may, since the bound was set
+        self._ceiling = jobs + 1  # so many were refused
+        self._inside = 0  # signs that it is not the concurrency that is limited
         self._running: deque[int] = deque(maxlen=AT_FIRST)  # of those refused
-        self._left = 0  # answers until more are tried
-        self._rounds = 1  # how many they are, in parts of the bound
-        self._inside = 0
-        self._in_peace = 0  # answers since a refusal
 
     @property
     def is_bounded(self) -> bool:
@@ -55,41 +55,47 @@ class Concurrency:
     def refused(self, ticket: Ticket, named: bool) -> bool:
         """Lower the bound; return False if the limit is not one on concurrency.
 
-        `named`: the server said that it is one.
+        `named`: the server said that it is one. Requests do not come in the order in which they
+        started: the refused one need not be the last of them.
         """
         found = self._found
         if not found:
-            least = min(self._running, default=ticket.running)
-            self._bound(ticket.running - 1 if named else least - 1)
-            return True
-        inside = ticket.running <= found
-        if not named:
-            self._inside += inside
-            if self._inside >= INSIDE or ticket.running > 1.25 * found + 2:
-                self.guesses = False
-                self.most, self._found = self._jobs, 0
-                return False
-        if not inside:
-            self._sure = True
-            self._rounds = min(2 * self._rounds, SLOWEST)
-        self._bound(ticket.running - 1 if inside or named else found)
+            least = ticket.running if named else min(self._running)
+            self._found = self._step = max(1, least - 1)
+        elif self.most > found:  # more were tried
+            self._inside += self._answers > 2 * found + 4  # too long before this one
+            self._ceiling = self.most
+            if ticket.running > 1.25 * self.most:
+                self._inside = INSIDE
+            if self._step == 1:
+                self._rounds = min(2 * self._rounds, SLOWEST)
+            self._step = max(1, self._step // 2)
+        else:
+            self._inside += 1
+            self._found = max(1, found - (1 if self._answers > found else max(1, found // 4)))
+            self._step = self._rounds = 1
+        if self._inside >= INSIDE and not named:
+            self.guesses = False
+            self.most, self._found = self._jobs, 0
+            return False
+        self.most = self._found
+        self._answers = 0
         return True
 
     def answered(self, ticket: Ticket) -> None:
-        """Try one more after a while without refusals; while unsure, twice as many."""
-        if not self._found:
+        """Try more after a while without refusals, and then still more."""
+        if not self._found or ticket.running < self.most:
             return
-        self._in_peace += 1
-        if self._in_peace > 3 * self._found + 10:
+        self._answers += 1
+        if self.most == self._found and self._answers > self._found * SLOWEST:
             self._inside = 0
-        if self.most < self._jobs and ticket.running >= self.most:
-            self._left -= 1
-            if self._left <= 0:
-                self._found = self.most
-                self.most = min(self._jobs, self.most + (1 if self._sure else self.most))
-                self._left = self.most * (self._rounds if self._sure else 1)
-
-    def _bound(self, most: int) -> None:
-        self._found = self.most = max(1, min(self._jobs, most))
-        self._left = self.most * self._rounds
-        self._in_peace = 0
+        if self.most < self._jobs and self._answers >= self.most * self._rounds:
+            if self.most > self._found:
+                self._step = min(2 * self._step, self.most)
+                self._rounds = max(1, self._rounds // 2)
+            self._found = self.most
+            if self._found >= self._ceiling:  # which were refused before
+                self._inside += 1
+                self._ceiling = self._jobs + 1
+            self.most = min(self._jobs, self.most + self._step)
+            self._answers = 0

@@ -27,6 +27,7 @@ from .throughput import ENOUGH, Throughput
 
 INFINITE = float("inf")
 CUT = 0.88  # what is left of the rate after a refusal
+SOFT_CUT = 0.95, 30  # and if it is the first among so many requests
 DEEP_CUT = 0.5  # at most so much less
 FAR = 0.8  # less than this part of the rate was accepted: it is far beyond the limit
 SLOWER = 0.6  # and in a trial
@@ -36,6 +37,7 @@ DOUBLING = 1.5  # seconds in which a rate doubles that was never refused
 JITTER = 0.04  # of an interval: two processes must not ask in step
 BASE, CAP = 0.5, 20.0  # seconds of backoff without a hint
 CHANCE = 3  # refusals of a prompt that may be chance, while others are answered
+AGAIN = 3  # refusals of a prompt that are its own, unless others are refused as often in a row
 PATIENT = 1.0  # seconds that the answers of those on their way are waited for before another cut
 IN_VAIN = 4  # refusals in a row after which a server that names no wait is left alone for a while
 
@@ -43,10 +45,13 @@ IN_VAIN = 4  # refusals in a row after which a server that names no wait is left
 class LearnedRate:
     """The rate and the concurrency that a server was seen to allow.
 
-    `jobs` is the user's ceiling. `random` returns numbers from 0 to 1.
+    `jobs` is the user's ceiling. `random` returns numbers from 0 to 1. What a server says in
+    advance is heeded up to `longest` seconds from one request to the next.
     """
 
-    def __init__(self, jobs: int, random: Callable[[], float]) -> None:
+    def __init__(
+        self, jobs: int, random: Callable[[], float], *, longest: float = INFINITE
+    ) -> None:
         self.rate = INFINITE  # requests a second
         self.refusals = 0
         self.held = 0.0  # seconds
@@ -69,7 +74,7 @@ class LearnedRate:
         self._latency = PATIENT / 2  # seconds until an answer begins, on average
         self._throughput = Throughput()
         self._seen = -INFINITE
-        self._advance = Advance()
+        self._advance = Advance(longest)
 
     @property
     def concurrency(self) -> int:
@@ -184,15 +189,18 @@ class LearnedRate:
         if self.rate == INFINITE and not refusals.dense:
             self._try(now)
             return own
+        if before >= AGAIN and self._strikes < AGAIN and self.rate < INFINITE:
+            return own  # others are answered meanwhile
         holds = self._cut >= 0 and self._strikes > (1 if wanted else IN_VAIN)
+        deep = ticket.number - self._cut <= self._hits
         self._cut_rate(ticket, now, wanted or BASE, holds)
+        if refusals.cut(ticket.number, self.rate, self.running, deep=deep):
+            self._open()
+            return own
         if holds:
             again = self._holds - (1 if wanted else 0)  # a wish that was in vain is doubted
             self._hold(now, max(wanted or 0.0, self._backoff(again) if again >= 0 else 0.0))
             self._holds += 1
-        if refusals.cut(ticket.number, self.rate, self.running):
-            self._open()
-            return own
         return max(own, self.until - now)
 
     def advise(self, given: Iterable[Allowance], now: float, ticket: Ticket | None = None) -> None:
@@ -245,7 +253,9 @@ class LearnedRate:
             if accepted >= ENOUGH and self.held - self._held_before > (1 - FAR) * passed:
                 measured = min(measured, accepted / passed)  # it was mostly waited
             far = accepted < 2 or measured < FAR * self.rate
-            rate = max(DEEP_CUT * self.rate, CUT * measured) if far else CUT * self.rate
+            soft, many = SOFT_CUT
+            cut = soft if accepted >= many else CUT
+            rate = max(DEEP_CUT * self.rate, CUT * measured) if far else cut * self.rate
             self._refused_at = rate / CUT if far else self.rate
             self.rate = rate
         self._next = max(self._next, now + 1 / self.rate)

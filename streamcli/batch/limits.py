@@ -46,7 +46,7 @@ class Gate:
 
     def __init__(self, jobs: int, max_wait: float, random: Callable[[], float]) -> None:
         self.closed: Failed | None = None
-        self.learned = LearnedRate(jobs, random)
+        self.learned = LearnedRate(jobs, random, longest=max_wait)
         self.refuses = False  # the last it said was a 429
         self._max_wait = max_wait
         self._answered = False
@@ -88,12 +88,8 @@ class Gate:
         return self.learned.concurrency > before
 
     def advise(self, entry: Entry | None, given: Iterable[Allowance], now: float) -> None:
-        """Learn from the headers of a response; `entry` is that of its prompt, if it has a ticket.
-
-        What is given back later than we would wait does not slow us down in advance.
-        """
-        near = [each for each in given if each.refills or each.reset <= self._max_wait]
-        self.learned.advise(near, now, None if entry is None else entry.ticket)
+        """Learn from the headers of a response; `entry` is its prompt's, if that has a ticket."""
+        self.learned.advise(given, now, None if entry is None else entry.ticket)
 
     def limited(self, entry: Entry, failed: Failed, now: float) -> float | None:
         """Return the seconds until a refused prompt's turn comes; None if waiting is no use."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import deque
 
 DENSE = 14, 22  # so many refusals among so many requests: a limit refuses all that come
+DENSE_AT_ONCE = 28, 44  # of many that start at once, which do not come in their order
 FEW = 16, 130  # fewer refusals than this are not a reason to slow down while nothing is learned
 FEW_AT_ONCE = 16, 32  # nor fewer than this, if the server says "again, at once"
-TRIAL = 24  # requests at a lower rate that show whether this helps, at least
-FEWER = 0.5  # it helps if not more than this part of the refusals is left
+EXPECTED = 8  # refusals that a trial at a lower rate would have at least, if that does not help
+FEWER = 0.3  # it helps if not more than this part of the refusals is left
 AGAIN = 1000  # requests after which refusals that seemed random are doubted; then twice as many
 FUTILE = 6  # cuts by which the rate fell to this part of what it was:
 FALLEN = 0.6
@@ -30,11 +31,12 @@ class Refusals:
 
     def __init__(self) -> None:
         self.random = False
-        self._numbers: deque[int] = deque(maxlen=max(DENSE[0], FEW[0]))
+        self._numbers: deque[int] = deque(maxlen=DENSE_AT_ONCE[0] + FEW[0])
         self._doubted = 0  # the number from which on `random` is doubted
         self._patience = AGAIN
         self._trial: int | None = None  # the number of the last request before the trial
-        self._share = 0.0  # of refusals before it
+        self._size = 0
+        self._most = 0.0  # refusals in it that mean that the rate is a limit, or is none
         self._hits = 0
         # Of each cut: its number, the rate after it, and how many ran.
         self._cuts: deque[tuple[int, float, int]] = deque(maxlen=FUTILE)
@@ -46,7 +48,11 @@ class Refusals:
 
     @property
     def dense(self) -> bool:
-        return self._among(*DENSE)
+        if self._among(*DENSE):
+            return True
+        count, span = DENSE_AT_ONCE
+        beyond = max(self._numbers, default=0) - span
+        return sum(number > beyond for number in self._numbers) >= count
 
     def are_few(self, wanted: float | None) -> bool:
         """Return whether they are too few to tell. `wanted` seconds is the server's wish."""
@@ -61,25 +67,29 @@ class Refusals:
 
     def begin_trial(self, number: int) -> None:
         """Note that requests after this one are asked at a lower rate."""
+        last = list(self._numbers)[-FEW[0] :]
+        share = len(last) / (max(last) - min(last) + 1)
         self._trial, self._hits = number, 0
-        self._share = len(self._numbers) / (self._numbers[-1] - self._numbers[0] + 1)
+        self._size, self._most = int(EXPECTED / share) + 1, max(2.0, FEWER * EXPECTED)
 
     def judge_trial(self, number: int) -> bool:
         """Return whether a trial is over, by request `number`; `random` is what it showed."""
         if self._trial is None:
             return False
-        asked = number - self._trial
-        most = FEWER * self._share * max(asked, TRIAL)
-        if self._hits > max(2.0, most):
+        if self._hits > self._most:
             self._are_random(number)
-            self._patience *= 2
-        elif asked < TRIAL:
+        elif number - self._trial < self._size:
             return False
         self._trial = None
         return True
 
-    def cut(self, number: int, rate: float, running: int) -> bool:
-        """Note a cut to a rate because of request `number`; return whether cuts are in vain."""
+    def cut(self, number: int, rate: float, running: int, *, deep: bool) -> bool:
+        """Note a cut to a rate because of request `number`; return whether cuts are in vain.
+
+        `deep`: nothing was accepted since the one before, so that it is a limit.
+        """
+        if deep:
+            return False
         self._cuts.append((number, rate, running))
         cuts = list(self._cuts)
         if len(cuts) < FUTILE or rate > FALLEN * cuts[0][1] or self.dense:
@@ -92,10 +102,10 @@ class Refusals:
     def _are_random(self, number: int) -> None:
         self.random = True
         self._doubted = number + self._patience
-        self._trial = None
+        self._patience *= 2
         self._cuts.clear()
 
     def _among(self, count: int, span: int) -> bool:
         """Return whether the last `count` refusals were among `span` requests."""
-        numbers = self._numbers
-        return len(numbers) >= count and max(numbers) - numbers[-count] < span
+        last = list(self._numbers)[-count:]
+        return len(last) == count and max(last) - min(last) < span

@@ -31,11 +31,11 @@ def read(
     stdout: int = 1,
     note: Callable[[str], None],
 ) -> Done:
-    """The prompts that these journals know to be complete, each `known_by` its hash and id.
+    """Return the prompts that these journals have complete, each `known_by` its hash and id.
 
-    Usage errors for a file that is none, or that stdout does not append to but overwrites. Only
-    `events`, the file of --events, may be missing: it has not begun yet. Where the journal is the
-    file that `stdout` goes to, a torn last line is ended, so that the next one stands alone.
+    Raise a usage error for a file that is not a journal, or that stdout overwrites instead of
+    appending to it. Only `events`, the file of --events, may be missing: it has not begun yet. If
+    `stdout` goes to a journal, end its torn last line, so that the next one stands alone.
     """
     done = Done()
     for path in paths:
@@ -64,7 +64,7 @@ def read(
 
 
 def _read(file: BinaryIO, path: str, done: Done) -> int:
-    """How many lines are no records."""
+    """Put the complete prompts of a journal into `done`; return how many lines are not records."""
     others, known = 0, False
     for block in blocks(file):
         known = known or check_journal(path, block, _OPTION)

@@ -16,7 +16,7 @@ SPILL = 50_000  # distinct prompts counted in memory, some 6 MB
 
 
 class Done:
-    """(prompt_hash, occurrence) of finished prompts, in 16 bytes each and little around them.
+    """Keeps (prompt_hash, occurrence) of finished prompts, in little more than 16 bytes each.
 
     A key is the hash plus a multiple of an odd constant; keys lie end to end in buckets by their
     last bits, and bytearray.find is the search.
@@ -30,7 +30,7 @@ class Done:
         self._size = 0
 
     def add(self, hash: str, occurrence: int) -> bool:
-        """False if it was there. `hash` is 32 hex digits."""
+        """Add one; return False if it was there. `hash` has 32 hexadecimal digits."""
         key, bucket = self._place(hash, occurrence)
         if _holds(bucket, key):
             return False
@@ -70,7 +70,10 @@ class Occurrences:
         self._database: Connection | None = None
 
     def next(self, hash: str) -> int:
-        """How many prompts with this hash came before: 0, 1, ... StreamError if the disk fails."""
+        """Count a prompt; return how many with this hash came before it.
+
+        Raise a StreamError if the disk fails.
+        """
         key = bytes.fromhex(hash)
         count = self._counts.get(key)
         if count is None:

@@ -184,7 +184,8 @@ def simulate(
             wait = learned.wait(clock(now))
             if wait <= 1e-9:
                 before = client.take()
-                later(now + WAY, "arrival", client, learned.started(clock(now)), before)
+                way = WAY * random.uniform(0.5, 1.5)  # they do not come in their order
+                later(now + way, "arrival", client, learned.started(clock(now)), before)
                 continue
             if wait < math.inf and not (client.alarm and now < client.alarm <= now + wait):
                 client.alarm = now + wait
@@ -195,10 +196,10 @@ def simulate(
 
 LIMITS: dict[str, tuple[Callable[[], Server], float]] = {
     "bucket, exact hint": (lambda: TokenBucket(50, 50, exact), 50),
-    "bucket, no burst": (lambda: TokenBucket(50, 1, exact), 50),
+    "bucket, small burst": (lambda: TokenBucket(50, 3, exact), 50),
     "bucket, whole seconds": (lambda: TokenBucket(20, 5, whole), 20),
     "bucket, no hint": (lambda: TokenBucket(20, 5, none), 20),
-    "bucket, wide": (lambda: TokenBucket(500, 100, exact), 500),
+    "bucket, wide": (lambda: TokenBucket(200, 40, exact), 200),
     "bucket, narrow": (lambda: TokenBucket(2, 2, whole), 2),
     "window of 5 s": (lambda: SlidingWindow(100, 5, exact), 20),
     "window of 10 s": (lambda: SlidingWindow(60, 10, whole), 6),
@@ -209,9 +210,9 @@ LIMITS: dict[str, tuple[Callable[[], Server], float]] = {
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_rate_limit_is_found(name: str, seed: int) -> None:
     make, limit = LIMITS[name]
-    (client,) = simulate(make(), seconds=120, seed=seed)
-    assert client.per_second(30, 120) >= 0.9 * limit
-    assert client.refused_per_answer(30, 120) <= 0.2
+    (client,) = simulate(make(), seconds=90, seed=seed)
+    assert client.per_second(30, 90) >= 0.9 * limit
+    assert client.refused_per_answer(30, 90) <= 0.2
     assert client.learned.concurrency == JOBS
 
 
@@ -224,9 +225,9 @@ def test_with_any_number_of_jobs(jobs: int) -> None:
 
 @pytest.mark.parametrize("hint", [exact, whole, none])
 def test_slow_answers(hint: Hint) -> None:
-    (client,) = simulate(TokenBucket(20, 5, hint), seconds=150, latency=(1.5, 4.5))
-    assert client.per_second(60, 150) >= 0.9 * 20
-    assert client.refused_per_answer(60, 150) <= 0.2
+    (client,) = simulate(TokenBucket(20, 5, hint), seconds=180, latency=(1.5, 4.5))
+    assert client.per_second(100, 180) >= 0.9 * 20
+    assert client.refused_per_answer(100, 180) <= 0.2
 
 
 @pytest.mark.parametrize("says_so", [True, False])
@@ -246,30 +247,32 @@ def last(client: Client) -> float:
     return client.answers[-1]
 
 
-@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("wanted", [None, 0.0, 1.0])
-@pytest.mark.parametrize("jobs", [8, 64, 128])
+@pytest.mark.parametrize("jobs", [8, 64])
 def test_prompts_that_are_refused_once_do_not_slow_the_others_down(
-    jobs: int, wanted: float | None, seed: int
+    jobs: int, wanted: float | None
 ) -> None:
     (free,) = simulate(Shedding(0, None), jobs=jobs, prompts=3000, seconds=600)
-    (shed,) = simulate(Once(0.2, wanted, seed), jobs=jobs, prompts=3000, seconds=600, seed=seed)
+    (shed,) = simulate(Once(0.2, wanted), jobs=jobs, prompts=3000, seconds=600)
     assert len(shed.answers) == len(free.answers) == 3000
     assert last(shed) <= 2 * last(free)
     assert shed.learned.concurrency == jobs
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("jobs", "wanted"), [(8, None), (64, None), (8, 0.0), (64, 0.0), (64, 1)])
-def test_random_refusals_do_not_slow_the_batch_down(
-    jobs: int, wanted: float | None, seed: int
-) -> None:
+@pytest.mark.parametrize(("jobs", "wanted"), [(8, None), (64, None), (8, 0.0), (64, 0.0)])
+def test_random_refusals_do_not_slow_the_batch_down(jobs: int, wanted: float | None) -> None:
     """One request in six is refused. Of many prompts, so that a prompt's own waits are little."""
-    (free,) = simulate(Shedding(0, None), jobs=jobs, prompts=9000, seconds=600)
-    (shed,) = simulate(
-        Shedding(1 / 6, wanted, seed), jobs=jobs, prompts=9000, seconds=600, seed=seed
-    )
+    (free,) = simulate(Shedding(0, None), jobs=jobs, prompts=4000, seconds=600)
+    (shed,) = simulate(Shedding(1 / 6, wanted), jobs=jobs, prompts=4000, seconds=600)
     assert last(shed) <= 2 * last(free)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.35])
+def test_no_share_of_random_refusals_stops_a_batch(share: float) -> None:
+    """However few, or many: a rate that is lowered at each of them must come back."""
+    (free,) = simulate(Shedding(0, None), jobs=16, prompts=3000, seconds=600)
+    (shed,) = simulate(Shedding(share, None), jobs=16, prompts=3000, seconds=600)
+    assert last(shed) <= 10 * last(free)
 
 
 def test_a_server_without_limits_is_asked_as_fast_as_it_answers() -> None:
@@ -280,8 +283,8 @@ def test_a_server_without_limits_is_asked_as_fast_as_it_answers() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_two_processes_share_a_limit(seed: int) -> None:
-    made = simulate(TokenBucket(40, 10, exact), seconds=180, clients=2, seed=seed)
-    rates = [client.per_second(60, 180) for client in made]
+    made = simulate(TokenBucket(40, 10, exact), seconds=150, clients=2, seed=seed)
+    rates = [client.per_second(60, 150) for client in made]
     assert sum(rates) >= 0.9 * 40
     assert min(rates) >= 0.4 * sum(rates)
 
@@ -354,6 +357,28 @@ def test_requests_on_their_way_are_not_counted_twice() -> None:
         learned.started(now)
         starts.append(now)
     assert starts == pytest.approx([0, 2, 4])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Allowance(False, 0, 1e300, 100, True),  # a day's budget that is used up
+        Allowance(False, 0, 86400, 100, True),
+        Allowance(False, 0, 86400, None, False),
+        Allowance(False, 0, math.inf, 0, False),
+        Allowance(False, math.inf, 1, math.inf, True),
+        Allowance(True, 0, 100, 1, True),
+        Allowance(False, 0, 0, 0, True),
+    ],
+)
+def test_advice_that_nobody_would_wait_for(given: Allowance) -> None:
+    """The refusal that comes then closes the gate, and says why."""
+    learned = LearnedRate(8, lambda: 0.5, longest=120)
+    learned.ended(learned.started(0.0, 10), 500)
+    learned.advise([given], 1.0)
+    for _ in range(3):
+        assert learned.wait(1.0) == 0
+        learned.ended(learned.started(1.0))
 
 
 @pytest.mark.parametrize(

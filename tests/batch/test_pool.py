@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from queue import Empty
+from queue import Empty, SimpleQueue
 
 import pytest
 
@@ -215,25 +215,22 @@ def test_a_channel_wakes_who_waits_for_room(producers: int) -> None:
 def test_who_comes_to_wait_when_all_is_read_is_not_left_waiting() -> None:
     """The reader empties the channel between the writer's look at it and the writer's wait."""
     looks = itertools.count()
-    channel: Channel[int] = Channel(2)
-    queue = channel._queue
 
-    class Interrupted:
-        put, get = queue.put, queue.get
-
+    class Interrupted(SimpleQueue[Item[int]]):
         def qsize(self) -> int:
-            size = queue.qsize()
+            size = super().qsize()
             if next(looks) == 3:  # each of the puts looked once, and the third goes to wait
                 reading.start()
                 reading.join(0.3)
             return size
+
+    channel: Channel[int] = Channel(2, Interrupted())
 
     def read() -> None:
         for _ in range(3):
             channel.get(LATE)
 
     reading = threading.Thread(target=read)
-    channel._queue = Interrupted()  # type: ignore[assignment]
 
     def write() -> None:
         for number in range(3):

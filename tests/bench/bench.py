@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import batches
+import limits
 import singles
 from measure import Cannot, check_accounting
 from report import PYTHON, Bench, Report
 
 ROWS = {**singles.ROWS, **batches.ROWS}
-EXTRA_ROWS = {**singles.EXTRA_ROWS, **batches.EXTRA_ROWS}  # only when named
+EXTRA_ROWS = {**singles.EXTRA_ROWS, **batches.EXTRA_ROWS, **limits.EXTRA_ROWS}
 
 
 @contextmanager

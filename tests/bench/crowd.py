@@ -75,10 +75,13 @@ class Server:
                 # Answers are small and a send is all or nothing: room for all of one.
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
                 client.setblocking(False)
-                connection = Connection(self, client)
+                connection = self.connected(client)
                 self._poll.register(client, selectors.EVENT_READ, connection.readable)
         except BlockingIOError:
             pass
+
+    def connected(self, client: socket.socket) -> "Connection":
+        return Connection(self, client)
 
     def left(self, client: socket.socket) -> None:
         self._poll.unregister(client)
@@ -111,9 +114,9 @@ class Connection:
             return
         self._held = rest[length:]
         self._server.requests += 1
-        self._answer(head.split(b" ", 2)[1].decode().strip("/").split("/"), rest[:length])
+        self.answer(head.split(b" ", 2)[1].decode().strip("/").split("/"), rest[:length])
 
-    def _answer(self, path: list[str], body: bytes) -> None:
+    def answer(self, path: list[str], body: bytes) -> None:
         match path:
             case ["short", *_]:
                 self.send(server.SHORT_BYTES)
