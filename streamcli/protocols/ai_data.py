@@ -44,6 +44,7 @@ row_fault = path_fault
 
 CODES = "0123456789abcdefghijk"
 _BEGINNING = re.compile(rb'[0-9a-k]:["\[{]')  # no field of an event stream is one character long
+ERROR = "3"
 ANSWER = "04bc9fg"  # the next step of an answer has begun
 
 
@@ -68,7 +69,7 @@ class Decoder:
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        framing = CodeLines(CODES, limit)
+        framing = CodeLines(CODES, limit, prose=ERROR)
         self._body = JsonBody(self, "data stream of the AI SDK 4", limit, payloads=framing)
         self.feed = self._body.feed
         self._calls = AgentCalls()
@@ -110,7 +111,7 @@ class Decoder:
         if event == "g":
             body.say(Reasoning, value, out)
             return
-        if event == "3":
+        if event == ERROR:
             body.fail_after_usage(error_of(value), out)
         elif type(value) is dict:
             self._object(event, value, out)
@@ -151,6 +152,9 @@ class Decoder:
 
     def _finish(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
         self._count(code, value, out)
+        if error := value.get("error"):
+            self._body.fail(error_of(error), out)
+            return
         raw = reason_in(value)
         if code == "e":
             self._raw = None if value.get("isContinued") is True else raw

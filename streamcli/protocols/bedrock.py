@@ -379,6 +379,8 @@ class Decoder:
             block.grow(use.get("input"))
         elif cited := citation(delta.get("citation")):
             out.append(cited)
+        elif error := delta.get("error"):
+            self._body.fail(stream_failure(error), out)
 
     def _say(self, text: Any, out: list[Event]) -> None:
         if text is not None and text != "":

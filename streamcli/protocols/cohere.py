@@ -267,6 +267,9 @@ class Decoder:
         """Read a message, or what an event adds to it: the one item of each list that grows."""
         if type(message) is not dict:
             return
+        if error := message.get("error"):
+            self._body.fail_after_usage(stream_failure(error, "error"), out)
+            return
         if plan := message.get("tool_plan"):
             self._think(plan, self._plan, out)
         for item in _items(message.get("content")):

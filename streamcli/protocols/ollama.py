@@ -221,9 +221,10 @@ class Decoder:
         if not self._model and (model := value.get("model")) and type(model) is str:
             self._model = whole(model)
             out.append(Started(self._model, ""))
-        beside = len(message) > 2 or "content" not in message
-        if beside and (thought := _thought_in(message)):
-            self._think(thought, out)
+        if len(message) > 2 or "content" not in message:  # more than text
+            error = error or message.get("error")
+            if thought := _thought_in(message):
+                self._think(thought, out)
         if text is not None and text != "":
             if self._thinking:
                 self._keep(out)

@@ -80,6 +80,11 @@ def recognises(glimpse: Glimpse) -> bool:
     return "errorText" in value or bool(_BEGINNINGS.fullmatch(words(value.get("type"))))
 
 
+def _is_frame(kind: str) -> bool:
+    """Return whether a chunk holds nothing for a page to show."""
+    return bool(_FRAME.fullmatch(kind))
+
+
 class Decoder:
     """Chunks to events. `finish` is the provider's word, [DONE] the marker; either will do."""
 
@@ -116,11 +121,17 @@ class Decoder:
             delta = value.get("delta")
             before = len(out)
             body.say(DELTAS[kind], value.get("text") if delta is None else delta, out)
+            if error := value.get("error"):
+                body.fail_after_usage(error_of(error), out)
+                return
             if len(out) > before:
                 self._reopen()
                 self._said = self._said or DELTAS[kind] is Text
             return
-        error = None if kind != "error" and KNOWN.fullmatch(kind) else error_in(value, event)
+        if kind == "error" or not KNOWN.fullmatch(kind):
+            error = error_in(value, event)
+        else:  # the frame of an answer may say what went wrong; tools have errors of their own
+            error = (value.get("error") or value.get("errorText")) if _is_frame(kind) else None
         if error is not None:
             body.alive = True
             body.fail_after_usage(error_of(error), out)
@@ -131,7 +142,7 @@ class Decoder:
         before = len(out)
         if metadata := value.get("messageMetadata"):
             self._metadata(metadata, out)
-        self._shown = self._shown or not _FRAME.fullmatch(kind)
+        self._shown = self._shown or not _is_frame(kind)
         if kind.startswith("tool-"):
             self._reopen()
             self._tool(kind, value, out)

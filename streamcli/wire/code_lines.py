@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import orjson
+
+from .lenient_json import is_json
 from .payloads import Payloads
 from .provider_errors import says_failure
 from .spread_json import SpreadJson
@@ -13,12 +16,13 @@ class CodeLines(Payloads):
 
     Only LF ends a line. Lines with another code are left out. What else stands behind the first
     line of the format may be a Stray, by which servers tell their errors: JSON, on one line or on
-    several, or prose that says what failed.
+    several, or prose that says what failed. The value of the codes `prose` may be words too.
     """
 
-    def __init__(self, codes: str, limit: int = MAX_EVENT_SIZE) -> None:
+    def __init__(self, codes: str, limit: int = MAX_EVENT_SIZE, prose: str = "") -> None:
         super().__init__(limit)
         self._codes = codes.encode()
+        self._prose = prose.encode()
         self._begun = False
         self._recognised = False  # there was a line of the format
         self._spread = SpreadJson()
@@ -56,7 +60,10 @@ class CodeLines(Payloads):
             if line[1:2] == b":" and line[0] in self._codes:
                 self._spread.rest()
                 self._recognised = True
-                out.append(Message.of(line[2:], line[:1], b""))
+                data = line[2:]
+                if line[:1] in self._prose and not is_json(data):
+                    data = orjson.dumps(data.decode("utf-8", "replace").strip())
+                out.append(Message.of(data, line[:1], b""))
             elif bare := line.strip():
                 self._other(line, bare, out)
         return out

@@ -21,6 +21,7 @@ from streamcli.protocols._contract import Decoder, decoder_for, get
 from streamcli.request import Target
 
 ROW = {"text_path": "t", "finish_path": "why", "done_path": "over"}
+DONE = b"data: [DONE]\n\n"
 BOOM = {"error": {"message": "it broke", "code": 500}}
 
 
@@ -437,6 +438,14 @@ def test_a2a_a_last_update_without_a_status() -> None:
         ("ollama", ollama(HI_OLLAMA, b"event: error\ndata: it broke\n\n")),
         ("ollama", ollama(HI_OLLAMA, b'{"model":"m","mess\n' + line(BOOM))),
         ("ollama", ollama(L().line(content="Hi", top=BOOM))),
+        ("ollama", ollama(HI_OLLAMA, L().line(**BOOM))),
+        ("bedrock", aws.delta("Hi") + block(None, BOOM) + aws.stop()),
+        ("cohere", cohere(HI_COHERE, C().event("content-delta", BOOM))),
+        ("ui-message", sse({"type": "text-delta", "delta": "Hi", **BOOM}) + DONE),
+        ("ui-message", sse({"type": "finish", "errorText": "it broke"}) + DONE),
+        ("ui-message", sse({"type": "finish-step", **BOOM}, {"type": "finish"}) + DONE),
+        ("ai-data", code("0", "Hi") + code("d", {"finishReason": "stop", **BOOM})),
+        ("ai-data", code("0", "Hi") + b"3:it broke\n" + code("d", {})),
         ("json-events", line({"t": "Hi"}) + pretty(BOOM) + line({"over": True})),
         ("json-events", line({"t": "Hi"}) + b"502 Bad Gateway: it broke\n" + line({"over": True})),
         ("json-events", sse({"t": "Hi"}, {"type": "error", "message": "it broke"}, {"over": True})),
