@@ -24,9 +24,14 @@ WHO = ("p", "m")
 
 
 def say(path: str, name: str, size: int = 1) -> list[str]:
-    """Open the session anew, as a run does, and add a turn with a tool; return the notes."""
+    """Open the session anew, as a run does, and add a turn; return the notes."""
     notes: list[str] = []
-    conversation = Conversation(path, "s", notes.append)
+    add(Conversation(path, "s", notes.append), name, size)
+    return notes
+
+
+def add(conversation: Conversation, name: str, size: int = 1) -> None:
+    """Add a turn with a tool, whose result has that size."""
     answer = [
         Message("assistant", "", tool_calls=((f"call {name}", "look", "{}"),)),
         Message("tool", "x" * size, call_id=f"call {name}", name="look"),
@@ -34,7 +39,6 @@ def say(path: str, name: str, size: int = 1) -> list[str]:
     ]
     asked = [Message("user", name)]
     conversation.add(asked, answer, system=None, who=WHO, status="")
-    return notes
 
 
 def fork_each(count: int, work: object) -> list[int]:
@@ -55,7 +59,9 @@ def fork_each(count: int, work: object) -> list[int]:
 def append(path: str, processes: int, turns: int) -> object:
     def work(number: int) -> None:
         for turn in range(turns):
-            say(path, f"{number}.{turn}")
+            if turn % 10 == 0:  # a chat of ten turns, then another run
+                conversation = Conversation(path, "s", lambda note: None)
+            add(conversation, f"{number}.{turn}")
 
     return [os.waitpid(pid, 0)[1] for pid in fork_each(processes, work)]
 
