@@ -340,6 +340,7 @@ PIECES = [
     ("maximum_length", 10),
     ("hit_token_limit", 10),
     ("gibberish", 0),
+    ("no_error", 0),
 ]
 
 

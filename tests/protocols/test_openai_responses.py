@@ -174,6 +174,7 @@ TARGET = Target("p", NAME, "http://127.0.0.1:1/v1", key="k", headers=(("X-A", "b
 WEATHER = Tool("weather", "Of a city", {"type": "object", "properties": {"city": {}}})
 PNG = Attachment("a.png", "image/png", b"PNG")
 SCHEMA = {"type": "object", "properties": {"a": {}}}
+CLOSED = {**SCHEMA, "required": ["a"], "additionalProperties": False}  # as strict ones must be
 
 
 def ask(
@@ -248,13 +249,13 @@ def test_a_plain_request() -> None:
         ({"quirks": {"stream_options": {"a": 1}}, "background": True, "stream": False}, {}),
         ({"background": True}, {"background": True, "store": True}),
         (
-            {"quirks": {"strict_schema": True}, "schema": SCHEMA},
+            {"quirks": {"strict_schema": True}, "schema": CLOSED},
             {
                 "text": {
                     "format": {
                         "type": "json_schema",
                         "name": "answer",
-                        "schema": SCHEMA,
+                        "schema": CLOSED,
                         "strict": True,
                     }
                 }

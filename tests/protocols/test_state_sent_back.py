@@ -19,6 +19,7 @@ from streamcli.message_json import from_json
 from streamcli.messages import ChatRequest, Message, Tool
 from streamcli.protocols import openai_chat
 from streamcli.protocols._contract import get
+from streamcli.protocols.shared.chat_state import ReasoningState
 from streamcli.request import Target
 
 LOOK = Tool("look", "Look.", {"type": "object"})
@@ -103,6 +104,16 @@ def test_chat_details_of_reasoning_go_back_joined() -> None:
         {"type": "reasoning.summary", "index": 2, "summary": "So."},
     ]
     assert "reasoning" not in message, "the list says it all"
+
+
+def test_chat_long_reasoning_is_joined_in_linear_time() -> None:
+    piece = {"type": "reasoning.text", "index": 0, "text": "word " * 20}
+    state = ReasoningState()
+    for _ in range(50_000):  # five million characters
+        state.add({"reasoning_details": [piece]})
+    value = state.value()
+    assert value is not None
+    assert len(value["reasoning_details"][0]["text"]) == 5_000_000
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning_details"])

@@ -49,7 +49,7 @@ _RARE_IN_CHOICE = frozenset(
     ("usage", "error", "error_message", "message", "tool_calls", "content_filter_results")
     + ("content_filter_result", "reasoning", "reasoning_content", *SOURCES)
 )
-_REASONS = frozenset(("finishReason", "native_finish_reason"))
+_UNUSUAL = _RARE_IN_CHOICE | {"finishReason", "native_finish_reason", "stop_reason"}
 _CALLS = frozenset(("tool_calls", "function_call", "toolCalls", "functionCall"))
 # What the provider's own word means where it is stronger than the finish reason beside it.
 _WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
@@ -196,7 +196,8 @@ class ChatDecoder:
             index = 0
         if type(delta) is not dict or (not delta and index not in self._choices):
             delta = self._messages.delta_of(delta, choice, index, index in self._choices)
-        if not _RARE_IN_CHOICE.isdisjoint(choice):
+        usual = _UNUSUAL.isdisjoint(choice)
+        if not usual and not _RARE_IN_CHOICE.isdisjoint(choice):
             delta = self._rare_choice(delta, choice, index, out)
         if type(delta) is dict:
             if index not in self._choices:
@@ -208,7 +209,7 @@ class ChatDecoder:
             if error := delta.get("error"):
                 self._error = self._error or stream_failure(error, "error")
         reason = choice.get("finish_reason")
-        if reason or choice.get("stop_reason") or not _REASONS.isdisjoint(choice):
+        if reason or not usual:
             self._reason(choice, index, out)
         elif type(delta) is dict and "finish_reason" in delta:
             self._reason(delta, index, out)

@@ -22,7 +22,8 @@ class ReasoningState:
 
     def __init__(self) -> None:
         self._pieces: dict[str, list[str]] = {}
-        self._details: list[dict[str, Any]] = []
+        # The list's parts: their fields, which of them grows, and its pieces.
+        self._details: list[tuple[dict[str, Any], str, list[str]]] = []
 
     def add(self, delta: dict[str, Any]) -> None:
         for name in FIELDS[:2]:
@@ -34,26 +35,27 @@ class ReasoningState:
                 self._detail(detail)
 
     def _detail(self, detail: dict[str, Any]) -> None:
-        last = self._details[-1] if self._details else {}
-        same = all(last.get(name) == detail.get(name) for name in ("type", "index"))
-        field = next((name for name in _GROWING if type(detail.get(name)) is str), None)
-        if (
-            not last
-            or not same
-            or "data" in detail
-            or (field is None and "signature" not in detail)
-        ):
-            self._details.append(dict(detail))
-            return
-        grown = (last.get(field) or "") + detail[field] if field else None
-        last.update({name: value for name, value in detail.items() if value is not None})
-        if field:
-            last[field] = grown
+        field = next((name for name in _GROWING if type(detail.get(name)) is str), "")
+        piece = [detail[field]] if field else []
+        if self._details:
+            last, grows, pieces = self._details[-1]
+            same = all(last.get(name) == detail.get(name) for name in ("type", "index"))
+            goes_on = field in (grows, "") and (field or "signature" in detail)
+            if same and goes_on and "data" not in detail:
+                last.update({name: value for name, value in detail.items() if value is not None})
+                pieces += piece
+                return
+        self._details.append((dict(detail), field, piece))
 
     def value(self) -> dict[str, Any] | None:
         """Return the fields of the message; None if there are none that JSON can carry."""
+        fields: dict[str, Any]
         if self._details:
-            fields: dict[str, Any] = {"reasoning_details": self._details}
+            details = [
+                {**detail, field: "".join(pieces)} if field else detail
+                for detail, field, pieces in self._details
+            ]
+            fields = {"reasoning_details": details}
         else:
             fields = {name: whole("".join(said)) for name, said in self._pieces.items()}
         return fields if fields and can_send(fields) else None

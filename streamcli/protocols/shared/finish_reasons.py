@@ -23,7 +23,7 @@ WORDS = {
         *("eos", "eos_token", "eos_found", "eot", "eog", "end", "end_turn", "end_of_turn"),
         *("end_id", "end_of_text", "endoftext", "end_of_sequence", "stop_string_found", "word"),
         *("complete", "completed", "done", "finish", "finished", "final", "normal", "natural"),
-        *("success", "succeeded", "ok"),
+        *("success", "succeeded", "ok", "no_error"),
     ),
     "length": (
         *("length", "max_length", "max_len", "model_length", "length_limit", "limit", "max_output"),

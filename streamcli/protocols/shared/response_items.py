@@ -54,6 +54,11 @@ def _is(text: str, run: list[_Given]) -> bool:
     return text.startswith(run[0].first) and text.endswith(run[-1].last)
 
 
+def _are(text: str, open: list[_Given]) -> bool:
+    """Return whether a text is what one of these gave, or all of them together."""
+    return any(_is(text, [each]) for each in open) or _is(text, open)
+
+
 class Items:
     """The parts of a response that were given so far."""
 
@@ -164,18 +169,21 @@ class Items:
         """
         new: set[int] = set()
         for channel in {CHANNELS[part["type"]] for part in parts}:
-            count = sum(len(each.places) for (at, _), each in self._given.items() if at is channel)
+            given = [each for (at, _), each in self._given.items() if at is channel]
             mine = [part for part in parts if CHANNELS[part["type"]] is channel]
             mine = [part for part in mine if text_of_part(part) not in (None, "")]
-            missing = [part for part in mine if not self._holds(channel, str(text_of_part(part)))]
-            more = max(0, len(mine) - count)
-            new |= {id(part) for part in missing[max(0, len(missing) - more) :]} if more else set()
+            more = len(mine) - sum(len(each.places) for each in given)
+            if more <= 0:
+                continue
+            wholes = frozenset[int]().union(*(each.wholes for each in given))
+            open = [each for each in given if each.length]
+            missing = [
+                part
+                for part in mine
+                if hash(text := str(text_of_part(part))) not in wholes and not _are(text, open)
+            ]
+            new |= {id(part) for part in missing[-more:]}
         return new
-
-    def _holds(self, channel: Channel, text: str) -> bool:
-        """Return whether a text of a channel was given as a whole."""
-        given = [each for (at, _), each in self._given.items() if at is channel]
-        return any(each.holds(text) for each in given) or _is(text, [g for g in given if g.length])
 
     def _item(
         self, item: dict[str, Any], value: dict[str, Any], added: bool, out: list[Event]
