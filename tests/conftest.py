@@ -16,6 +16,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -64,6 +65,44 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"):
     signal.signal(getattr(signal, name), signal.SIG_IGN if ignored else signal.SIG_DFL)
 os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+# The files that take the most processor time. Where workers share the files out, these come first,
+# so that none of them begins when the others are done; then those with the most tests.
+LONGEST = [
+    "batch/test_scale_out",
+    "batch/test_stress",
+    "protocols/test_contract",
+    "protocols/test_openai_responses",
+    "protocols/test_real_servers",
+    "protocols/test_real_a2a",
+    "cli/test_faults",
+    "docgen/test_guides",
+    "batch/test_batch",
+    "output/test_output",
+    "docgen/test_docs",
+    "protocols/test_odd_values",
+    "protocols/test_agent_peers",
+    "terminal/test_signals",
+    "docgen/test_wheel",
+    "batch/test_pool",
+    "docgen/test_pages",
+    "providers/test_local_engine",
+    "protocols/test_many",
+    "terminal/test_screen",
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # xdist's own order knows numbers of tests only
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        ranks = {ROOT / "tests" / f"{name}.py": rank for rank, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: (ranks.get(item.path, len(ranks)), -tests[item.path]))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,19 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
+def rooms() -> list[Any]:
+    """A parameter for each room: its modules."""
+    found: dict[str, list[Path]] = {}
+    for path in modules():
+        found.setdefault(room_of(path), []).append(path)
+    return [pytest.param(paths, id=room) for room, paths in found.items()]
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").as_posix()
 
@@ -79,6 +94,7 @@ def room_of(path: Path) -> str:
     return name_of(path).partition("/")[0]
 
 
+@cache
 def imports(path: Path) -> list[tuple[str, bool]]:
     """Return (module, ours) of every import in the file, those inside functions too.
 
@@ -86,7 +102,7 @@ def imports(path: Path) -> list[tuple[str, bool]]:
     """
     found = []
     here = path.relative_to(PACKAGE).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found += [(alias.name, False) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -101,8 +117,13 @@ def imports(path: Path) -> list[tuple[str, bool]]:
     return found
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_go_downward(path: Path) -> None:
+@pytest.mark.parametrize("paths", rooms())
+def test_imports_go_downward(paths: list[Path]) -> None:
+    for path in paths:
+        check_imports(path)
+
+
+def check_imports(path: Path) -> None:
     room = room_of(path)
     if room == "__init__":
         assert not [
@@ -121,22 +142,27 @@ def test_imports_go_downward(path: Path) -> None:
         assert allowed is None or name.split("/")[1] in allowed, f"{room} imports {name}"
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_a_heavy_library_has_one_door(path: Path) -> None:
-    for name, ours in imports(path):
-        doors = DOORS.get(name.partition(".")[0])
-        if not ours and doors is not None:
-            assert {name_of(path), room_of(path)} & doors, f"{name_of(path)} imports {name}"
+def test_a_heavy_library_has_one_door() -> None:
+    for path in modules():
+        for name, ours in imports(path):
+            doors = DOORS.get(name.partition(".")[0])
+            if not ours and doors is not None:
+                assert {name_of(path), room_of(path)} & doors, f"{name_of(path)} imports {name}"
 
 
 # https://docs.python.org/3/library/os.html#os._exit is documented.
 PUBLIC_IN_SPITE_OF_ITS_NAME = {"os._exit"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_no_private_name_of_a_library_is_used(path: Path) -> None:
+@pytest.mark.parametrize("paths", rooms())
+def test_no_private_name_of_a_library_is_used(paths: list[Path]) -> None:
     """A private attribute is one's own, or of another object of a class in the same file."""
-    tree = ast.parse(path.read_text())
+    for path in paths:
+        check_privacy(path)
+
+
+def check_privacy(path: Path) -> None:
+    tree = tree_of(path)
     private = [
         node
         for node in ast.walk(tree)
@@ -149,7 +175,7 @@ def test_no_private_name_of_a_library_is_used(path: Path) -> None:
         text = ast.unparse(node)
         mine = ast.unparse(node.value) in ("self", "cls", "super()")
         same_class = isinstance(node.value, ast.Name) and node.attr in own
-        assert mine or same_class or text in PUBLIC_IN_SPITE_OF_ITS_NAME, text
+        assert mine or same_class or text in PUBLIC_IN_SPITE_OF_ITS_NAME, f"{path}: {text}"
     for name, ours in imports(path):
         parts = name.split(".")
         assert ours or not any(part.startswith("_") for part in parts if part != "__future__"), name

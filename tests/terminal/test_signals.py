@@ -431,12 +431,12 @@ def _wide(conn: Conn) -> None:
 
 
 def test_many_processes_append_whole_lines(
-    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+    server: FaultServer, shell_env: dict[str, str], tmp_path: Path
 ) -> None:
-    command = shlex.join([*COMMAND, *MODEL, "--base-url", server.script("wide", _wide), "--jsonl"])
+    command = shlex.join(["stream", *MODEL, "--base-url", server.script("wide", _wide), "--jsonl"])
     script = f"seq 32 | xargs -P8 -I{{}} {command} -- {{}} >> all.jsonl"
     shell = subprocess.run(
-        ["sh", "-c", script], env=child_env, cwd=tmp_path, capture_output=True, timeout=60
+        ["sh", "-c", script], env=shell_env, cwd=tmp_path, capture_output=True, timeout=60
     )
     assert (shell.returncode, shell.stderr) == (0, b"")
     asked = {seen.json["messages"][-1]["content"] for seen in server.seen("wide")}
