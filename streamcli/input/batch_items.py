@@ -94,7 +94,7 @@ def of(
         stdin_closed=stdin.closed,
         asked="-" in invocation.words,
     )
-    if fds == [0] and is_null(0):
+    if fds == [0] and is_null(0) and not settings.no_run_if_empty:
         note("stdin is /dev/null: there are no prompts in it")
     separator = b"\0" if settings.null else b"\n"
     total = count(fds, separator) if counted else None

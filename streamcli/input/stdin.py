@@ -206,4 +206,5 @@ def check_readers(words: Sequence[str], settings: Settings) -> None:
         )
         raise usage(f"{what} can be read once", "put one of them into a file")
     if readers and settings.no_stdin and not settings.batch_inputs:
-        raise usage(f"-n forbids reading stdin, and '{readers[0]}' asks for it")
+        what = f"-n forbids reading stdin, and '{readers[0]}' asks for it"
+        raise usage(what, "leave one of them out")

@@ -148,6 +148,8 @@ def test_a_batch_of_dev_null(server: FaultServer, stream: Stream) -> None:
     assert run.returncode == 0
     (line,) = run.complaints
     assert "/dev/null" in line
+    run = stream(*MODEL, "--base-url", server.url("ok"), "-Lr")
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", "")
 
 
 def test_a_word_that_is_a_file_is_noted(
