@@ -72,7 +72,7 @@ class Reports:
             provider = f"{endpoint.target.provider}: " if endpoint and several else ""
             message = f"{self._name(task)}: {provider}{message}"
         if shown == _SHOWN + 1 and not self._messages.verbose:
-            message += " (more of this kind are counted, not told; -v tells)"
+            message += " (more of this kind are only counted: -v shows them)"
         if verdict.exit_code:
             self._messages.error(message, hint_of(verdict, endpoint))
         else:
@@ -121,7 +121,7 @@ class Reports:
             if halt is not None and str(halt) and undone:
                 messages.error(f"stopped by --halt: {halt}: {summary.so_far()}", again)
             if halt is not None and halt.estimates:
-                messages.note("a server did not say its usage: --halt counted characters for it")
+                messages.note("a server sent no usage: --halt counted characters instead")
             if summary.skipped and not summary.done:
                 messages.note(f"nothing is left to ask: {summary.skipped} done already")
         for line in found.lines(self._gates):

@@ -58,7 +58,7 @@ def read(
         if torn:
             Out(stdout, "stdout").write(b"\n")
         if others:
-            lines = "line of it is no record" if others == 1 else "lines of it are no records"
+            lines = "line of it is not a record" if others == 1 else "lines of it are not records"
             note(f"{path} was read, but {others} {lines}")
     return done
 

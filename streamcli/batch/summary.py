@@ -107,7 +107,7 @@ class Summary:
         ]
         if self._cost is not None:
             known.append(f"cost {decimal(self._cost, 6)}")
-        return "tokens: " + (", ".join(known) if known else "the server did not say")
+        return "tokens: " + (", ".join(known) if known else "the server sent none")
 
     def stats_line(self, wall_ms: float) -> str:
         """Return the line of --stats: how long it took, and how long one did."""

@@ -107,7 +107,7 @@ class Replay:
             time.sleep,
         )
         if not player.protocol:
-            raise usage(f"{path} does not say which protocol it holds")
+            raise usage(f"{path} does not name its protocol", "record it again")
         self._format = replayed = ReplayedFormat(player.protocol, player)
         self._learn(player.provider, player.protocol, player.model)
         if (attempts := player.attempts()) is not None:

@@ -165,7 +165,9 @@ def _has_header(fd: int, label: str) -> bool:
             return False
         header = None
     if not isinstance(header, dict) or header.get("type") != "session":
-        raise usage(f"{label} is not a session: its first line is no header", "name another file")
+        raise usage(
+            f"{label} is not a session: its first line is not a header", "name another file"
+        )
     version = header.get("version")
     if version != VERSION:
         shown = version if isinstance(version, int) else "no number"

@@ -29,12 +29,12 @@ VERDICTS = {
     "not UTF-8. Nothing was sent.",
     "network": "The name, the connection, TLS or the proxy failed, or the connection was lost "
     "before anything came.",
-    "malformed": "The reply is no such stream: HTML, nothing at all, the wrong framing, or "
+    "malformed": "The reply is not such a stream: HTML, nothing, the wrong framing, or "
     "invalid JSON inside.",
     "length": "The answer was cut at the token limit, or the prompt is beyond the context window.",
     "filtered": "The prompt or the answer was filtered or blocked, or the model refused.",
     "mismatch": "The answer does not match the schema that was asked for.",
-    "tool": "The model called a tool, and nobody was there to see it or run it.",
+    "tool": "The model called a tool that could not be run or shown, or the rounds ran out.",
     "provider": "The server failed (5xx), or reported an error inside the stream.",
     "rate_limited": "Too many requests, or a quota is used up (429, 402).",
     "truncated": "The stream broke, or ended without its end marker. What came was written.",

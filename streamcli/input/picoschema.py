@@ -57,7 +57,7 @@ def _schema(value: Any, depth: int) -> dict[str, Any]:
             continue
         match = _FIELD.fullmatch(key)
         if match is None:
-            raise Unreadable(f"has the field '{key}', which is no name with ? or (array)")
+            raise Unreadable(f"has the field '{key}', which is not a name with ? or (array)")
         name = match["name"].strip()
         field = _field(match["kind"], inner, depth + 1)
         if description := (match["description"] or "").strip():

@@ -326,7 +326,7 @@ def _name(value: Any, option: str) -> str:
     shown = value if isinstance(value, str) else orjson.dumps(value).decode()
     shown = shown if len(shown) < 80 else f"{shown[:60]}... ({len(shown)} characters)"
     raise usage(
-        f"{option}{shown}: that is no name for Honcho",
+        f"{option}{shown}: that is not a name for Honcho",
         "letters, digits, _ and -, at most 512 of them",
     )
 

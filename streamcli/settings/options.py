@@ -388,7 +388,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         metavar="NAME|PATH",
         help="The conversation that the prompt goes on with.",
-        details="What was said in it goes before the prompt, and the prompt and its answer are "
+        details="Its messages go before the prompt, and the prompt and its answer are "
         "added. It is begun if it is not there; with a slash it is the path of its file. A system "
         "prompt holds until another one is typed. A broken answer is kept as far as it came; "
         "where nothing came, nothing is. With -L each line is a turn. Honcho keeps "
@@ -924,7 +924,8 @@ TABLE: tuple[Opt, ...] = (
         type=click.Choice(("auto", *PROTOCOLS)),
         metavar="PROTOCOL",
         help="Read a provider's raw bytes on stdin; no network.",
-        details=f"One of {', '.join(PROTOCOLS)}. Without one, or with auto, the bytes tell.",
+        details=f"One of {', '.join(PROTOCOLS)}. Without one, or with auto, it is found from the "
+        "bytes.",
     ),
     Opt(
         "--dry-run",

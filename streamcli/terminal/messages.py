@@ -87,7 +87,7 @@ def usage_line(outcome: Outcome) -> str:
     known = [f"{count} {name}" for name, count in named if count is not None]
     if outcome.cost is not None:
         known.append(f"cost {decimal(outcome.cost, 6)}")
-    return "tokens: " + (", ".join(known) if known else "the server did not say")
+    return "tokens: " + (", ".join(known) if known else "the server sent none")
 
 
 def stats_line(outcome: Outcome) -> str:

@@ -117,7 +117,7 @@ def protocol_trouble(error: BaseException) -> StreamError:
         line = bytes(literal_eval(found[1]))
         text = f"{text[: found.start()].strip(' :')}: {line[:80].decode('utf-8', 'replace')}"
         if line.startswith(b"\x15\x03"):  # a TLS alert
-            text, hint = "it speaks TLS", "begin --base-url with https://"
+            text, hint = "it expects TLS", "begin --base-url with https://"
     return StreamError("bad_http", f"the server does not speak HTTP/1.1: {text}", hint)
 
 

@@ -887,7 +887,7 @@ def test_many_failures_are_told_in_few_lines(ask: Ask) -> None:
     *told, last = run.complaints
     assert len([line for line in told if "HTTP 404" in line]) == 11
     (more,) = [line for line in told if "more of this kind" in line]
-    assert "(more of this kind are counted, not told; -v tells): check --base-url" in more
+    assert "(more of this kind are only counted: -v shows them): check --base-url" in more
     assert any("prompt 31: the server closed the connection" in line for line in told)
     assert last == "stream: 31 of 31 prompts failed (30 rejected, 1 truncated)"
     assert len(ask("-L", "-v", stdin=lines).complaints) > 31

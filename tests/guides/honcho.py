@@ -80,7 +80,7 @@ def told_before(ran: Ran) -> None:
 
 def no_tokens_told(ran: Ran) -> None:
     assert (ran.code, ran.text) == (0, "".join(ABOUT))
-    assert ran.complaints == "stream: tokens: the server did not say\n"
+    assert ran.complaints == "stream: tokens: the server sent none\n"
 
 
 def a_third_attempt(ran: Ran) -> None:

@@ -107,7 +107,7 @@ BROKEN: dict[str, tuple[bytes, int, str, str, str]] = {
     "a status of rubbish": (
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n", 8, "bad_http", "", "status line: SSH-2.0-OpenSSH_9.2"
     ),
-    "TLS": (b"\x15\x03\x01\x00\x02\x02\x16\n\n", 8, "bad_http", "", "it speaks TLS"),
+    "TLS": (b"\x15\x03\x01\x00\x02\x02\x16\n\n", 8, "bad_http", "", "it expects TLS"),
     "HTTP/0.9": (BODY, 8, "bad_http", "", "HTTP/1.1"),
     "only 1xx": (b"HTTP/1.1 100 Continue\r\n\r\n", 7, "lost", "", "closed the connection"),
     "half a head": (b"HTTP/1.1 200 OK\r\nContent-Ty", 7, "lost", "", "closed the connection"),
