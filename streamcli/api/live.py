@@ -109,7 +109,9 @@ class Live:
             endpoint.start()
         races = settings.race and len(endpoints) > 1
         if races and settings.record is not None:
-            raise usage("--record keeps one answer, and --race asks for several")
+            raise usage(
+                "--record keeps one answer, and --race asks for several", "give one of them"
+            )
         if settings.record is not None and context.tools is not None and context.tools.has_commands:
             raise usage("--record keeps one answer, and tools with a command make several")
         connect = self._connect_racer if races else self._connect

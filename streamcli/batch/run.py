@@ -167,7 +167,7 @@ def _check(invocation: Invocation, messages: Messages) -> None:
     settings = invocation.settings
     inputs = settings.batch_inputs
     if len(inputs) > 1:
-        raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other")
+        raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other", "give one of them")
     for option in ("decode", "replay", "speed"):
         if getattr(settings, option) is not None:
             raise usage(f"--{option} is for one answer that is there already, not for a batch")

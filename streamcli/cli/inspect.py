@@ -34,7 +34,7 @@ def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
         modes = settings.inspections
         if len(modes) > 1:
             names = " and ".join("--" + mode.replace("_", "-") for mode in modes)
-            raise usage(f"{names} exclude each other")
+            raise usage(f"{names} exclude each other", "give one of them")
         if inputs := settings.batch_inputs:
             mode = modes[0].replace("_", "-")
             raise usage(f"--{mode} and --{inputs[0]} exclude each other")

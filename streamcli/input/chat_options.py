@@ -85,7 +85,7 @@ def schema_of(given: str | None, files: Files) -> dict[str, Any] | None:
     try:
         schema = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise usage(f"{where} is not JSON: {error}") from None
+        raise usage(f"{where} is not JSON: {error}", "jq . checks it") from None
     if deeper(schema, NESTED):
         raise usage(f"{where} is nested more than {NESTED} levels deep")
     return cast("dict[str, Any]", schema)
@@ -123,7 +123,7 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, equals, text = arguments_text(pair, "--option").partition("=")
         names = key.split(".")
         if not equals or not all(names):
-            raise usage(f"-o {pair}: an option is written KEY=VALUE")
+            raise usage(f"-o {pair}: that is not an option", "write it KEY=VALUE")
         try:
             value: Any = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -132,7 +132,8 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
         for name in names[:-1]:
             inner = place.setdefault(name, {})
             if not isinstance(inner, dict):
-                raise usage(f"-o {pair}: '{name}' has a value already, and cannot hold fields too")
+                what = f"-o {pair}: '{name}' has a value already, and cannot hold fields too"
+                raise usage(what, "give one of them")
             place = inner
         place[names[-1]] = value
     return options

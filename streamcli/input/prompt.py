@@ -90,14 +90,16 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
     in_template = has_stdin(words)
     if words.count("-") + (replace is not None) + in_template > 1:
         more = ", -I or {{stdin}}" if in_template else " or -I"
-        raise usage(f"stdin has one place only, and '-'{more} asks for it twice")
+        what = f"stdin has one place only, and '-'{more} asks for it twice"
+        raise usage(what, "leave one of them out")
     plain = [word.replace(LITERAL_DASH, "-") for word in words]
     whole = " ".join(plain)
     if replace is not None:
         if not replace:
             raise usage("-I needs a text to replace", "-I {}")
         if replace not in whole:
-            raise usage(f"-I {replace}: the arguments do not contain '{replace}'")
+            what = f"-I {replace}: the arguments do not contain '{replace}'"
+            raise usage(what, f"write {replace} where stdin goes")
         return lambda text: whole.replace(replace, text)
     if in_template:
         return lambda text: whole.replace(STDIN_HERE, text)

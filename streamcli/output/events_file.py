@@ -16,7 +16,8 @@ def open_events(where: str) -> int:
         try:
             os.fstat(int(where))
         except (OSError, OverflowError):
-            raise usage(f"--events {where}: that file descriptor is not open") from None
+            what = f"--events {where}: that file descriptor is not open"
+            raise usage(what, f"open it in the shell: {where}>FILE") from None
         return int(where)
     try:
         if os.path.exists(where) and not os.path.isfile(where):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ class FileSink:
             elif os.path.exists(path) and not os.path.isfile(path):
                 fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             else:
+                if os.path.exists(self._target) and not os.access(self._target, os.W_OK):
+                    # A rename would replace it, though it is write-protected.
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
                 folder, name = os.path.split(self._target)
                 # A short stem: names may be as long as the file system lets them.
                 part = f".{name[:32]}.{os.urandom(4).hex()}.part"

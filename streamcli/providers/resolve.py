@@ -237,7 +237,7 @@ def _header(line: str, where: str) -> tuple[str, str]:
     name, value = name.strip(), value.strip()
     token = name.replace("-", "").replace("_", "").replace(".", "")
     if not colon or not token.isascii() or not token.isalnum():
-        raise usage(f"{where}: a header is written NAME:VALUE")
+        raise usage(f"{where}: that is not a header", "write it NAME:VALUE")
     if not value.isascii() or (value and not value.isprintable()):
         raise usage(f"{where}: the value of {name} holds a character that no header can carry")
     return name, value

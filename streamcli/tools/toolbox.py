@@ -207,7 +207,8 @@ def toolbox_of(
         return _described(program, Processes(watchdog, clock), environ)
 
     if settings.confirm and not has_terminal():
-        raise usage("--confirm asks on the terminal, and there is none")
+        what = "--confirm asks on the terminal, and there is none"
+        raise usage(what, "leave it out, or run it in a terminal")
     tools = load(settings.tools, files, describe)
     mcp: Mcp | None = None
     if settings.mcp:

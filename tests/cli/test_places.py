@@ -185,12 +185,16 @@ def test_a_file_that_is_not_ours(server: FaultServer, stream: Stream, tmp_path: 
     (tmp_path / "locked").mkdir(mode=0o500)
     (tmp_path / "secret").write_text("x")
     (tmp_path / "secret").chmod(0)
+    (tmp_path / "protected").write_text("x")
+    (tmp_path / "protected").chmod(0o444)
     base = (*MODEL, server.url("ok"))
-    for args, code in ((("-f", "secret"), 2), (("-O", "locked/x"), 23)):
+    for args, code in ((("-f", "secret"), 2), (("-O", "locked/x"), 23), (("-O", "protected"), 23)):
         run = stream(*base, *args, "hi")
         assert run.returncode == code
         (line,) = run.complaints
         assert "permission denied: `ls -l`" in line
+    assert (tmp_path / "protected").read_text() == "x"
+    assert not list(tmp_path.glob(".protected*"))
 
 
 def limited(
