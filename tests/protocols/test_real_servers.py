@@ -618,6 +618,45 @@ def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> No
     assert the_end(run.records)["status"] in ("complete", "length")
 
 
+def test_llama_cpp_gets_the_results_of_its_calls(
+    stream: Stream, folder: Path, tmp_path: Path
+) -> None:
+    """Two rounds of a loop, with the tools template; a random model has to be led to call."""
+    (template,) = realservers.needed("llama.cpp", realservers.THINK_TEMPLATE)
+    tags = ("<tool_call>\\n", "\\n</tool_call>", " within <tool_call></tool_call> XML tags")
+    text = template.read_text()
+    for tag in tags:
+        text = text.replace(tag, "")  # calls are bare JSON then, and begin with what is likely
+    (tmp_path / "bare.jinja").write_text(text)
+    city = {"type": "object", "properties": {"q": {"enum": ["Oslo"]}}, "required": ["q"]}
+    tool = {"name": "look", "parameters": city, "command": ["printf", "%s: rain", "{q}"]}
+    (tmp_path / "tools.json").write_text(json.dumps(tool))
+    with realservers.llama(folder, "tiny", "--template-file", tmp_path / "bare.jinja") as server:
+        run = stream(
+            *of_tiny(server),
+            *("--tools", "tools.json", "--tool-choice", "required", "--max-rounds", "2"),
+            *("-o", 'logit_bias=[["{",100]]', "-o", "parallel_tool_calls=false", "--seed", "1"),
+            *(
+                "--idle-timeout",
+                "0",
+                "--max-tokens",
+                "200",
+                "--max-retries",
+                "0",
+                "--jsonl",
+                "Weather?",
+            ),
+            timeout=300,
+        )
+    calls = [each for each in run.records if each["type"] == "tool_call"]
+    results = [each for each in run.records if each["type"] == "tool_result"]
+    assert {each["name"] for each in calls if each["round"] == 1} == {"look"}
+    assert {each["output"] for each in results} == {"Oslo: rain"}
+    end = run.records[-1]
+    assert (end["type"], end["rounds"]) == ("end", 2)
+    assert end["status"] != "rejected", run.stderr  # what it says then is random
+
+
 # A chat template whose calls are bare JSON: with `format` the model can write nothing else.
 BARE_CALLS = (
     "{{ if .Tools }}{{ end }}{{ range .Messages }}{{ .Content }}{{ range .ToolCalls }}"
