@@ -17,7 +17,7 @@ JOBS = 64
 LIMITS = {
     "bucket 50/s, exact hint": ("bucket/50/50/ms", 50, 1500, 10),
     "bucket 20/s, whole seconds": ("bucket/20/5/s", 20, 700, 10),
-    "bucket 20/s, no hint": ("bucket/20/5/none", 20, 700, 10),
+    "bucket 20/s, no hint": ("bucket/20/5/none", 20, 900, 20),
     "window of 5 s, 20/s": ("window/100/5", 20, 700, 10),
 }
 MOST, MANY = 8, 1500  # at once, and prompts
