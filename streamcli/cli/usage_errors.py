@@ -78,12 +78,12 @@ def literal(word: str) -> str:
 
 
 def _nearest(typed: str) -> str:
-    """Return the option that was meant: one that begins like it, or looks like it."""
+    """Return the options that may be meant: those that begin like it, or the one most like it."""
     from difflib import get_close_matches
 
     if not typed.strip("-"):
         return ""
     long = [option.long for option in TABLE]
     begins = [option for option in long if len(typed) > 3 and option.startswith(typed)]
-    near = begins[:1] or get_close_matches(typed, long, n=1, cutoff=0.6)
-    return near[0] if near else ""
+    near = begins[:3] or get_close_matches(typed, long, n=1, cutoff=0.6)
+    return " or ".join(near)

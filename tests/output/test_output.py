@@ -1521,7 +1521,8 @@ def test_help_that_cannot_be_written(stream: Stream, option: str) -> None:
     [
         (("--jsnol",), "did you mean --json"),
         (("--no-steam",), "did you mean --no-stream"),
-        (("--temp", "1"), "did you mean --temperature"),
+        (("--temp", "1"), "did you mean --template or --temperature?"),
+        (("--temper", "1"), "did you mean --temperature?"),
         (("--out", "answer"), "did you mean --output"),
         (("-jsonl",), "--jsonl"),
         (("--format", "xml"), "jsonl"),
