@@ -23,7 +23,6 @@ from ..events import (
     ToolCall,
     ToolResult,
 )
-from .bare_errors import error_alone
 from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Runs
 from .lenient_json import Halves, json_values, whole
@@ -274,8 +273,13 @@ class JsonBody:
         """Fail if a value that gave nothing is an error in other clothes than the protocol's."""
         if type(value) is list and value:
             value = value[0]
-        if type(value) is dict and (error := error_alone(value, event)) is not None:
-            self.fail(stream_failure(error, "error"), out)
+        if type(value) is dict:
+            if value.get("choices"):  # a chunk that has nothing to say, as most streams begin with
+                return
+            from .bare_errors import error_alone
+
+            if (error := error_alone(value, event)) is not None:
+                self.fail(stream_failure(error, "error"), out)
         elif type(value) is str and value and (event == "message" or is_error_event(event)):
             # A marker, a sign of life, an error; else it is text that nobody would see.
             self._odd_payload(whole(value).encode(), event, out, last=False)

@@ -165,7 +165,8 @@ def test_deepseek_is_told_of_a_schema_in_words() -> None:
         "user",
     ]
     listed = body(chat(schema={"type": "array"}), "deepseek")
-    assert "response_format" not in listed  # a JSON object would not match
+    assert listed["response_format"] == {"type": "json_object"}  # the list stands in an object
+    assert '"items":{"type":"array"}' in listed["messages"][0]["content"]
 
 
 @pytest.mark.parametrize(

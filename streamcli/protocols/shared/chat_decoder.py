@@ -27,18 +27,19 @@ from ...wire.lenient_json import natural, whole, words
 from ...wire.provider_errors import error_in, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
-from .chat_parts import SOURCES, error_of_choice, read_part, sources_in, thought_in, was_filtered
 from .choice_indexes import ChoiceIndexes
 from .ending import Ending
 from .finish_reasons import failure_of, first_of, is_failure, known
 from .nested_text import text_in
 from .openai import usage_of
 from .tool_calls import ToolCalls
-from .whole_messages import WholeMessages
 
 if TYPE_CHECKING:
     from .chat_state import ReasoningState
+    from .whole_messages import WholeMessages
 
+# Lists of what an answer is based on: Perplexity's, xAI's, GLM's, and what gateways call them.
+SOURCES = ("search_results", "citations", "sources", "web_search", "references")
 # The fields of a chunk that not every server writes: errors, and facts beside the choices.
 _RARE = frozenset(
     ("error", "error_code", "error_message", "base_resp", "success", "errors")
@@ -50,6 +51,8 @@ _RARE_IN_CHOICE = frozenset(
     + ("content_filter_result", "reasoning", "reasoning_content", *SOURCES)
 )
 _UNUSUAL = _RARE_IN_CHOICE | {"finishReason", "native_finish_reason", "stop_reason"}
+_CITED = frozenset(("search_info", *SOURCES))
+_USUAL = frozenset(("role", "content"))
 _CALLS = frozenset(("tool_calls", "function_call", "toolCalls", "functionCall"))
 # What the provider's own word means where it is stronger than the finish reason beside it.
 _WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
@@ -77,7 +80,7 @@ class ChatDecoder:
         self._response_id = ""
         self._indexes = ChoiceIndexes(one_choice)
         self._choices: set[int] = set()
-        self._messages = WholeMessages()
+        self._messages: WholeMessages | None = None  # of choices without deltas
         self._ending = Ending()
         self._calls = ToolCalls(self._ending)
         self._state = _state() if has_tools else None
@@ -152,7 +155,10 @@ class ChatDecoder:
             return
         if error := error_in(value, event) or groq.get("error"):
             self._error = stream_failure(error, "error")
-        self._filtered = self._filtered or was_filtered(value)
+        if "prompt_filter_results" in value:
+            from .chat_parts import was_filtered
+
+            self._filtered = self._filtered or was_filtered(value)
         if choices is not None:
             self._read_choices(choices, value, out)
             if not self._body.ended:
@@ -160,7 +166,8 @@ class ChatDecoder:
         if self._error is not None:
             self._fail(self._error, out)
             return
-        self._cite(value, out)
+        if not _CITED.isdisjoint(value):
+            self._cite(value, out)
 
     def _read_choices(self, choices: list[Any], value: dict[str, Any], out: list[Event]) -> None:
         self._body.alive = True
@@ -195,7 +202,7 @@ class ChatDecoder:
             self._indexes.zeros += 1
             index = 0
         if type(delta) is not dict or (not delta and index not in self._choices):
-            delta = self._messages.delta_of(delta, choice, index, index in self._choices)
+            delta = self._whole_message(delta, choice, index)
         usual = _UNUSUAL.isdisjoint(choice)
         if not usual and not _RARE_IN_CHOICE.isdisjoint(choice):
             delta = self._rare_choice(delta, choice, index, out)
@@ -214,8 +221,17 @@ class ChatDecoder:
         elif type(delta) is dict and "finish_reason" in delta:
             self._reason(delta, index, out)
 
+    def _whole_message(self, delta: Any, choice: dict[str, Any], index: int) -> Any:
+        if self._messages is None:
+            from .whole_messages import WholeMessages
+
+            self._messages = WholeMessages()
+        return self._messages.delta_of(delta, choice, index, index in self._choices)
+
     def _rare_choice(self, delta: Any, choice: dict[str, Any], index: int, out: list[Event]) -> Any:
         """Read what stands beside a delta; return the delta, with what only the choice has."""
+        from .chat_parts import error_of_choice, thought_in, was_filtered
+
         self._filtered = self._filtered or was_filtered(choice)
         for holder in (choice, choice.get("message")):
             if type(holder) is dict:
@@ -279,6 +295,8 @@ class ChatDecoder:
 
     def _beside_text(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
         """Read what a delta holds beside its text and its tool calls."""
+        if _USUAL.issuperset(delta):
+            return
         if self._state is not None and not index:
             self._state.add(delta)
         thought = delta.get("reasoning_content") or delta.get("reasoning")
@@ -288,6 +306,8 @@ class ChatDecoder:
             if len(delta) == 1 or (len(delta) == 2 and ("content" in delta or "role" in delta)):
                 return
         else:
+            from .chat_parts import thought_in
+
             self._think(thought_in(delta), index, out)
         if refusal := delta.get("refusal"):
             self._refuse(refusal, index, out)
@@ -318,6 +338,8 @@ class ChatDecoder:
 
     def _parts(self, content: Any, index: int, out: list[Event]) -> None:
         """Read content that is not a string: mostly a list of text, thinking and references."""
+        from .chat_parts import read_part
+
         for part in content if isinstance(content, list) else [content]:
             if not isinstance(part, dict):
                 self._text(part, index, out)
@@ -354,6 +376,8 @@ class ChatDecoder:
         out.append(ToolResult(id, name, whole(output), by="server"))
 
     def _cite(self, holder: dict[str, Any], out: list[Event]) -> None:
+        from .chat_parts import sources_in
+
         for url, title, start, end in sources_in(holder):
             if start is None:  # a list repeated on every chunk
                 if url in self._cited:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...wire.lenient_json import natural, words
+from .chat_decoder import SOURCES
 from .finish_reasons import is_failure
 from .nested_text import text_in
 
@@ -23,8 +24,6 @@ _THOUGHT_FIELDS = ("thinking", "summary", "text", "reasoning", "content")
 _TEXT_FIELDS = ("text", "content", "value")
 _TEXT_KINDS = ("text", "output_text", "json")
 _CALL_KINDS = ("tool_use", "tool_call", "function_call", "tool-call")
-# Lists of what an answer is based on: Perplexity's, xAI's, GLM's, and what gateways call them.
-SOURCES = ("search_results", "citations", "sources", "web_search", "references")
 _URLS = ("url", "link", "uri")
 
 Source = tuple[str, str, int | None, int | None]  # url, title, and where the text relies on it
