@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from ..messages import Tool
-    from ..settings.config import Config
-    from ..settings.settings import Invocation
+    from ..settings.settings import Config, Invocation
 
 
 class Options(TypedDict, total=False):
@@ -87,8 +86,7 @@ def key_for(given: Mapping[str, Any]) -> Callable[[str], str | None]:
 def invocation_of(prompt: str, given: Mapping[str, Any], environ: Mapping[str, str]) -> Invocation:
     """Return the run that asks `prompt`. Usage errors where the configuration cannot be used."""
     from ..input.prompt import LITERAL_DASH
-    from ..settings.config import Config
-    from ..settings.settings import Invocation, Settings
+    from ..settings.settings import Config, Invocation, Settings
 
     values = _values(given)
     config = _config(environ) if given.get("config", True) else Config()
@@ -131,7 +129,7 @@ def _several(value: Any) -> Sequence[Any]:
 
 
 def _config(environ: Mapping[str, str]) -> Config:
-    from ..settings.config import Config, config_path
+    from ..settings.settings import Config, config_path
 
     path = config_path(environ)
     if environ.get("STREAM_NO_CONFIG") or not os.path.exists(path):

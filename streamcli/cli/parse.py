@@ -15,8 +15,7 @@ from ..settings.option_types import Opt
 from ..settings.options import SECTIONS, TABLE
 
 if TYPE_CHECKING:
-    from ..settings.config import Config
-    from ..settings.settings import Invocation
+    from ..settings.settings import Config, Invocation
 
 HEAD = """\
 Usage: stream [OPTIONS] [PROMPT]...
@@ -53,7 +52,7 @@ class Command(click.Command):
         return super().parse_args(ctx, options + words)
 
     def _configure(self, ctx: click.Context) -> None:
-        from ..settings.config import config_path
+        from ..settings.settings import config_path
 
         path = config_path(os.environ)
         if os.environ.get("STREAM_NO_CONFIG") or not os.path.exists(path):
@@ -229,8 +228,7 @@ def parse(args: list[str]) -> Invocation | int:
     except StreamError as error:  # from the configuration, or stdout
         why = f"{error.message}: {error.hint}" if error.hint else error.message
         return _refuse(why, error.exit_code)
-    from ..settings.config import Config
-    from ..settings.settings import Invocation, Settings
+    from ..settings.settings import Config, Invocation, Settings
 
     def from_any(*wanted: ParameterSource) -> frozenset[str]:
         return frozenset(name for name, source in sources.items() if source in wanted)

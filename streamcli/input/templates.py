@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import StreamError, usage
-from ..settings.config import Config
 from ..settings.config_file import ConfigFile, nearest
-from ..settings.settings import Invocation, Settings
+from ..settings.settings import Config, Invocation, Settings
 from .prompt import LITERAL_DASH
 from .stdin import NAMES as STDIN_NAMES
 from .template_file import Front, Template, read

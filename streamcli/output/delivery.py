@@ -9,12 +9,12 @@ from ..errors import Interrupted, StreamError
 from ..events import Event, Failed
 from ..outcome import Outcome, Verdict, interrupted, judge
 from ..settings.settings import Settings
-from .shape import shape_of
 from .sink import Sink
 
 if TYPE_CHECKING:
     from ..answer.schema_check import Matching
     from .records import Facts
+    from .shape import Shape
 
 
 class Delivery:
@@ -26,7 +26,11 @@ class Delivery:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.shape = shape_of(settings)
+        self.shape: Shape | None = None
+        if settings.shapes_text:
+            from .shape import shape_of
+
+            self.shape = shape_of(settings)
         self.sinks: list[Sink] = []
         self.matching: Matching | None = None
         self.facts: Facts | None = None

@@ -101,8 +101,8 @@ class Shape:
         return "", "", ""
 
 
-def shape_of(settings: Settings) -> Shape | None:
-    """Return a new shape for one answer; None if the text is written as it is."""
+def shape_of(settings: Settings) -> Shape:
+    """Return a new shape for one answer of a run that shapes its text (Settings.shapes_text)."""
     extract: Extract | None = None
     items: JsonItems | None = None
     buffer: Stage | None = None
@@ -114,10 +114,8 @@ def shape_of(settings: Settings) -> Shape | None:
         from .json_items import JsonItems
 
         items = JsonItems("" if settings.items == ANY else settings.items)
-    if settings.buffer not in ("chunk", "1"):
+    if settings.holds_text:
         from .buffer import Buffer
 
         buffer = Buffer(settings.buffer)
-    if extract is None and items is None and buffer is None:
-        return None
     return Shape(extract, items, buffer, settings.buffer.isdecimal())

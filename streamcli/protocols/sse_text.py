@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from ..events import Event, Failed, Finished, Progress, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
-from ..wire.endings import cut, held_no, no_stream, not_utf8, too_large
+from ..wire.endings import MARKER_EVENTS, PINGS, cut, held_no, no_stream, not_utf8, too_large
 from ..wire.payloads import Payloads
 from ..wire.provider_errors import is_error_event, stream_failure
-from ..wire.signs import MARKER_EVENTS, PINGS
 from ..wire.sse import MAX_EVENT_SIZE, Message
 from ..wire.sse_text import TextEvents, UnescapedEvents
 from ._contract import Glimpse

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from ..errors import usage
 from ..input.files import Files
 from ..input.stdin import Stdin, check_readers
-from ..settings.config import Config
-from ..settings.settings import Invocation
+from ..settings.settings import Config, Invocation
 from ..terminal.messages import Messages
 from .providers import Providers
-from .set_up import SetUp
 
 if TYPE_CHECKING:
     from ..tools.functions import FunctionTools
     from ..tools.toolbox import Toolbox
+    from .set_up import SetUp
 
 
 class Context:
@@ -31,7 +30,7 @@ class Context:
         self.messages = messages
         self.stdin = stdin
         self.files = Files(stdin)
-        self.set_up = SetUp()
+        self.set_up: SetUp | None = None  # made where a provider keeps conversations itself
         self.tools: Toolbox | FunctionTools | None = None
         # The key that a caller in Python gave for a provider: stronger than variables and files.
         self.key_for: Callable[[str], str | None] = lambda provider: None

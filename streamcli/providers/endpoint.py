@@ -17,7 +17,6 @@ from ..settings.settings import Invocation, Settings
 from ..transport.seam import Open, Patience, Response
 from . import resolve
 from .context import Context
-from .set_up import Step
 
 if TYPE_CHECKING:
     from ..answer.answer_stream import Cancel, Store
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from .local.server import Engine
     from .local.weights import Model
     from .row import Row
+    from .set_up import Step
 
 
 CANCEL_TIME = 2.0  # seconds for telling a server that nobody reads its answer any more
@@ -53,7 +53,6 @@ class Endpoint:
         self._weights = self._find_weights() if self.row.name == "local" else None
         self._engine: Engine | None = None
         self._steps: list[Step] | None = None  # before the first question; None: not made
-        self._set_up = context.set_up
 
     def _find_weights(self) -> Model:
         """Return what the local engine is to load; the model has its name from here on."""
@@ -97,6 +96,9 @@ class Endpoint:
             raise usage(f"{self.label}: {protocol} cannot carry tools (--tools)")
         self.protocol = get(protocol)
         if isinstance(self.protocol, Keeper):
+            from .set_up import SetUp
+
+            self._context.set_up = self._context.set_up or SetUp()
             self.added = added(self.protocol, options_of(self.settings.option), self._context)
 
     def start(self, jobs: int = 1) -> None:
@@ -153,20 +155,21 @@ class Endpoint:
         """
         if not isinstance(self.protocol, Keeper):
             return open
-        before = self.protocol.before
+        before, set_up = self.protocol.before, self._context.set_up
+        assert set_up is not None  # `settle` made it
 
         def prepared(request: HttpRequest, patience: Patience) -> Response:
-            with self._set_up:
+            with set_up:
                 if self._steps is None:
-                    self._steps = self._set_up.numbered(before(chat, self.target, self.added))
+                    self._steps = set_up.numbered(before(chat, self.target, self.added))
                 while self._steps:
-                    if self._set_up.is_new(self._steps[0]):
+                    if set_up.is_new(self._steps[0]):
                         answer = plain(self._steps[0].request, patience)
                         if not 200 <= answer.status < 300:
                             return answer
                         answer.read()
                         answer.close()
-                        self._set_up.sent(self._steps[0])
+                        set_up.sent(self._steps[0])
                     del self._steps[0]
             return open(request, patience)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import StreamError
 from ..protocols._contract import ReadsRow, get
-from ..settings.config import Config
 from ..settings.config_file import ConfigFile, nearest
 from ..settings.options import PROTOCOLS
+from ..settings.settings import Config
 from .row import Row
 from .table import BY_NAME
 

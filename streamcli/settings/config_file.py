@@ -17,9 +17,9 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..secrets import is_secret, of_url
-from .config import Config
 from .option_types import Opt
 from .options import TABLE
+from .settings import Config
 
 _OPTIONS = {option.long[2:].replace("-", "_"): option for option in TABLE if option.config}
 # Where a provider's table may hold a secret. Commands and names of variables are not secrets.

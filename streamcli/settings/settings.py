@@ -1,7 +1,9 @@
-"""Settings: what the user chose, as one frozen and typed value."""
+"""Settings: what the user chose, as one frozen and typed value; and the configuration's values."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, dataclass_transform
 
 from ..outcome import Limits
@@ -9,7 +11,6 @@ from .formats import format_of
 
 if TYPE_CHECKING:
     from ..errors import StreamError
-    from .config import Config
 
 # Modes that ask nothing.
 INSPECTIONS = (
@@ -160,6 +161,16 @@ class Settings(_Frozen):
         return format_of(self.format).records or self.events is not None
 
     @property
+    def holds_text(self) -> bool:
+        """Whether text waits for a logical break."""
+        return self.buffer not in ("chunk", "1")
+
+    @property
+    def shapes_text(self) -> bool:
+        """Whether the text is written in another shape than the model's."""
+        return self.extract is not None or self.items is not None or self.holds_text
+
+    @property
     def compares(self) -> bool:
         """Whether each prompt has one answer from each of several models."""
         return len(self.model) > 1 and not self.race
@@ -203,6 +214,31 @@ class Settings(_Frozen):
             max_wait=self.max_wait,
             max_event_size=self.max_event_size,
         )
+
+
+class Config:
+    """The contents of the configuration file, with option values already converted.
+
+    `providers` and `templates` are tables as they are in the file: a mistake in one matters only
+    when it is used.
+    """
+
+    def __init__(self) -> None:
+        self.defaults: dict[str, Any] = {}  # by field of Settings
+        self.aliases: dict[str, str] = {}
+        self.providers: dict[str, Any] = {}
+        self.templates: dict[str, Any] = {}
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    """Return where the configuration is; "" if nobody says where home is.
+
+    A relative folder is ignored (the XDG rules): it would be a configuration of the project.
+    """
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(environ.get("HOME", ""), ".config")
+    return os.path.join(base, "stream", "config.toml") if os.path.isabs(base) else ""
 
 
 class Invocation:

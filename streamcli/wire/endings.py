@@ -1,4 +1,4 @@
-"""Judge bytes that ended where an answer does not: for all framings. Pure."""
+"""Judge how bytes end, for all framings: markers, and ends where an answer has none. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from .provider_errors import excerpt
 
 # The failures with which we stop waiting for more of an answer.
 WAITED = ("idle_timeout", "total_timeout")
+
+# Words that servers send instead of JSON, in any case: end markers, and signs of life.
+# More words are markers in brackets, where they are not text.
+_MARKERS = ("done", "end")
+_BRACKETED_MARKERS = (*_MARKERS, "eof", "eos", "finish", "finished", "complete", "completed")
+_BRACKETS = ("[]", "<>", "{}", "()")
+MARKER_EVENTS = ("done", "end", "complete", "completed")
+PINGS = {"ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat", "hb", "alive"}
+NOTHING = ("", "undefined", "none", "nil")  # of programs that write out what they do not have
 
 
 def proof_of(broken: Failed | None) -> str:
@@ -79,3 +88,14 @@ def not_utf8(error: UnicodeDecodeError) -> Failed:
     """Return the failure of text that is not UTF-8: it is never replaced in silence."""
     byte = error.object[error.start]
     return Failed("not_a_stream", f"the answer is not UTF-8 text (byte {byte:#04x})")
+
+
+def sign_of(said: str) -> tuple[str, str]:
+    """Return a payload that may be a marker or a sign of life, and what is in its brackets."""
+    word = said[:100].lower().replace("[ ", "[").replace(" ]", "]")
+    return word, word[1:-1].strip() if word[:1] + word[-1:] in _BRACKETS else ""
+
+
+def is_marker(word: str, inside: str) -> bool:
+    """Return whether such a payload says that the answer is over."""
+    return word in _MARKERS or inside in _BRACKETED_MARKERS or word.startswith("[done]")

@@ -23,12 +23,23 @@ from ..events import (
     ToolCall,
     ToolResult,
 )
-from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
+from .endings import (
+    MARKER_EVENTS,
+    NOTHING,
+    PINGS,
+    WAITED,
+    cut,
+    held_no,
+    is_marker,
+    no_stream,
+    proof_of,
+    sign_of,
+    too_large,
+)
 from .fast_runs import Runs
 from .lenient_json import Halves, json_values, whole
 from .payloads import Payloads
 from .provider_errors import describe, is_error_event, says_failure, stream_failure
-from .signs import MARKER_EVENTS, NOTHING, PINGS, is_marker, sign_of
 from .sse import MAX_EVENT_SIZE, Message
 
 _MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'

@@ -9,9 +9,8 @@ import pytest
 
 from streamcli.cli.parse import parse
 from streamcli.outcome import Limits
-from streamcli.settings.config import Config
 from streamcli.settings.options import TABLE
-from streamcli.settings.settings import BATCH_INPUTS, INSPECTIONS, Invocation, Settings
+from streamcli.settings.settings import BATCH_INPUTS, INSPECTIONS, Config, Invocation, Settings
 
 FIELDS = get_type_hints(Settings)
 NAMES = {option.name or "": option for option in TABLE} | {"format": TABLE[0]}
