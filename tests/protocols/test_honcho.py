@@ -203,18 +203,18 @@ BAD = ("", "a b", "é", "a/b", "..", "a\n", "x" * 513, True, None, 1.5, ["a"])
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("option", ["peer", "target", "workspace", "store", "session_id"])
 def test_a_name_that_is_none_is_told_with_its_option(option: str, name: Any) -> None:
-    with pytest.raises(StreamError, match=f"(?s)-o {option}=.*that is no name") as raised:
+    with pytest.raises(StreamError, match=f"(?s)-o {option}=.*that is not a name") as raised:
         asked(chat(options={option: name}), session="s")
     assert raised.value.kind == "usage"
     assert len(raised.value.message) < 150
 
 
 def test_names_from_elsewhere_are_told_with_where_they_are_from() -> None:
-    with pytest.raises(StreamError, match="--session a b: that is no name"):
+    with pytest.raises(StreamError, match="--session a b: that is not a name"):
         asked(chat(), session="a b")
-    with pytest.raises(StreamError, match="HONCHO_WORKSPACE_ID=a b: that is no name"):
+    with pytest.raises(StreamError, match="HONCHO_WORKSPACE_ID=a b: that is not a name"):
         asked(chat(), workspace="a b")
-    with pytest.raises(StreamError, match="-m honcho:a b: that is no name"):
+    with pytest.raises(StreamError, match="-m honcho:a b: that is not a name"):
         asked(ChatRequest("a b", [HI]))
     assert asked(chat(peer="x" * 512))
 
@@ -339,8 +339,8 @@ def test_a_file_of_messages() -> None:
         (b'{"peer_id":"a","content":null}', "no message"),
         (b'{"content":"b"}', "by one peer"),
         (b'{"peer_id":"a","role":"user","content":"b"}', "by one peer"),
-        (b'{"peer_id":"a b","content":"b"}', "peer_id a b: that is no name"),
-        (b'{"role":null,"content":"b"}', "no name"),
+        (b'{"peer_id":"a b","content":"b"}', "peer_id a b: that is not a name"),
+        (b'{"role":null,"content":"b"}', "not a name"),
         (b'{"peer_id":"a","content":"b","time":1,"zone":2}', "would drop 'time'"),
         (b'{"peer_id":"a","content":"%b"}' % (b"x" * 25_001), "25001 characters"),
     ],
@@ -700,7 +700,7 @@ def test_a_session_by_the_command(
     assert stream(*here, "--session", "demo", "who?").returncode == 0  # it is there now
     run = stream(*here, "--session", "de mo", "who?")
     assert run.returncode == 2
-    assert "--session de mo: that is no name" in run.stderr
+    assert "--session de mo: that is not a name" in run.stderr
     run = stream(*here, "-c", "who?")
     assert run.returncode == 2
     assert "honcho keeps its conversations itself: --session NAME" in run.stderr
