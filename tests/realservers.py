@@ -147,6 +147,8 @@ def llama(
     )
     port = port or free_port()
     command: list[str | Path] = [python, serve, weights, "--port", str(port), "--alias", model]
+    # Its threads wait for each other in a loop, and each is behind those of the other tests.
+    command += ["--threads", "1"]
     with _running(RealServer([*command, *options], port, folder, health="/health"), wait) as server:
         yield server
 
