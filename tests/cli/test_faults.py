@@ -34,7 +34,6 @@ from records import Records, of_type, parse_records, text_of
 KEY = "sk-test-5f3a9c1e7b2d4860"
 ONCE = ("--max-retries", "0")
 HELLO = "Hello world"
-SOON = 40.0  # seconds: on the busiest machine too, and far less than the server holds on
 
 
 class Run(NamedTuple):
@@ -156,7 +155,6 @@ def test_answers_that_are_whole_in_their_own_way(server: FaultServer, ask: Ask, 
     assert run.end["error"] is None
     assert case.saw <= set(run.end["evidence"])
     assert not case.missed & set(run.end["evidence"])
-    assert run.result.seconds < SOON
     if case.scenario == "odd_reason":
         assert_one_line(run.result.stderr)
         assert "phase_of_the_moon" in run.result.stderr
@@ -252,7 +250,6 @@ def test_bad_luck_has_its_verdict(server: FaultServer, ask: Ask, tmp_path: Path,
     assert case.saw <= set(run.end["evidence"])
     assert not case.missed & set(run.end["evidence"])
     assert re.search(case.says, run.result.stderr)
-    assert run.result.seconds < SOON
     (asked,) = server.seen(case.scenario)
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in run.result.stderr
