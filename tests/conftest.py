@@ -70,11 +70,11 @@ os.execv(sys.argv[2], sys.argv[2:])
 # The files that take the most processor time. Where workers share the files out, these come first,
 # so that none of them begins when the others are done; then those with the most tests.
 LONGEST = [
+    "protocols/test_real_servers",
     "batch/test_scale_out",
     "batch/test_stress",
     "protocols/test_contract",
     "protocols/test_openai_responses",
-    "protocols/test_real_servers",
     "protocols/test_real_a2a",
     "cli/test_faults",
     "docgen/test_guides",
