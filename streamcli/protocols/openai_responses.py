@@ -238,7 +238,8 @@ class Decoder:
 
     def _event(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
         body, kind = self._body, value.get("type")
-        kind = kind if type(kind) is str else ""
+        if type(kind) is not str:  # some servers write it as the event's name alone
+            kind = event if event.startswith("response.") else ""
         if body.failure is not None:  # usage alone is of interest behind an error
             response = value.get("response")
             self._count(response if type(response) is dict else value, out)

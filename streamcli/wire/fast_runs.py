@@ -169,12 +169,14 @@ class NamedRuns:
 
     Names cost a line and an object each, and are left out. Where a read is a run of events
     `event: NAME`, `data: {...}` with one name, each payload stands between two copies of the same
-    bytes. Names that do not begin with `prefix` (an error's) are kept, and never part of a run.
+    bytes. Names that do not begin with `prefix` (an error's) are kept, and never part of a run; so
+    are those of values without a type.
     """
 
     def __init__(self, prefix: str, limit: int) -> None:
         self.learning = False
         self._start = b"event: " + prefix.encode()
+        self._type = b'"' + prefix.encode()  # in a value that tells its type
         self._prefix = prefix
         self._limit = limit
 
@@ -196,7 +198,8 @@ class NamedRuns:
             before = lines[: lines.find(b"\n") + 1] + b"data: "
             run = lines[len(before) : end].split(b"\n\n" + before)
             # No payload has a line end in it: then each event is two lines and a blank one.
-            if lines.startswith(before) and lines.count(b"\n", 0, end + 2) == 3 * len(run):
+            whole = lines.startswith(before) and lines.count(b"\n", 0, end + 2) == 3 * len(run)
+            if whole and run[0].find(self._type) >= 0:
                 sse.recognised = True
                 return first + run + self._bare(sse.parse(lines[end + 2 :]))
         return first + self._bare(sse.parse(lines))
@@ -204,7 +207,9 @@ class NamedRuns:
     def _bare(self, payloads: list[bytes]) -> list[bytes]:
         return [
             bytes(payload)
-            if type(payload) is Message and payload.event.startswith(self._prefix)
+            if type(payload) is Message
+            and payload.event.startswith(self._prefix)
+            and payload.find(self._type) >= 0
             else payload
             for payload in payloads
         ]

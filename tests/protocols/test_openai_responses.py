@@ -1187,3 +1187,22 @@ def test_a_refusal_before_the_drop_is_still_one() -> None:
         Started("m", "resp_1"),
         Finished("refusal", "completed", ("finish_reason", "marker")),
     ]
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_the_type_may_be_the_name_of_the_event_alone(typed: bool) -> None:
+    call = {"type": "function_call", "id": "f", "call_id": "c", "name": "look", "arguments": "{}"}
+    done = {"object": "response", "status": "completed", "output": []}
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("response.created", {"response": {"id": "r", "model": "m"}}),
+        ("response.output_text.delta", {"item_id": "m", "delta": "Hi"}),
+        ("response.output_item.done", {"output_index": 1, "item": call}),
+        ("response.completed", {"response": done}),
+    ]
+    data = b"".join(
+        b"event: %s\ndata: %s\n\n"
+        % (name.encode(), json.dumps({**value, **({"type": name} if typed else {})}).encode())
+        for name, value in events
+    )
+    out = [event for event in Decoder().feed(data) if not isinstance(event, Progress)]
+    assert [type(event) for event in out] == [Started, Text, ToolCall, Finished]
