@@ -378,7 +378,8 @@ def test_a_limit_for_all_costs_a_handful_of_requests(popen: Popen) -> None:
             ends = ends_by_index(parse_records(out))
             assert {end["status"] for end in ends.values()} == {"complete"}
             assert len(ends) == len(prompts)
-            assert len(server.asked) <= len(prompts) + 2 * 64
+            # Refused on a wall clock: a busy machine asks more often, but never each prompt again.
+            assert len(server.asked) <= 3 * len(prompts)
 
 
 def test_a_limit_that_never_ends(popen: Popen, tmp_path: Path) -> None:
