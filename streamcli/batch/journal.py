@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from ..errors import usage
+from ..errors import StreamError, usage
+from ..file_errors import lost_folder, unreadable
 from ..output.records import SCHEMA
 from ..terminal.fds import is_null
 
@@ -174,6 +175,19 @@ def _what_else(path: str, block: bytes, first: bytes, option: str) -> tuple[str,
         hint = f"{option} <(jq -c {items} {quoted(path)})" if _KEY in block else _COME
         return f"{path} is a JSON {what}, and records are one a line", hint
     return f"{path} is plain text, no file of records", f"stream's text output? {_COME}"
+
+
+def open_trouble(error: OSError, path: str, option: str, events: str | None) -> StreamError | None:
+    """Return why a journal cannot be opened; None for the one that --events is about to begin."""
+    if isinstance(error, IsADirectoryError):
+        return usage(f"{path} is a directory", f"{option} takes a file of records")
+    trouble = unreadable(path, error)
+    if isinstance(error, FileNotFoundError):
+        if events is not None and os.path.realpath(path) == os.path.realpath(events):
+            return None
+        if lost_folder(path, error) is None:
+            trouble.hint = f"to begin with an empty one: touch {quoted(path)}"
+    return trouble
 
 
 def quoted(path: str) -> str:

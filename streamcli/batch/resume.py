@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from ..errors import usage
-from ..file_errors import lost_folder, unreadable
 from ..output.descriptor import Out, ends_torn
 from .journal import (
     HASH,
@@ -15,8 +12,8 @@ from .journal import (
     check_journal,
     ends_of,
     is_own_stdout,
+    open_trouble,
     other_lines,
-    quoted,
     records_of,
 )
 from .seen import Done, known_by
@@ -44,17 +41,11 @@ def read(
                 ours = is_own_stdout(file, path, stdout, _OPTION)
                 others = _read(file, path, done)
                 torn = ours and ends_torn(file.fileno())
-        except FileNotFoundError as error:
-            if events is not None and os.path.realpath(path) == os.path.realpath(events):
-                continue
-            trouble = unreadable(path, error)
-            if lost_folder(path, error) is None:
-                trouble.hint = f"to begin with an empty one: touch {quoted(path)}"
-            raise trouble from error
-        except IsADirectoryError:
-            raise usage(f"{path} is a directory", "--resume takes a file of records") from None
         except OSError as error:
-            raise unreadable(path, error) from error
+            trouble = open_trouble(error, path, _OPTION, events)
+            if trouble is None:
+                continue
+            raise trouble from error
         if torn:
             Out(stdout, "stdout").write(b"\n")
         if others:

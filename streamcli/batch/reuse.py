@@ -6,7 +6,6 @@ where it stands in its file. The text is read from the file when it is wanted.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
@@ -16,7 +15,6 @@ import orjson
 from ..answer.reused import Answer
 from ..errors import usage
 from ..events import Event, Reasoning, Text, ToolCall
-from ..file_errors import lost_folder, unreadable
 from ..output.descriptor import Out, ends_torn
 from .journal import (
     BLOCK,
@@ -25,7 +23,7 @@ from .journal import (
     check_journal,
     ends_of,
     is_own_stdout,
-    quoted,
+    open_trouble,
     records_of,
 )
 
@@ -64,17 +62,11 @@ class Reuse:
         for path in paths:
             try:
                 file = _opened(path, stdout)
-            except FileNotFoundError as error:
-                if events is not None and os.path.realpath(path) == os.path.realpath(events):
-                    continue
-                trouble = unreadable(path, error)
-                if lost_folder(path, error) is None:
-                    trouble.hint = f"to begin with an empty one: touch {quoted(path)}"
-                raise trouble from error
-            except IsADirectoryError:
-                raise usage(f"{path} is a directory", "--reuse takes a file of records") from None
             except OSError as error:
-                raise unreadable(path, error) from error
+                trouble = open_trouble(error, path, _OPTION, events)
+                if trouble is None:
+                    continue
+                raise trouble from error
             self._files.append(file)
             self._read(file, path, len(self._files) - 1)
 

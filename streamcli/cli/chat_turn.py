@@ -1,4 +1,4 @@
-"""Who answers in a chat, for all of its turns, and one turn as the source of an answer."""
+"""The endpoints of a chat, for all of its turns, and one turn as the source of an answer."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Conversation:
 
     @property
     def last_who(self) -> Who | None:
-        """Who gave the last answer; None before the first."""
+        """The provider and model that answered last; None before the first answer."""
         given = [entry for entry in self.entries if entry.provider]
         return (given[-1].provider, given[-1].model) if given else None
 

@@ -39,7 +39,7 @@ class Line(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What a file holds: the messages up to the one to go on from, first to last.
+    """The contents of a file: the messages up to the one to go on from, first to last.
 
     `size` is the file's in bytes; `skipped` counts lines at its end that cannot be read.
     """

@@ -30,7 +30,7 @@ class Row:
 
 
 class Table:
-    """What all rows have in common, and how they were written.
+    """The columns and the form that all rows of an input share.
 
     `kind` is "csv" or "jsonl"; `names` are the header's, or the fields of the first object. `bom`
     and `dialect` are those of the CSV.

@@ -48,7 +48,7 @@ class Found:
 
 
 class Answer:
-    """What a call gave."""
+    """The result of a call: its text, whether that is an error, and the seconds it took."""
 
     __slots__ = ("is_error", "seconds", "text")
 

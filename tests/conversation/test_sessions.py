@@ -52,7 +52,7 @@ def sent(ask: Any, number: int = -1) -> list[tuple[str, str]]:
 
 def test_a_conversation_goes_on(ask: Any) -> None:
     assert ask("--session", "trip", "one").text == WHOLE.format("one")
-    ran = ask("-c", "two")
+    ran = ask("--continue", "two")
     assert (ran.returncode, ran.text, ran.stderr) == (0, WHOLE.format("two"), "")
     ask("--session", "other", "x")
     ask("--session", "trip", "three")

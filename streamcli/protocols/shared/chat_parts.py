@@ -1,4 +1,4 @@
-"""What stands beside the text of a chat completion, under the names of two dozen servers. Pure."""
+"""The parts beside the text of a chat completion, by the names of two dozen servers. Pure."""
 
 from __future__ import annotations
 
