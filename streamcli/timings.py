@@ -6,7 +6,8 @@ percentiles are within 1 %.
 
 from __future__ import annotations
 
-from math import log
+from collections.abc import Iterator
+from math import inf, log
 from typing import Any
 
 _WIDTH = log(1.02)
@@ -16,11 +17,14 @@ _FLOOR = 0.001  # a microsecond: below it gaps count as zero
 class Histogram:
     """Gaps in milliseconds: exact count, mean and maximum, percentiles within 1 %."""
 
+    __slots__ = ("_buckets", "_infinite", "_max", "_sum", "_zeros", "count")
+
     def __init__(self) -> None:
         self.count = 0
         self._sum = 0.0
         self._max = 0.0
         self._zeros = 0
+        self._infinite = 0
         self._buckets: dict[int, int] = {}
 
     def add(self, gap: float) -> None:
@@ -38,6 +42,54 @@ class Histogram:
         self.count += count
         self._zeros += count
 
+    def add_many(self, gap: float, count: int) -> None:
+        """Add the same gap `count` times. It may be infinite: then it is beyond every bucket."""
+        if gap == inf:
+            self.count += count
+            self._infinite += count
+        elif gap < _FLOOR:
+            self.add_zeros(count)
+        else:
+            self.count += count
+            self._sum += gap * count
+            if gap > self._max:
+                self._max = gap
+            bucket = int(log(gap / _FLOOR) / _WIDTH)
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
+    def merge(self, other: Histogram) -> None:
+        """Add all gaps of another histogram."""
+        self.count += other.count
+        self._sum += other._sum
+        self._max = max(self._max, other._max)
+        self._zeros += other._zeros
+        self._infinite += other._infinite
+        for bucket, count in other._buckets.items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
+    def counts(self) -> Iterator[tuple[float, int]]:
+        """Yield (gap, count) in ascending order; each gap is within 1 % of those it counts."""
+        if self._zeros:
+            yield 0.0, self._zeros
+        for bucket in sorted(self._buckets):
+            yield min(_FLOOR * 1.02**bucket * 1.01, self._max), self._buckets[bucket]
+        if self._infinite:
+            yield inf, self._infinite
+
+    @property
+    def mean(self) -> float | None:
+        """The exact mean; None without a single gap."""
+        if not self.count:
+            return None
+        return inf if self._infinite else self._sum / self.count
+
+    @property
+    def max(self) -> float | None:
+        """The exact maximum; None without a single gap."""
+        if not self.count:
+            return None
+        return inf if self._infinite else self._max
+
     def percentile(self, q: float) -> float:
         """The smallest gap that at least `q` of all gaps do not exceed."""
         rank = max(1, -(-self.count * q // 1))
@@ -49,7 +101,7 @@ class Histogram:
             if seen >= rank:
                 middle = _FLOOR * 1.02**bucket * 1.01
                 return min(middle, self._max)
-        return self._max
+        return inf if self._infinite else self._max
 
     def summary(self) -> dict[str, float] | None:
         """mean, p50, p90, p99 and max in milliseconds; None without a single gap."""
