@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any
 
 from .limits import Gate
@@ -53,7 +54,7 @@ def now(gates: Gates, time: float) -> str:
     for provider, gate in _asked(gates):
         learned = gate.learned
         if (wait := learned.until - time) > 0:
-            return f"{provider}: waiting {wait:.0f} s"
+            return f"{provider}: waiting {ceil(wait)} s"
         if (rate := learned.found_rate) is not None:
             return f"{provider}: {_number(rate)} requests/s"
         if (most := learned.found_concurrency) is not None:

@@ -1123,18 +1123,37 @@ def test_progress_is_gone_after_an_interrupt(slow: Ask, child_env: dict[str, str
 
 
 def test_a_wait_is_shown(stream: Stream, child_env: dict[str, str]) -> None:
-    seen_it = threading.Event()
+    """Refusals of many at once hold the provider; it would take its time to trust it again."""
 
     def plan(prompt: str, before: int) -> Act:
-        return Act() if seen_it.is_set() else Act(status=429, headers="retry-after: 1\r\n")
+        return Act(status=429, headers="retry-after: 0.5\r\n")
+
+    def interrupt(process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGINT)
 
     with BatchServer(plan) as server:
-        asking = Ask(stream, server)
+        args = (Ask(stream, server), child_env, b"a\n" * 30, "-j", "30")
+        seen, code = watch(*args, until=(b"vllm: waiting 1 s",), then=interrupt)
+    assert b"vllm: waiting 1 s" in seen
+    assert code == -signal.SIGINT
+
+
+def test_a_wait_that_the_server_asked_for_in_advance_is_shown(
+    stream: Stream, child_env: dict[str, str]
+) -> None:
+    seen_it = threading.Event()
+    spent = "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 1s\r\n"
+
+    def plan(prompt: str, before: int) -> Act:
+        return Act(headers="" if seen_it.is_set() else spent)
+
+    with BatchServer(plan) as server:
+        args = (Ask(stream, server), child_env, b"a\n" * 60, "-j", "1")
         until = (b"vllm: waiting 1 s",)
-        args = (asking, child_env, b"a\n" * 2, "-j", "1")
         _, code = watch(*args, until=until, then=lambda _: seen_it.set())
     assert code == 0
     assert seen_it.is_set()
+    assert len(server.asked) == 60
 
 
 def test_no_progress_in_the_way_of_text(unhurried: Ask, child_env: dict[str, str]) -> None:
