@@ -49,7 +49,26 @@ class Command(click.Command):
             words = [LITERAL_DASH if word == "-" else word for word in words]
         if not any(each.startswith(("--help", "--version", "--no-config")) for each in options):
             self._configure(ctx)
+        self.params = self._needed(options, ctx.default_map or {})
         return super().parse_args(ctx, options + words)
+
+    def _needed(self, args: list[str], defaults: Mapping[str, Any]) -> list[click.Parameter]:
+        """Return the parameters that somebody set: click goes through all that it has three times.
+
+        The others have the default of their field in Settings. With a flag that nobody knows they
+        are all parameters, for click's message.
+        """
+        flags = {arg.partition("=")[0] for arg in args if arg[:1] == "-" and arg != "-"}
+        names = set(defaults)
+        needed: list[click.Parameter] = []
+        for option in self.params:
+            if isinstance(option, Opt):
+                set_here = option.long in flags or option.name in names
+                if not (set_here or (option.envvar and option.envvar in os.environ)):
+                    continue
+                flags.discard(option.long)
+            needed.append(option)
+        return self.params if flags else needed
 
     def _configure(self, ctx: click.Context) -> None:
         from ..settings.settings import config_path
@@ -217,7 +236,7 @@ def parse(args: list[str]) -> Invocation | int:
             if not os.isatty(1):  # a configured look holds on a terminal only
                 for option in TABLE:
                     name = option.name or ""
-                    if option.look and sources[name] is ParameterSource.DEFAULT_MAP:
+                    if option.look and sources.get(name) is ParameterSource.DEFAULT_MAP:
                         params[name] = option.default if isinstance(option.default, str) else None
     except click.exceptions.Exit as done:
         return done.exit_code

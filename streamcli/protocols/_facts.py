@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from functools import lru_cache
-from pkgutil import get_data
+from typing import Any
 
 from ._contract import get
 
@@ -29,8 +29,9 @@ def stated_in(module: str) -> tuple[str, ...] | None:
     """Return CAN as the file of that name states it; None if it is not one tuple in a line."""
     from ast import literal_eval
 
+    loader: Any = __spec__.loader  # what pkgutil.get_data asks, without its imports
     try:
-        source = get_data(__package__, f"{module}.py")
+        source = loader.get_data(__file__.rpartition("_facts")[0] + f"{module}.py")
     except OSError:  # the package is installed without sources
         return None
     found = re.search(_CAN, source or b"")
