@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-import httpx2
 import orjson
 from anyio.from_thread import start_blocking_portal
 from mcp import types
@@ -24,6 +23,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from .. import __version__
 from .mcp_config import Server
+from .mcp_http import client_of
 from .mcp_stdio import Group, stdio
 from .process import Clip, Watchdog
 
@@ -179,15 +179,7 @@ class Clients:
         if server.argv:
             yield stdio(server, stderr, self._watchdog, self._groups)
             return
-
-        async def note(response: Any) -> None:  # the SDK does not say which status it was
-            if response.status_code >= 400:
-                stderr.add(f"HTTP {response.status_code}\n".encode())
-
-        times, hooks = httpx2.Timeout(30.0, read=CALL), {"response": [note]}
-        async with httpx2.AsyncClient(
-            headers=server.headers, timeout=times, event_hooks=hooks
-        ) as http:
+        async with client_of(server, stderr, CALL) as http:
             yield streamable_http_client(server.url, http_client=http)
 
     async def _call(self, client: Client, name: str, arguments: str) -> tuple[str, bool]:

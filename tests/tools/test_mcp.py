@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 import realservers
 from conftest import COMMAND, Popen, Result, Stream, eventually
-from faultserver import Conn, FaultServer
+from faultserver import Conn, FaultServer, json_bytes
 from hosts import free_port
 from tool_answers import call, chunk, sse
 
@@ -415,3 +416,89 @@ def test_the_reference_server(
     echo, total = results(server)
     assert echo == "Echo: hi"
     assert "42" in total
+
+
+# ---- servers at an address that do not keep to any bound ----------------------------------------
+
+FLOOD = b"x" * (1 << 20)
+
+
+def flooding(sent: list[int]) -> Callable[[Conn], None]:
+    """Play a server without SDK, whose tools answer too much; `sent` counts what it got rid of."""
+    tools = [{"name": n, "inputSchema": {"type": "object"}} for n in FLOODS]
+
+    def play(conn: Conn) -> None:
+        asked = conn.request.json if conn.request.body else {}
+        id, method = asked.get("id"), asked.get("method")
+        if id is None:
+            conn.reply(202 if asked else 405, b"", ctype="text/plain")
+            return
+        if method == "tools/call":
+            FLOODS[asked["params"]["name"]](conn, sent)
+            return
+        about = {"name": "flood", "version": "1"}
+        result: dict[str, Any] = {"tools": tools}
+        if method == "initialize":
+            version = asked["params"]["protocolVersion"]
+            result = {"protocolVersion": version, "capabilities": {"tools": {}}}
+            result["serverInfo"] = about
+        elif method != "tools/list":
+            error = {"code": -32601, "message": "Method not found"}
+            conn.reply(404, json_bytes({"jsonrpc": "2.0", "id": id, "error": error}))
+            return
+        conn.reply(200, json_bytes({"jsonrpc": "2.0", "id": id, "result": result}))
+
+    return play
+
+
+def pour(conn: Conn, sent: list[int], ctype: str, begin: bytes, piece: bytes) -> None:
+    """Send pieces for ever; whoever reads them all gets 1 GB."""
+    conn.head(200, ctype=ctype)
+    conn.chunk(begin)
+    for _ in range(1024):
+        conn.chunk(piece)
+        sent[0] += len(piece)
+    conn.end()
+
+
+def whole(conn: Conn, sent: list[int]) -> None:
+    begin = b'{"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "'
+    pour(conn, sent, "application/json", begin, FLOOD)
+
+
+def events(conn: Conn, sent: list[int]) -> None:
+    said = {"jsonrpc": "2.0", "method": "notifications/message"}
+    said["params"] = {"level": "info", "data": "y" * 50_000}
+    notice = b"event: message\ndata: " + json_bytes(said) + b"\n\n"
+    pour(conn, sent, "text/event-stream", b": begins\n\n", notice * 20)
+
+
+def comments(conn: Conn, sent: list[int]) -> None:
+    pour(conn, sent, "text/event-stream", b": begins\n", b": still here\n" * 80_000)
+
+
+def packed(conn: Conn, sent: list[int]) -> None:
+    body = gzip.compress(b" " * (8 << 20))
+    conn.reply(200, body, ctype="application/json", **{"content-encoding": "gzip"})
+
+
+def circle(conn: Conn, sent: list[int]) -> None:
+    conn.reply(307, b"", location=conn.request.path)
+
+
+FLOODS = {each.__name__: each for each in (whole, events, comments, packed, circle)}
+
+
+@needs_sdk
+def test_an_answer_over_http_is_bounded(stream: Stream, model: Any, server: FaultServer) -> None:
+    sent = [0]
+    address = server.script("flood", flooding(sent))
+    run = stream(*model(*((name, {}) for name in FLOODS)), "--mcp", address, "go")
+    assert (run.returncode, run.text) == (0, "Done."), run.stderr
+    said = dict(zip(FLOODS, results(server), strict=True))
+    for name in ("whole", "events", "comments"):
+        assert "the answer is larger than 16 MiB" in said[name]
+    assert "a compressed answer, which was not asked for" in said["packed"]
+    assert "redirect" in said["circle"].lower()
+    assert sent[0] < 200 << 20  # of three answers: the rest is in the kernel's buffers, or unsent
+    assert {each.headers["accept-encoding"] for each in server.seen("flood")} == {"identity"}
