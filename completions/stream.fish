@@ -116,7 +116,7 @@ complete -c stream -l sanitize -x -a 'auto always never' -d 'Make control charac
 complete -c stream -l accept -x -a '(__stream_list length filtered truncated mismatch malformed tool timeout)' -d 'Exit 0 for these verdicts too, such as length.'
 complete -c stream -l progress -x -a 'auto always never' -d 'Show the progress of a batch on stderr.'
 complete -c stream -s u -l usage -d 'Print token counts on stderr at the end.'
-complete -c stream -l stats -d 'Print timings on stderr at the end.'
+complete -c stream -l stats -d 'Print a table of timings on stderr at the end.'
 complete -c stream -l color -x -a 'auto always never' -d 'Dim the reasoning on stderr.'
 complete -c stream -s q -l quiet -d 'Print errors only, no notes.'
 complete -c stream -s v -l verbose -d 'Print more notes on stderr.'

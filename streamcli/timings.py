@@ -103,6 +103,22 @@ class Histogram:
                 return min(middle, self._max)
         return inf if self._infinite else self._max
 
+    def spread(self, parts: int) -> tuple[list[int], float]:
+        """Return counts from the least value to the greatest, and the least.
+
+        Each count is for the same ratio of values; at most `parts`, and one before them for zeros.
+        """
+        counts = [self._zeros] if self._zeros else []
+        if not self._buckets:
+            return counts, 0.0
+        first, last = min(self._buckets), max(self._buckets)
+        each = -(-(last - first + 1) // parts)
+        spread = [0] * ((last - first) // each + 1)
+        for bucket, count in self._buckets.items():
+            spread[(bucket - first) // each] += count
+        least = 0.0 if counts else min(_FLOOR * 1.02**first, self._max)
+        return counts + spread, least
+
     def summary(self) -> dict[str, float] | None:
         """mean, p50, p90, p99 and max in milliseconds; None without a single gap."""
         if not self.count:
@@ -124,7 +140,7 @@ class Meter:
         self.ttft_ms: float | None = None  # first delta of any channel
         self.ttfo_ms: float | None = None  # first visible text
         self.chunks = 0
-        self._gaps = Histogram()
+        self.gaps = Histogram()
         self._last = 0.0
         self._began: float | None = None  # the first delta of this round
         self._earlier = 0.0  # from the first delta to the last, of the rounds before this one
@@ -137,9 +153,9 @@ class Meter:
             if self.ttft_ms is None:
                 self.ttft_ms = t_ms
         else:
-            self._gaps.add(t_ms - self._last)
+            self.gaps.add(t_ms - self._last)
         if count > 1:
-            self._gaps.add_zeros(count - 1)
+            self.gaps.add_zeros(count - 1)
         if text and self.ttfo_ms is None:
             self.ttfo_ms = t_ms
         self.chunks += count
@@ -172,7 +188,7 @@ class Meter:
             "duration_ms": _ms(duration_ms),
             "tokens_per_second": self.rate(duration_ms, output_tokens),
             "chunks": self.chunks,
-            "icl_ms": self._gaps.summary(),
+            "icl_ms": self.gaps.summary(),
         }
 
 

@@ -138,7 +138,7 @@ class MainLoop:
         self, task: Prompt, outcome: Outcome, verdict: Verdict, endpoint: Endpoint | None
     ) -> None:
         summary = self._summary
-        summary.add(outcome, verdict)
+        summary.add(outcome, verdict, task.question.route_name)
         self._halt.spend(outcome, endpoint, task.tokens)
         if verdict.message and verdict.status not in ("interrupted", "write"):
             self._reports.ended(task, verdict, endpoint)

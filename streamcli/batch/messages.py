@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line, visible
-from ..terminal.screen import is_dumb
+from ..terminal.screen import is_colored, is_dumb
 from . import found
 from .halt import Halt
 from .limits import Gate
@@ -126,10 +125,12 @@ class Reports:
                 messages.note(f"nothing is left to ask: {summary.skipped} done already")
         for line in found.lines(self._gates):
             messages.detail(line)
-        if self._settings.usage:
+        if self._settings.usage and summary.done:
             messages.error(summary.usage_line())
-        if self._settings.stats:
-            messages.error(summary.stats_line(seconds * 1000))
+        if self._settings.stats and summary.done:
+            from .stats import batch_table
+
+            messages.table(batch_table(summary, seconds * 1000), self._settings.color)
 
     def show_progress(self, total: int | None, now: Callable[[], tuple[int, int]]) -> None:
         """Draw the progress from here on; `now` gives how many were skipped, and how many run.
@@ -141,12 +142,11 @@ class Reports:
             return
         from ..terminal.progress import Progress
 
-        color = self._settings.color
         self._progress = Progress(
             total=total,
             clock=time.monotonic,
             state=partial(self._state, now),
-            color=color == "always" or (color == "auto" and not os.environ.get("NO_COLOR")),
+            color=is_colored(self._settings.color),
             terminal=is_terminal(2),
         )
         self._progress.start()

@@ -142,7 +142,7 @@ def _prepare(
         or settings.events is not None
         or messages.verbose,
     )
-    summary = Summary()
+    summary = Summary([route.name for route in routes.all] if settings.stats else None)
     reports = Reports(settings, messages, summary, routes.gates)
     total = found.total
     if total is not None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..events import USAGE_FIELDS
 from ..outcome import Outcome, Verdict, decimal
 from ..timings import Histogram
 
+_PARTS = 50  # models of --requests that are counted apart, the first ones
+
 
 class Summary:
-    """Counts prompts by verdict, sums their usage, and keeps percentiles (within 1 %)."""
+    """Counts prompts by verdict, sums their usage, and keeps percentiles (within 1 %).
 
-    def __init__(self) -> None:
+    `parts` are the same for each model alone, if `models` are given: these, and others that come.
+    """
+
+    def __init__(self, models: Iterable[str] | None = None) -> None:
         self.done = 0  # prompts that are over, whatever their verdict
         self.failed = 0  # of these, exit codes that are not 0
         self.skipped = 0  # complete in a journal already
@@ -25,13 +30,18 @@ class Summary:
         self._failures: Counter[str] = Counter()
         self._attempts = 0
         self._usage: dict[str, int | None] = dict.fromkeys(USAGE_FIELDS)
-        self._cost: float | None = None
+        self.cost: float | None = None
         self._chars = 0
-        self._ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
+        self.ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
         self._rate = Histogram()
         self._queue = Histogram()
+        self._by_model = models is not None
+        self.parts = {model: Summary() for model in models or ()}
 
-    def add(self, outcome: Outcome, verdict: Verdict) -> None:
+    def add(self, outcome: Outcome, verdict: Verdict, model: str = "") -> None:
+        """Count a prompt that is over; `model` is what it was asked of, "" if it was not."""
+        if self._by_model and model and (model in self.parts or len(self.parts) < _PARTS):
+            self.parts.setdefault(model, Summary()).add(outcome, verdict)
         self.done += 1
         self.statuses[verdict.status] += 1
         if verdict.exit_code:
@@ -44,7 +54,7 @@ class Summary:
             if (count := getattr(usage, name)) is not None:
                 self._usage[name] = (self._usage[name] or 0) + count
         if outcome.cost is not None:
-            self._cost = (self._cost or 0.0) + outcome.cost
+            self.cost = (self.cost or 0.0) + outcome.cost
         if outcome.reused_from:
             self.reused += 1
             return
@@ -54,7 +64,7 @@ class Summary:
         self.tokens += usage.output_tokens or meter.chunks
         if meter.ttft_ms is None:
             return
-        self._ttft.add(meter.ttft_ms)
+        self.ttft.add(meter.ttft_ms)
         self._duration.add(outcome.t_ms)
         if meter.ttfo_ms is not None:
             self._ttfo.add(meter.ttfo_ms)
@@ -83,7 +93,7 @@ class Summary:
             "attempts": self._attempts,
             "chars": self._chars,
             "usage": dict(self._usage),
-            "cost": plain(None if self._cost is None else round(self._cost, 9)),
+            "cost": plain(None if self.cost is None else round(self.cost, 9)),
             "limits": list(limits),
             "timings": {
                 "duration_ms": round(wall_ms, 1),
@@ -91,7 +101,7 @@ class Summary:
                 "prompts_per_second": round(self.done / seconds, 3) if seconds else None,
             },
             "percentiles": {
-                "ttft_ms": self._ttft.summary(),
+                "ttft_ms": self.ttft.summary(),
                 "ttfo_ms": self._ttfo.summary(),
                 "duration_ms": self._duration.summary(),
                 "tokens_per_second": self._rate.summary(),
@@ -105,18 +115,9 @@ class Summary:
         known = [
             f"{self._usage[key]} {name}" for name, key in named if self._usage[key] is not None
         ]
-        if self._cost is not None:
-            known.append(f"cost {decimal(self._cost, 6)}")
+        if self.cost is not None:
+            known.append(f"cost {decimal(self.cost, 6)}")
         return "tokens: " + (", ".join(known) if known else "the server sent none")
-
-    def stats_line(self, wall_ms: float) -> str:
-        """Return the line of --stats: how long it took, and how long one did."""
-        prompts = "1 prompt" if self.done == 1 else f"{self.done} prompts"
-        parts = [f"{prompts} in {wall_ms / 1000:.1f} s"]
-        for name, histogram in (("TTFT", self._ttft), ("duration", self._duration)):
-            if (told := histogram.summary()) is not None:
-                parts.append(f"{name} p50 {told['p50']:.0f} p90 {told['p90']:.0f} ms")
-        return ", ".join(parts)
 
     def line(self) -> str:
         """Return the verdicts of the failed ones: `3 rate_limited, 1 truncated`."""

@@ -16,7 +16,7 @@ from ..output.delivery import Delivery
 from ..output.formats import Outputs
 from ..providers.context import Context, context_of
 from ..providers.endpoint import hint_of
-from ..terminal.messages import Messages, stats_line, usage_line
+from ..terminal.messages import Messages, usage_line
 from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, is_dumb
 from ..terminal.signals import Signals
@@ -93,6 +93,7 @@ class Single:
                 sys.excepthook(type(error), error, error.__traceback__)
             self._stop(bug(error))
         verdict = self._close()
+        self._report_figures(verdict)
         if self._delivery.signum:
             raise Interrupted(self._delivery.signum)
         self._report(verdict)
@@ -236,12 +237,24 @@ class Single:
                 price(endpoint.row, endpoint.model, self.outcome)
         return self._delivery.close(self.outcome)
 
+    def _report_figures(self, verdict: Verdict) -> None:
+        """Write what --usage and --stats ask for, if anything was asked."""
+        messages, settings, outcome = self._messages, self._settings, self.outcome
+        if not outcome.attempts:
+            return
+        if settings.usage:
+            messages.error(usage_line(outcome))
+        if settings.stats:
+            from ..terminal.stats import answer_table
+
+            endpoint = self._endpoint()
+            provider, model = ("", "") if endpoint is None else endpoint.who
+            priced = endpoint is not None and bool(endpoint.row.prices)
+            table = answer_table(outcome, verdict, provider, model, priced=priced)
+            messages.table(table, settings.color)
+
     def _report(self, verdict: Verdict) -> None:
         messages, outcome = self._messages, self.outcome
-        if self._settings.usage:
-            messages.error(usage_line(outcome))
-        if self._settings.stats:
-            messages.error(stats_line(outcome))
         if verdict.message:
             kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""
             if verdict.exit_code == 0:

@@ -27,7 +27,7 @@ from ..settings.formats import format_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.sanitize import one_line
-from ..terminal.screen import Line, Screen, is_dumb
+from ..terminal.screen import Line, Screen, is_colored
 from ..terminal.signals import Signals
 from .descriptor import STDOUT, LineOut, Out, ScreenOut
 from .sink import Context, Item, Sink, Writer
@@ -288,8 +288,7 @@ def look_of(settings: Settings, screen: Screen, *, batch: bool = False) -> Look:
     reasoning = settings.reasoning or ("stderr" if shown else "hide")
     aside: Writer | None = None
     if reasoning == "stderr":
-        colorful = watched and not os.environ.get("NO_COLOR") and not is_dumb()
-        dim = settings.color == "always" or (settings.color == "auto" and colorful)
+        dim = is_colored(settings.color, terminal=watched)
         aside = ScreenOut(2, "stderr", screen.line(2) or Line(), dim=dim)
     return Look(
         reasoning,

@@ -586,7 +586,17 @@ TABLE: tuple[Opt, ...] = (
         is_flag=True,
         help="Print token counts on stderr at the end.",
     ),
-    Opt("--stats", section=OUTPUT, is_flag=True, help="Print timings on stderr at the end."),
+    Opt(
+        "--stats",
+        section=OUTPUT,
+        is_flag=True,
+        help="Print a table of timings on stderr at the end.",
+        details="Usage and cost are in it too. The rows have the names of the end record's fields, "
+        "for a batch those of the summary record and a column for each -m; - is unknown. Into a "
+        "file each row is a line: name, value. The bars are a histogram of the gaps between "
+        "chunks: each stands for the same ratio of times. An answer that failed or was interrupted "
+        "has its table too, also with -q.",
+    ),
     Opt(
         "--color",
         look=True,

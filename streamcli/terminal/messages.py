@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..outcome import Outcome, decimal
 from .sanitize import one_line, visible
 from .screen import Screen
+
+if TYPE_CHECKING:
+    from .stats import Table
 
 
 def line_of(message: str) -> str:
@@ -52,13 +56,26 @@ class Messages:
         if self.debugging:
             self._write(one_line(message, 4000))
 
+    def table(self, table: Table, color: str) -> None:
+        """Write the table of --stats; `color` is the value of --color."""
+        from .screen import is_colored
+        from .widths import columns_of
+
+        here = self.screen.line(2)
+        width = None if here is None else columns_of(2)
+        dims = is_colored(color, terminal=here is not None)
+        self._put(table.drawn(width, dims=dims))
+
     def _write(self, message: str, hint: str = "") -> None:
         colon = ":" if hint.startswith("\n") else ": " if hint else ""
         line = line_of(f"{message}{colon}{hint}")
         if self.above is not None:
             self.above(line)
             return
-        data = f"{line}\n".encode("utf-8", "backslashreplace")
+        self._put(f"{line}\n")
+
+    def _put(self, lines: str) -> None:
+        data = lines.encode("utf-8", "backslashreplace")
         if (here := self.screen.line(2)) is None:
             write_stderr(data)
             return
@@ -88,21 +105,3 @@ def usage_line(outcome: Outcome) -> str:
     if outcome.cost is not None:
         known.append(f"cost {decimal(outcome.cost, 6)}")
     return "tokens: " + (", ".join(known) if known else "the server sent none")
-
-
-def stats_line(outcome: Outcome) -> str:
-    """Return the line of --stats: the timings of the end record, for people."""
-    timings = outcome.timings()
-    parts = []
-    if timings["ttft_ms"] is not None:
-        parts.append(f"TTFT {timings['ttft_ms']:.0f} ms")
-    parts.append(f"{timings['duration_ms']:.0f} ms in all")
-    parts.append(f"{timings['chunks']} chunks")
-    gaps = timings["icl_ms"]
-    if gaps and gaps["max"]:
-        parts.append(f"gap p50 {gaps['p50']:.1f} p99 {gaps['p99']:.1f} max {gaps['max']:.1f} ms")
-    if timings["tokens_per_second"] is not None:
-        parts.append(f"{timings['tokens_per_second']:.1f} tokens/s")
-    if outcome.attempts > 1:
-        parts.append(f"{outcome.attempts} attempts")
-    return ", ".join(parts)

@@ -74,6 +74,13 @@ def is_dumb() -> bool:
     return os.environ.get("TERM") in ("dumb", "unknown")
 
 
+def is_colored(color: str, *, terminal: bool = True) -> bool:
+    """Return whether escapes for looks are written; `color` is the value of --color."""
+    if color == "auto":
+        return terminal and not os.environ.get("NO_COLOR") and not is_dumb()
+    return color == "always"
+
+
 def _same(one: int, other: int) -> bool:
     """Return whether two terminals are one; /dev/tty is another name of ours."""
     devices = {os.fstat(one).st_rdev, os.fstat(other).st_rdev}

@@ -1,0 +1,35 @@
+"""Text that fits a terminal: how wide that is, and a text cut to so many cells."""
+
+from __future__ import annotations
+
+import os
+
+_WIDTH = 80  # cells, where the terminal does not tell
+
+
+def columns_of(fd: int) -> int:
+    """Return the width of the terminal `fd` in cells."""
+    try:
+        return os.get_terminal_size(fd).columns or _WIDTH
+    except OSError:
+        return _WIDTH
+
+
+def cells(text: str) -> int:
+    """Return how many cells `text` takes: a wide character takes two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(text: str, width: int) -> str:
+    """Return `text` in at most `width` cells, three dots in place of its end."""
+    if cells(text) <= width:
+        return text
+    room = max(0, width - 3)
+    kept = text[:room]  # no character takes less than a cell, but for those that take none
+    while cells(kept) > room:
+        kept = kept[:-1]
+    return (kept + "...")[: max(width, 0)]
