@@ -15,9 +15,12 @@ from ..errors import usage
 from ..events import Event, Text
 from ..outcome import Outcome, Verdict
 from ..wire.lenient_json import deeper, json_values
+from .schema_cost import DEEPEST, SchemaCost, TooMuch
 
 _LONGEST = 300  # characters of a problem: it quotes the value
-_DEEPEST = 256  # levels of a value: what checks it recurses, in native code
+_DEEPEST = DEEPEST  # levels of a value: what checks it recurses, in native code
+_MOST_STEPS = 50_000_000  # of a check: a second
+_MOST_NAMED = 20_000  # steps of a check that names its fault: one for each branch takes long
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # A pattern takes linear time; one that looks around, or back, takes so many steps and no more.
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
@@ -43,6 +46,11 @@ class Schema:
         if deeper(schema, _DEEPEST):
             raise usage(f"{name} is nested too deeply")
         try:
+            self._cost = SchemaCost(schema)
+        except TooMuch:
+            what = f"{name} cannot be used: checking it would take too long"
+            raise usage(what, "let fewer branches lead to one subschema") from None
+        try:
             self._validator = make(schema, offline=True, pattern_options=_PATTERNS)
         except Exception as error:
             text = str(getattr(error, "message", error))
@@ -52,9 +60,17 @@ class Schema:
         """Return what does not match, and where; "" if all of `value` does."""
         if deeper(value, _DEEPEST):
             return "the value is nested too deeply"
+        cost = self._cost
+        if cost.refers and cost.exceeds(value, _MOST_STEPS):
+            return "checking it would take too long: the schema has too many branches"
         try:
-            for error in self._validator.iter_errors(value):
-                return f"{_short(error.message)} (at {_path(error.instance_path)})"
+            if self._validator.is_valid(value):
+                return ""
+            if cost.branches and cost.exceeds(value, _MOST_NAMED):
+                return "it is too large to say where"
+            self._validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return f"{_short(error.message)} (at {_path(error.instance_path)})"
         except Exception as error:  # half a surrogate pair
             return f"it cannot be checked: {_first_line(str(error))}"
         return ""

@@ -27,9 +27,13 @@ def unwrapping(
     chat: ChatRequest, protocol: WireFormat
 ) -> Callable[[list[Event]], list[Event]] | None:
     """Return what unwraps an answer to `chat`; None if its schema is sent as it is."""
-    if isinstance(protocol, TakesAnySchema | Templated) or not (name := wrapper_of(chat)):
-        return None
-    return Unwrap(name).unwrap
+    name = wrapper_in(chat, protocol)
+    return Unwrap(name).unwrap if name else None
+
+
+def wrapper_in(chat: ChatRequest, protocol: WireFormat) -> str:
+    """Return the one field of the object that an answer to `chat` is wrapped in; "" if none is."""
+    return "" if isinstance(protocol, TakesAnySchema | Templated) else wrapper_of(chat)
 
 
 class Unwrap:

@@ -204,7 +204,8 @@ class Live:
         if self._cancelled:
             http.cancel()
         plain = endpoint.opener(http)
-        return Connection(self._recorded(endpoint, plain), self._sleep, plain=plain)
+        open = plain if self._settings.record is None else self._recorded(endpoint, plain)
+        return Connection(open, self._sleep, plain=plain)
 
     def _connect_racer(self, endpoint: Endpoint) -> Connection:
         endpoint.wait()
@@ -212,14 +213,15 @@ class Live:
         return Connection(endpoint.opener(http), over.wait, cancel=partial(_cancel, http, over))
 
     def _recorded(self, endpoint: Endpoint, open: Open) -> Open:
-        if self._settings.record is None:
-            return open
+        from ..answer.unwrap import wrapper_in
+
         if self._recorder is None:
             from ..output.recording_file import RecordingFile
             from ..output.records import timestamp
             from ..transport.record import Recorder
 
             provider, protocol, model = endpoint.source
+            assert self._settings.record is not None
             self._recorder = Recorder(
                 RecordingFile(self._settings.record, self._shield),
                 provider=provider,
@@ -229,7 +231,8 @@ class Live:
                 timestamp=lambda: timestamp(time.time()),
                 clock=time.monotonic,
             )
-        return self._recorder.wrap(open)
+        chat = self._chats[self.endpoints.index(endpoint)]
+        return self._recorder.wrap(open, wrapper_in(chat, endpoint.protocol))
 
 
 def _cancel(http: Http, over: Flag) -> None:

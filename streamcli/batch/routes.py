@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
 from ..input.batch_items import Item
+from ..input.chat_options import schema_and_prefill
 from ..messages import ChatRequest, Message
 from ..providers.choose import compared, fallbacks_of, named, with_fallbacks
 from ..providers.context import Context
@@ -197,4 +198,6 @@ def _with(chat: ChatRequest, item: Item) -> ChatRequest:
         changes["system"] = request.system
     if request.options:
         changes["options"] = {**chat.options, **request.options}
+    if chat.prefill is not None and changes.get("schema") is not None:
+        raise schema_and_prefill()
     return chat.but(messages=messages, wishes=chat.wishes - changes.keys(), **changes)

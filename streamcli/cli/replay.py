@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..answer.turn import Turn
 from ..errors import StreamError, usage
 from ..events import Failed
+from ..input.chat_options import schema_of
 from ..messages import ChatRequest
 from ..outcome import Limits
 from ..protocols._contract import Decoder, DecoderFactory, ReadsRow, decoder_for, get
@@ -65,9 +66,16 @@ class Replay:
         self._facts = facts
         self._format: ReplayedFormat | None = None  # not before something is read
         self._player: Player | None = None
+        self._schema: dict[str, Any] | None = None  # of the answer, as far as it is known
 
     def prepare(self) -> Turn:
         """Return what will give the answer; StreamError where it cannot be read."""
+        if self._settings.schema is not None:
+            from ..answer.schema_check import Matching
+
+            self._schema = schema_of(self._settings.schema, self._context.files)
+            assert self._schema is not None
+            self.matching = Matching(self._schema)
         if self._settings.decode:
             return self._decode(self._settings.decode)
         assert self._settings.replay
@@ -110,6 +118,10 @@ class Replay:
             raise usage(f"{path} does not name its protocol", "record it again")
         self._format = replayed = ReplayedFormat(player.protocol, player)
         self._learn(player.provider, player.protocol, player.model)
+        if self._schema is None and player.wrapped:
+            from ..protocols.shared.schemas import wrapped_in
+
+            self._schema = wrapped_in(player.wrapped)
         if (attempts := player.attempts()) is not None:
             settings = settings.but(max_retries=min(settings.max_retries, attempts - 1))
         names = (player.provider, settings.provider)
@@ -125,7 +137,7 @@ class Replay:
         sleep: Callable[[float], object],
     ) -> Turn:
         return Turn(
-            ChatRequest("", []),
+            ChatRequest("", [], schema=self._schema),
             target,
             replayed,
             open,

@@ -37,6 +37,10 @@ def chat_of(
     else:
         attachments = ()
     prefill = settings.prefill
+    if prefill is not None and settings.schema is not None:
+        if "prefill" not in wishes:
+            raise schema_and_prefill()
+        prefill = None
     return ChatRequest(
         model,
         [Message("user", prompt, attachments=attachments)],
@@ -59,6 +63,12 @@ def chat_of(
         hide_reasoning=None if settings.reasoning is None else settings.reasoning == "hide",
         wishes=wishes,
     )
+
+
+def schema_and_prefill() -> StreamError:
+    """Return the usage error for both: a provider starts a schema where the model goes on."""
+    what = "--schema and --prefill exclude each other"
+    return usage(what, "the answer has to match the schema, and does not repeat its beginning")
 
 
 def system_of(system: str | None, files: Files) -> str | None:
@@ -136,4 +146,6 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
                 raise usage(what, "give one of them")
             place = inner
         place[names[-1]] = value
+    if deeper(options, NESTED):
+        raise usage(f"-o is nested more than {NESTED} levels deep", "no provider takes so many")
     return options

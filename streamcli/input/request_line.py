@@ -318,8 +318,20 @@ def _think(name: str, value: Any) -> str:
 
 
 def _schema(name: str, value: Any) -> dict[str, Any]:
+    """Return a JSON Schema, or what the short form stands for (not in a batch file's line)."""
+    if type(value) is str and name == "schema":
+        from .schema_short import schema_of_short
+
+        try:
+            return schema_of_short(value)
+        except StreamError as error:
+            hint = "a JSON Schema, or 'name, age int', never a file"
+            raise usage(f"'{name}': {error.message}", hint) from None
     if type(value) is not dict:
-        raise _wrong(name, "an object: the JSON Schema itself, never a file", value)
+        what = "an object: the JSON Schema itself, never a file"
+        if name == "schema":
+            what = "a JSON Schema or its short form, never a file"
+        raise _wrong(name, what, value)
     if deeper(value, NESTED):
         raise usage(f"'{name}' is nested more than {NESTED} levels deep")
     return value

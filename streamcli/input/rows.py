@@ -13,6 +13,9 @@ from ..errors import StreamError, usage
 from .text import BOM, decode
 
 _DELIMITERS = ",;\t|"
+# Stands for a CR inside of a line, which the csv module would take for the end of a row, and fail.
+# (Bytes that are not UTF-8 become U+DC80 to U+DCFF.)
+_CR = "\udc0d"
 _LARGEST = 64 << 20  # characters of a field: more is a quote that is not closed
 
 
@@ -90,7 +93,11 @@ def _cells(
     csv.field_size_limit(_LARGEST)
     dialect = _dialect_of(first, delimiter)
     readers = [csv.reader(_texts(lines), **dialect) for lines in files]
-    table = Table("csv", (_next_row(readers[0], -1) or []) if readers else [], bom=bom)
+    names = (_next_row(readers[0], -1) or []) if readers else []
+    if b'"' not in first and any(_CR in name for name in names):
+        what = "the header of the CSV has a lone CR in it"
+        raise usage(what, "tr '\\r' '\\n' makes lines of those of old Macs")
+    table = Table("csv", [name.replace(_CR, "\r") for name in names], bom=bom)
     table.dialect = dialect
     for name in table.names:
         decode(name.encode("utf-8", "surrogateescape"), "the header")
@@ -100,7 +107,10 @@ def _cells(
 def _texts(lines: Iterator[bytes]) -> Iterator[str]:
     """Yield lines as text. Bytes that are not UTF-8 fail their own row, and are written back."""
     for line in lines:
-        yield line.decode("utf-8", "surrogateescape") + "\n"
+        text = line.decode("utf-8", "surrogateescape")
+        if b"\r" in line:
+            text = text[:-1].replace("\r", _CR) + text[-1:]
+        yield text + "\n"
 
 
 def _dialect_of(first: bytes, delimiter: str) -> dict[str, Any]:
@@ -121,8 +131,11 @@ def _dialect_of(first: bytes, delimiter: str) -> dict[str, Any]:
 def _rows(readers: Sequence[Any], names: list[str]) -> Iterator[Read]:
     number = 0
     for place, reader in enumerate(readers):
-        if place and (header := _next_row(reader, number)) not in (None, [], names):
-            shown = ", ".join(map(str, header or ()))[:100]
+        header = (
+            [name.replace(_CR, "\r") for name in _next_row(reader, number) or ()] if place else []
+        )
+        if header not in ([], names):
+            shown = ", ".join(header)[:100]
             raise usage(f"file {place + 1} has another header: {shown}", "a run for each of them")
         while (cells := _next_row(reader, number)) is not None:
             if cells:  # a blank line is not a row
@@ -133,6 +146,9 @@ def _rows(readers: Sequence[Any], names: list[str]) -> Iterator[Read]:
 def _row_of(cells: list[str], names: list[str], number: int) -> Read:
     trouble = None
     text = "\0".join(cells)
+    if _CR in text:
+        text = text.replace(_CR, "\r")
+        cells = [cell.replace(_CR, "\r") for cell in cells]
     if not text.isascii() and not _is_utf8(text):
         trouble = usage(f"row {number + 1} is not UTF-8", "iconv -f ENCODING -t UTF-8")
     elif len(cells) > len(names):
@@ -158,9 +174,6 @@ def _next_row(reader: Any, number: int) -> list[str] | None:
     except csv.Error as error:
         what = "the header" if number < 0 else f"row {number + 1}"
         hint = "look for a quote that is not closed"
-        if "new-line" in str(error):
-            hint = "a CR in a cell has to be quoted (tr '\\r' '\\n' for files of old Macs)"
-            error = csv.Error("there is a lone CR in it")
         raise usage(f"{what} of the CSV cannot be read: {error}", hint) from None
     return cells
 

@@ -293,7 +293,8 @@ TABLE: tuple[Opt, ...] = (
         section=MODEL,
         metavar="TEXT",
         help="The beginning of the answer; the model continues it.",
-        details="Some models cannot. The answer does not repeat the beginning.",
+        details="Some models cannot. The answer does not repeat the beginning. --schema and "
+        "--prefill exclude each other.",
     ),
     Opt(
         "-o",

@@ -11,7 +11,9 @@ A cassette (schema `stream.cassette/1`) is JSONL: for each attempt a `request`, 
 the body's end, because the answer was over or a signal came.
 
 `ts` is RFC 3339 in UTC; `t_ms` counts from that attempt's request; `body` is the request's JSON as
-text; headers have lower-case names. Bodies are kept as they come (unpacked, were they compressed).
+text; headers have lower-case names. A request has `wrapped` too if its answer to --schema had to be
+wrapped in an object: the name of the object's one field. Bodies are kept as they come (unpacked,
+were they compressed).
 A cassette holds no secrets: addresses lose their user, password and the values of their query;
 headers that may hold a key or a cookie become [hidden], and so does every text that `hide` knows to
 be secret. A file that ends without an `end` was cut off there: the connection is then lost, as it
@@ -65,11 +67,14 @@ class Recorder:
         self._clock = clock
         self._began = 0.0
 
-    def wrap(self, open: Open) -> Open:
-        """Return an `open` that records each request and its response."""
+    def wrap(self, open: Open, wrapped: str = "") -> Open:
+        """Return an `open` that records each request and its response.
+
+        `wrapped` is the field that the answers are wrapped in, "" if they are not.
+        """
 
         def recorded(request: HttpRequest, patience: Patience) -> Response:
-            self._request(request)
+            self._request(request, wrapped)
             self._began = self._clock()
             try:
                 response = open(request, patience)
@@ -99,7 +104,7 @@ class Recorder:
             fields["message"] = self._hide(error.message)
         self._write("end", error=fields, unread=unread)
 
-    def _request(self, request: HttpRequest) -> None:
+    def _request(self, request: HttpRequest, wrapped: str) -> None:
         self._line(
             {
                 "type": "request",
@@ -110,6 +115,7 @@ class Recorder:
                 "url": self._hide(bare_url(request.url)),
                 "headers": self._headers(dict(request.headers)),
                 "body": self._hide(request.body.decode("utf-8", "replace")),
+                **({"wrapped": wrapped} if wrapped else {}),
             }
         )
 

@@ -25,8 +25,8 @@ BLOCK = 64 * 1024
 class Player:
     """Plays the attempts of a recording in turn; `open` is an Open of the seam.
 
-    `speed` 2.0 plays twice as fast, None does not wait. `provider`, `protocol` and `model` are
-    those of the recording, "" if it does not say them.
+    `speed` 2.0 plays twice as fast, None does not wait. `provider`, `protocol`, `model` and
+    `wrapped` are those of the recording, "" if it does not say them.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Player:
         self.provider = _text(first, "provider")
         self.protocol = _text(first, "protocol")
         self.model = _text(first, "model")
+        self.wrapped = _text(first, "wrapped")
 
     def attempts(self) -> int | None:
         """Return how many there are; None where that is not known beforehand (a pipe)."""

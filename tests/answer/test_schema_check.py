@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Stream
+from conftest import Configure, Stream
 from faultserver import Conn, FaultServer
 
 from streamcli.answer.schema_check import Matching, Schema
@@ -103,7 +103,8 @@ def test_a_schema_is_checked(server: FaultServer, stream: Stream) -> None:
     assert run.returncode == 2
     assert "retrieving it failed" in run.stderr
     deep = '{"properties": {"a": ' * 300 + "{}" + "}}" * 300
-    for bad in ('{"type": 3}', "{nope", "/nowhere", deep):
+    forever = json.dumps(doubling("anyOf", 40))
+    for bad in ('{"type": 3}', "{nope", "/nowhere", deep, forever):
         run = stream("-m", "vllm:m", "--schema", bad, "--base-url", server.url("ok"), "hi")
         assert run.returncode == 2
         assert len(run.complaints) == 1
@@ -140,3 +141,95 @@ def test_places_and_long_values_are_shown_briefly() -> None:
     assert len(schema.problem({"k" * 10_000: ["v" * 100_000]})) < 700
     assert schema.problem({"a": [2**70, 1.0]}) == ""
     assert "cannot be checked" in schema.problem({"a": ["\ud800"]})
+
+
+def doubling(keyword: str, levels: int) -> dict[str, Any]:
+    """A schema of so many levels, with two ways from each to the next."""
+    names = [f"#/$defs/{level}" for level in range(levels + 1)]
+    defs: dict[str, Any] = {
+        str(level): {keyword: [{"$ref": names[level + 1]}, {"$ref": names[level + 1]}]}
+        for level in range(levels)
+    }
+    return {"$ref": names[0], "$defs": {**defs, str(levels): {"type": "string"}}}
+
+
+LIST = {
+    "$ref": "#/$defs/list",
+    "$defs": {
+        "list": {
+            "oneOf": [
+                {"properties": {"kind": {"const": "a"}, "next": {"$ref": "#/$defs/list"}}},
+                {"properties": {"kind": {"const": "b"}, "next": {"$ref": "#/$defs/list"}}},
+            ]
+        }
+    },
+}
+
+
+def test_a_schema_whose_check_would_take_for_ever_is_refused() -> None:
+    chain: dict[str, Any] = {"$defs": {str(n): {"$ref": f"#/$defs/{n + 1}"} for n in range(5000)}}
+    chain["$defs"]["5000"] = {}
+    unevaluated: dict[str, Any] = {"properties": {"a": {}}}
+    for _ in range(20):
+        unevaluated = {"allOf": [unevaluated], "unevaluatedProperties": False}
+    far = {**chain, "$ref": "#/$defs/0"}
+    for schema in (doubling("anyOf", 40), doubling("allOf", 40), far, unevaluated):
+        with pytest.raises(StreamError, match="checking it would take too long") as caught:
+            Schema(schema)
+        assert caught.value.exit_code == 2
+
+
+def test_a_value_whose_check_would_take_for_ever_is_a_problem() -> None:
+    schema = Schema(LIST)
+    value: Any = 1
+    for depth in range(200):
+        if depth == 3:
+            assert schema.problem({"kind": "b", "next": {"kind": "a"}}) == ""
+            assert "at $" in schema.problem({"kind": "c", "next": value})
+        value = {"kind": "a", "next": value}
+    assert "too many branches" in schema.problem(value)
+
+
+def test_ways_that_do_not_multiply_are_no_trouble() -> None:
+    levels = 60
+    defs: dict[str, Any] = {
+        str(n): {"properties": dict.fromkeys("abc", {"$ref": f"#/$defs/{n + 1}"})}
+        for n in range(levels)
+    }
+    tree = Schema({"$ref": "#/$defs/0", "$defs": {**defs, str(levels): {"type": "string"}}})
+    value: Any = "x"
+    for _ in range(levels):
+        value = {"a": value, "d": 7}
+    assert tree.problem(value) == ""
+    assert Schema({"$ref": "#"}).problem(1) == ""
+    assert Schema({"$id": "urn:x", "items": {"$ref": "urn:x"}}).problem([[[], []]]) == ""
+    pair = {"prefixItems": [{"type": "integer"}, {"$ref": "#"}], "items": {"$ref": "#/$defs/a~1b"}}
+    schema = Schema({**pair, "$defs": {"a/b": {"type": "string"}}})
+    assert schema.problem([1, [2, []], "x"]) == ""
+    assert "(at $[1][0])" in schema.problem([1, ["y"]])
+    many = Schema({"$ref": "#/$defs/list", "$defs": {"list": {"items": {"type": "integer"}}}})
+    assert "(at $[99999])" in many.problem([1] * 99_999 + ["x"])
+
+
+def test_a_fault_in_every_branch_of_a_large_value_is_told_without_its_place() -> None:
+    either = {"anyOf": [{"items": {"type": "integer"}}, {"items": {"type": "null"}}]}
+    assert "too large" in Schema(either).problem(["x"] * 100_000)
+    assert "anyOf" in Schema(either).problem(["x"] * 10)
+
+
+def test_a_schema_and_a_beginning_exclude_each_other(
+    server: FaultServer, stream: Stream, configure: Configure
+) -> None:
+    args = ("-m", "vllm:m", "--base-url", server.url("ok"))
+    both = "--schema and --prefill exclude each other"
+    run = stream(*args, "--schema", "age int", "--prefill", '{"age":', "hi")
+    assert (run.returncode, len(run.complaints)) == (2, 1)
+    assert both in run.stderr
+    requests = b'{"prompt":"a"}\n{"prompt":"b","schema":"age int"}\n'
+    run = stream(*args, "--requests", "--json", "-k", "--prefill", "x", stdin=requests)
+    assert [record["status"] for record in run.records] == ["complete", "usage"]
+    assert both in run.records[1]["error"]["message"]
+    asked = len(server.requests)
+    configure('[defaults]\nprefill = "{"\n')  # a general preference gives way
+    assert stream(*args, "--schema", "age int", "hi").returncode == 12
+    assert [message["role"] for message in server.requests[asked].json["messages"]] == ["user"]

@@ -565,3 +565,15 @@ def test_the_system_prompt(
 
 def test_a_system_prompt_that_is_not_there(refuse: Ask) -> None:
     assert "nowhere.txt" in refuse("-s", "@nowhere.txt", "hi")
+
+
+def test_fields_of_a_body_may_not_be_nested_without_end(
+    server: FaultServer, stream: Stream
+) -> None:
+    deep = "[" * 300 + "]" * 300
+    args = ("-m", "vllm:m", "--base-url", server.url("ok"))
+    for option in (f"a={deep}", f"{'a.' * 300}b=1"):
+        run = stream(*args, "-o", option, "hi")
+        assert run.returncode == 2
+        assert run.stderr.startswith("stream: -o is nested more than 64 levels deep")
+    assert not server.requests

@@ -87,6 +87,14 @@ def test_every_field() -> None:
     assert [type(request.changes[name]) for name in ("temperature", "max_tokens")] == [float, int]
 
 
+def test_the_short_form_of_a_schema() -> None:
+    made = line(prompt="x", schema="[name, age int]").changes["schema"]
+    assert made["items"]["properties"] == {"name": {"type": "string"}, "age": {"type": "integer"}}
+    form = {"type": "json_schema", "json_schema": {"schema": "age int"}}
+    with pytest.raises(StreamError, match="never a file"):
+        line(body={"messages": [USER], "response_format": form})
+
+
 def test_null_is_a_field_left_out() -> None:
     assert line(prompt="x", id=None, temperature=None, stop=None, messages=None).changes == {}
     request = line(custom_id="a", method=None, url=None, body={"messages": [USER], "tools": None})
@@ -371,7 +379,10 @@ def test_no_option_but_the_fields_of_a_line_is_taken() -> None:
         ({"prompt": "x", "presence_penalty": 2.5}, "a number from -2 to 2"),
         ({"prompt": "x", "stop": [1]}, "'stop' has to be a text or a list of texts"),
         ({"prompt": "x", "stop": {}}, "'stop' has to be a text or a list of texts"),
-        ({"prompt": "x", "schema": "s.json"}, 'never a file, and is "s.json"'),
+        ({"prompt": "x", "schema": "s.json"}, "never a file"),
+        ({"prompt": "x", "schema": "/etc/passwd"}, "'schema': the short form"),
+        ({"prompt": "x", "schema": "age number"}, "unknown type number"),
+        ({"prompt": "x", "schema": 7}, "a JSON Schema or its short form, never a file, and is 7"),
         ({"prompt": "x", "think": "xhigh"}, "true, false, none, low, medium, high or max"),
         ({"prompt": "x", "think": 1}, "'think' has to be true"),
         ({}, "it has no prompt"),

@@ -200,8 +200,15 @@ def test_a_lone_cr() -> None:
     table, found = table_of(b'a,b\n"x\ry",2\n')
     assert found[0][1].cells == ["x\ry", "2"]
     assert back(table, found, "1\r2") == b'a,b,new\n"x\ry",2,"1\r2"\n'
-    with pytest.raises(StreamError, match="row 2 of the CSV cannot be read: there is a lone CR"):
-        table_of(b"a,b\n1,2\nx\ry,2\n")
+    table, found = table_of(b"a,b\r\nx\ry,\r\n\r,\r\r\n\xff\r,3\r\n")
+    assert [row.cells for _, row, _ in found] == [["x\ry", ""], ["\r", "\r"], ["\udcff\r", "3"]]
+    assert [trouble is None for *_, trouble in found] == [True, True, False]
+    assert back(table, found) == b'a,b,new\r\n"x\ry",,A\r\n"\r","\r",A\r\n"\xff\r",3,A\r\n'
+    with pytest.raises(StreamError, match="the header of the CSV has a lone CR"):
+        table_of(b"a,b\r1,2\rx,2\r")
+    table, found = table_of(b'"a\rb",c\n1,2\n', "csv", b'"a\rb",c\n3,4\n')
+    assert table.names == ["a\rb", "c"]
+    assert [row.cells for _, row, _ in found] == [["1", "2"], ["3", "4"]]
 
 
 def test_a_quote_that_is_not_closed_ends_somewhere() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Stream
+from faultserver import Conn, FaultServer, delta, finish
 from recordings import RECORDINGS, recordings
 from splits import decode, sampled, whole
 
@@ -685,3 +687,37 @@ def test_raw_bytes_go_through_a_turn(tmp_path: Path) -> None:
     *_, end = (events[-1] for _, events in turn(world, lambda request, patience: raw(fd)))
     assert end == Finished("stop", "stop", ("finish_reason", "marker"))
     os.close(fd)
+
+
+def says(text: str) -> Callable[[Conn], None]:
+    def play(conn: Conn) -> None:
+        conn.open_with(*text)
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    return play
+
+
+def test_a_list_that_was_wrapped_for_its_provider_is_unwrapped_again(
+    server: FaultServer, stream: Stream
+) -> None:
+    wrapped = '{"items": [{"age": 1}]}'
+    url = server.script("wrapped", says(wrapped))
+    args = ("-m", "vllm:m", "--base-url", url)
+    live = stream(*args, "--record", "a.rec", "--schema", "[age int]", "hi")
+    assert (live.returncode, live.text) == (0, '[{"age": 1}]')
+    for more in ((), ("--schema", "[age int]")):
+        run = stream("--replay", "a.rec", "--speed", "instant", *more)
+        assert (run.returncode, run.text) == (0, live.text)
+    run = stream("--replay", "a.rec", "--speed", "instant", "--schema", "[name]")
+    assert run.returncode == 12
+    # The same text where nothing was wrapped.
+    assert stream(*args, "--record", "b.rec", "hi").text == wrapped
+    assert stream("--replay", "b.rec", "--speed", "instant").text == wrapped
+    raw = "".join(f"data: {json.dumps(part)}\n\n" for part in (delta(wrapped), finish()))
+    run = stream("--decode", "--schema", "[age int]", "--items", stdin=raw.encode())
+    assert (run.returncode, run.text) == (0, '{"age": 1}\n')
+    assert stream("--decode", stdin=raw.encode()).text == wrapped
+    run = stream("--decode", "--schema", "[name]", stdin=raw.encode())
+    assert run.returncode == 12

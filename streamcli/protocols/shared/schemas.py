@@ -38,6 +38,11 @@ def wrapper_of(chat: ChatRequest) -> str:
     return "items" if kind == "array" else "value"
 
 
+def wrapped_in(name: str) -> Schema | None:
+    """Return a schema whose answers are wrapped in the field of that name; None if none are."""
+    return {"items": {"type": "array"}, "value": {"type": "string"}}.get(name)
+
+
 def object_schema(chat: ChatRequest) -> Schema:
     """Return the schema of the request, wrapped if its root is not an object."""
     schema = chat.schema
