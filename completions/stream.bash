@@ -169,7 +169,7 @@ _stream() {
         --color | --into | -j | --jobs | --resume | --reuse | --halt | --rate | --repeat | \
         --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
         --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
-        --unix-socket | --record | --replay | --speed)
+        --unix-socket | --record | --replay | --speed | --slo)
         _stream_value "$prev"
         ;;
     *)
@@ -190,7 +190,7 @@ _stream() {
                 --rate --repeat --print0 --base-url -H --header --key-file --connect-timeout \
                 --first-timeout --idle-timeout --timeout --max-retries --max-wait \
                 --max-event-size --on-drop --no-stream --unix-socket --record --replay \
-                --speed --decode --decode= --dry-run --dry-run= --check --check= \
+                --speed --decode --decode= --dry-run --dry-run= --slo --check --check= \
                 --list-models --list-providers --list-templates --list-sessions --no-config \
                 -V --version -h --help --help=
         fi

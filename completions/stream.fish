@@ -154,6 +154,7 @@ complete -c stream -l replay -r -F -d 'Answer from a recording instead of the ne
 complete -c stream -l speed -x -d 'Speed of --replay: 2 is twice as fast as it was.'
 complete -c stream -l decode -a 'auto a2a ag-ui ai-data anthropic bedrock cohere gemini gemini-array honcho json-events ollama openai-chat openai-completions openai-responses sse-text text ui-message' -d 'Read a provider\'s raw bytes on stdin; no network.'
 complete -c stream -l dry-run -a 'http curl' -d 'Print the request, or a curl command; send nothing.'
+complete -c stream -l slo -x -d 'Exit 29 if missed: \'ttft_ms.p99<500\', ttft:500.'
 complete -c stream -l check -a '(__stream_providers)' -d 'Ask for one token: tests address, key, latency.'
 complete -c stream -l list-models -d 'List the provider\'s models, one a line (or --json).'
 complete -c stream -l list-providers -d 'List providers and their set-up (or --json).'

@@ -24,6 +24,7 @@ A *kind* says what happened (`error.kind` of the `end` record); it belongs to on
     too_large       63  too_large
     auth            67  no_key auth forbidden
     batch           20  (some prompts of a batch failed)
+    slo             29  (a service level objective was missed)
     interrupted    128+n  interrupted (died by signal n)
 """
 
@@ -84,6 +85,7 @@ EXIT_OF_STATUS = {
     "rejected": 22,
     "write": 23,
     "timeout": 28,
+    "slo": 29,
     "redirect": 47,
     "too_large": 63,
     "auth": 67,

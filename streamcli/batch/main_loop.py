@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..errors import EXIT_OF_STATUS, Interrupted, StreamError, bug
 from ..events import Event, Failed, Retry
@@ -26,6 +27,10 @@ from .routes import Routes
 from .summary import Summary
 from .worker import Worker
 
+if TYPE_CHECKING:
+    from ..report.slo import Judgement
+    from .objectives import Objectives
+
 
 class MainLoop:
     """`run` handles the updates of a pool to the end, and returns the exit status.
@@ -44,6 +49,7 @@ class MainLoop:
         reports: Reports,
         messages: Messages,
         *,
+        objectives: Objectives | None,
         began: float,
         clock: Callable[[], float],
     ) -> None:
@@ -56,6 +62,8 @@ class MainLoop:
         self._summary = summary
         self._reports = reports
         self._messages = messages
+        self._objectives = objectives
+        self._judgements: list[Judgement] = []
         self._began = began
         self._clock = clock
         self._halt = Halt(*settings.halt)
@@ -139,6 +147,8 @@ class MainLoop:
     ) -> None:
         summary = self._summary
         summary.add(outcome, verdict, task.question.route_name)
+        if self._objectives is not None:
+            self._objectives.add(task.question, outcome, verdict)
         self._halt.spend(outcome, endpoint, task.tokens)
         if verdict.message and verdict.status not in ("interrupted", "write"):
             self._reports.ended(task, verdict, endpoint)
@@ -179,6 +189,8 @@ class MainLoop:
 
     def _finish(self) -> int:
         self._summary.skipped = self._plan.skipped
+        if self._objectives is not None and self._fatal is None and not self._signum:
+            self._judgements = self._objectives.judge()
         for write in (self._outputs.finish, self._write_summary):
             try:
                 write()
@@ -189,6 +201,8 @@ class MainLoop:
         seconds = self._clock() - self._began
         halt = self._halt if self._halted else None
         self._reports.end(self._fatal, self._signum, halt, self._is_undone, seconds)
+        if self._judgements and self._fatal is None and not self._signum:
+            self._reports.missed(self._judgements)
         return self._code()
 
     def _code(self) -> int:
@@ -196,6 +210,8 @@ class MainLoop:
             return 128 + self._signum
         if self._fatal is not None:
             return self._fatal.exit_code
+        if not all(judgement.met for judgement in self._judgements):
+            return EXIT_OF_STATUS["slo"]
         return EXIT_OF_STATUS["batch"] if self._summary.failed or self._is_undone else 0
 
     @property
@@ -213,7 +229,10 @@ class MainLoop:
         head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
         head |= {"schema": SCHEMA, "ts": timestamp(now)}
         limits = found.records(self._routes.gates)
-        self._outputs.summary(head | self._summary.record(wall, self._code(), limits))
+        record = head | self._summary.record(wall, self._code(), limits)
+        if self._judgements:
+            record["slo"] = [judgement.record() for judgement in self._judgements]
+        self._outputs.summary(record)
 
 
 def found_bug(error: Exception, messages: Messages) -> StreamError:

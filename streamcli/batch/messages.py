@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from .plan import Prompt
 from .summary import Summary
 
 if TYPE_CHECKING:
+    from ..report.slo import Judgement
     from ..terminal.progress import Progress, State
     from ..terminal.waiting import Waiting
 
@@ -131,6 +132,13 @@ class Reports:
             from .stats import batch_table
 
             messages.table(batch_table(summary, seconds * 1000), self._settings.color)
+
+    def missed(self, judgements: Sequence[Judgement]) -> None:
+        """Report each service level objective that was missed."""
+        from ..report.slo import lines
+
+        for line in lines(judgements):
+            self._messages.error(line)
 
     def show_progress(self, total: int | None, now: Callable[[], tuple[int, int]]) -> None:
         """Draw the progress from here on; `now` gives how many were skipped, and how many run.

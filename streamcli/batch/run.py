@@ -42,6 +42,7 @@ from .worker import Asker
 
 if TYPE_CHECKING:
     from ..conversation.conversation import Conversation
+    from .objectives import Objectives
 
 
 def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
@@ -75,6 +76,7 @@ def _prepare(
 ) -> MainLoop:
     """Make all parts, each from those before it; nothing is asked yet."""
     began = time.monotonic()
+    objectives = _objectives(invocation.settings)
     context = context_of(
         invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed_fds
     )
@@ -105,6 +107,8 @@ def _prepare(
     connections = len(settings.model) if settings.race else 1
     raise_limit(settings.jobs * (connections + (2 if context.tools is not None else 0)))
     routes.start()
+    if objectives is not None and len(routes.all) == 1:
+        objectives.one_model(routes.all[0])
     repeat = settings.repeat or 1
     plan = Plan(
         found.items,
@@ -157,6 +161,7 @@ def _prepare(
         summary,
         reports,
         messages,
+        objectives=objectives,
         began=began,
         clock=time.monotonic,
     )
@@ -230,6 +235,15 @@ def _given(settings: Settings) -> Given | None:
         return stream if watch_of is None else Enough(stream, watch_of())
 
     return given
+
+
+def _objectives(settings: Settings) -> Objectives | None:
+    """Return what measures the batch for --slo."""
+    if not settings.slo:
+        return None
+    from .objectives import Objectives
+
+    return Objectives(settings.slo)
 
 
 def _watch_of(settings: Settings) -> Callable[[], Watch] | None:

@@ -56,7 +56,7 @@ def _values(prop: Schema) -> str:
     names = [f"`{value}`" for value in values if value is not None]
     if all(str(value) in prop["description"] for value in values):
         return ""  # each is explained there
-    if set(values) in (set(EXIT_OF_STATUS) - {"batch"}, set(STATUS_OF_KIND)):
+    if set(values) in (set(EXIT_OF_STATUS) - {"batch", "slo"}, set(STATUS_OF_KIND)):
         return ""
     null = " or null" if None in values else ""
     return f" One of {', '.join(names)}{null}." if prop.get("type") != "array" else ""

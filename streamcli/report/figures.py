@@ -19,14 +19,15 @@ from ..timings import Histogram
 
 # One value a request each, from `timings`: milliseconds, and tokens a second.
 LATENCIES = ("ttft_ms", "ttfo_ms", "duration_ms", "headers_ms", "queue_ms", "tokens_per_second")
-# And those that are not in the record as they are: time per output token, gaps between chunks.
-METRICS = (*LATENCIES, "tpot_ms", "icl_ms")
+# And those that are not in the record as they are: the wait for the first token from the time that
+# was due on, time per output token, gaps between chunks.
+METRICS = (*LATENCIES, "wait_ms", "tpot_ms", "icl_ms")
 COUNTS = ("n", "ok", "failed", "reused", "attempts", "retries", *USAGE_FIELDS)
 RATES = ("goodput", "cost", "wall_ms", "request_throughput", "output_token_throughput")
 STATISTICS = ("mean", "p50", "p90", "p99", "max")
 
 # What a failed request counts as with `adjusted`: it never had a token, and never ended.
-_ADJUSTED = {"ttft_ms": inf, "ttfo_ms": inf, "duration_ms": inf}
+_ADJUSTED = {"ttft_ms": inf, "ttfo_ms": inf, "wait_ms": inf, "duration_ms": inf}
 _MOST = 1e12  # of a value: 31 years in milliseconds; what is beyond it is not a measurement
 _PENDING = 8192  # requests whose values wait for their buckets
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,6})?)")
@@ -112,6 +113,9 @@ class Figures:
                 value = timings.get(name)
                 if value is not None and _is_number(value):
                     pending[value] = pending.get(value, 0) + 1
+            if (wait := _wait(timings)) is not None:
+                waits = self._pending["wait_ms"]
+                waits[wait] = waits.get(wait, 0) + 1
         else:
             self._fail(timings)
         if gaps is not None:
@@ -282,6 +286,8 @@ class Figures:
     def _meets(self, timings: Mapping[str, Any]) -> bool:
         for name, most in self._limits.items():
             value = timings.get("tokens_per_second" if name == "tpot_ms" else name)
+            if name == "wait_ms":
+                value = _wait(timings)
             if not _is_number(value):
                 return False
             if name == "tpot_ms":
@@ -289,6 +295,14 @@ class Figures:
             if value > most:
                 return False
         return True
+
+
+def _wait(timings: Mapping[str, Any]) -> float | None:
+    """Return the milliseconds from the time that a request was due to its first token."""
+    queue, ttft = timings.get("queue_ms"), timings.get("ttft_ms")
+    if queue is None or not _is_number(queue) or not _is_number(ttft):
+        return None
+    return float(queue + ttft)
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

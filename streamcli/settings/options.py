@@ -950,6 +950,19 @@ TABLE: tuple[Opt, ...] = (
         "secrets are hidden.",
     ),
     Opt(
+        "--slo",
+        section=INSPECT,
+        env=False,
+        config=False,
+        multiple=True,
+        metavar="SLO",
+        help="Exit 29 if missed: 'ttft_ms.p99<500', ttft:500.",
+        details="Repeatable. At the end of a batch (one prompt is one too), for each model. "
+        "FIGURE.STATISTIC is bounded over all prompts, FIGURE alone and NAME:BOUND for each of "
+        "them: all have to be good, or as many as 'goodput>0.95' says. --help=batch lists the "
+        "figures.",
+    ),
+    Opt(
         "--check",
         section=INSPECT,
         env=False,

@@ -146,6 +146,7 @@ class Settings(_Frozen):
     replay: str | None = None
     speed: float | None = None  # 0 for instant
     decode: str | None = None
+    slo: tuple[str, ...] = ()
     dry_run: str | None = None
     check: str | None = None
     list_models: bool = False
@@ -191,7 +192,7 @@ class Settings(_Frozen):
     def is_batch(self) -> bool:
         """Whether there is more than one answer to get, or one that may be there already."""
         several = self.compares or self.repeat is not None
-        return several or bool(self.batch_inputs or self.resume)
+        return several or bool(self.batch_inputs or self.resume or self.slo)
 
     @property
     def converses(self) -> bool:
