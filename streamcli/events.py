@@ -171,15 +171,27 @@ class Opaque(Event):
       `functionCall`): give it directly before or after the ToolCall.
     * With `chars` it belongs to the last `chars` characters of text given before it (Gemini's
       `thoughtSignature` on a text part; an Anthropic text block with its citations).
+
+    `lasting`: it is about the conversation (the context that an A2A agent keeps), and holds for an
+    answer that broke off too.
     """
 
-    __slots__ = ("call_id", "chars", "protocol", "value")
+    __slots__ = ("call_id", "chars", "lasting", "protocol", "value")
 
-    def __init__(self, protocol: str, value: Any, *, call_id: str = "", chars: int = 0) -> None:
+    def __init__(
+        self,
+        protocol: str,
+        value: Any,
+        *,
+        call_id: str = "",
+        chars: int = 0,
+        lasting: bool = False,
+    ) -> None:
         self.protocol = protocol
         self.value = value
         self.call_id = call_id
         self.chars = chars
+        self.lasting = lasting
 
 
 class Citation(Event):

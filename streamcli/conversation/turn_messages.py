@@ -45,7 +45,8 @@ class TurnMessages:
             done += self._with_results(last)
             last = Message("assistant", "")
         elif last.tool_calls or not whole:
-            last = Message("assistant", last.text, reasoning=last.reasoning)
+            lasting = tuple(each for each in last.opaque if each.opaque.lasting)
+            last = Message("assistant", last.text, reasoning=last.reasoning, opaque=lasting)
         return [*done, last] if done or last.text.strip() else []
 
     @property

@@ -17,14 +17,14 @@ What is what:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
-from ..events import Citation, Event, Failed, Finished, Reasoning, Started, Text
-from ..messages import Attachment, ChatRequest
+from ..events import Citation, Event, Failed, Finished, Opaque, Reasoning, Started, Text
+from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target, join_url
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import whole, words
@@ -82,19 +82,21 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     """POST to the agent's own address: the prompt as a message, behind the text of its text files.
 
     Other attachments are file parts. The version is that of a given A2A-Version header, else the
-    row's (quirk `a2a_version`). `-o`
-    options of a message (contextId, taskId, messageId, referenceTaskIds, extensions) go there, all
-    others into `params` (metadata, configuration). An agent has its own model. The message's id
-    follows from its content, so that one asked again is the same.
+    row's (quirk `a2a_version`). `-o` options of a message (_OF_MESSAGE) go there, all others into
+    `params` (metadata, configuration). An agent has its own model. The message's id follows from
+    its content, so that one asked again is the same. Of a conversation the last message is sent:
+    the agent keeps the others, by the context that its answers named, with the task of the last
+    answer if that waits for more.
     """
     if chat.model:
         what = f"the name of a model ({chat.model}): the agent has its own"
         raise cannot(NAME, what, f"-p {target.provider}")
     no_words_for(NAME, chat, *_UNSAID)
-    if len(chat.messages) != 1 or chat.messages[0].role != "user":
-        hint = "the agent keeps it: -o contextId=ID goes on with one"
-        raise cannot(NAME, "a conversation", hint)
-    (asked,) = chat.messages
+    *earlier, asked = chat.messages
+    context = _context_of(earlier)
+    if asked.role != "user" or (earlier and not context and "contextId" not in chat.options):
+        hint = "the agent keeps its own: -o contextId=ID goes on with one"
+        raise cannot(NAME, "a conversation that it does not know", hint)
     old = is_old(target)
     texts, files = [], []
     for each in asked.attachments:
@@ -110,12 +112,27 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     else:
         message = {"role": "ROLE_USER", "parts": [*({"text": text} for text in texts), *files]}
         method = "SendStreamingMessage" if chat.stream else "SendMessage"
-    message["messageId"] = id_of("message", orjson.dumps([message, chat.options]).decode())
+    message |= context
+    turn = [len(earlier)] if earlier else []  # the same words may be said again
+    message["messageId"] = id_of("message", orjson.dumps([message, chat.options, *turn]).decode())
     params = {"message": message}
     for name, value in chat.options.items():
         merge(message if name in _OF_MESSAGE else params, {name: value})
     accept = "text/event-stream" if chat.stream else "application/json"
     return call(target, method, params, accept)
+
+
+def _context_of(earlier: Sequence[Message]) -> dict[str, str]:
+    """Return the ids by which the agent knows what was said before; none if it never said any."""
+    last = next((each for each in reversed(earlier) if each.role == "assistant"), None)
+    context: dict[str, str] = {}
+    for message in earlier:
+        for placed in message.opaque:
+            value = placed.opaque.value
+            if placed.opaque.protocol == NAME and isinstance(value, dict):
+                names = ("contextId", "taskId") if message is last else ("contextId",)
+                context = {n: v for n in names if isinstance(v := value.get(n), str) and v}
+    return context
 
 
 def cancel(target: Target, decoder: contract.Decoder) -> HttpRequest | None:
@@ -181,6 +198,7 @@ class Decoder:
         self.task = ""  # the id of the task, while the agent works on it
         self._calls = AgentCalls()
         self._started = False
+        self._context: dict[str, str] = {}  # by which the agent knows the conversation
         self._state = ""  # of the task, in the agent's own word
         self._answered = False  # some text was given
         # By artifact what of it was shown: its size in UTF-16 and its digest, as a stream may be
@@ -207,6 +225,8 @@ class Decoder:
         body.alive = True
         if not self._started:
             self._start(kind, result, out)
+        if not self._context:
+            self._keep("contextId", result.get("contextId"), out)
         if kind == "artifact-update":
             self._artifact(result.get("artifact"), result.get("append") is True, out)
         elif kind == "message":  # an answer without a task, in one message
@@ -230,6 +250,12 @@ class Decoder:
             self._started = True
             self.task = "" if kind == "message" else id
             out.append(Started("", whole(id)))
+
+    def _keep(self, name: str, id: Any, out: list[Event]) -> None:
+        """Give the ids by which the next request of the conversation goes on."""
+        if id and isinstance(id, str):
+            self._context = {**self._context, name: whole(id)}
+            out.append(Opaque(NAME, self._context, lasting=True))
 
     def _artifact(self, artifact: Any, append: bool, out: list[Event]) -> None:
         if not isinstance(artifact, dict):
@@ -261,6 +287,8 @@ class Decoder:
         self._state = words(status.get("state"))
         name = self._state.removeprefix("TASK_STATE_").lower().replace("_", "-")
         name = "canceled" if name == "cancelled" else name
+        if name == "input-required":
+            self._keep("taskId", self.task, out)
         if name in _FAILURES or name in _ENDS:
             self.task = ""  # it is over, or waits for us
         if name in _FAILURES:

@@ -12,6 +12,7 @@ The prompt is a JSON list of steps, each a list:
     ["end", STATE, TEXT]            the last status: completed, failed, input-required, ...
     ["message", TEXT]               a message instead of a task
     ["echo"]                        what came with the prompt (the file parts), as a chunk
+    ["ids"]                         the context's id, and whether a task goes on, as a chunk
     ["sleep", SECONDS], ["raise", TEXT]
 
 Any other prompt is answered in words, as Tyler's executor does.
@@ -170,8 +171,10 @@ class Scripted(AgentExecutor):
         for what, *args in steps:
             if what == "working":
                 await updater.update_status(state_of("working"), said(args[0], updater))
-            elif what in ("chunk", "echo", "close"):
+            elif what in ("chunk", "echo", "ids", "close"):
                 text = json.dumps(echo(context.message)[1:]) if what == "echo" else "".join(args)
+                if what == "ids":
+                    text = json.dumps([context.context_id, bool(context.current_task)])
                 await updater.add_artifact(
                     [] if what == "close" else [part_of({"text": text})],
                     artifact_id="answer",

@@ -17,12 +17,15 @@ from contracts import check_ends, mutated
 from faultserver import Conn, FaultServer
 from splits import bytewise, decode, merged, sampled, some_two, whole
 
+from streamcli.answer.assistant_message import assistant_message
+from streamcli.conversation.turn_messages import TurnMessages
 from streamcli.errors import StreamError
 from streamcli.events import (
     Citation,
     Event,
     Failed,
     Finished,
+    Opaque,
     Reasoning,
     Started,
     Text,
@@ -114,11 +117,11 @@ def wire(*values: Any) -> bytes:
 
 
 def read(data: bytes) -> list[Event]:
-    """Its events, the same however the bytes are cut."""
+    """Its events but for the ids of the conversation, the same however the bytes are cut."""
     found = decode(get(NAME).Decoder(), whole(data))
     for pieces in some_two(data) if len(data) < 4000 else sampled(data, 20):
         assert decode(get(NAME).Decoder(), pieces) == found
-    return found
+    return [event for event in found if not isinstance(event, Opaque)]
 
 
 def events(*results: Any) -> list[Event]:
@@ -639,9 +642,41 @@ def test_the_agent_has_its_model() -> None:
 
 
 def test_the_agent_keeps_the_conversation() -> None:
-    with pytest.raises(StreamError, match="a conversation") as raised:
+    with pytest.raises(StreamError, match="a conversation that it does not know") as raised:
         asked(ChatRequest("", [HI, Message("assistant", "yo"), HI]))
     assert "contextId" in raised.value.hint
+    own = ChatRequest("", [HI, Message("assistant", "yo"), HI], options={"contextId": "mine"})
+    assert asked(own)[2]["params"]["message"]["contextId"] == "mine"
+
+
+@pytest.mark.parametrize("form", [lambda result: result, new], ids=["0.3", "1.0"])
+def test_the_next_turn_names_what_the_agent_knows(form: Any) -> None:
+    def answer(*results: Any) -> Message:
+        return assistant_message(decode(get(NAME).Decoder(), [wire(*map(rpc, map(form, results)))]))
+
+    def sent(*turns: Message) -> Any:
+        return asked(ChatRequest("", [*turns, HI]))[2]["params"]["message"]
+
+    whole_one = answer(artifact(text("yo")), status("completed", final=True))
+    open_one = answer(artifact(text("Which?")), status("input-required", "Which?", final=True))
+    wholly = sent(HI, whole_one)
+    assert (wholly["contextId"], "taskId" in wholly) == ("c1", False)
+    assert wholly["parts"] == [text("hi")]
+    waiting = sent(HI, open_one)
+    assert (waiting["contextId"], waiting["taskId"]) == ("c1", "t1")
+    assert "taskId" not in sent(HI, open_one, HI, whole_one)  # the task is over
+    cut = Message("assistant", "y")  # it broke off before it named its context
+    assert sent(HI, open_one, HI, cut).keys() == wholly.keys()
+    ids = {sent(*[HI, whole_one] * count)["messageId"] for count in range(3)}
+    assert len(ids) == 3  # the same words, said again
+
+
+def test_an_answer_that_broke_off_keeps_its_context() -> None:
+    events = decode(get(NAME).Decoder(), [wire(rpc(artifact(text("y"))))])
+    turn = TurnMessages()
+    turn.add(events)
+    (message,) = turn.messages(whole=False)
+    assert [each.opaque.value for each in message.opaque] == [{"contextId": "c1"}]
 
 
 # Around it

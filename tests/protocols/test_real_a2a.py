@@ -271,3 +271,19 @@ def test_tyler(tyler: RealServer, stream: Stream, args: tuple[str, ...]) -> None
     failed = run("raise")
     assert (failed.returncode, failed.text) == (15, "raise")
     assert "out of words" in failed.stderr
+
+
+def test_a_conversation_goes_on_with_the_agent(ask: Ask) -> None:
+    """A task that is over is followed by another one; one that waits for us goes on."""
+
+    def turn(end: list[str], *options: str) -> tuple[str, bool]:
+        args = ("--session", "./trip.jsonl", "--json", *options)
+        run = ask(["working", ""], ["ids"], ["close"], end, args=args)
+        assert run.returncode == 0, run.stderr
+        context, goes_on = json.loads(run.records[0]["text"].removesuffix("Which?"))
+        return context, goes_on
+
+    waits = ["end", "input-required", "Which?"]
+    first, *others = [turn(DONE), turn(waits), turn(DONE, "--no-stream"), turn(DONE)]
+    assert [goes_on for _, goes_on in (first, *others)] == [False, False, True, False]
+    assert {context for context, _ in others} == {first[0]}
