@@ -188,7 +188,7 @@ class MainLoop:
     # The end
 
     def _finish(self) -> int:
-        self._summary.skipped = self._plan.skipped
+        self._summary.skipped = self._plan.skipped.total()
         if self._objectives is not None and self._fatal is None and not self._signum:
             self._judgements = self._objectives.judge()
         for write in (self._outputs.finish, self._write_summary):

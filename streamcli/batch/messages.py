@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import StreamError
@@ -20,20 +19,21 @@ from ..terminal.screen import is_colored, is_dumb
 from . import found
 from .halt import Halt
 from .limits import Gate
-from .plan import Prompt
+from .plan import Plan, Prompt
 from .summary import Summary
 
 if TYPE_CHECKING:
     from ..report.slo import Judgement
-    from ..terminal.progress import Progress, State
+    from ..terminal.progress import Progress
     from ..terminal.waiting import Waiting
+    from .figures import Progressing
 
 _SHOWN = 10  # failures of one kind that are shown one by one
 _NAME = 40  # characters of a prompt that tell it from others
 
 
 class Reports:
-    """Writes through `messages`, above the progress line while there is one.
+    """Writes through `messages`, above the progress while there is one.
 
     `gates` are by provider and address.
     """
@@ -52,6 +52,7 @@ class Reports:
         self._records = settings.records
         self._shown: dict[str, int] = {}
         self._progress: Progress | None = None
+        self._figures: Progressing | None = None
         self._waiting: Waiting | None = None
 
     def retries(self, task: Prompt, retry: Retry) -> None:
@@ -62,21 +63,26 @@ class Reports:
 
     def ended(self, task: Prompt, verdict: Verdict, endpoint: Endpoint | None) -> None:
         """Report a prompt that is over, and whose verdict has a message."""
+        message = self._message(task, verdict, endpoint)
+        if verdict.exit_code and self._figures is not None:
+            self._figures.error = message
         kind = f"{verdict.status} {verdict.exit_code}"
         shown = self._shown[kind] = self._shown.get(kind, 0) + 1
         if shown > _SHOWN + 1 and not self._messages.verbose:
             return
-        message = verdict.message
-        if (route := task.question.route) is not None:  # a bad line has named itself
-            several = endpoint is not None and len(route.endpoints) > 1
-            provider = f"{endpoint.target.provider}: " if endpoint and several else ""
-            message = f"{self._name(task)}: {provider}{message}"
         if shown == _SHOWN + 1 and not self._messages.verbose:
             message += " (more of this kind are only counted: -v shows them)"
         if verdict.exit_code:
             self._messages.error(message, hint_of(verdict, endpoint))
         else:
             self._messages.note(message)
+
+    def _message(self, task: Prompt, verdict: Verdict, endpoint: Endpoint | None) -> str:
+        if (route := task.question.route) is None:  # a bad line has named itself
+            return verdict.message
+        several = endpoint is not None and len(route.endpoints) > 1
+        provider = f"{endpoint.target.provider}: " if endpoint and several else ""
+        return f"{self._name(task)}: {provider}{verdict.message}"
 
     def _name(self, task: Prompt) -> str:
         """Return the name of a prompt, with --verbose its beginning too."""
@@ -140,25 +146,36 @@ class Reports:
         for line in lines(judgements):
             self._messages.error(line)
 
-    def show_progress(self, total: int | None, now: Callable[[], tuple[int, int]]) -> None:
-        """Draw the progress from here on; `now` gives how many were skipped, and how many run.
+    def show_progress(
+        self,
+        plan: Plan,
+        running: Callable[[], list[Prompt]],
+        models: Sequence[str],
+        total: int | None,
+    ) -> None:
+        """Draw the progress from here on.
 
-        Where the answers go to the same terminal, a sign of life between them takes its place.
+        `running` returns the prompts that run. `models` are those of the options, `total` the
+        prompts for each of them, if that is known. Where the answers go to the same terminal, a
+        sign of life between them takes the place of the progress.
         """
-        if not shows_progress(self._settings) or total == 1:
-            self._show_waiting(lambda: now()[1])
+        prompts = None if total is None else total * max(1, len(models))
+        if not shows_progress(self._settings) or prompts == 1:
+            self._show_waiting(lambda: len(running()))
             return
         from ..terminal.progress import Progress
+        from .figures import Progressing
 
+        self._figures = figures = Progressing(
+            self._summary, plan, running, models=models, total=total
+        )
         self._progress = Progress(
-            total=total,
             clock=time.monotonic,
-            state=partial(self._state, now),
+            state=lambda: figures.state(found.now(self._gates, time.monotonic())),
             color=is_colored(self._settings.color),
-            terminal=is_terminal(2),
+            line=None if is_dumb() else self._messages.screen.line(2),
         )
         self._progress.start()
-        self._messages.above = self._progress.print_line
 
     def _show_waiting(self, in_flight: Callable[[], int]) -> None:
         line = self._messages.screen.line(2)
@@ -180,27 +197,12 @@ class Reports:
         self._waiting = Waiting(line, time.monotonic, words)
         self._waiting.start()
 
-    def _state(self, now: Callable[[], tuple[int, int]]) -> State:
-        """Return the figures; called in the thread that draws them."""
-        from ..terminal.progress import State
-
-        summary, (skipped, in_flight) = self._summary, now()
-        return State(
-            done=summary.done,
-            failed=summary.failed,
-            skipped=skipped,
-            in_flight=in_flight,
-            tokens=summary.tokens,
-            held=found.now(self._gates, time.monotonic()),
-        )
-
     def close(self) -> None:
-        """Erase the progress line, or the sign of life."""
+        """Erase the progress, or the sign of life."""
         if self._waiting is not None:
             self._waiting.stop()
         if self._progress is not None:
             self._progress.close()
-        self._messages.above = None
 
 
 def shows_progress(settings: Settings) -> bool:

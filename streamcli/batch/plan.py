@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ CHARS = 4  # of a token, about
 class Plan:
     """The tasks of `items`, one for each route and repetition; iterated in the reader's thread.
 
-    Prompts that are complete in a journal (`done`) are left out and counted in `skipped`.
+    Prompts that are complete in a journal (`done`) are left out; `skipped` counts them by model.
     `occurrences` is None where no records are wanted: then nothing is hashed. `file_of` is the file
     of an item by its tags, if two could share one. `given` finds the answers that are there.
     """
@@ -43,7 +44,7 @@ class Plan:
         file_of: Callable[[dict[str, Any]], str] | None,
         given: Given | None = None,
     ) -> None:
-        self.skipped = 0
+        self.skipped: Counter[str] = Counter()
         self._items = items
         self._routes = routes
         self._repeat = repeat
@@ -104,7 +105,7 @@ class Plan:
             key = known_by(question.hash, item.id)
             question.occurrence = self._occurrences.next(key)
             if self._done is not None and self._done.has(key, question.occurrence):
-                self.skipped += 1
+                self.skipped[route.name] += 1
                 return None
         task: Prompt = Task(
             number, question, self._routes.gates_of(route), tokens=_tokens_of(chats[0])

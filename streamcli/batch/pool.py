@@ -83,10 +83,9 @@ class Pool(Generic[Q, C]):
             if isinstance(item, tuple) and item[2] is None and self._queue.settle(item[0]):
                 return
 
-    @property
-    def running(self) -> int:
-        """How many tasks run."""
-        return len(self._queue.running)
+    def running(self) -> list[Task[Q, C]]:
+        """Return the tasks that run."""
+        return list(self._queue.running)
 
     def dropped(self) -> list[Task[Q, C]]:
         """Return the tasks that were taken from the input and not asked, since the last call."""

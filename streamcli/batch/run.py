@@ -146,12 +146,11 @@ def _prepare(
         or settings.events is not None
         or messages.verbose,
     )
-    summary = Summary([route.name for route in routes.all] if settings.stats else None)
+    models = [route.name for route in routes.all]
+    summary = Summary(models if settings.stats or counted else None)
     reports = Reports(settings, messages, summary, routes.gates)
-    total = found.total
-    if total is not None:
-        total *= repeat * max(1, len(routes.all))
-    reports.show_progress(total, lambda: (plan.skipped, pool.running))
+    total = None if found.total is None else found.total * repeat
+    reports.show_progress(plan, pool.running, models, total)
     return MainLoop(
         settings,
         routes,

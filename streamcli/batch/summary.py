@@ -27,10 +27,11 @@ class Summary:
         self.unasked = 0  # taken from the input, and then dropped
         self.tokens = 0  # of answers, for a rate: chunks where the provider does not say
         self.statuses: Counter[str] = Counter()
-        self._failures: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
         self._attempts = 0
         self._usage: dict[str, int | None] = dict.fromkeys(USAGE_FIELDS)
         self.cost: float | None = None
+        self.unpriced = 0  # answers whose cost is unknown
         self._chars = 0
         self.ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
         self._rate = Histogram()
@@ -46,7 +47,7 @@ class Summary:
         self.statuses[verdict.status] += 1
         if verdict.exit_code:
             self.failed += 1
-            self._failures[verdict.status] += 1
+            self.failures[verdict.status] += 1
         self._attempts += outcome.attempts
         self._chars += outcome.chars
         usage = outcome.usage
@@ -55,6 +56,8 @@ class Summary:
                 self._usage[name] = (self._usage[name] or 0) + count
         if outcome.cost is not None:
             self.cost = (self.cost or 0.0) + outcome.cost
+        elif outcome.meter.chunks and not outcome.reused_from:
+            self.unpriced += 1
         if outcome.reused_from:
             self.reused += 1
             return
@@ -121,7 +124,7 @@ class Summary:
 
     def line(self) -> str:
         """Return the verdicts of the failed ones: `3 rate_limited, 1 truncated`."""
-        return ", ".join(f"{count} {status}" for status, count in self._failures.most_common())
+        return ", ".join(f"{count} {status}" for status, count in self.failures.most_common())
 
     def so_far(self) -> str:
         """Return the counts of a batch that was stopped: `12 done, 1 failed, 4 broken off`."""

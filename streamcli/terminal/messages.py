@@ -24,8 +24,8 @@ def line_of(message: str) -> str:
 class Messages:
     """Writes errors always, notes unless --quiet, details with --verbose, debug with --debug.
 
-    On the terminal that the answer goes to, a message begins a line. `above` writes a line above
-    the progress of a batch, while there is one.
+    On the terminal that the answer goes to, a message begins a line. `above` takes the lines in
+    place of stderr.
     """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from .fds import is_terminal
+
+if TYPE_CHECKING:
+    from .region import Region
 
 _ERASE = b"\x1b[K"  # to the end of the line
 
@@ -17,6 +21,7 @@ class Line:
     `unfinished`: the answer's text ends in the middle of it. A message needs a line of its own;
     the newline that it writes first is on the screen already if the answer goes on with one.
     `sign`: the sign of life stands behind the cursor. `answers` counts the writes of answers.
+    `region`: rows that are drawn below everything, while there are any.
     """
 
     def __init__(self) -> None:
@@ -24,6 +29,7 @@ class Line:
         self.unfinished = False
         self.sign = False
         self.answers = 0
+        self.region: Region | None = None
         self._finished_for_message = False
 
     def answer(self, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
@@ -31,6 +37,8 @@ class Line:
 
         `before` and `after` are escape sequences around it, which move nothing.
         """
+        if self.region is not None:
+            return self.region.answer(before + data + after)
         if self._finished_for_message and data.startswith(b"\n"):
             data = data[1:]
         self._finished_for_message = False
@@ -42,6 +50,8 @@ class Line:
 
     def message(self, data: bytes) -> bytes:
         """Return what to write so that the message `data`, whole lines, begins a line."""
+        if self.region is not None:
+            return self.region.message(data)
         if self.unfinished:
             self.unfinished, self._finished_for_message = False, True
             data = b"\n" + data

@@ -6,33 +6,58 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import pyte
 import pytest
+from batchserver import Act, BatchServer
+from conftest import COMMAND
+from ptys import Pty
 
-from streamcli.terminal.progress import Progress, State
+from streamcli.terminal.progress import Progress
+from streamcli.terminal.progress_rows import Figures, Rows, State
+from streamcli.terminal.widths import cells
 
-# Does what it is told, line by line.
+# Does what it is told, line by line; stdout is the terminal too if that is wanted.
 DRIVER = """
 import fcntl, os, signal, sys, termios, time
-from streamcli.terminal.progress import Progress, State
-for line in sys.stdin:
-    exec(line)
+from streamcli.output.descriptor import ScreenOut
+from streamcli.terminal.messages import Messages
+from streamcli.terminal.progress import Progress
+from streamcli.terminal.progress_rows import Figures, State
+from streamcli.terminal.screen import Line
+line = Line()
+screen = type("Screen", (), {"line": lambda self, fd: line})()
+messages = Messages()
+messages.screen = screen
+say = messages.note
+out = ScreenOut(2, "stdout", line)
+def change(**fields):
+    global s
+    s = s._replace(all=s.all._replace(**fields))
+for each in sys.stdin:
+    exec(each)
 """
-START = "p = Progress(total={total}, clock=time.monotonic, state=lambda: s, color={color})"
+START = "p = Progress(clock=time.monotonic, state=lambda: s, color={color}, line=line)"
 
 
 class Terminal:
     """A process with a terminal as its stderr, and what that shows."""
 
-    def __init__(self, env: dict[str, str], width: int) -> None:
+    def __init__(self, env: dict[str, str], width: int, height: int) -> None:
         self.master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (24, width))
+        termios.tcsetwinsize(slave, (height, width))
+        self._screen = pyte.HistoryScreen(width, height, history=1000)
+        self._stream = pyte.ByteStream(self._screen)
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-c", DRIVER],
             stdin=subprocess.PIPE,
@@ -50,30 +75,49 @@ class Terminal:
         self.process.stdin.write(code.encode() + b"\n")
 
     def start(self, total: int | None, skipped: int = 0, color: bool = True) -> None:
-        self.do(f"s = State({skipped=})")
-        self.do(START.format(total=total, color=color))
+        self.do(f"s = State(Figures({total=}, {skipped=}))")
+        self.do(START.format(color=color))
         self.do("p.start()")
 
-    def update(self, done: int, failed: int = 0, held: str = "", tokens: int = 0) -> None:
-        new = f"done={done}, failed={failed}, in_flight=16, {tokens=}, {held=}"
-        self.do(f"s = s._replace({new})")
+    def update(self, done: int, held: str = "", **more: Any) -> None:
+        more = {"in_flight": 16, **more}
+        self.do(f"change({done=}, **{more!r})")
+        self.do(f"s = s._replace({held=})")
+
+    def resize(self, width: int) -> None:
+        self._screen.resize(columns=width)
+        termios.tcsetwinsize(self.master, (self._screen.lines, width))
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines, also those that scrolled away, without the empty ones below."""
+        above = [
+            "".join(row[column].data for column in range(self._screen.columns)).rstrip()
+            for row in self._screen.history.top
+        ]
+        lines = above + [line.rstrip() for line in self._screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
 
     def until(self, true: Callable[[list[str]], object], timeout: float = 60) -> list[str]:
         """The screen as soon as `true` of it."""
         deadline = time.monotonic() + timeout
-        while not true(screen(self.raw)):
+        while not true(self.lines):
             left = max(deadline - time.monotonic(), 0)
-            assert select.select([self.master], [], [], left)[0], screen(self.raw)
-            assert self._read(), screen(self.raw)
-        return screen(self.raw)
+            assert select.select([self.master], [], [], left)[0], self.lines
+            assert self._read(), self.lines
+        return self.lines
 
     def end(self) -> list[str]:
         """The screen when all is over, and nothing went to stdout."""
-        out, _ = self.process.communicate(timeout=60)
-        assert out == b""
+        assert self.process.stdin
+        self.process.stdin.close()
         while self._read():
             pass
-        return screen(self.raw)
+        assert self.process.stdout
+        assert self.process.stdout.read() == b""
+        return self.lines
 
     def _read(self) -> bytes:
         try:
@@ -81,62 +125,40 @@ class Terminal:
         except OSError:  # EIO: nobody has the other end any more
             return b""
         self.raw += data
+        self._stream.feed(data)
         return data
-
-
-def screen(raw: bytes) -> list[str]:
-    """The lines of a terminal that knows no more than is used here; fails at anything else."""
-    rows, row, column = [""], 0, 0
-    for word in re.findall("\x1b\\[[0-9;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", whole_characters(raw)):
-        if word == "\r":
-            column = 0
-        elif word == "\n":
-            row += 1
-            rows += [""] * (row == len(rows))
-        elif word == "\x1b[2K":
-            rows[row] = ""
-        elif word == "\x1b[1A":
-            row -= 1
-        elif word[0] != "\x1b":
-            rows[row] = rows[row][:column].ljust(column) + word + rows[row][column + len(word) :]
-            column += len(word)
-        else:
-            assert word.endswith("m"), f"unknown: {word!r}"
-    return rows
-
-
-def whole_characters(raw: bytes) -> str:
-    return re.sub("\x1b[^A-Za-z]*$", "", raw.decode("utf-8", "ignore"))
 
 
 @pytest.fixture
 def terminal(child_env: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
 
-    def open_one(width: int = 100, **env: str) -> Terminal:
-        opened.append(Terminal({**child_env, **env}, width))
+    def open_one(width: int = 100, height: int = 24, **env: str) -> Terminal:
+        opened.append(Terminal({**child_env, **env}, width, height))
         return opened[-1]
 
     yield open_one
     for each in opened:
         each.process.kill()
         each.process.wait(60)
-        each.process.communicate()
+        for pipe in (each.process.stdin, each.process.stdout):
+            assert pipe
+            pipe.close()
         os.close(each.master)
 
 
 def test_one_line_that_is_gone_in_the_end(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
     watched.start(10_000, skipped=12)
-    watched.until(lambda rows: rows[0].startswith("12 of 10 000"))
-    watched.update(3_800, failed=4, tokens=50_000)
+    watched.until(lambda rows: rows[:1] and rows[0].startswith("12 of 10 000"))
+    watched.update(3_800, tokens=50_000)
     (line,) = watched.until(lambda rows: " left" in rows[0])
     assert re.fullmatch(
-        r"3 812 of 10 000  ━+[╸╺]━+  38 %   16 in flight   4 failed   [\d ]+ tok/s   \d+ s left",
+        r"3 812 of 10 000  ━+[╸╺]━+  38 %   16 in flight   [\d ]+ tok/s   \d+ s left",
         line,
     )
     watched.do("p.close(); p.close()")
-    assert watched.end() == ["", ""]
+    assert watched.end() == []
     assert b"\x1b[?25" not in watched.raw  # the cursor was never hidden
 
 
@@ -144,78 +166,141 @@ def test_a_total_that_nobody_knows(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
     watched.start(None)
     watched.update(3_812, held="openai: waiting 4 s")
-    (line,) = watched.until(lambda rows: "3 812" in rows[0])
-    assert re.fullmatch(r"3 812 done   16 in flight   \d+ s   openai: waiting 4 s", line)
+    (line,) = watched.until(lambda rows: rows[:1] and "4 s" in rows[0])
+    assert re.fullmatch(r"3 812 done   16 in flight   openai: waiting 4 s   \d+ s", line)
 
 
-def test_lines_stand_above_it(terminal: Callable[..., Terminal]) -> None:
+def test_messages_stand_above_it(terminal: Callable[..., Terminal]) -> None:
     watched = terminal(width=60)
     watched.start(100)
-    said = "stream: [bold]a\x1b[2Jb[/] :smile: 1234"
-    watched.do(f"p.print_line({said!r}); p.print_line({'y' * 100!r})")
+    said = "[bold]a\x1b[2Jb[/] :smile: 1234"
+    watched.do(f"say({said!r}); say({'y' * 100!r})")
     watched.update(5)
-    rows = watched.until(lambda rows: rows[-1].startswith("5 of 100 "))
-    assert rows[:2] == ["stream: [bold]a^[[2Jb[/] :smile: 1234", "y" * 100]
+    rows = watched.until(lambda rows: rows[-1:] and "5 of 100 " in rows[-1])
+    assert rows[0].endswith(": [bold]a^[[2Jb[/] :smile: 1234")
+    assert "".join(rows[1:3]).endswith("y" * 100)
+    assert len(rows) == 4
+    watched.do("p.close(); say('bye')")
+    last = watched.end()
+    assert last[:3] == rows[:3]
+    assert last[3].endswith(": bye")
+    assert len(last) == 4
+
+
+def test_answers_stand_above_it_line_by_line(terminal: Callable[..., Terminal]) -> None:
+    """The line that is not whole is drawn as far as it came, and written when it is whole."""
+    watched = terminal(width=30, height=12)
+    watched.start(100)
+    watched.until(lambda rows: rows[:1] and rows[0].startswith("0 of 100"))
+    watched.do("out.write('one\\ntwo 你好'.encode())")
+    rows = watched.until(lambda rows: "one" in rows)
+    assert rows[:2] == ["one", "two 你好"]
+    assert rows[2].startswith("0 of 100")
+    watched.do("out.write(b' ' + b'long ' * 10)")
+    rows = watched.until(lambda rows: "long" in rows[1])
     assert len(rows) == 3
-    watched.do("p.close(); p.print_line('bye')")
-    assert watched.end() == [*rows[:2], "bye", ""]
+    watched.do("say('a message'); out.write(b'end\\nthree')")
+    rows = watched.until(lambda rows: "three" in rows)
+    assert rows[0] == "one"
+    assert rows[1].endswith(": a message")
+    whole = "two 你好 " + "long " * 10 + "end"
+    # Behind a wide character, a terminal's row has an empty cell.
+    assert "".join(rows[2:-2]).replace(" ", "") == whole.replace(" ", "")
+    watched.do("p.close(); out.write(b' and on\\n')")
+    assert watched.end() == [*rows[:-2], "three and on"]
 
 
-def test_what_does_not_fit_is_left_out(terminal: Callable[..., Terminal]) -> None:
+def test_a_long_run_leaves_no_trace(terminal: Callable[..., Terminal]) -> None:
+    """Lines that scroll through a small screen, with the rows redrawn below each of them."""
+    watched = terminal(width=40, height=6)
+    watched.start(100)
+    watched.do("for n in range(200): change(done=n // 2); p.refresh(); out.write(b'%d\\n' % n)")
+    watched.do("p.close()")
+    assert watched.end() == [str(n) for n in range(200)]
+
+
+def test_another_width(terminal: Callable[..., Terminal]) -> None:
     watched = terminal(width=80)
     watched.start(10_000)
-    watched.update(3_812, failed=4)
+    watched.update(3_812)
     for width, wanted in (
-        (80, r"3 812 of 10 000  ━\S+━  38 %   16 in flight   4 failed   \d+ s left"),
-        (64, r"3 812 of 10 000   38 %   16 in flight   4 failed   \d+ s left"),
-        (52, r"3 812 of 10 000   38 %   16 in flight   4 failed"),
-        (44, r"3 812 of 10 000   38 %   16 in flight"),
-        (34, r"3 812 of 10 000  ━\S+━  38 %"),
-        (24, r"3 812 of 10 000   38 %"),
-        (20, r"3 812 of 10 000"),
-        (9, r"3 812 of"),
-        (1, r""),
+        (80, r"3 812 of 10 000  ━\S+━  38 %   16 in flight   \d+ s left"),
+        (40, r"3 812 of 10 000   38 %   \d+ s left\n16 in flight"),
+        (20, r"3 812 of 10 000\n16 in flight"),
+        (9, r"3 812\.\.\.\n16 in\.\.\."),
+        (200, r"3 812 of 10 000  ━\S{27}  38 %   16 in flight   \d+ s left"),
     ):
-        termios.tcsetwinsize(watched.master, (24, width))
-        watched.until(lambda rows, wanted=wanted: re.fullmatch(wanted, rows[0].rstrip()))
-    termios.tcsetwinsize(watched.master, (24, 200))
-    watched.until(lambda rows: "━" * 27 in rows[0].replace("╸", "━").replace("╺", "━"))
+        watched.resize(width)
+        watched.until(lambda rows, wanted=wanted: re.fullmatch(wanted, "\n".join(rows)))
     watched.do("p.close()")
-    assert watched.end() == ["", ""]
+    assert watched.end() == []
 
 
 def test_without_color(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
     watched.start(100, color=False)
-    watched.update(50, failed=50, held="held")
-    watched.until(lambda rows: re.match("50 of 100  ━{14} {14}  50 %.* 50 failed .*held", rows[0]))
+    watched.update(50, failed=[("timeout", 50)], held="held")
+    watched.until(lambda rows: rows[:1] and re.match("50 of 100  ━+ +50 %.* 50 timeout", rows[0]))
     watched.do("p.close()")
-    assert watched.end() == ["", ""]
+    assert watched.end() == []
     assert not re.search(rb"\x1b\[[0-9;]*m", watched.raw)
 
 
 def test_interrupted(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
-    watched.do("sys.excepthook = lambda *exc: p.print_line(exc[0].__name__)")
+    watched.do("sys.excepthook = lambda *exc: say(exc[0].__name__)")
     watched.do("signal.signal(signal.SIGINT, signal.default_int_handler)")
     watched.start(100)
-    watched.until(lambda rows: "0 of 100" in rows[0])
+    watched.until(lambda rows: rows[:1] and "0 of 100" in rows[0])
     watched.do("exec('try: os.write(1, bytes(1)); time.sleep(60)\\nfinally: p.close()')")
     assert watched.process.stdout
     assert watched.process.stdout.read(1)
     watched.process.send_signal(signal.SIGINT)
-    assert watched.end() == ["KeyboardInterrupt", ""]
+    (line,) = watched.end()
+    assert line.endswith(": KeyboardInterrupt")
     assert b"\x1b[?25" not in watched.raw
+
+
+@pytest.mark.skipif(not (shutil.which("bash") and shutil.which("setsid")), reason="needs bash")
+def test_stopped_and_gone_on_with(child_env: dict[str, str], tmp_path: Path) -> None:
+    """^Z takes it away, so that the shell's prompt stands in its place; then it is drawn below."""
+    go_on = threading.Event()
+
+    def plan(prompt: str, before: int) -> Act:
+        go_on.wait(60)
+        return Act()
+
+    with BatchServer(plan) as server:
+        script = 'set -m; "$@" > /dev/null; echo "status $?"; read -r line; fg > /dev/null'
+        args = ("-m", "vllm:m", "--base-url", server.base, "--repeat", "3", "-n", "hi")
+        command = ["setsid", "-c", "-w", "bash", "-c", script, "sh", *COMMAND, *args]
+        run = Pty(command, child_env, tmp_path, places="012")
+        try:
+            run.until(lambda lines: lines[:1] and "3 in flight" in lines[0])
+            os.write(run.master, b"\x1a")
+            stopped = run.until(lambda lines: "status 148" in lines)
+            assert not any("in flight" in line for line in stopped)
+            os.write(run.master, b"\n")
+            shown = run.until(lambda lines: "in flight" in lines[-1])
+            assert shown[: len(stopped)] == stopped
+            go_on.set()
+            code, lines = run.end()
+            assert code == 0
+            assert not any("in flight" in line for line in lines)
+            assert "status 148" in lines
+        finally:
+            go_on.set()
+            run.close()
 
 
 def test_a_terminal_that_goes_away(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
     watched.start(100)
-    watched.until(lambda rows: "0 of 100" in rows[0])
+    watched.until(lambda rows: rows[:1] and "0 of 100" in rows[0])
     os.close(watched.master)
     watched.master = os.open(os.devnull, os.O_RDONLY)
     watched.update(5)
-    watched.do("p.refresh(); p.print_line('x'); p.close(); print(p._thread.is_alive())")
+    watched.do("p.refresh(); say('x'); p.close(); print(p._thread.is_alive())")
     out, _ = watched.process.communicate(timeout=60)
     assert (out, watched.process.returncode) == (b"False\n", 0)
 
@@ -227,27 +312,128 @@ def test_in_the_background_nothing_is_drawn(terminal: Callable[..., Terminal]) -
     watched.do("os.setpgid(0, 0)")
     watched.start(100)
     watched.update(5)
-    watched.do("p.refresh(); p.print_line('said'); p.close()")
-    assert watched.end() == ["said", ""]
+    watched.do("p.refresh(); say('said'); p.close()")
+    (line,) = watched.end()
+    assert line.endswith(": said")
 
 
 def test_in_the_foreground_of_its_own_terminal(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
     watched.do("fcntl.ioctl(2, termios.TIOCSCTTY, 0)")
     watched.start(100)
-    watched.until(lambda rows: "0 of 100" in rows[0])
+    watched.until(lambda rows: rows[:1] and "0 of 100" in rows[0])
 
 
-def test_a_dumb_terminal_gets_plain_lines(terminal: Callable[..., Terminal]) -> None:
-    watched = terminal(TERM="dumb")
-    watched.do("os.environ['TERM'] = 'dumb'")
-    watched.start(100)
-    watched.update(50)
-    watched.do("p.close()")
-    (line, rest) = watched.end()
-    assert re.match("stream: 50 of 100   50 %   16 in flight", line)
-    assert rest == ""
-    assert b"\x1b" not in watched.raw
+# The rows
+
+
+BATCH = State(
+    Figures("", 10_000, 3_812, [("truncated", 3), ("rate_limited", 1)], 0, 16, 50_000, 0.4212),
+    held="vllm: 12 requests/s",
+    error="prompt 7: HTTP 500: \x1b[2Jno\nreason",
+)
+
+
+def drawn(state: State, width: int, height: int = 24, color: bool = False) -> list[str]:
+    """The rows after ten seconds, none of which is as wide as the terminal."""
+    rows = Rows(0.0, color=color)
+    rows.note(10.0, state)
+    shown = rows.drawn(10.0, state, width, height)
+    plain = [re.sub("\x1b\\[\\d+m", "", row) for row in shown]
+    assert all(cells(row) < width for row in plain), plain
+    assert len(shown) <= max(1, height - 1)
+    return shown
+
+
+def models(count: int) -> State:
+    each = [
+        Figures(f"a:model-{n}", 20, 6, [("provider", 1)] if n == 2 else [], 0, 2, 40, 0.5)
+        for n in range(1, count + 1)
+    ]
+    return State(Figures("", 20 * count, 6 * count, [("provider", 1)], 0, 2 * count), each)
+
+
+def test_all_in_a_wide_line() -> None:
+    first, error = drawn(BATCH, 200, 50)
+    assert re.fullmatch(
+        r"3 812 of 10 000  ━{10}╸ {17}  38 %   16 in flight   3 808 ok   3 truncated"
+        r"   1 rate_limited   5 000 tok/s   cost 0.421   vllm: 12 requests/s   16 s left",
+        first,
+    )
+    assert error == "last error: prompt 7: HTTP 500: ^[[2Jno reason"
+
+
+def test_more_rows_at_eighty_columns() -> None:
+    assert drawn(BATCH, 80) == [
+        "3 812 of 10 000  ━━━━━━━━━━╸                   38 %   16 s left",
+        "16 in flight   3 808 ok   3 truncated   1 rate_limited   5 000 tok/s",
+        "cost 0.421   vllm: 12 requests/s",
+        "last error: prompt 7: HTTP 500: ^[[2Jno reason",
+    ]
+
+
+def test_forty_columns() -> None:
+    assert drawn(BATCH, 40, 12) == [
+        "3 812 of 10 000   38 %   16 s left",
+        "16 in flight   3 808 ok   3 truncated",
+        "1 rate_limited   5 000 tok/s",
+        "cost 0.421   vllm: 12 requests/s",
+        "prompt 7: HTTP 500: ^[[2Jno reason",
+    ]
+
+
+@pytest.mark.parametrize(("height", "kept"), [(5, 4), (4, 3), (3, 2), (2, 1), (1, 1)])
+def test_rows_that_do_not_fit_are_left_out(height: int, kept: int) -> None:
+    assert drawn(BATCH, 40, height) == drawn(BATCH, 40)[:kept]
+
+
+@pytest.mark.parametrize("width", [*range(1, 130), 200])
+def test_any_size(width: int) -> None:
+    for height in (1, 2, 3, 5, 12, 50):
+        drawn(BATCH, width, height)
+        drawn(models(3), width, height, color=True)
+        drawn(models(20), width, height)
+
+
+def test_a_bar_for_each_model() -> None:
+    assert drawn(models(2), 88)[2:] == [
+        "  a:model-1  6 of 20  ━━╸        30 %   4.0 tok/s   cost 0.5   2 in flight",
+        "  a:model-2  6 of 20  ━━╸        30 %   1 provider   4.0 tok/s   cost 0.5   2 in flight",
+    ]
+    assert drawn(models(2), 60)[2:] == [
+        "  a:model-1  6 of 20  ━━        30 %   4.0 tok/s   cost 0.5",
+        "  a:model-2  6 of 20  ━━        30 %   1 provider",
+    ]
+
+
+def test_many_models_are_summed_up_in_the_last_row() -> None:
+    rows = drawn(models(20), 80, 12)
+    assert len(rows) == 11
+    assert [row.split()[0] for row in rows[2:-1]] == [f"a:model-{n}" for n in range(1, 9)]
+    assert re.match(r"  12 more +72 of 240  ━+ +30 %", rows[-1])
+
+
+def test_names_of_models_are_cut_and_wide_ones_aligned() -> None:
+    names = ["模型" * 10, "b", "c\x1b[2J"]
+    state = State(Figures(total=30), [Figures(name, 10) for name in names])
+    rows = drawn(state, 60)
+    assert [row[: row.index("  0 of")].strip() for row in rows[1:]] == [
+        "模型模型模型模型...",
+        "b",
+        "c^[[2J",
+    ]
+    assert len({cells(row[: row.index("0 of")]) for row in rows[1:]}) == 1
+
+
+def test_a_cost_that_is_not_known_is_not_shown() -> None:
+    known = Figures("", 10, 5, cost=1.5)
+    assert "cost 1.50" in drawn(State(known), 80)[0]
+    assert "cost 1.50+" in drawn(State(known._replace(cost_is_least=True)), 80)[0]
+    assert "cost" not in drawn(State(known._replace(cost=None)), 80)[0]
+    assert "cost 0.00012" in drawn(State(known._replace(cost=0.00012)), 80)[0]
+
+
+# Plain lines
 
 
 class Plain:
@@ -255,15 +441,14 @@ class Plain:
 
     def __init__(self, capfd: pytest.CaptureFixture[str], total: int | None = 100) -> None:
         self.now = 100.0
-        self._state = State()
-        self.progress = Progress(
-            total=total, clock=lambda: self.now, state=lambda: self._state, terminal=False
-        )
+        self._total = total
+        self._state = State(Figures(total=total))
+        self.progress = Progress(clock=lambda: self.now, state=lambda: self._state)
         self._capfd = capfd
 
-    def lines(self, **state: int) -> list[str]:
-        """What the state makes it write."""
-        self._state = State(**state)
+    def lines(self, **figures: Any) -> list[str]:
+        """What the figures make it write."""
+        self._state = State(Figures(total=self._total, **figures))
         self.progress.refresh()
         return self.written()
 
@@ -279,13 +464,12 @@ def test_a_plain_line_every_ten_seconds_and_at_the_end(capfd: pytest.CaptureFixt
     plain.now += 9.9
     assert plain.lines(done=9) == []
     plain.now += 0.1
-    words = "stream: 10 of 100   10 %   16 in flight   1 failed   5.0 tok/s   90 s left"
-    assert plain.lines(done=10, failed=1, in_flight=16, tokens=50) == [words]
+    words = "stream: 10 of 100   10 %   16 in flight   9 ok   1 timeout   5.0 tok/s   90 s left"
+    failed = [("timeout", 1)]
+    assert plain.lines(done=10, failed=failed, in_flight=16, tokens=50) == [words]
     assert plain.lines(done=11) == []
     plain.now += 10
     assert len(plain.lines(done=20)) == 1
-    plain.progress.print_line("a\tnote\x1b")
-    assert plain.written() == ["a\tnote^["]
     plain.progress.close()
     assert plain.written() == ["stream: 20 of 100   20 %   80 s left"]
     plain.progress.close()
@@ -370,7 +554,6 @@ def test_a_stderr_that_is_closed_is_left_alone(capfd: pytest.CaptureFixture[str]
     try:
         plain.now += 10
         plain.progress.refresh()
-        plain.progress.print_line("x")
         plain.progress.close()
     finally:
         os.dup2(kept, 2)

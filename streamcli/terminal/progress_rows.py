@@ -1,0 +1,287 @@
+"""The rows of --progress: from the figures of a batch to lines for a terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ..outcome import decimal
+from .pace import Pace
+from .sanitize import one_line
+from .widths import cells, cut
+
+_BAR = (8, 28)  # its least and greatest width in cells
+_BAR_OF_MODEL = (8, 20)
+_PERCENT = 5
+_LAST, _LONG = "last error: ", 60  # the words before an error, in a row of so many cells
+_GAP = "   "
+_NAME = 3  # the name of a model takes this part of the width at most
+_CODES = {"red": 31, "yellow": 33}
+
+
+class Figures(NamedTuple):
+    """How far the prompts are, of one model or of all.
+
+    `done` prompts ended in this run, and `failed` has how many of them by bad verdict; `skipped`
+    ones an earlier run finished. `tokens` were received so far. `cost` is None if it is unknown;
+    `cost_is_least`: that of some answers is unknown.
+    """
+
+    name: str = ""
+    total: int | None = None
+    done: int = 0
+    failed: Sequence[tuple[str, int]] = ()
+    skipped: int = 0
+    in_flight: int = 0
+    tokens: int = 0
+    cost: float | None = None
+    cost_is_least: bool = False
+
+    @property
+    def over(self) -> int:
+        return self.skipped + self.done
+
+
+class State(NamedTuple):
+    """The figures of `all`, of each model if there are several, and what is of the moment.
+
+    `held` names the provider that is waited for, or its limit; `error` is the last one.
+    """
+
+    all: Figures = Figures()
+    models: Sequence[Figures] = ()
+    held: str = ""
+    error: str = ""
+
+
+_Words = Iterable[tuple[str, str]]  # each with its color
+
+
+class Rows:
+    """Draws states, and keeps what their rates are estimated from.
+
+    `began` is when the batch did, by the clock that the other times are of.
+    """
+
+    def __init__(self, began: float, *, color: bool = True) -> None:
+        self._began = began
+        self._color = color
+        self._paces = {"": Pace(began)}  # of all, and of the models
+
+    def note(self, now: float, state: State) -> None:
+        """Note a state for the rates; at least once a second."""
+        for figures in (state.all, *state.models):
+            if (pace := self._paces.get(figures.name)) is None:
+                pace = self._paces[figures.name] = Pace(self._began)
+            pace.add(now, figures.done, figures.tokens)
+
+    def plain(self, now: float, state: State) -> str:
+        """Return the state in one line."""
+        figures = state.all
+        words = [_count(figures), *_percent(figures), *self._words(now, figures)]
+        words += [*self._time(now, figures), *_held(state)]
+        return _GAP.join(text for text, _ in words)
+
+    def drawn(self, now: float, state: State, width: int, height: int) -> list[str]:
+        """Return the rows for a terminal of that size.
+
+        If they are too many, the models are summed up first, then the error goes, then figures.
+        """
+        room = width - 1  # the last place of a line is where terminals differ
+        figures = state.all
+        words = [*self._words(now, figures), *_held(state)]
+        head = [*_percent(figures), *self._time(now, figures)]
+        more: list[list[tuple[str, str]]] = []
+        least = cells(_GAP.join(text for text, _ in (_count(figures), *head, *words)))
+        if least + (_BAR[0] + len(_GAP) if figures.total else 0) <= room and not state.models:
+            head = [*_percent(figures), *words, *self._time(now, figures)]
+        else:
+            more = _packed(words, room)
+        rows = [self._head(figures, head, room)]
+        most = max(1, height - 1)  # a line is left for what is written above
+        more = more[: most - 1]
+        error = state.error and most > 1 + len(more)
+        rows += [self._joined(words, room) for words in more]
+        rows += self._models(now, state.models, room, most - len(rows) - bool(error))
+        if error:
+            before = _LAST if room >= _LONG else ""
+            rows.append(self._joined([(before + one_line(state.error), "red")], room))
+        return rows
+
+    def _head(self, figures: Figures, words: list[tuple[str, str]], room: int) -> str:
+        """Return the count, a bar as long as there is room, and the words."""
+        count = _count(figures)
+        tail = _GAP.join(text for text, _ in words)
+        while words and len(count[0]) + len(_GAP) + cells(tail) > room:
+            words = words[:-1]
+            tail = _GAP.join(text for text, _ in words)
+        width = min(_BAR[1], room - len(count[0]) - cells(tail) - 4)
+        if figures.total and width >= _BAR[0]:
+            bar = self._bar(figures, width)
+            left = self._joined([count], room)
+            return f"{left}  {bar}  {self._joined(words, room)}"
+        return self._joined([count, *words], room)
+
+    def _models(self, now: float, models: Sequence[Figures], room: int, most: int) -> list[str]:
+        """Return a row for each model, and one for those that the last of `most` rows sums up."""
+        if most < 1 or not models:
+            return []
+        shown = list(models)
+        if len(shown) > most:
+            kept = most - 1 if most > 1 else 0
+            shown[kept:] = [_summed(shown[kept:], kept)]
+        names = [one_line(each.name) for each in shown]
+        counts = [_of(each) for each in shown]
+        tails = [[*_percent(each), *self._words(now, each, in_model=True)] for each in shown]
+        name = min(max(map(cells, names)), max(8, room // _NAME))
+        count = max(map(len, counts))
+        left = room - name - count - 6
+        if left < _PERCENT:
+            return [cut(f"  {one_line(each.name)}  {_of(each)}", room) for each in shown]
+        wanted = max(cells(_GAP.join(text for text, _ in words)) for words in tails)
+        bar = max(_BAR_OF_MODEL[0], min(_BAR_OF_MODEL[1], left - 2 - wanted))
+        if bar + 2 + _PERCENT > left:
+            bar = 0
+        rows = []
+        for each, of, words in zip(shown, counts, tails, strict=True):
+            called = cut(one_line(each.name), name)
+            row = f"  {called}{' ' * (name - cells(called))}  {of.rjust(count)}  "
+            if bar:
+                row += (self._bar(each, bar) if each.total else " " * bar) + "  "
+            rows.append(row + self._joined(words, left - bar - (2 if bar else 0)))
+        return rows
+
+    def _bar(self, figures: Figures, width: int) -> str:
+        """Return a bar in half cells, whose rest is left out where there are no colors."""
+        total = figures.total or 1
+        halves = min(2 * width, 2 * width * figures.over // total)
+        full, half = divmod(halves, 2)
+        done = "━" * full + "╸" * half
+        rest = width - full - half
+        if not self._color:
+            return done + " " * rest
+        gap = "╺" if rest and full and not half else ""
+        return f"\x1b[32m{done}\x1b[39m\x1b[2m{gap}{'━' * (rest - len(gap))}\x1b[22m"
+
+    def _words(
+        self, now: float, figures: Figures, *, in_model: bool = False
+    ) -> list[tuple[str, str]]:
+        """Return the figures but the count and the time, each with its color.
+
+        In the row of a model the first ones are those that others do not tell.
+        """
+        flying = [(f"{_number(figures.in_flight)} in flight", "")] if figures.in_flight else []
+        words = [] if in_model else list(flying)
+        if figures.failed and not in_model:
+            well = figures.done - sum(count for _, count in figures.failed)
+            words.append((f"{_number(well)} ok", ""))
+        words += [(f"{_number(count)} {status}", "red") for status, count in figures.failed]
+        if figures.tokens:
+            rate = self._pace(figures).tokens_per_second(now, figures.tokens)
+            words.append((f"{_rate(rate)} tok/s", ""))
+        if figures.cost is not None:
+            least = "+" if figures.cost_is_least else ""
+            words.append((f"cost {_cost(figures.cost)}{least}", ""))
+        return words + flying if in_model else words
+
+    def _time(self, now: float, figures: Figures) -> list[tuple[str, str]]:
+        if not figures.total:
+            return [(_time(now - self._began), "")]
+        left = figures.total - figures.over
+        if not figures.done or left <= 0:
+            return []
+        return [(f"{_time(self._pace(figures).seconds_left(now, left))} left", "")]
+
+    def _pace(self, figures: Figures) -> Pace:
+        return self._paces.get(figures.name) or Pace(self._began)
+
+    def _joined(self, words: _Words, room: int) -> str:
+        """Return a row of those words that fit, the first one cut if it does not."""
+        shown: list[str] = []
+        taken = -len(_GAP)
+        for text, color in words:
+            if not shown:
+                text = cut(text, room)
+            taken += len(_GAP) + cells(text)
+            if taken > room:
+                break
+            code = _CODES.get(color) if self._color else None
+            shown.append(f"\x1b[{code}m{text}\x1b[39m" if code else text)
+        return _GAP.join(shown)
+
+
+def _summed(models: Sequence[Figures], shown: int) -> Figures:
+    """Return the figures of several models as one."""
+    failed: dict[str, int] = {}
+    for each in models:
+        for status, count in each.failed:
+            failed[status] = failed.get(status, 0) + count
+    totals = [each.total for each in models]
+    costs = [each.cost for each in models if each.cost is not None]
+    return Figures(
+        f"{len(models)} {'more' if shown else 'models'}",
+        None if None in totals else sum(total or 0 for total in totals),
+        sum(each.done for each in models),
+        sorted(failed.items(), key=lambda item: -item[1]),
+        sum(each.skipped for each in models),
+        sum(each.in_flight for each in models),
+        cost=sum(costs) if costs else None,
+        cost_is_least=any(each.cost_is_least for each in models),
+    )
+
+
+def _packed(words: _Words, room: int) -> list[list[tuple[str, str]]]:
+    """Return rows of words, as many in each as fit."""
+    rows: list[list[tuple[str, str]]] = []
+    taken = room
+    for word in words:
+        size = cells(word[0])
+        if taken + len(_GAP) + size > room:
+            rows.append([])
+            taken = -len(_GAP)
+        rows[-1].append(word)
+        taken += len(_GAP) + size
+    return rows
+
+
+def _count(figures: Figures) -> tuple[str, str]:
+    return (_of(figures) if figures.total else f"{_number(figures.over)} done"), ""
+
+
+def _of(figures: Figures) -> str:
+    over = _number(figures.over)
+    return f"{over} of {_number(figures.total)}" if figures.total else over
+
+
+def _percent(figures: Figures) -> list[tuple[str, str]]:
+    if not figures.total:
+        return []
+    return [(f"{min(100, 100 * figures.over // figures.total)} %", "")]
+
+
+def _held(state: State) -> list[tuple[str, str]]:
+    return [(one_line(state.held), "yellow")] if state.held else []
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", " ")
+
+
+def _rate(rate: float) -> str:
+    """Return a rate with three significant digits."""
+    return _number(int(float(f"{rate:.3g}"))) if rate >= 10 else f"{rate:.1f}"
+
+
+def _cost(cost: float) -> str:
+    return f"{cost:.2f}" if cost >= 1 else decimal(cost, 3)
+
+
+def _time(seconds: float) -> str:
+    """Return a time as exactly as an estimate is worth, so that it does not flicker."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"

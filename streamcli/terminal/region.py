@@ -1,0 +1,136 @@
+"""Rows at the bottom of a terminal that are redrawn in place; all else is written above them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from .fds import in_foreground
+from .screen import Line
+from .suspend import Suspend
+from .widths import cells
+
+_PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay what goes elsewhere
+_LOOKS = re.compile(r"\x1b\[[\d;]*m")
+
+
+class Region:
+    """Rows below everything that is written on the terminal of `line`.
+
+    The cursor stays within the rows, and never moves above them. A line of text that is not whole
+    yet is the first row, as much of its end as fits; it is written once it is whole, or when the
+    rows are gone. Nothing is drawn in the background, while the process is stopped (^Z), or on a
+    terminal that fails. Rows are to be narrower than the terminal, and fewer than its lines.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._rows: list[str] = []
+        self._drawn = 0  # rows on the screen
+        self._partial = bytearray()
+        self._closed = False
+        self._suspend = Suspend(self._hide, self._forget)
+
+    def open(self) -> None:
+        """Have all that is written on the terminal go above the rows, from here on."""
+        with self._line.lock:
+            self._line.region = self
+        self._suspend.start()
+
+    def draw(self, rows: Sequence[str]) -> None:
+        """Show these rows in place of those before."""
+        with self._line.lock:
+            if not self._closed:
+                self._rows = list(rows)
+                _write(self._shown())
+
+    def close(self) -> None:
+        """Take the rows away, and write the line that is not whole. A second time does nothing."""
+        if self._closed:
+            return
+        self._suspend.stop()
+        held = self._line.lock.acquire(timeout=_PATIENCE)
+        self._closed = True
+        self._line.region = None
+        if not held:
+            return
+        try:
+            data, self._rows = self._erased(), []
+            if self._partial:
+                data += self._line.answer(bytes(self._partial))
+            _write(data)
+        finally:
+            self._line.lock.release()
+
+    # For `line`, whose lock is held
+
+    def answer(self, data: bytes) -> bytes:
+        """Return what to write so that `data` of the answer stands above the rows."""
+        whole, newline, rest = data.rpartition(b"\n")
+        if not newline:
+            self._partial += data
+            return self._shown()
+        lines, self._partial = bytes(self._partial + whole + newline), bytearray(rest)
+        return self._erased() + lines + self._shown()
+
+    def message(self, data: bytes) -> bytes:
+        """Return what to write so that the message `data`, whole lines, stands above the rows."""
+        return self._erased() + data + self._shown()
+
+    # Inside
+
+    def _shown(self) -> bytes:
+        if not self._rows or not in_foreground(2):
+            self._drawn = 0
+            return b""
+        rows = [self._tail(), *self._rows] if self._partial else self._rows
+        begin = "\r" + (f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else "")
+        self._drawn = len(rows)
+        # Without wrapping, a row that is wider than we think is cut, and stays one row.
+        shown = f"{begin}\x1b[?7l" + "\x1b[K\r\n".join(rows) + "\x1b[J\x1b[?7h"
+        return shown.encode("utf-8", "backslashreplace")
+
+    def _erased(self) -> bytes:
+        up = f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else ""
+        erased = f"\r{up}\x1b[J" if self._drawn else ""
+        self._drawn = 0
+        return erased.encode()
+
+    def _tail(self) -> str:
+        """Return the end of the line that is not whole, as much as fits."""
+        width = _columns()
+        text = _LOOKS.sub("", self._partial[-8 * width :].decode(errors="ignore"))
+        text = text.expandtabs().replace("\x1b", "^[")[-width + 1 :]
+        while cells(text) >= width:
+            text = text[1:]
+        return text
+
+    def _hide(self) -> None:
+        """Take the rows away before the process stops: the shell's prompt comes next."""
+        if self._line.lock.acquire(timeout=_PATIENCE):
+            try:
+                if in_foreground(2):
+                    _write(self._erased())
+            finally:
+                self._line.lock.release()
+
+    def _forget(self) -> None:
+        """Take the screen as another's, which it was while the process was stopped."""
+        self._drawn = 0
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(2).columns or 80
+    except OSError:
+        return 80
+
+
+def _write(data: bytes) -> None:
+    """Write all of it; what a terminal does not take is dropped."""
+    try:
+        while data:
+            data = data[os.write(2, data) :]
+    except OSError:
+        pass  # nobody is there to see it
