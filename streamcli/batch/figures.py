@@ -16,7 +16,8 @@ class Progressing:
     """Makes the State of --progress; called in the thread that draws it.
 
     `models` are those of the options, `total` the prompts of the input for each of them, if that is
-    known. Lines of --requests may name others; then nobody knows how many there are for each. `running` returns the prompts that run.
+    known. Lines of --requests may name others; then nobody knows how many there are for each.
+    `running` returns the prompts that run.
     """
 
     def __init__(

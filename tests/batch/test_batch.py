@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyte
 import pytest
 from batchserver import Act, BatchServer, answer_to, by_word
 from conftest import COMMAND, WITH_SIGNALS, Popen, Result, Stream, eventually
@@ -1076,9 +1077,11 @@ def unhurried(stream: Stream) -> Iterator[Ask]:
         yield Ask(stream, server)
 
 
-def shown_last(seen: bytes) -> str:
-    """What is left of the terminal's last line: what was drawn after its last clearing."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode().rpartition("\x1b[2K")[2])
+def shown(seen: bytes) -> list[str]:
+    """The lines that a terminal shows, without the empty ones below."""
+    screen = pyte.Screen(100, 24)
+    pyte.ByteStream(screen).feed(seen)
+    return "\n".join(line.rstrip() for line in screen.display).rstrip("\n").split("\n")
 
 
 def test_progress_on_a_terminal(
@@ -1086,15 +1089,18 @@ def test_progress_on_a_terminal(
 ) -> None:
     (tmp_path / "lines").write_bytes(b"404\na\nb\nc\n")
     args = ("-j", "2", "-f", tmp_path / "lines")
-    until = b"2 in flight", b"1 failed"
+    until = b"2 in flight", b"1 rejected"
     seen, code = watch(slow, child_env, b"", *args, until=until, then=lambda _: drawn.set())
     assert code == 20
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
     assert "of 4" in plain
     assert "2 in flight" in plain
-    assert "1 failed" in plain
-    assert "stream: prompt 1: HTTP 404" in plain
-    assert shown_last(seen) == "stream: 1 of 4 prompts failed (1 rejected)\r\n"  # it is gone
+    assert "1 rejected" in plain
+    assert "last error: prompt 1: HTTP 404" in plain
+    first, *_, last = shown(seen)
+    assert first.startswith("stream: prompt 1: HTTP 404")
+    assert last == "stream: 1 of 4 prompts failed (1 rejected)"
+    assert not any("in flight" in line for line in shown(seen))
 
 
 def test_progress_has_no_colours_where_none_are_wanted(
@@ -1119,7 +1125,7 @@ def test_progress_is_gone_after_an_interrupt(slow: Ask, child_env: dict[str, str
     until = (b"3 in flight",)
     seen, code = watch(slow, child_env, b"a\nb\nc\n", until=until, then=interrupt)
     assert code == -signal.SIGINT
-    assert re.fullmatch(r"stream: stopped by SIGINT: \d broken off\r\n", shown_last(seen))
+    assert re.fullmatch(r"stream: stopped by SIGINT: \d broken off", "\n".join(shown(seen)))
 
 
 def test_a_wait_is_shown(stream: Stream, child_env: dict[str, str]) -> None:
