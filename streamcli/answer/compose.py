@@ -107,11 +107,12 @@ def compose(
 
     In a race all are asked at once; otherwise one after the other, beginning with the `first`.
     With `tools` the calls of the answer are run, and asking goes on with their results. An answer
-    that has a `problem` is asked for again, `schema_retries` times.
+    that has a `problem` is asked for again, `schema_retries` times. A provider that pauses in its
+    own tools is asked to go on.
     """
     race = race and len(candidates) > 1
     retries = 0 if problem is None else schema_retries
-    if tools is None and not retries:
+    if tools is None and not retries and not any(map(_may_pause, candidates)):
         return _first_round(candidates, clock, random, race, first)
 
     def ask(chat: ChatRequest, round: int, before: Round | None) -> Round:
@@ -119,14 +120,15 @@ def compose(
             return _first_round(candidates, clock, random, race, first)
         return _next_round(candidates, clock, random, race, chat, round, before)
 
-    if tools is None:
+    if retries and tools is None:
         from .schema_retries import SchemaRetries
 
         assert problem is not None
         repeats = isinstance(candidates[first].endpoint.protocol, Keeper)
         return SchemaRetries(candidates[first].chat, ask, problem, retries, repeats=repeats)
-    from .tool_loop import ToolLoop
+    from .tool_loop import NoTools, ToolLoop
 
+    tools = NoTools() if tools is None else tools
     return ToolLoop(
         candidates[first].chat,
         ask,
@@ -136,6 +138,11 @@ def compose(
         trace=tools.trace,
         max_rounds=tools.max_rounds,
     )
+
+
+def _may_pause(candidate: Candidate) -> bool:
+    """Return whether the request has tools that Anthropic runs itself, in turns with pauses."""
+    return candidate.endpoint.target.protocol == "anthropic" and "tools" in candidate.chat.options
 
 
 def _first_round(

@@ -60,6 +60,33 @@ class Runner(Protocol):
         """Stop what runs, from another thread or a signal's exception."""
 
 
+class NoTools:
+    """No tools, for an answer that may pause: all calls are the caller's."""
+
+    max_rounds = 8
+
+    def runner(self) -> Runner:
+        return self
+
+    def runs(self, name: str) -> bool:
+        return False
+
+    def run(self, calls: Sequence[ToolCall]) -> Iterable[ToolResult]:
+        return ()
+
+    def check(self, tool: Tool, arguments: dict[str, Any]) -> str:
+        return ""
+
+    def allows(self, call: ToolCall) -> bool:
+        return False
+
+    def trace(self, call: ToolCall, result: ToolResult) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
 class ToolLoop:
     """A prompt with its rounds, as one AnswerStream: iterate, then read `outcome` and `messages`.
 
@@ -167,7 +194,7 @@ class ToolLoop:
 
     def _to_run(self, end: Finished | Failed, calls: Sequence[ToolCall]) -> bool:
         """Return whether the calls are run here: all of them, or the caller answers them all."""
-        if not calls or isinstance(end, Failed) or end.reason in _CUT:
+        if not calls or not self._tools or isinstance(end, Failed) or end.reason in _CUT:
             return False
         known = [call for call in calls if call.name in self._tools]
         return all(self._runner.runs(call.name) for call in known)

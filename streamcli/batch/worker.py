@@ -41,7 +41,7 @@ class Worker:
         """`stop_tools` ends the programs of every prompt: all workers are cancelled together."""
         self._stop_tools = stop_tools
         self._clients: dict[object, Http] = {}
-        self._cancelled = False
+        self.cancelled = False
         self._lost: dict[int, list[Http]] = {}  # by the number of the racer
         self._cancels: list[Callable[[], None]] = []  # of the race that is on
 
@@ -51,7 +51,7 @@ class Worker:
         http = self._clients.get(kind)
         if http is None or http.cancelled:
             http = self._clients[kind] = endpoint.client()
-            if self._cancelled:
+            if self.cancelled:
                 http.cancel()
         return http
 
@@ -84,7 +84,7 @@ class Worker:
             self._clients.pop(kind).close()
 
     def cancel(self) -> None:
-        self._cancelled = True
+        self.cancelled = True
         if self._stop_tools is not None:
             self._stop_tools()
         for cancel in self._cancels:
@@ -143,7 +143,7 @@ class Asker:
         )
         if self._watch is not None:
             stream = Enough(stream, self._watch())
-        return self._kept(task, stream, asked) if asked else stream
+        return self._kept(task, worker, stream, asked) if asked else stream
 
     def _go_on(self, task: Task[Question, Worker]) -> list[Message]:
         """Put the conversation so far before the prompt; return the messages that are new."""
@@ -161,7 +161,11 @@ class Asker:
         return asked
 
     def _kept(
-        self, task: Task[Question, Worker], stream: AnswerStream, asked: list[Message]
+        self,
+        task: Task[Question, Worker],
+        worker: Worker,
+        stream: AnswerStream,
+        asked: list[Message],
     ) -> AnswerStream:
         assert self._conversation is not None
         question = task.question
@@ -169,6 +173,7 @@ class Asker:
         who = [endpoint.who for endpoint in question.route.endpoints]
         kept = self._conversation[0].keep(stream, question.chats[0], asked, who)
         kept.resumable = False  # no other line may come between
+        kept.is_cancelled = lambda: worker.cancelled
         return kept
 
     def _candidate(self, task: Task[Question, Worker], number: int) -> Candidate:

@@ -6,20 +6,18 @@ both have their turn in its file: the second one is a branch beside the first.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
 from ..events import Failed, Finished
-from ..input.attachments import LIMIT
 from ..message_json import from_json
 from ..messages import ChatRequest, Message
 from . import session_file
 from .history import Entry, carried, system_of
 from .session_file import Line
+from .stored_files import read_file, with_files
 from .turn_messages import TurnMessages, trouble
 
 if TYPE_CHECKING:
@@ -184,7 +182,7 @@ class Conversation:
     def _entry(self, line: Line) -> Entry:
         fields = line.fields
         try:
-            message = from_json(_with_files(fields, self._note), _read)
+            message = from_json(with_files(fields, self._note), read_file)
         except ValueError as error:
             number = session_file.line_number(self.path, line.offset)
             raise usage(f"the session {self.label}, line {number}: {error}") from None
@@ -199,7 +197,7 @@ class Kept:
     """An answer whose turn is written to its session when it is over, whole or not.
 
     Trouble with writing a whole answer is a StreamError of the iteration; with a broken one it is
-    a note.
+    a note. Once `is_cancelled`, an answer that breaks off is written by `stop`, which says why.
     """
 
     def __init__(
@@ -211,6 +209,7 @@ class Kept:
         who: Sequence[Who],
     ) -> None:
         self.resumable = stream.resumable
+        self.is_cancelled: Callable[[], bool] = lambda: False
         self.kept = False  # something was written
         self._conversation = conversation
         self._stream = stream
@@ -238,9 +237,10 @@ class Kept:
     def __iter__(self) -> Iterator[Moment]:
         for t_ms, events in self._stream:
             self._turn.add(events)
-            if events and isinstance(events[-1], Finished) and self._conversation.must:
+            end = events[-1] if events else None
+            if isinstance(end, Finished) and self._conversation.must:
                 self._write()
-            elif events and isinstance(events[-1], Finished | Failed):
+            elif isinstance(end, Finished) or (isinstance(end, Failed) and not self.is_cancelled()):
                 self._try_to_write()
             yield t_ms, events
 
@@ -269,44 +269,6 @@ def _line(entry: Entry, parent: str | None) -> dict[str, Any]:
     if entry.partial:
         facts |= {"partial": True, "status": entry.status}
     return {**facts, **entry.message.to_json(by_path=True)}
-
-
-def _with_files(fields: dict[str, Any], note: Note) -> dict[str, Any]:
-    """Return the fields with those attachments alone that can still be read.
-
-    The others are named in the text: the answers after them need them no longer.
-    """
-    attachments = fields.get("attachments")
-    if not isinstance(attachments, list):
-        return fields
-    there, gone = [], []
-    for each in attachments:
-        path = each.get("path") if isinstance(each, dict) and not each.get("url") else None
-        if not isinstance(path, str) or not path:
-            there.append(each)
-            continue
-        try:
-            from_json({"role": "user", "attachments": [each]}, _read)
-        except (ValueError, OSError) as error:
-            what = str(error) if isinstance(error, ValueError) else f"cannot read {path}"
-            note(f"{what}: the conversation goes on without it")
-            gone.append(_text(each.get("name")) or os.path.basename(path))
-        else:
-            there.append(each)
-    text = fields.get("content")
-    if not gone or not isinstance(text, str):
-        return fields
-    said = "\n".join([text, *(f"[{name} is no longer there]" for name in gone)])
-    return {**fields, "attachments": there, "content": said}
-
-
-def _read(path: str) -> bytes:
-    """Return the bytes of an attachment's file; OSError if it is not a file that one can have."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError("not a regular file")
-        return file.read(LIMIT + 1)
 
 
 def _text(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -156,6 +157,29 @@ def test_an_interrupted_answer_is_partial(ask: Any, popen: Popen, number: signal
     last = lines()[-1]
     assert (last["partial"], last["status"]) == (True, "interrupted")
     assert last["content"].encode() == seen + rest
+    assert ask("-c", "two").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_line_is_partial(
+    ask: Any, popen: Popen, number: signal.Signals, tmp_path: Path
+) -> None:
+    """Its connection is cut by us: it is not the server that broke off."""
+    (tmp_path / "lines").write_text("one\nstall x\ntwo\n")
+    with (tmp_path / "lines").open("rb") as stdin:
+        process = popen("-L", "--session", "trip", "--jsonl", stdin=stdin, env=ask.env)
+    assert process.stdout is not None
+    out = b""
+    while not re.search(rb'"type":"end".*"type":"delta"', out, re.DOTALL):
+        out += process.stdout.readline()
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=60)
+    assert process.wait() == -number
+    stored = [each for each in lines() if "role" in each]
+    assert [each["role"] for each in stored] == ["user", "assistant"] * 2
+    assert (stored[-1]["partial"], stored[-1]["status"]) == (True, "interrupted")
+    ends = [json.loads(line) for line in (out + rest).splitlines() if b'"type":"end"' in line]
+    assert [end["status"] for end in ends[:2]] == ["complete", "interrupted"]
     assert ask("-c", "two").returncode == 0
 
 

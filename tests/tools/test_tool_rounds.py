@@ -15,7 +15,7 @@ from conftest import COMMAND, Popen, Stream, eventually
 from faultserver import Conn, FaultServer
 from ptys import Pty
 from records import parse_records
-from tool_answers import PROTOCOLS, call, chunk, sse
+from tool_answers import PROTOCOLS, anthropic, call, chunk, sse, use, words
 
 PARAMETERS = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
 CTYPES = {
@@ -496,6 +496,34 @@ def test_invented_ids_are_of_one_call_each(
     if protocol != "gemini":  # which takes no ids that are not its own
         sent = json.dumps(server.seen("tools")[2].json[where])
         assert all(sent.count(f'"{id}"') == 2 for id in calls)
+
+
+# ---- a provider's own tools ---------------------------------------------------------------------
+
+
+def test_a_turn_that_anthropic_pauses_goes_on_without_tools_of_ours(
+    stream: Stream, answers: Any, server: FaultServer, configure: Any
+) -> None:
+    search = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}}
+    block = search, {"type": "input_json_delta", "partial_json": '{"query":"x"}'}
+    paused = anthropic(words("I search. "), block, reason="pause_turn")
+    calls = anthropic(words("It rains."), use("c1", "mine", "{}"), reason="tool_use")
+    base = answers(paused, calls, protocol="anthropic")[3]
+    own = '[{"type": "web_search_20260209", "name": "web_search"}, {"name": "mine"}]'
+    args = ["-m", "anthropic:m", "--base-url", base, "-o", f"tools={own}", "--jsonl"]
+    env = {"ANTHROPIC_API_KEY": "k"}
+    run = stream(*args, "Weather?", env=env)
+    end = run.records[-1]
+    assert (run.returncode, end["rounds"], end["finish_reason"]) == (0, 2, "tool_calls")
+    assert [each["name"] for each in run.records if each["type"] == "tool_call"] == ["mine"]
+    first, second = (request.json for request in server.seen("tools"))
+    text = {"type": "text", "text": "I search. "}
+    said = {"role": "assistant", "content": [text, search]}
+    assert second == {**first, "messages": [*first["messages"], said]}
+    base = answers(paused, protocol="anthropic", name="more")[3]
+    forever = stream("-m", "anthropic:m", "--base-url", base, *args[4:], "Weather?", env=env)
+    assert (forever.returncode, forever.records[-1]["status"]) == (18, "truncated")
+    assert len(server.seen("more")) == 8
 
 
 # ---- thoughts before a call, where Chat Completions' servers want them back ---------------------
