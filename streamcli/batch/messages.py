@@ -178,10 +178,8 @@ class Reports:
         self._progress.start()
 
     def _show_waiting(self, in_flight: Callable[[], int]) -> None:
-        line = self._messages.screen.line(2)
-        if line is None or self._settings.quiet or self._settings.progress != "auto" or is_dumb():
+        if self._settings.progress != "auto":
             return
-        from ..terminal.waiting import Waiting
 
         def words(waited: float) -> str:
             running, held = in_flight(), found.now(self._gates, time.monotonic())
@@ -194,8 +192,9 @@ class Reports:
             ]
             return f"waiting {waited:.0f} s ({', '.join(facts)})"
 
-        self._waiting = Waiting(line, time.monotonic, words)
-        self._waiting.start()
+        self._waiting = self._messages.sign(words)
+        if self._waiting is not None:
+            self._waiting.start()
 
     def close(self) -> None:
         """Erase the progress, or the sign of life."""

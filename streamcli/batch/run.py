@@ -21,7 +21,7 @@ from ..output.delivery import Delivery
 from ..output.file_names import check_template, file_of
 from ..output.formats import Outputs
 from ..providers.choose import keeps_conversations
-from ..providers.context import Context, context_of
+from ..providers.context import Context, context_of, messages_of
 from ..settings.settings import Invocation, Settings
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
     """Run many prompts; return the exit status, or raise Interrupted to die by."""
     settings = invocation.settings
-    messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+    messages = messages_of(settings)
     channel: Channel[Prompt] = Channel(max(64, 4 * settings.jobs))
     with ExitStack() as held:
         try:

@@ -7,9 +7,10 @@ import signal
 
 from ..conversation import place
 from ..errors import Interrupted, StreamError
+from ..providers.context import messages_of
 from ..settings.settings import Invocation
 from ..terminal.fds import is_terminal
-from ..terminal.messages import Messages, write_stderr
+from ..terminal.messages import write_stderr
 from ..terminal.sanitize import one_line
 from ..terminal.signals import Signals
 from .chat_commands import Commands
@@ -27,7 +28,7 @@ def chat(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
         from ..batch.run import run
 
         return run(invocation.but(lines=not settings.null), signals, closed_fds)
-    messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+    messages = messages_of(settings)
     try:
         talk = Talk(invocation, messages, signals, closed_fds)
     except StreamError as error:

@@ -7,12 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ..errors import StreamError, usage
-from ..providers.context import Context, context_of
+from ..providers.context import Context, context_of, messages_of
 from ..request import HttpRequest
 from ..secrets import is_secret, redact, redact_headers
 from ..settings.settings import Invocation
 from ..terminal.fds import is_terminal
-from ..terminal.messages import Messages
 from ..terminal.sanitize import visible
 from ..terminal.signals import Signals
 from .lists import as_json, list_models, list_providers, list_templates, show
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def inspect(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     """Run the mode that was given; return its exit status."""
     settings = invocation.settings
-    messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+    messages = messages_of(settings)
     try:
         if 1 in closed:
             raise StreamError("write", "stdout is closed", "give it a place to write to")

@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted, StreamError, bug
-from ..events import Attempt, Event, Finished, Retry, Started, Usage
+from ..events import Attempt, Event, Finished, Retry, Started, ToolCall, ToolResult, Usage
 from ..input.stdin import STDIN_HERE, STDIN_SHOWN
 from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
 from ..output.formats import Outputs
-from ..providers.context import Context, context_of
+from ..providers.context import Context, context_of, messages_of
 from ..providers.endpoint import hint_of
-from ..terminal.messages import Messages, usage_line
+from ..terminal.messages import usage_line
 from ..terminal.sanitize import one_line
-from ..terminal.screen import Line, is_dumb
 from ..terminal.signals import Signals
 
 if TYPE_CHECKING:
@@ -26,11 +25,12 @@ if TYPE_CHECKING:
     from ..output.records import Facts
     from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
+    from ..terminal.waiting import Waiting
     from .source import Source
 
 Emit = Callable[[float, list[Event]], None]
 _NAME = 40  # characters of a prompt that tell it from others
-_BEFORE_A_TOKEN = (Attempt, Retry, Started, Usage)
+_BEFORE_A_TOKEN = (Attempt, Retry, Started, ToolResult, Usage)
 
 
 class Single:
@@ -54,11 +54,7 @@ class Single:
         self._settings = settings = invocation.settings
         self._signals = signals
         self._closed = closed_fds
-        self._messages = Messages(
-            quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug
-        )
-        if context is not None:
-            self._messages = context.messages
+        self._messages = messages_of(settings) if context is None else context.messages
         self._delivery = Delivery(settings)
         self._facts: Any = None
         self._asking: AnswerStream | None = None
@@ -160,11 +156,9 @@ class Single:
             asking = self._until_enough(asking)
         self._asking = asking = source.kept(asking)
         moments = iter(asking)
-        line = self._messages.screen.line(2)
-        if line is not None and not (
-            self._settings.quiet or self._settings.progress == "never" or is_dumb()
-        ):
-            self._wait(moments, line, emit)
+        if (sign := self._messages.sign()) is not None:
+            self._watch(moments, sign, emit)
+            return
         for t_ms, events in moments:
             emit(t_ms, events)
             if len(events) == 1 or self._messages.verbose:
@@ -177,26 +171,29 @@ class Single:
 
         return Enough(asking, Watch(self._settings))
 
-    def _wait(self, moments: Iterator[Moment], line: Line, emit: Emit) -> None:
-        """Show a sign of life on stderr's terminal until the first token is there."""
-        from ..terminal.waiting import Waiting
-
-        waiting = Waiting(line, time.monotonic)
-        waiting.start()
+    def _watch(self, moments: Iterator[Moment], sign: Waiting, emit: Emit) -> None:
+        """Show a sign of life on stderr's terminal until each first token, and while tools run."""
+        self._messages.waiting = sign
+        sign.start()
         try:
             for t_ms, events in moments:
-                begins = not all(isinstance(event, _BEFORE_A_TOKEN) for event in events)
-                if begins:
-                    waiting.stop()
-                else:
-                    waiting.hide()
+                if sign.shown:
+                    if all(isinstance(event, _BEFORE_A_TOKEN) for event in events):
+                        sign.hide()
+                    else:
+                        sign.pause()
                 emit(t_ms, events)
                 for event in events:
                     self._note(event)
-                if begins:
-                    return
+                if sign.shown:
+                    continue
+                if isinstance(last := events[-1], ToolResult):
+                    sign.show()  # the answer goes on with it
+                elif isinstance(last, ToolCall) and last.by:
+                    sign.show(f"running {one_line(last.name, _NAME)}")
         finally:
-            waiting.stop()
+            self._messages.waiting = None
+            sign.stop()
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Retry):

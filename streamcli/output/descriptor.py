@@ -8,7 +8,7 @@ import signal
 import stat
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from ..errors import Interrupted, StreamError
 from ..terminal.screen import Line
@@ -81,7 +81,18 @@ class ScreenOut(Out):
     def write(self, data: bytes | memoryview) -> None:
         around = self._around if bytes(data).strip() else ()
         with self._line.lock:
-            super().write(self._line.answer(bytes(data), *around))
+            try:
+                super().write(self._line.answer(bytes(data), *around))
+            except Interrupted:
+                if around:
+                    self._undo(around[-1])  # the end of a long write is missing
+                raise
+
+    def _undo(self, after: bytes) -> None:
+        """Write the escape sequence that ends a look, unless the terminal is stopped (^S)."""
+        with suppress(OSError):
+            if select.select([], [self.fd], [], 0)[1]:
+                os.write(self.fd, after)
 
 
 class LineOut(Out):

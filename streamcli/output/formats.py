@@ -295,4 +295,5 @@ def look_of(settings: Settings, screen: Screen, *, batch: bool = False) -> Look:
         sanitize=always or (auto and on_terminal and settings.output in (None, *STDOUT)),
         aside=aside,
         sanitize_aside=always or (auto and watched),
+        together=shown and settings.output is None and screen.line(1) is screen.line(2),
     )

@@ -18,12 +18,21 @@ class Look:
     """How a text is shown.
 
     `reasoning` is one of "hide", "stderr" (to `aside`), "stdout" (before the text, a blank line
-    between), "only", and "raw" (tags are in the text already; the sink does nothing). `sanitize`
+    between), "only", and "raw" (tags are in the text already; the sink does nothing). `together`:
+    `aside` and the text are on one terminal, and have a blank line between them there. `sanitize`
     and `sanitize_aside` make control characters visible. `end_newline` ends a text with a newline
     if it has none. `paced` makes a writer of text that keeps a steady pace.
     """
 
-    __slots__ = ("aside", "end_newline", "paced", "reasoning", "sanitize", "sanitize_aside")
+    __slots__ = (
+        "aside",
+        "end_newline",
+        "paced",
+        "reasoning",
+        "sanitize",
+        "sanitize_aside",
+        "together",
+    )
 
     def __init__(
         self,
@@ -33,6 +42,7 @@ class Look:
         end_newline: bool = False,
         aside: Writer | None = None,
         sanitize_aside: bool = False,
+        together: bool = False,
         paced: Callable[[Callable[[str], None]], Callable[[str], None]] | None = None,
     ) -> None:
         self.reasoning = reasoning
@@ -40,6 +50,7 @@ class Look:
         self.end_newline = end_newline
         self.aside = aside
         self.sanitize_aside = sanitize_aside
+        self.together = together
         self.paced = paced
 
     def but(
@@ -56,6 +67,7 @@ class Look:
             end_newline=end_newline,
             aside=aside or self.aside,
             sanitize_aside=self.sanitize_aside,
+            together=self.together,
             paced=self.paced,
         )
 
@@ -83,11 +95,12 @@ class TextSink:
         self._aside = look.aside
         self._clean_aside = Sanitizer() if look.sanitize_aside else None
         self._aside_last = "\n"
+        self._together = look.together
         self._plain = look.reasoning in ("hide", "raw")
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
-        if self._end_newline and isinstance(events[0], ToolResult):
-            self._end_line(events[0])
+        if self._end_newline and isinstance(events[0], ToolResult) and not events[0].by:
+            self._end_line()
         shape = self._shape
         if self._plain and (shape is None or not shape.counts_deltas):
             text = "".join([e.text for e in events if isinstance(e, Text) and not e.choice])
@@ -120,35 +133,40 @@ class TextSink:
                     continue
                 if type(event) is Returned and self._reasoning == "stdout":
                     continue  # the reasoning showed it already
-                if self._channel is Reasoning:
+                if self._channel is Reasoning and not self._together:
                     self._end_aside()
-                pieces.append(self._apart(Text, event.text))
+                gap = self._gap(Text, event.text)
+                if gap and self._together:
+                    self._think(gap)
+                    gap = ""
+                pieces.append(gap + event.text)
             elif type(event) is Reasoning and not event.choice:
                 if self._reasoning == "stderr":
                     if pieces:  # on one terminal people see the order of the two
                         self._put("".join(pieces))
                         pieces.clear()
-                    self._think(event.text)
-                    self._channel = Reasoning
+                    self._think(self._gap(Reasoning, event.text) + event.text)
                 elif self._reasoning in ("stdout", "only"):
-                    pieces.append(self._apart(Reasoning, event.text))
+                    pieces.append(self._gap(Reasoning, event.text) + event.text)
         if pieces:
             self._put("".join(pieces))
 
-    def _apart(self, channel: type[Event], text: str) -> str:
-        """Return `text`, behind a blank line if the other channel came before it on stdout."""
+    def _gap(self, channel: type[Event], text: str) -> str:
+        """Return what sets `text` apart from the other channel before it, in the same place."""
         changed = self._channel not in (None, channel)
-        gap = "\n" * (2 - self._breaks) if changed and self._reasoning == "stdout" else ""
+        apart = self._together or self._reasoning == "stdout"
+        gap = "\n" * (2 - self._breaks) if changed and apart else ""
         self._channel = channel
         kept = text.rstrip("\n")
         breaks = len(text) - len(kept) + (0 if kept else self._breaks + len(gap))
         self._breaks = min(breaks, 2)
-        return gap + text
+        return gap
 
-    def _end_line(self, result: ToolResult) -> None:
+    def _end_line(self) -> None:
         """End the line on a terminal where another round begins, after a tool that we ran."""
-        if not result.by and self._last != "\n":
+        if self._last != "\n":
             self._write("\n")
+        self._breaks = 2  # the lines of the tools are between
 
     def _write(self, text: str) -> None:
         if self._clean is not None:
@@ -177,7 +195,8 @@ class TextSink:
             self._last = rest[-1]
             self._out.write(rest.encode())
         self._end_aside()
-        if self._end_newline and self._last != "\n":
+        ended = self._together and self._channel is Reasoning  # the reasoning began a line
+        if self._end_newline and self._last != "\n" and not ended:
             self._out.write(b"\n")
 
     def _end_shape(self) -> None:

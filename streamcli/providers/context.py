@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import usage
 from ..input.files import Files
 from ..input.stdin import Stdin, check_readers
-from ..settings.settings import Config, Invocation
+from ..settings.settings import Config, Invocation, Settings
 from ..terminal.messages import Messages
 from .providers import Providers
 
@@ -35,6 +35,16 @@ class Context:
         # The key that a caller in Python gave for a provider: stronger than variables and files.
         self.key_for: Callable[[str], str | None] = lambda provider: None
         self.key_of_command: dict[tuple[str, ...], str] = {}  # by key_cmd
+
+
+def messages_of(settings: Settings) -> Messages:
+    """Return what writes the messages of a run with these settings."""
+    return Messages(
+        quiet=settings.quiet,
+        verbose=settings.verbose,
+        debug=settings.debug,
+        signs=settings.progress != "never",
+    )
 
 
 def context_of(

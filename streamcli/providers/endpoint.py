@@ -113,7 +113,8 @@ class Endpoint:
     def wait(self) -> None:
         """Return when requests can be sent: an engine takes a while to load."""
         if self._engine is not None:
-            self._engine.wait(self._messages.note, time.monotonic)
+            with self._messages.busy(f"loading {self.model}"):
+                self._engine.wait(self._messages.note, time.monotonic)
             self.target.base_url, self.target.key = self._engine.base_url, self._engine.key
 
     def client(self) -> Http:

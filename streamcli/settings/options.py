@@ -578,8 +578,9 @@ TABLE: tuple[Opt, ...] = (
         details="auto: if stderr is a terminal, and stdout is not one that text goes to. always: "
         "below the text too, and without a terminal a plain line every ten seconds. With several "
         "models each has a bar. A + behind the cost: that of some answers is unknown. While one "
-        "prompt waits for its first token, a terminal shows the seconds, and a batch whose answers "
-        "go to the terminal does so between them; not if this is never, or -q is given.",
+        "prompt waits for its first token, or for tools, a terminal shows the seconds, and a batch "
+        "whose answers go to the terminal does so between them; not if this is never, or -q is "
+        "given.",
     ),
     Opt(
         "-u",

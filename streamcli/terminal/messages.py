@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..outcome import Outcome, decimal
 from .sanitize import one_line, visible
-from .screen import Screen
+from .screen import Screen, is_colored, is_dumb
 
 if TYPE_CHECKING:
     from .stats import Table
+    from .waiting import Waiting
 
 
 def line_of(message: str) -> str:
@@ -25,10 +28,20 @@ class Messages:
     """Writes errors always, notes unless --quiet, details with --verbose, debug with --debug.
 
     On the terminal that the answer goes to, a message begins a line. `above` takes the lines in
-    place of stderr.
+    place of stderr. `signs`: signs of life are wanted on a terminal; `waiting` is that of the
+    answer, while there is one.
     """
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        debug: bool = False,
+        signs: bool = False,
+    ) -> None:
+        self.waiting: Waiting | None = None
+        self._signs = signs and not quiet
         self.above: Callable[[str], None] | None = None
         self.screen = Screen()
         self.verbose = verbose or debug
@@ -56,15 +69,40 @@ class Messages:
         if self.debugging:
             self._write(one_line(message, 4000))
 
-    def table(self, table: Table, color: str) -> None:
-        """Write the table of --stats; `color` is the value of --color."""
-        from .screen import is_colored
+    @property
+    def width(self) -> int | None:
+        """The cells of a line on stderr's terminal; None if it is none."""
         from .widths import columns_of
 
-        here = self.screen.line(2)
-        width = None if here is None else columns_of(2)
-        dims = is_colored(color, terminal=here is not None)
+        return None if self.screen.line(2) is None else columns_of(2)
+
+    def table(self, table: Table, color: str) -> None:
+        """Write the table of --stats; `color` is the value of --color."""
+        width = self.width
+        dims = is_colored(color, terminal=width is not None)
         self._put(table.drawn(width, dims=dims))
+
+    def sign(self, words: Callable[[float], str] | None = None) -> Waiting | None:
+        """Return a sign of life on stderr's terminal, to be started; None if none is wanted."""
+        line = self.screen.line(2)
+        if line is None or not self._signs or is_dumb():
+            return None
+        from .waiting import Waiting
+
+        return Waiting(line, time.monotonic, words)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Show a sign of life while the block runs; `what` is done meanwhile."""
+        sign = None if self.waiting is not None else self.sign()
+        if sign is None:
+            yield
+            return
+        sign.start(what)
+        try:
+            yield
+        finally:
+            sign.stop()
 
     def _write(self, message: str, hint: str = "") -> None:
         colon = ":" if hint.startswith("\n") else ": " if hint else ""

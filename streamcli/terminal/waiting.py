@@ -1,4 +1,4 @@
-"""A sign of life on a terminal, while the first token of an answer is waited for."""
+"""A sign of life on a terminal, while a token or a tool is waited for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import FrameType
 from .fds import in_foreground
 from .screen import Line
 
+WAITING = "waiting"
 DELAY = 0.5  # seconds without a token before it is shown
 # Save the cursor, do not wrap, and come back: the cursor stays where it was, so that whatever
 # writes next, even the terminal's own echo of ^C, stands where it would have stood.
@@ -19,30 +20,36 @@ _PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay an answer that
 
 
 class Waiting:
-    """Shows how many seconds the answer has been waited for, behind the cursor of stderr.
+    """Shows for how many seconds something has been waited for, behind the cursor of stderr.
 
-    `line` is that of stderr's terminal; an answer that is written there begins the wait anew.
-    `words` returns what is shown after so many seconds, "" for nothing. `start` begins, `hide`
-    takes the sign away until the next look, `stop` for good. Only the foreground job draws.
+    `line` is that of stderr's terminal. `start` begins, `hide` takes the sign away until the next
+    look, `pause` until `show`, and `stop` for good. Only the foreground job draws.
+
+    With `words`, which return what is shown after so many seconds and "" for nothing, an answer
+    that is written to the line begins the wait anew.
     """
 
     def __init__(
         self,
         line: Line,
         clock: Callable[[], float],
-        words: Callable[[float], str] = "waiting {:.0f} s".format,
+        words: Callable[[float], str] | None = None,
     ) -> None:
+        self.shown = False  # not paused
         self._line = line
         self._clock = clock
         self._words = words
+        self._what = WAITING
+        self._breaks = False
         self._began = 0.0
         self._answers = line.answers
+        self._awake = Event()
         self._stopped = Event()
         self._suspends = False  # whether ^Z is ours
 
-    def start(self) -> None:
+    def start(self, what: str = WAITING) -> None:
         """Show the sign from half a second on, in a thread of its own."""
-        self._began = self._clock()
+        self.show(what)
         try:
             Thread(target=self._run, name="waiting", daemon=True).start()
         except RuntimeError:  # the system gives no more threads: the answer needs them more
@@ -50,6 +57,27 @@ class Waiting:
         if current_thread() is main_thread() and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
             signal.signal(signal.SIGTSTP, self._suspend)
             self._suspends = True
+
+    def show(self, what: str = WAITING, *, breaks: bool = False) -> None:
+        """Show the sign from half a second on; `what` is waited for, from now on.
+
+        `breaks`: a text that stands in the middle of the line does not keep it away, but gets a
+        line break. The caller knows that a message follows, which needs the same.
+        """
+        with self._line.lock:
+            self._began = self._clock()
+            self._what, self._breaks, self.shown = what, breaks, True
+        self._awake.set()
+
+    def rename(self, what: str) -> None:
+        """Show other words for the same wait."""
+        self._what = what
+
+    def pause(self) -> None:
+        """Take the sign away until `show`."""
+        self.shown = False
+        self._awake.clear()
+        self.hide()
 
     def hide(self) -> None:
         """Take the sign away."""
@@ -65,13 +93,16 @@ class Waiting:
         """Take the sign away for good; a second time does nothing."""
         if not self._stopped.is_set():
             self._stopped.set()
+            self._awake.set()
+            self.shown = False
             self.hide()
             if self._suspends:
                 signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
     def _suspend(self, signum: int, frame: FrameType | None) -> None:
         """Take the sign away before ^Z stops us: the shell's prompt comes next."""
-        self.hide()
+        if self._line.sign:  # otherwise a write that was interrupted may hold the lock
+            self.hide()
         signal.signal(signum, signal.SIG_DFL)
         signal.pthread_kill(get_ident(), signum)
         # From here on it is continued (fg, bg).
@@ -80,26 +111,34 @@ class Waiting:
     def _run(self) -> None:
         wait = DELAY
         while not self._stopped.wait(wait):
+            self._awake.wait()
             wait = self._draw()
 
     def _draw(self) -> float:
         """Draw the sign, if it is time; return the seconds to the next look."""
         line, now = self._line, self._clock()
         with line.lock:
-            if self._stopped.is_set():
+            if self._stopped.is_set() or not self.shown:
                 return DELAY
-            if line.unfinished or line.answers != self._answers:
+            if self._words is not None and line.answers != self._answers:
                 self._answers, self._began = line.answers, now
                 return DELAY
+            if line.unfinished and not self._breaks:
+                self._began = now
+                return DELAY
             waited = now - self._began
-            words = self._words(waited)
-            if not words:
+            if waited < DELAY:
+                return DELAY - waited
+            if self._words is None:
+                words = f"{self._what} {waited:.0f} s"
+            elif not (words := self._words(waited)):
                 self._began = now
                 _write(line.erase() if in_foreground(2) else b"")
                 return DELAY
             if in_foreground(2):
+                broken = line.message(b"")
                 line.sign = True
-                _write((_DRAWN % words).encode())
+                _write(broken + (_DRAWN % words).encode())
         return 1 - waited % 1
 
 

@@ -20,12 +20,13 @@ from .command import CommandResult, run_call, text_of
 from .confirm import Confirm, has_terminal
 from .definition import CommandTool, load
 from .process import Clip, Processes, Watchdog
+from .steps import Running, step
 
 if TYPE_CHECKING:
+    from ..terminal.waiting import Waiting
     from .mcp import Mcp, McpTool
 
 _TOGETHER = 16  # programs of one round that run at the same time
-_SHOWN = 200  # characters of the arguments, and of the result, on the line of a call
 _SCHEMA_TIME = 10.0  # seconds for a program to say its schema
 _SCHEMA_SIZE = 1 << 20
 
@@ -83,14 +84,14 @@ class Toolbox:
         return self._confirm.ask(f"{call.name} {one_line(call.arguments or '{}', 2000)}")
 
     def trace(self, call: ToolCall, result: ToolResult) -> None:
-        """Write the line of a call on stderr."""
-        arguments = one_line(call.arguments or "{}", _SHOWN)
-        output = one_line(result.output, _SHOWN) or "(nothing)"
-        error = "error: " if result.is_error else ""
-        facts = f"{(result.duration_ms or 0.0) / 1000:.1f} s"
-        if isinstance(result, CommandResult) and result.remark:
-            facts += f", {result.remark}"
-        self._messages.note(f"{call.name} {arguments} -> {error}{output} ({facts})")
+        """Write the line of a call on stderr; on a terminal it is cut to fit, but for -v."""
+        width = None if self._messages.verbose else self._messages.width
+        self._messages.note(step(call, result, width))
+
+    @property
+    def sign(self) -> Waiting | None:
+        """The sign of life of the one prompt that is asked, if it has one."""
+        return self._messages.waiting
 
     def stop(self) -> None:
         """Kill every program that runs."""
@@ -155,13 +156,17 @@ class Runs:
         try:
             done = [SimpleQueue[CommandResult | StreamError]() for _ in calls]
 
+            running = Running(self._toolbox.sign, calls)
+
             def work() -> None:
                 while True:
                     with lock:
                         number = next(numbers, None)
                     if number is None:
                         return
-                    done[number].put(self._run(calls[number]))
+                    result = self._run(calls[number])
+                    running.ended(number)
+                    done[number].put(result)
 
             for _ in range(min(_TOGETHER, len(calls))):
                 _start(work)
@@ -209,22 +214,23 @@ def toolbox_of(
     if settings.confirm and not has_terminal():
         what = "--confirm asks on the terminal, and there is none"
         raise usage(what, "leave it out, or run it in a terminal")
-    tools = load(settings.tools, files, describe)
     mcp: Mcp | None = None
-    if settings.mcp:
-        from .mcp import connect
-        from .mcp_config import servers_of
+    with messages.busy("starting the tools"):
+        tools = load(settings.tools, files, describe)
+        if settings.mcp:
+            from .mcp import connect
+            from .mcp_config import servers_of
 
-        mcp = connect(
-            servers_of(settings.mcp, files, environ),
-            settings.mcp_allow,
-            tools,
-            watchdog=watchdog,
-            clock=clock,
-            limit=settings.limits.timeout,
-            note=messages.note,
-            error=messages.error,
-        )
+            mcp = connect(
+                servers_of(settings.mcp, files, environ),
+                settings.mcp_allow,
+                tools,
+                watchdog=watchdog,
+                clock=clock,
+                limit=settings.limits.timeout,
+                note=messages.note,
+                error=messages.error,
+            )
     names = [tool.name for tool in (*tools, *(mcp.tools if mcp is not None else ()))]
     choice, choices = settings.tool_choice, (*ToolChoice.choices, *names)
     if choice is not None and choice not in choices:

@@ -337,5 +337,94 @@ def test_a_dumb_terminal_gets_no_escapes(server: FaultServer, on_pty: Run) -> No
     run = on_pty("--base-url", server.url("reasoning"), "hi", term="dumb")
     code, lines = run.end()
     assert code == 0
-    assert lines == ["let me see", "Hello world"]
+    assert lines == ["let me see", "", "Hello world"]
     assert b"\x1b" not in run.raw
+
+
+# ---- the reasoning ------------------------------------------------------------------------------
+
+
+def thinks(*parts: tuple[str, str]) -> Callable[[Conn], None]:
+    def play(conn: Conn) -> None:
+        conn.open_with()
+        for field, text in parts:
+            conn.event(part(**{field: text}))
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("options", "env"), [((), {}), (("--color", "never"), {}), ((), {"NO_COLOR": "1"})]
+)
+def test_a_blank_line_is_between_reasoning_and_answer(
+    server: FaultServer, on_pty: Run, options: tuple[str, ...], env: dict[str, str]
+) -> None:
+    text, thought = "content", "reasoning_content"
+    url = server.script(
+        "thinks",
+        thinks(
+            *((thought, "Hm, "), (thought, "漢字 and a thought that is long")),
+            *((text, "One"), (text, " and")),
+            *((thought, "wait\n"), (text, "two\n\n"), (thought, "\x1b[31mred"), (text, "three")),
+        ),
+    )
+    run = on_pty("--base-url", url, *options, "hi", columns=30, env=env)
+    code, lines = run.end()
+    assert code == 0
+    assert [line.replace(" ", "") for line in lines] == [
+        *("Hm,漢字andathoughtthatis", "long", "", "Oneand", "", "wait", "", "two", ""),
+        *("^[[31mred", "", "three"),
+    ]
+    dimmed = run.raw.count(b"\x1b[2m")
+    assert dimmed == run.raw.count(b"\x1b[22m") == (0 if options or env else 4)
+
+
+@pytest.mark.parametrize("ending", ["interrupt", "reset", "reason"])
+def test_the_reasoning_ends_its_line_and_its_look(
+    server: FaultServer, on_pty: Run, ending: str
+) -> None:
+    def play(conn: Conn) -> None:
+        conn.open_with()
+        conn.event(part(reasoning_content="let me think"))
+        if ending == "interrupt":
+            conn.wait_peer_closed(60)
+        elif ending == "reset":
+            conn.reset()
+        else:
+            conn.finish("length")
+            conn.done()
+            conn.end()
+
+    url = server.script("thinks", play)
+    run = on_pty("--base-url", url, "--max-retries", "0", "hi", columns=200)
+    run.until(lambda lines: lines[:1] == ["let me think"])
+    if ending == "interrupt":
+        os.kill(run.process.pid, 2)
+    code, lines = run.end()
+    assert code == {"interrupt": -2, "reset": 18, "reason": 10}[ending]
+    assert len(lines) == (1 if ending == "interrupt" else 2)
+    assert run.raw.endswith(b"\x1b[22m\r\n") or run.raw.endswith(b"\r\n")
+    assert run.raw.rindex(b"\x1b[22m") > run.raw.rindex(b"\x1b[2m")
+
+
+def test_an_interrupt_in_the_middle_of_a_long_write_ends_its_look(
+    server: FaultServer, on_pty: Run
+) -> None:
+    """Nobody reads the terminal: the write of the reasoning waits when the signal comes."""
+    sent = threading.Event()
+
+    def play(conn: Conn) -> None:
+        conn.open_with()
+        conn.event(part(reasoning_content="x" * 200_000))
+        sent.set()
+        conn.wait_peer_closed(60)
+
+    run = on_pty("--base-url", server.script("thinks", play), "hi")
+    run.until(lambda lines: lines[:1] == ["x" * 80])
+    os.kill(run.process.pid, 2)
+    code, _ = run.end()
+    assert code == -2
+    assert run.raw.rindex(b"\x1b[22m") > run.raw.rindex(b"\x1b[2m")
