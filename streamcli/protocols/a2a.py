@@ -26,9 +26,11 @@ import orjson
 from ..events import Citation, Event, Failed, Finished, Opaque, Reasoning, Started, Text
 from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target, join_url
+from ..wire.error_body import excerpt
+from ..wire.error_shapes import error_in
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import whole, words
-from ..wire.provider_errors import error_in, excerpt, http_refusal, stream_failure
+from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from . import _contract as contract
 from ._contract import Glimpse

@@ -28,10 +28,11 @@ from ..events import (
 )
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target
+from ..wire.error_shapes import error_in
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
-from ..wire.provider_errors import error_in, stream_failure
+from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import agents as application

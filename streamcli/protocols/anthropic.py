@@ -25,10 +25,11 @@ from ..events import (
 )
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, join_url
+from ..wire.error_shapes import error_in
 from ..wire.fast_runs import PaddedRuns, UnnamedEvents
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import words
-from ..wire.provider_errors import error_in, http_refusal, stream_failure
+from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.anthropic_blocks import DELTAS, REASONS, Block, cite, usage_of

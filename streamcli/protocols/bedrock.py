@@ -17,15 +17,11 @@ from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, quoted
 from ..wire.aws_eventstream import EventStream, Frame
 from ..wire.endings import too_large
+from ..wire.error_body import error_of_body
+from ..wire.error_shapes import error_in, is_error_event
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import count, words
-from ..wire.provider_errors import (
-    error_in,
-    error_of_body,
-    http_refusal,
-    is_error_event,
-    stream_failure,
-)
+from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ..wire.sse import Message as Payload
 from ._contract import Glimpse

@@ -24,10 +24,11 @@ from ..events import (
 )
 from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target
+from ..wire.error_shapes import error_in
 from ..wire.fast_runs import Template, UnnamedEvents
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, is_json, natural, whole, words
-from ..wire.provider_errors import error_in, http_refusal, stream_failure
+from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.ending import Ending

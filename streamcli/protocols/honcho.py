@@ -16,10 +16,12 @@ from ..errors import StreamError, usage
 from ..events import Event, Failed, Finished, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
+from ..wire.error_body import error_of_body
+from ..wire.error_shapes import error_in
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.payloads import Payloads
-from ..wire.provider_errors import error_in, error_of_body, http_refusal, stream_failure
+from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import request as asking

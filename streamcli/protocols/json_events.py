@@ -12,10 +12,11 @@ from typing import Any
 from ..events import Event, Failed, Finished, Progress, Reasoning, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
+from ..wire.error_shapes import error_in
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import whole, words
-from ..wire.provider_errors import error_in, stream_failure
+from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import template

@@ -13,9 +13,10 @@ from typing import Any
 from ..events import Event, Failed, Finished, Opaque, Reasoning, Started, Text, Usage
 from ..messages import ChatRequest, Message
 from ..request import HttpRequest, Target
+from ..wire.error_shapes import error_in
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, whole, words
-from ..wire.provider_errors import error_in, http_refusal, stream_failure
+from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.arguments import object_of

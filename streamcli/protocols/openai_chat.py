@@ -13,7 +13,6 @@ from ..events import Failed
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target, join_url
 from ..wire.lenient_json import natural
-from ..wire.provider_errors import http_refusal
 from ._contract import Glimpse
 from .shared.chat_decoder import ChatDecoder
 from .shared.chat_messages import message_of, schema_fields, think_of, tool_choice_of
@@ -75,6 +74,8 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
+    from ..wire.provider_errors import http_refusal
+
     return http_refusal(status, headers, body)
 
 

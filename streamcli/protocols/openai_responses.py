@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..events import Event, Failed, Finished, Progress, Started
 from ..messages import Attachment, ChatRequest, Message, Tool
 from ..request import HttpRequest, Target, join_url
+from ..wire.error_shapes import error_in
 from ..wire.fast_runs import NamedRuns
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import words
-from ..wire.provider_errors import error_in, http_refusal, stream_failure
+from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared.finish_reasons import failure_of, reason_of

@@ -13,8 +13,9 @@ from ..events import Event, Failed, Finished, Progress, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.endings import MARKER_EVENTS, PINGS, cut, held_no, no_stream, not_utf8, too_large
+from ..wire.error_shapes import is_error_event
 from ..wire.payloads import Payloads
-from ..wire.provider_errors import is_error_event, stream_failure
+from ..wire.provider_errors import stream_failure
 from ..wire.sse import MAX_EVENT_SIZE, Message
 from ..wire.sse_text import TextEvents, UnescapedEvents
 from ._contract import Glimpse

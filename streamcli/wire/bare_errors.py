@@ -10,15 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .provider_errors import (
-    FINE,
-    HARMLESS,
-    MESSAGE_NAMES,
-    error_in,
-    http_status_of,
-    is_error_event,
-    is_fine,
-)
+from .error_report import http_status_of
+from .error_shapes import FINE, HARMLESS, MESSAGE_NAMES, error_in, is_error_event, is_fine
 
 # Names of an error, without case and punctuation, in a value that means nothing else.
 _ERROR_NAMES = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import orjson
 
+from .error_shapes import says_failure
 from .lenient_json import is_json
 from .payloads import Payloads
-from .provider_errors import says_failure
 from .spread_json import SpreadJson
 from .sse import BOM, MAX_EVENT_SIZE, Message, Stray
 

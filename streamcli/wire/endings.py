@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..events import Failed
 from .payloads import Payloads
-from .provider_errors import excerpt
 
 # The failures with which we stop waiting for more of an answer.
 WAITED = ("idle_timeout", "total_timeout")
@@ -60,6 +59,8 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
 
     `eof_ends_it`: the format has no end but that of the bytes.
     """
+    from .error_body import excerpt
+
     body = excerpt(payloads.excerpt)
     if payloads.looks_like == "html":
         return Failed(
@@ -80,6 +81,8 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
 
 def _instead(payloads: Payloads) -> str:
     """Return how the data of a stream without an answer begins, up to its marker."""
+    from .error_body import excerpt
+
     _, data, shown = payloads.excerpt.partition(b"[DONE]")[0].partition(b"data:")
     return f": {excerpt(data + shown)}" if shown.strip() else ""
 

@@ -26,7 +26,7 @@ HINTS = {
 }
 
 # By kind, and in it by who sends it first. Numbers that are strings are GLM's; MiniMax's
-# (`base_resp.status_code`) get their prefix in provider_errors, as the two collide.
+# (`base_resp.status_code`) get their prefix in error_report.py, as the two collide.
 _CODES: dict[str, tuple[str, ...]] = {
     "filtered": (
         # OpenAI and Azure

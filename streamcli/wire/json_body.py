@@ -7,7 +7,6 @@ end means, and what a text field may hold. What the values say is the protocol's
 
 from __future__ import annotations
 
-import re
 from typing import Any, Protocol
 
 import orjson
@@ -25,24 +24,20 @@ from ..events import (
 )
 from .endings import (
     MARKER_EVENTS,
-    NOTHING,
     PINGS,
     WAITED,
     cut,
     held_no,
-    is_marker,
     no_stream,
     proof_of,
-    sign_of,
     too_large,
 )
+from .error_shapes import is_error_event
 from .fast_runs import Runs
-from .lenient_json import Halves, json_values, whole
+from .lenient_json import Halves, whole
 from .payloads import Payloads
-from .provider_errors import describe, is_error_event, says_failure, stream_failure
 from .sse import MAX_EVENT_SIZE, Message
 
-_MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
 
 
@@ -103,11 +98,11 @@ class JsonBody:
         self._noun = noun
         self._limit = limit
         self._template = template
-        self._done_ends_it = done_ends_it
+        self.done_ends_it = done_ends_it
         self._eof_ends_it = eof_ends_it
         self._finds_errors = finds_errors
         self._odd = False  # a value that is read held something else where text belongs
-        self._torn = False  # the bytes ended inside a value
+        self.torn = False  # the bytes ended inside a value
         self._payloads = payloads or Payloads(limit)
 
     def feed(self, data: bytes) -> list[Event]:
@@ -141,7 +136,7 @@ class JsonBody:
                 return out
         waited = broken is not None and broken.kind in WAITED
         answered = self.answered or has_answer(out)
-        over = self._eof_ends_it and self.alive and not (broken or self._torn)
+        over = self._eof_ends_it and self.alive and not (broken or self.torn)
         if over or self.failure or (self._reader.finished() and (answered or not waited)):
             self.finish(proof_of(broken), out)
         elif broken is not None and waited:
@@ -240,7 +235,9 @@ class JsonBody:
         event = "message"
         if type(payload) is not bytes:
             if not isinstance(payload, Message):
-                self._stray(payload, out)
+                from .odd_payloads import stray_lines
+
+                stray_lines(self, payload, out)
                 return
             event = payload.event
             payload = bytes(payload)  # orjson takes no other kind of bytes
@@ -252,7 +249,13 @@ class JsonBody:
         except orjson.JSONDecodeError:
             if self._template is not None:
                 self._template.forget()  # it may say something else than text
-            self._odd_payload(payload, event, out, last)
+            if payload == b"[DONE]":
+                if self.done_ends_it:
+                    self.marker(out)
+                return
+            from .odd_payloads import odd_payload
+
+            odd_payload(self, payload, event, out, last)
             return
         template, before = self._template, len(out)
         if not value and event != "message" and self._is_sign(value, event, out):
@@ -288,124 +291,44 @@ class JsonBody:
             if value.get("choices"):  # a chunk that has nothing to say, as most streams begin with
                 return
             from .bare_errors import error_alone
+            from .provider_errors import stream_failure
 
             if (error := error_alone(value, event)) is not None:
                 self.fail(stream_failure(error, "error"), out)
         elif type(value) is str and value and (event == "message" or is_error_event(event)):
             # A marker, a sign of life, an error; else it is text that nobody would see.
-            self._odd_payload(whole(value).encode(), event, out, last=False)
+            from .odd_payloads import odd_payload
+
+            odd_payload(self, whole(value).encode(), event, out, last=False)
 
     def _is_sign(self, value: Any, event: str, out: list[Event]) -> bool:
         """Return whether an event says all it has to say by its name; its value is empty then."""
         if value not in (None, "", [], {}):
             return False
         event = event.lower()
-        if self._done_ends_it and event in MARKER_EVENTS:
-            self._marker(out)
+        if self.done_ends_it and event in MARKER_EVENTS:
+            self.marker(out)
             return True
         return event in PINGS
 
-    def _odd_payload(self, payload: bytes, event: str, out: list[Event], last: bool) -> None:
-        """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
-        name = event.lower()
-        said = payload.decode("utf-8", "replace").strip()
-        word, inside = sign_of(said)
-        if is_marker(word, inside) or (not word and name in MARKER_EVENTS):
-            if self._done_ends_it:
-                self._marker(out)
-            return
-        if is_error_event(name):
-            self.fail(stream_failure(said, event), out)
-            return
-        if word in NOTHING or word[0] == ":" or {word, inside, name} & PINGS:
-            return  # a colon begins a comment: some proxies put `data:` before theirs too
-        if word.startswith("data:"):  # a proxy put it before events that had it
-            self.payload(payload.strip()[5:].lstrip(), out, last)
-            return
-        values = _values(payload)
-        if not values and b"\n" in payload:  # events without blank lines between, and a marker
-            before, _, end = payload.rstrip().rpartition(b"\n")
-            if before and end.strip().lower().startswith(b"[done]"):
-                self.payload(before, out)
-                if not self.ended:
-                    self._odd_payload(end, event, out, last)
-                return
-        if not values:
-            if says_failure(said):
-                self.fail(stream_failure(said), out)
-            elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
-                self._torn = True
-            else:
-                shown = describe(payload[:80].decode("utf-8", "replace"))[0]
-                self.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
-            return
-        for value in values:
-            if not self.ended:
-                self.read(value, event, out)
-
-    def _marker(self, out: list[Event]) -> None:
+    def marker(self, out: list[Event]) -> None:
+        """End the answer by its format's marker; it is a failure if nothing came before."""
         if self.failure is not None or self.alive:
             self.finish("marker", out)
         else:
             self.fail(held_no(self._noun, "marker", self._payloads), out)
 
-    def _stray(self, lines: bytes, out: list[Event]) -> None:
-        """Take what stands among the events for an error: JSON (Lemonade, Gemini), prose (Ollama).
-
-        The end of the bytes may have cut it.
-        """
-        word, inside = sign_of(lines.decode("utf-8", "replace").strip())
-        if is_marker(word, inside):
-            if self._done_ends_it:
-                self._marker(out)
-            return
-        try:
-            values = json_values(lines)
-        except ValueError:
-            if not {word, inside} & PINGS:
-                said = re.search(_MESSAGE, lines)
-                text = (said[1] if said else lines).decode("utf-8", "replace")
-                self.fail(stream_failure(text), out)
-            return
-        for value in values:
-            if isinstance(value, list):
-                value = next((each for each in value if isinstance(each, dict)), None)
-            if not self.ended and isinstance(value, dict):
-                self.fail(stream_failure(value.get("error") or value), out)
-
     def _unfinished(self, broken: Failed | None) -> Failed:
         """Return the end where the provider's word is missing: cut, or never a stream at all."""
         if self.alive:
             return cut(broken)
-        over = self._eof_ends_it and not self._torn
+        over = self._eof_ends_it and not self.torn
         return broken or no_stream(self._payloads, self._noun, over)
 
 
 def has_answer(events: list[Event]) -> bool:
     """Return whether text, a refusal, a tool call or its result is among the events."""
     return any(isinstance(event, _ANSWERS) for event in events)
-
-
-def _values(payload: bytes) -> list[Any]:
-    """Return the JSON values of a payload; [] if it holds anything else.
-
-    Of lines of which some are not JSON, only an error counts: a server that fails in the middle of
-    an event writes its error behind the half of it.
-    """
-    try:
-        return json_values(payload)
-    except ValueError:
-        pass
-    values: list[Any] = []
-    clean = True
-    for line in payload.split(b"\n") if b"\n" in payload else ():
-        try:
-            values += json_values(line)
-        except ValueError:
-            clean = False
-    if clean:
-        return values
-    return [each for each in values if isinstance(each, dict) and each.get("error")]
 
 
 def _nested() -> Failed:

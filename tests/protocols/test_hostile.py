@@ -26,7 +26,7 @@ from streamcli.output.jsonl import RecordSink
 from streamcli.output.records import Facts
 from streamcli.output.records import line as as_line
 from streamcli.protocols._contract import get
-from streamcli.wire.provider_errors import retry_after
+from streamcli.wire.retry_after import retry_after
 
 NUMBER = re.compile(rb"([:,\[]\s*)-?\d+(?:\.\d+)?(?=\s*[,}\]])")
 TEXT = re.compile(rb'((?<!type)":\s*)"[^"\\]*"(?=\s*[,}])')

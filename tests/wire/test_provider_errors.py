@@ -9,7 +9,9 @@ import pytest
 
 from streamcli.events import Failed
 from streamcli.wire.error_codes import kind_of_codes
-from streamcli.wire.provider_errors import describe, error_in, http_refusal, stream_failure
+from streamcli.wire.error_report import describe
+from streamcli.wire.error_shapes import error_in
+from streamcli.wire.provider_errors import http_refusal, stream_failure
 
 
 def refused(status: int, body: Any, **headers: str) -> Failed:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...events import Failed
+from ...wire.error_body import error_of_body, excerpt
 from ...wire.lenient_json import words
-from ...wire.provider_errors import error_of_body, excerpt, stream_failure
+from ...wire.provider_errors import stream_failure
 
 # (kind, whether to try again may help) by name, without "Exception".
 ERRORS = {

@@ -21,10 +21,10 @@ from ...events import (
     Text,
     ToolResult,
 )
+from ...wire.error_shapes import error_in
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
-from ...wire.provider_errors import error_in, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
 from .choice_indexes import ChoiceIndexes
@@ -154,7 +154,7 @@ class ChatDecoder:
                 self._count(choice.get("usage") if type(choice) is dict else None, out)
             return
         if error := error_in(value, event) or groq.get("error"):
-            self._error = stream_failure(error, "error")
+            self._error = _failure(error)
         if "prompt_filter_results" in value:
             from .chat_parts import was_filtered
 
@@ -214,7 +214,7 @@ class ChatDecoder:
             self._delta(delta, index, out)
             self._begun = self._begun or len(out) > before
             if error := delta.get("error"):
-                self._error = self._error or stream_failure(error, "error")
+                self._error = self._error or _failure(error)
         reason = choice.get("finish_reason")
         if reason or not usual:
             self._reason(choice, index, out)
@@ -238,7 +238,7 @@ class ChatDecoder:
                 self._count(holder.get("usage"), out)
                 self._cite(holder, out)
         if self._error is None and (error := error_of_choice(choice)):
-            self._error = stream_failure(error, "error")
+            self._error = _failure(error)
         plain = delta if type(delta) is dict else {}
         if "tool_calls" in choice and _CALLS.isdisjoint(plain):
             plain = {**plain, "tool_calls": choice["tool_calls"]}
@@ -407,3 +407,9 @@ def _state() -> ReasoningState:
     from .chat_state import ReasoningState
 
     return ReasoningState()
+
+
+def _failure(error: Any) -> Failed:
+    from ...wire.provider_errors import stream_failure
+
+    return stream_failure(error, "error")

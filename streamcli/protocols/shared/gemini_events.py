@@ -22,10 +22,11 @@ from ...events import (
     Text,
     Usage,
 )
+from ...wire.error_shapes import error_in
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
-from ...wire.provider_errors import error_in, http_refusal, stream_failure
+from ...wire.provider_errors import http_refusal, stream_failure
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import can_send
 from .ending import Ending

@@ -1,0 +1,107 @@
+"""Read payloads that are not one JSON value: markers, keepalives, errors in prose, several values.
+
+A JsonBody hands them over; most streams have none, and never import this file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..events import Event, Failed
+from .endings import MARKER_EVENTS, NOTHING, PINGS, is_marker, sign_of
+from .error_report import describe
+from .error_shapes import is_error_event, says_failure
+from .lenient_json import json_values
+from .provider_errors import stream_failure
+
+if TYPE_CHECKING:
+    from .json_body import JsonBody
+
+_MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
+
+
+def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], last: bool) -> None:
+    """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
+    name = event.lower()
+    said = payload.decode("utf-8", "replace").strip()
+    word, inside = sign_of(said)
+    if is_marker(word, inside) or (not word and name in MARKER_EVENTS):
+        if body.done_ends_it:
+            body.marker(out)
+        return
+    if is_error_event(name):
+        body.fail(stream_failure(said, event), out)
+        return
+    if word in NOTHING or word[0] == ":" or {word, inside, name} & PINGS:
+        return  # a colon begins a comment: some proxies put `data:` before theirs too
+    if word.startswith("data:"):  # a proxy put it before events that had it
+        body.payload(payload.strip()[5:].lstrip(), out, last)
+        return
+    values = _values(payload)
+    if not values and b"\n" in payload:  # events without blank lines between, and a marker
+        before, _, end = payload.rstrip().rpartition(b"\n")
+        if before and end.strip().lower().startswith(b"[done]"):
+            body.payload(before, out)
+            if not body.ended:
+                odd_payload(body, end, event, out, last)
+            return
+    if not values:
+        if says_failure(said):
+            body.fail(stream_failure(said), out)
+        elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
+            body.torn = True
+        else:
+            shown = describe(payload[:80].decode("utf-8", "replace"))[0]
+            body.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
+        return
+    for value in values:
+        if not body.ended:
+            body.read(value, event, out)
+
+
+def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:
+    """Take what stands among the events for an error: JSON (Lemonade, Gemini), prose (Ollama).
+
+    The end of the bytes may have cut it.
+    """
+    word, inside = sign_of(lines.decode("utf-8", "replace").strip())
+    if is_marker(word, inside):
+        if body.done_ends_it:
+            body.marker(out)
+        return
+    try:
+        values = json_values(lines)
+    except ValueError:
+        if not {word, inside} & PINGS:
+            said = re.search(_MESSAGE, lines)
+            text = (said[1] if said else lines).decode("utf-8", "replace")
+            body.fail(stream_failure(text), out)
+        return
+    for value in values:
+        if isinstance(value, list):
+            value = next((each for each in value if isinstance(each, dict)), None)
+        if not body.ended and isinstance(value, dict):
+            body.fail(stream_failure(value.get("error") or value), out)
+
+
+def _values(payload: bytes) -> list[Any]:
+    """Return the JSON values of a payload; [] if it holds anything else.
+
+    Of lines of which some are not JSON, only an error counts: a server that fails in the middle of
+    an event writes its error behind the half of it.
+    """
+    try:
+        return json_values(payload)
+    except ValueError:
+        pass
+    values: list[Any] = []
+    clean = True
+    for line in payload.split(b"\n") if b"\n" in payload else ():
+        try:
+            values += json_values(line)
+        except ValueError:
+            clean = False
+    if clean:
+        return values
+    return [each for each in values if isinstance(each, dict) and each.get("error")]

@@ -1,0 +1,79 @@
+"""How long a server asks us to wait: in a header, in a field of its error, or in prose. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the server's wish in seconds: retry-after-ms, then retry-after (seconds or a date)."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        if not value:
+            continue
+        try:
+            seconds = float(value) / unit
+        except ValueError:
+            seconds = _until(value, headers.get("date", ""))
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
+
+
+def _until(date: str, now: str) -> float:
+    """Return seconds from the server's own clock (its Date header) to an HTTP date.
+
+    -1 if it cannot be read, and without a Date header: no clock is to be trusted then.
+    """
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return -1.0
+
+
+def delay_of(error: dict[str, Any]) -> float | None:
+    """Return the delay in seconds of a field of its own."""
+    for key, unit in (
+        ("retry_after_ms", 1000.0),
+        ("retry_after", 1.0),
+        ("retry_after_seconds", 1.0),
+        ("retryAfter", 1.0),
+    ):
+        value = error.get(key)
+        value = str(value) if type(value) in (int, float) else value
+        if (seconds := seconds_of(value)) is not None:
+            return seconds / unit
+    return None
+
+
+def seconds_of(delay: Any) -> float | None:
+    """Return a duration as protobuf writes it ("34.4s"), or as a number in a string."""
+    try:
+        seconds = float(delay.removesuffix("s"))
+    except (ValueError, AttributeError):
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def delay_in(message: str) -> float | None:
+    """Return the delay that prose asks for: "try again in 1m2.5s", "retry after 7 seconds"."""
+    found = re.search(
+        r"(?:(?:try again|retry)(?: again)? (?:in|after)|please wait)"
+        r" ((?:[\d.]+ ?(?:ms|h|m|s)[a-z]*[ ,]*)+)",
+        message,
+        re.IGNORECASE,
+    )
+    if found is None:
+        return None
+    units = {"ms": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0, "mil": 0.001}
+    seconds = 0.0
+    for number, unit in re.findall(r"([\d.]+) ?(ms|mil|h|m|s)", found[1].lower()):
+        try:
+            seconds += float(number) * units[unit]
+        except ValueError:
+            return None
+    return seconds
