@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from math import ceil, inf
 from typing import Any, TypeGuard
 
@@ -77,16 +78,18 @@ class Figures:
         self._gap_sum = 0.0
         self._tokens: dict[str, int | None] = dict.fromkeys(USAGE_FIELDS)
         self._cost: float | None = None
-        self._pending: dict[str, dict[float, int]] = {name: {} for name in (*METRICS, "icl_low")}
+        self._pending: dict[str, dict[float, int]] = {name: {} for name in METRICS}
         self._lists = [(name, self._pending[name]) for name in LATENCIES]
         self._histograms = {name: Histogram() for name in self._pending}
         self._waiting = 0
         self._spans = _Spans()
 
-    def add(self, record: Mapping[str, Any], gaps: Histogram | None = None) -> None:
+    def add(
+        self, record: Mapping[str, Any], gaps: Mapping[float, int] | Histogram | None = None
+    ) -> None:
         """Count an `end` record; what is not as the schema says is unknown.
 
-        `gaps`: those between its delta records, where these were read.
+        `gaps`: those between its delta records with their number, where these were read.
         """
         if record.get("reused_from"):
             self.reused += 1
@@ -118,11 +121,17 @@ class Figures:
                 waits[wait] = waits.get(wait, 0) + 1
         else:
             self._fail(timings)
-        if gaps is not None:
+        if isinstance(gaps, Histogram):
             self._histograms["icl_ms"].merge(gaps)
-            self._histograms["icl_low"].merge(gaps)
             self._gaps += gaps.count
             self._gap_sum += (gaps.mean or 0.0) * gaps.count
+        elif gaps is not None:
+            pending = self._pending["icl_ms"]
+            for gap, count in gaps.items():
+                pending[gap] = pending.get(gap, 0) + count
+                self._gaps += count
+                self._gap_sum += gap * count
+            self._waiting += len(gaps)
         elif type(summary := timings.get("icl_ms")) is dict:
             self._estimate(summary, timings.get("chunks"), record.get("rounds"))
         self._good += ok and (not self._limits or self._meets(timings))
@@ -178,18 +187,6 @@ class Figures:
         share = quantile(statistic)
         assert share is not None
         return histogram.percentile(share)
-
-    def least(self, name: str) -> float | None:
-        """Return the least that a percentile of `icl_ms` can be, where `value` is an upper bound.
-
-        Else it is the same as `value`.
-        """
-        metric, _, statistic = name.partition(".")
-        share = quantile(statistic)
-        if metric != "icl_ms" or share is None or not self.estimated:
-            return self.value(name)
-        self.fold()
-        return self._histograms["icl_low"].percentile(share)
 
     def histogram(self, metric: str) -> Histogram:
         """Return the counted values of a metric; failures are infinite where they count so."""
@@ -256,14 +253,14 @@ class Figures:
     def _estimate(self, summary: Mapping[str, Any], chunks: Any, rounds: Any) -> None:
         """Count the gaps of a request of which only percentiles are known.
 
-        Half of them are at most the p50, and so on: each counts as the most that it can be, and in
-        another histogram as the least. The p99 of all is between those of the two.
+        Half of them are at most the p50, and so on. Each counts as the most that it can be, so a
+        percentile of all is an upper bound; the maximum and the mean are exact.
         """
         begun = rounds if type(rounds) is int and rounds > 0 else 1
         if type(chunks) is not int or not begun < chunks <= _MOST:
             return
         total = chunks - begun
-        high, low = self._pending["icl_ms"], self._pending["icl_low"]
+        pending = self._pending["icl_ms"]
         values: list[Any] = [summary.get(name) for name in ("p50", "p90", "p99", "max")]
         mean: Any = summary.get("mean")
         if not all(map(_is_number, (mean, *values))) or sorted(values, key=float) != values:
@@ -271,17 +268,9 @@ class Figures:
         self.estimated += total
         self._gaps += total
         self._gap_sum += mean * total
-        before, least = 0, 0.0
-        for value, share in zip(values, (0.5, 0.9, 0.99, 1.0), strict=True):
-            rank = ceil(total * share)
-            if rank <= before:
-                continue
-            at_rank = value if rank < total else values[-1]
-            for pending, other in ((high, value), (low, least)):
-                pending[at_rank] = pending.get(at_rank, 0) + 1
-                if rank - before > 1:
-                    pending[other] = pending.get(other, 0) + rank - before - 1
-            before, least = rank, value
+        for value, count in zip(values, _shares(total), strict=True):
+            if count:
+                pending[value] = pending.get(value, 0) + count
 
     def _meets(self, timings: Mapping[str, Any]) -> bool:
         for name, most in self._limits.items():
@@ -303,6 +292,13 @@ def _wait(timings: Mapping[str, Any]) -> float | None:
     if queue is None or not _is_number(queue) or not _is_number(ttft):
         return None
     return float(queue + ttft)
+
+
+@lru_cache(1024)
+def _shares(total: int) -> tuple[int, int, int, int]:
+    """Return how many of `total` values are up to p50, p90 and p99; the last one is the maximum."""
+    p50, p90, p99 = (min(total - 1, ceil(total * share)) for share in (0.5, 0.9, 0.99))
+    return p50, p90 - p50, p99 - p90, total - p99
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

@@ -145,14 +145,11 @@ def test_reused_answers_are_not_measured() -> None:
 def test_gaps_between_deltas_are_pooled() -> None:
     figures = Figures()
     for gap, count in ((10.0, 98), (500.0, 2)):
-        gaps = Histogram()
-        gaps.add_many(gap, count)
-        figures.add(end(timings={"icl_ms": {"p99": 7}, "chunks": 99}), gaps)
+        figures.add(end(timings={"icl_ms": {"p99": 7}, "chunks": 99}), {gap: count})
     assert figures.value("icl_ms.p90") == pytest.approx(10, rel=0.0101)
     assert figures.value("icl_ms.p99") == pytest.approx(500, rel=0.0101)
     assert figures.value("icl_ms.mean") == pytest.approx(19.8)
     assert figures.estimated == 0
-    assert figures.least("icl_ms.p99") == figures.value("icl_ms.p99")
 
 
 @given(
@@ -171,7 +168,6 @@ def test_percentiles_of_percentiles_are_bounds(answers: list[list[float]], q: fl
     name = f"icl_ms.p{round(q * 100)}"
     true = pooled.percentile(q)
     assert figures.value(name) >= true * 0.98  # type: ignore[operator]
-    assert figures.least(name) <= true * 1.02  # type: ignore[operator]
     assert figures.value("icl_ms.max") == pytest.approx(pooled.max, abs=0.001)
     assert figures.value("icl_ms.mean") == pytest.approx(pooled.mean, abs=0.001)
     if len(answers) == 1:
