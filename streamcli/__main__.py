@@ -76,6 +76,10 @@ def _run(closed: set[int]) -> int:
 
 
 def _mode(settings: Settings) -> Callable[[Invocation, Signals, set[int]], int]:
+    if settings.reports:
+        from .cli.report import report
+
+        return report
     if settings.inspections:
         from .cli.inspect import inspect
 

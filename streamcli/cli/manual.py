@@ -17,6 +17,7 @@ PAGES = {
     "providers": "stream-providers.7",
     "guides": "stream-guides.7",
     "batch": "stream-batch.7",
+    "report": "stream-report.7",
 }
 SECTION = {"exit": "Exit status"}
 WIDTH = 80

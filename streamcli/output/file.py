@@ -16,18 +16,15 @@ if TYPE_CHECKING:
     from .shape import Shape
 
 
-class FileSink:
-    """Writes the text into a file that takes its name only on exit 0.
+class WholeFile:
+    """A file that is written beside its name, and takes the name when it is whole.
 
-    The bytes go into a file beside the target (links are followed), which is then renamed. A
-    target that is not a regular file (a FIFO, /dev/null) is written directly. The file behind our
-    own stdout or stderr (/dev/stdout) is written through that descriptor: a rename would lose what
-    else goes there. On a terminal, `sanitize` may make control characters visible.
+    Links are followed. A target that is not a regular file (a FIFO, /dev/null) is written directly.
+    The file behind our own stdout or stderr (/dev/stdout) is written through that descriptor: a
+    rename would lose what else goes there. `fd` is what to write to.
     """
 
-    def __init__(
-        self, path: str, look: Look, sanitize: str = "auto", shape: Shape | None = None
-    ) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
         self._temporary: str | None = None
         try:
@@ -52,19 +49,13 @@ class FileSink:
         except OSError as error:
             self.discard()
             raise unwritable(path, error) from error
-        self._fd = fd
-        if sanitize == "auto" and is_terminal(fd):
-            look = look.but(sanitize=True)
-        self._text = TextSink(Out(fd, path), look, shape)
+        self.fd = fd
 
-    def emit(self, t_ms: float, events: list[Event]) -> None:
-        self._text.emit(t_ms, events)
-
-    def close(self, outcome: Outcome, verdict: Verdict) -> None:
+    def close(self, *, whole: bool) -> None:
+        """Close it. It gets its name if it is `whole`; else what was written is removed."""
         try:
-            self._text.close(outcome, verdict)
-            os.close(self._fd)
-            if self._temporary is not None and verdict.exit_code == 0:
+            os.close(self.fd)
+            if self._temporary is not None and whole:
                 os.rename(self._temporary, self._target)
                 self._temporary = None
         except OSError as error:  # a full disk may only show up here (NFS, quotas)
@@ -80,6 +71,36 @@ class FileSink:
             except OSError:
                 pass
             self._temporary = None
+
+
+class FileSink:
+    """Writes the text into a file that takes its name only on exit 0.
+
+    On a terminal, `sanitize` may make control characters visible.
+    """
+
+    def __init__(
+        self, path: str, look: Look, sanitize: str = "auto", shape: Shape | None = None
+    ) -> None:
+        self._file = WholeFile(path)
+        fd = self._file.fd
+        if sanitize == "auto" and is_terminal(fd):
+            look = look.but(sanitize=True)
+        self._text = TextSink(Out(fd, path), look, shape)
+
+    def emit(self, t_ms: float, events: list[Event]) -> None:
+        self._text.emit(t_ms, events)
+
+    def close(self, outcome: Outcome, verdict: Verdict) -> None:
+        try:
+            self._text.close(outcome, verdict)
+            self._file.close(whole=verdict.exit_code == 0)
+        finally:
+            self._file.discard()
+
+    def discard(self) -> None:
+        """Remove what was written, unless it has its name."""
+        self._file.discard()
 
 
 def _ours(path: str) -> int | None:

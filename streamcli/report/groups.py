@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from .figures import Figures
+from .figures import Figures, in_order
 from .read import Asked
 
 MOST = 1000  # groups; the requests of further ones are counted together
@@ -62,8 +62,7 @@ class Groups:
 
     def __iter__(self) -> Iterator[tuple[str, Figures]]:
         """Yield names with figures: those with the most requests first, the rest of all last."""
-        groups = self._figures.items()
-        yield from sorted(groups, key=lambda each: (each[0] == OTHERS, -each[1].n, each[0]))
+        yield from sorted(in_order(self._figures), key=lambda each: each[0] == OTHERS)
 
     def all(self) -> Figures:
         """Return the figures of all groups together."""

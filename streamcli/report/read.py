@@ -22,7 +22,7 @@ _HEAD = b'{"type":"'
 _DELTA = b'{"type":"delta","request_id":"'  # as our own deltas begin, with 26 characters behind it
 _ID = slice(len(_DELTA), len(_DELTA) + 26)
 _T_MS = b'"t_ms":'
-_SSE = (b"event: ", b"id: ")  # what --format sse has between its records
+_SSE = (b"event:", b"id:", b"data:")  # what --format sse has between its records
 _FAMILY = SCHEMA.partition("/")[0] + "/"
 _LONG = 512  # deltas of an answer whose times are turned into counts before its end
 _DISTINCT = 4096  # counts that are turned into a histogram's
@@ -243,7 +243,8 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         if size > LONGEST:
             start = data.find(b"\n") + 1
             yield b""
-            yield data[start:end]
+            if start < end:
+                yield data[start:end]
         else:
             yield b"".join((*held, data[:end]))
         held, size = [data[end:]], len(data) - end

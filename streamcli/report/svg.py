@@ -71,7 +71,7 @@ def _plot(figures: Figures, label: str, metric: str, x: float, y: float) -> Iter
     unit = "" if label == "tok/s" else " ms"
     numbers = (figure(figures, f"{metric}.{each}") for each in ("p50", "p90", "p99"))
     yield _text(x, y + 13, f"{label}  {'  '.join(numbers)}{unit}")
-    top, floor, step = y + 20, y + 20 + _HEIGHT, _PLOT / _BINS
+    top, floor, step = y + 20, y + 20 + _HEIGHT, _PLOT / len(counts)
     most = max(counts)
     for place, many in enumerate(counts):
         if many:

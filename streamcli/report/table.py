@@ -26,6 +26,7 @@ PIPE = 120  # columns where there is no terminal
 DETAILED = 10  # groups whose details are shown
 _LEAST_NAME = 12
 _BARS = 16
+_STATISTICS = ("p50", "p90", "p99", "max")
 
 # (heading, figure, unit, how early it goes where there is no room: 0 never)
 _COLUMNS = (
@@ -80,7 +81,7 @@ def _table(
 
 def _column(heading: str, cells: Sequence[str], unit: str, goes: int) -> list[str]:
     """Return the cells of a column below its heading, all of one width."""
-    texts = [heading, *(cell + unit if cell != "-" else cell for cell in cells)]
+    texts = [heading, *(cell + unit if cell[-1].isdigit() else cell for cell in cells)]
     widest = max(map(width_of, texts))
     return [right(text, widest) for text in texts]
 
@@ -91,18 +92,20 @@ def _details(name: str, figures: Figures, width: int) -> Iterator[tuple[str, boo
     rows = []
     for label, metric in SHOWN:
         if figures.histogram(metric).count:
-            cells = [figure(figures, f"{metric}.{each}") for each in ("p50", "p90", "p99", "max")]
+            cells = [figure(figures, f"{metric}.{each}") for each in _STATISTICS]
             unit = "" if label == "tok/s" else "ms"
             rows.append((label, cells, unit, sparkline(figures.histogram(metric), _BARS)))
     if not rows:
         return
-    headings = ["p50", "p90", "p99", "max"]
+    headings = list(_STATISTICS)
     wide = max(width_of(cell) for _, cells, _, _ in rows for cell in (*cells, *headings))
     label_width = max(len(label) for label, *_ in rows)
-    if label_width + 4 * (wide + 2) > width:  # the p90 is what is missed least
-        headings.pop(1)
-        for _, cells, _, _ in rows:
-            cells.pop(1)
+    for missed_least in ("p90", "max", "p50"):
+        if label_width + len(headings) * (wide + 2) <= width:
+            break
+        place = headings.index(missed_least)
+        for each in (headings, *(cells for _, cells, _, _ in rows)):
+            del each[place]
     yield _row("", headings, label_width, wide), True
     for label, cells, unit, bars in rows:
         row = _row(label, cells, label_width, wide)

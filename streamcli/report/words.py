@@ -21,6 +21,7 @@ SHOWN = (
     ("tok/s", "tokens_per_second"),
 )
 BARS = "▁▂▃▄▅▆▇█"
+_STEP = 0.025  # the least width of a bar, as a share: values are known to 2 % of themselves
 _EDGES = (0.01, 0.99)  # a histogram is drawn between these percentiles
 
 
@@ -30,6 +31,8 @@ def number(value: float | None) -> str:
         return "-"
     if value == inf:
         return "inf"
+    if value >= 1e7:  # hours, in milliseconds
+        return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
     if value >= 99.95:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}" if value else "0"
@@ -125,6 +128,7 @@ def bins(histogram: Histogram, most: int) -> tuple[list[int], float, float] | No
     low, high = (histogram.percentile(edge) for edge in _EDGES)
     if histogram.count < 2 or high == inf or high <= low:
         return None
+    most = max(1, min(most, int((high - low) / (high * _STEP))))
     counts = [0] * most
     for value, many in histogram.counts():
         if low <= value <= high:

@@ -952,6 +952,39 @@ TABLE: tuple[Opt, ...] = (
         "secrets are hidden.",
     ),
     Opt(
+        "--report",
+        section=INSPECT,
+        env=False,
+        config=False,
+        bare="text",
+        type=click.Choice(("text", "md", "svg")),
+        help="Percentiles of the records in files, or on stdin.",
+        details="The words are files of records (-: stdin), in any number and mixture of --jsonl, "
+        "--json and --events. A table with a row for each model, and below it latencies, "
+        "throughput, tokens, cost and verdicts of each; --json: the same for a program. md: tables "
+        "in Markdown, for a pull request; svg: a picture. -O FILE takes it. See --help=report.",
+    ),
+    Opt(
+        "--by",
+        section=INSPECT,
+        env=False,
+        config=False,
+        metavar="FIELD",
+        help="Group --report by this field of the records.",
+        details="Such as provider, status, source, id or error.kind; without it, the model that "
+        "was asked.",
+    ),
+    Opt(
+        "--adjusted",
+        section=INSPECT,
+        env=False,
+        config=False,
+        is_flag=True,
+        help="In --report, failed requests are infinitely slow.",
+        details="In the percentiles of TTFT, TTFO and duration. Without it these are of the "
+        "requests that were answered.",
+    ),
+    Opt(
         "--slo",
         section=INSPECT,
         env=False,

@@ -149,6 +149,9 @@ class Settings(_Frozen):
     slo: tuple[str, ...] = ()
     dry_run: str | None = None
     check: str | None = None
+    report: str | None = None  # text, md or svg
+    by: str | None = None
+    adjusted: bool = False
     list_models: bool = False
     list_providers: bool = False
     list_templates: bool = False
@@ -203,6 +206,11 @@ class Settings(_Frozen):
     def replays(self) -> bool:
         """Whether the answer is there already; --speed alone is a mistake."""
         return any(each is not None for each in (self.decode, self.replay, self.speed))
+
+    @property
+    def reports(self) -> bool:
+        """Whether records are read and reported; --by alone is a mistake."""
+        return self.report is not None or self.by is not None or self.adjusted
 
     @property
     def limits(self) -> Limits:

@@ -1,0 +1,203 @@
+"""The mode --report: percentiles of the requests in files of records, or in those on stdin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..errors import StreamError, usage
+from ..file_errors import unreadable
+from ..input.stdin import NAMES
+from ..output.descriptor import STDOUT, Out
+from ..output.file import WholeFile
+from ..settings.settings import Invocation, Settings
+from ..terminal.fds import is_null, is_terminal
+from ..terminal.messages import Messages
+from ..terminal.screen import is_dumb
+from ..terminal.signals import Signals
+
+if TYPE_CHECKING:
+    from ..report.groups import Groups
+
+_NARROW = 20  # columns: what is narrower is drawn for these
+_COME = "records come with --json, --jsonl or --events"
+
+
+def report(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
+    """Read the records, write the report, and return the exit status."""
+    from ..report.groups import Groups
+    from ..report.read import Reader
+
+    settings = invocation.settings
+    messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
+    try:
+        _check(settings)
+        names = _files(invocation, closed)
+        if 1 in closed and settings.output is None:
+            raise StreamError("write", "stdout is closed", "give it a place to write to, or -O")
+        groups = Groups(settings.by, adjusted=settings.adjusted)
+        reader = Reader(groups.add)
+        for name in names:
+            with _opened(name) as file:
+                reader.read(file)
+            groups.next_file()
+        reader.close()
+        skipped = {
+            "torn": reader.torn,
+            "foreign": reader.foreign,
+            "other_version": reader.other_versions,
+            "duplicate": reader.duplicates,
+            "unfinished": reader.unfinished,
+            "reused": groups.all().reused,
+        }
+        _note(skipped, groups, messages)
+        _check_measured(groups, skipped, names)
+        _write(_rendered(groups, settings, skipped), settings.output)
+    except StreamError as error:
+        messages.error(error.message, error.hint)
+        return error.exit_code
+    return 0
+
+
+def _check(settings: Settings) -> None:
+    """Raise a usage error for options that --report cannot have beside it."""
+    if settings.report is None:
+        option = "--by" if settings.by is not None else "--adjusted"
+        raise usage(f"{option} needs --report", "stream --report FILE")
+    modes = [*settings.inspections, *settings.batch_inputs]
+    if settings.chat:
+        modes.append("chat")
+    if settings.decode is not None or settings.replay is not None:
+        modes.append("replay" if settings.decode is None else "decode")
+    if settings.repeat is not None:
+        modes.append("repeat")
+    if modes:
+        option = "--" + modes[0].replace("_", "-")
+        raise usage(f"--report and {option} exclude each other", "run one, then the other")
+    if settings.file:
+        raise usage("--report takes its files as words", "leave -f out")
+    if settings.by == "":
+        raise usage("--by names no field", "--by provider")
+    if settings.format == "sse" or (settings.report != "text" and settings.format != "text"):
+        raise usage(f"--report={settings.report} and --format {settings.format} exclude each other")
+
+
+def _files(invocation: Invocation, closed: set[int]) -> Sequence[str]:
+    """Return the names of the files, `-` for stdin; a usage error if there is nothing to read."""
+    words = invocation.words
+    reads_stdin = not words or any(word in NAMES for word in words)
+    if not reads_stdin:
+        return words
+    if sum(word in NAMES for word in words) > 1:
+        raise usage("stdin can be read once, and is named twice", "leave one of them out")
+    if invocation.settings.no_stdin or (not words and (0 in closed or is_null(0))):
+        raise usage("--report has no records to read", "stream --report load.jsonl")
+    if not words and is_terminal(0):
+        raise usage("--report names no file", "stream --report load.jsonl, or - to read stdin")
+    if 0 in closed:
+        raise usage("stdin is closed", "name a file")
+    return words or ("-",)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """Open a file for reading; what cannot be read is a usage error that names it."""
+    shown = "stdin" if name in NAMES else name
+    try:
+        file = open(0 if name in NAMES else name, "rb", buffering=0, closefd=name not in NAMES)
+        with file:
+            yield file
+    except OSError as error:
+        raise unreadable(shown, error) from error
+    except ValueError as error:  # a name with a NUL
+        raise usage(f"{shown} cannot be read: {error}") from error
+
+
+def _note(skipped: Mapping[str, int], groups: Groups, messages: Messages) -> None:
+    """Write one note that says what was not measured."""
+    words = (
+        ("torn", "torn lines"),
+        ("foreign", "lines that are not records"),
+        ("other_version", "records of another version"),
+        ("duplicate", "requests that were counted already"),
+        ("unfinished", "requests without an end"),
+        ("reused", "answers from other records"),
+    )
+    parts = [f"{skipped[name]} {what}" for name, what in words if skipped[name]]
+    if parts:
+        messages.note(f"skipped {', '.join(parts)}")
+    if groups.crowded:
+        from ..report.groups import MOST, OTHERS
+
+        messages.note(f"more than {MOST} values of {groups.by}: the rest are {OTHERS}")
+
+
+def _check_measured(groups: Groups, skipped: Mapping[str, int], names: Sequence[str]) -> None:
+    """Raise a usage error if not one request was measured."""
+    if any(figures.n for _, figures in groups):
+        return
+    where = names[0] if len(names) == 1 else f"these {len(names)} files"
+    if where in NAMES:
+        where = "stdin"
+    if skipped["reused"]:
+        raise usage(
+            f"{where}: every answer is from other records, so nothing was measured",
+            "report on the records that they are from",
+        )
+    if skipped["other_version"]:
+        raise usage(f"{where}: records of another version", "another version of stream reads them")
+    if skipped["unfinished"]:
+        raise usage(f"{where}: no request has ended", "report when the run is over")
+    raise usage(f"{where}: no end records", _COME)
+
+
+def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int]) -> bytes:
+    """Return the report in the form that was asked for."""
+    found = list(groups)
+    if settings.format in ("json", "jsonl"):
+        from ..output.records import line
+        from ..report import as_json
+
+        value = as_json.report(found, by=groups.by, adjusted=groups.adjusted, skipped=skipped)
+        return line(value)
+    if settings.report == "svg":
+        from ..report.svg import picture
+
+        return f"{picture(found, by=groups.by)}\n".encode(errors="replace")
+    if settings.report == "md":
+        from ..report.markdown import lines
+
+        return "".join(f"{line}\n" for line in lines(found, by=groups.by)).encode(errors="replace")
+    from ..report.table import DETAILED, PIPE
+    from ..report.table import lines as table
+
+    to_terminal = settings.output in (None, *STDOUT) and is_terminal(1)
+    width = max(_NARROW, os.get_terminal_size(1).columns or 80) if to_terminal else PIPE
+    details = settings.verbose or len(found) <= DETAILED
+    bold = to_terminal and _colored(settings)
+    return "".join(
+        f"\x1b[1m{line}\x1b[22m\n" if bold and heading and line else f"{line}\n"
+        for line, heading in table(found, by=groups.by, width=width, details=details)
+    ).encode(errors="replace")
+
+
+def _colored(settings: Settings) -> bool:
+    if settings.color != "auto":
+        return settings.color == "always"
+    return not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def _write(data: bytes, path: str | None) -> None:
+    """Write the report to stdout, or into a file that is never half a report."""
+    if path in (None, *STDOUT):
+        Out(1, "stdout").write(data)
+        return
+    assert path is not None
+    file = WholeFile(path)
+    try:
+        Out(file.fd, path).write(data)
+        file.close(whole=True)
+    finally:
+        file.discard()
