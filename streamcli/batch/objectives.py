@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..events import USAGE_FIELDS
 from ..outcome import Outcome, Verdict
 from ..output.records import timestamp
-from ..report.figures import Figures, in_order
+from ..report.figures import Figures
 from ..report.objective import limits, parse
 from ..report.slo import Judgement, judge
 from .question import Question
@@ -52,7 +52,7 @@ class Objectives:
 
     def judge(self) -> list[Judgement]:
         """Return a judgement for each model and objective."""
-        return judge(self._objectives, dict(in_order(self._groups)))
+        return judge(self._objectives, dict(sorted(self._groups.items())))
 
 
 def name_of(route: Route | None) -> str:

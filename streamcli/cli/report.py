@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import StreamError, usage
+from ..errors import EXIT_OF_STATUS, StreamError, usage
 from ..file_errors import unreadable
 from ..input.stdin import NAMES
 from ..output.descriptor import STDOUT, Out
@@ -19,6 +19,7 @@ from ..terminal.screen import is_dumb
 from ..terminal.signals import Signals
 
 if TYPE_CHECKING:
+    from ..report.gate import Gate
     from ..report.groups import Groups
 
 _NARROW = 20  # columns: what is narrower is drawn for these
@@ -27,8 +28,8 @@ _COME = "records come with --json, --jsonl or --events"
 
 def report(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     """Read the records, write the report, and return the exit status."""
-    from ..report.groups import Groups
-    from ..report.read import Reader
+    from ..report.against import Tolerance
+    from ..report.gate import Gate
 
     settings = invocation.settings
     messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
@@ -37,34 +38,60 @@ def report(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
         names = _files(invocation, closed)
         if 1 in closed and settings.output is None:
             raise StreamError("write", "stdout is closed", "give it a place to write to, or -O")
-        groups = Groups(settings.by, adjusted=settings.adjusted)
-        reader = Reader(groups.add)
-        for name in names:
-            with _opened(name) as file:
-                reader.read(file)
-            groups.next_file()
-        reader.close()
-        skipped = {
-            "torn": reader.torn,
-            "foreign": reader.foreign,
-            "other_version": reader.other_versions,
-            "duplicate": reader.duplicates,
-            "unfinished": reader.unfinished,
-            "reused": groups.all().reused,
-        }
-        _note(skipped, groups, messages)
-        _check_measured(groups, skipped, names)
-        _write(_rendered(groups, settings, skipped), settings.output)
+        gate = Gate(settings.slo, settings.tolerance and Tolerance(*settings.tolerance))
+        groups, skipped = _read(names, settings, gate, messages)
+        before = None
+        if settings.against:
+            before = dict(_read(settings.against, settings, gate, messages)[0])
+        gate.judge(dict(groups), before)
+        _write(_rendered(groups, settings, skipped, gate), settings.output)
+        for note in gate.notes:
+            messages.note(note)
     except StreamError as error:
         messages.error(error.message, error.hint)
         return error.exit_code
-    return 0
+    for line in gate.complaints():
+        messages.error(line)
+    return EXIT_OF_STATUS["slo"] if gate.failed else 0
+
+
+def _read(
+    names: Sequence[str], settings: Settings, gate: Gate, messages: Messages
+) -> tuple[Groups, dict[str, int]]:
+    """Return the groups of the requests in files, and how many records were skipped, by reason."""
+    from ..report.groups import Groups
+    from ..report.read import Reader
+
+    groups = Groups(settings.by, adjusted=settings.adjusted, limits=gate.limits)
+    reader = Reader(groups.add)
+    for name in names:
+        with _opened(name) as file:
+            reader.read(file)
+        groups.next_file()
+    reader.close()
+    skipped = {
+        "torn": reader.torn,
+        "foreign": reader.foreign,
+        "other_version": reader.other_versions,
+        "duplicate": reader.duplicates,
+        "unfinished": reader.unfinished,
+        "reused": groups.all().reused,
+    }
+    _note(skipped, groups, messages)
+    _check_measured(groups, skipped, names)
+    return groups, skipped
 
 
 def _check(settings: Settings) -> None:
     """Raise a usage error for options that --report cannot have beside it."""
     if settings.report is None:
-        option = "--by" if settings.by is not None else "--adjusted"
+        given = (
+            ("--by", settings.by is not None),
+            ("--adjusted", settings.adjusted),
+            ("--against", settings.against),
+            ("--tolerance", settings.tolerance),
+        )
+        option = next(option for option, was_given in given if was_given)
         raise usage(f"{option} needs --report", "stream --report FILE")
     modes = [*settings.inspections, *settings.batch_inputs]
     if settings.chat:
@@ -78,6 +105,8 @@ def _check(settings: Settings) -> None:
         raise usage(f"--report and {option} exclude each other", "run one, then the other")
     if settings.file:
         raise usage("--report takes its files as words", "leave -f out")
+    if settings.tolerance and not settings.against:
+        raise usage("--tolerance needs --against", "stream --report A --against B")
     if settings.by == "":
         raise usage("--by names no field", "--by provider")
     if settings.format == "sse" or (settings.report != "text" and settings.format != "text"):
@@ -87,10 +116,10 @@ def _check(settings: Settings) -> None:
 def _files(invocation: Invocation, closed: set[int]) -> Sequence[str]:
     """Return the names of the files, `-` for stdin; a usage error if there is nothing to read."""
     words = invocation.words
-    reads_stdin = not words or any(word in NAMES for word in words)
-    if not reads_stdin:
+    names = (*(words or ("-",)), *invocation.settings.against)
+    if not any(name in NAMES for name in names):
         return words
-    if sum(word in NAMES for word in words) > 1:
+    if sum(name in NAMES for name in names) > 1:
         raise usage("stdin can be read once, and is named twice", "leave one of them out")
     if invocation.settings.no_stdin or (not words and (0 in closed or is_null(0))):
         raise usage("--report has no records to read", "stream --report load.jsonl")
@@ -153,7 +182,7 @@ def _check_measured(groups: Groups, skipped: Mapping[str, int], names: Sequence[
     raise usage(f"{where}: no end records", _COME)
 
 
-def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int]) -> bytes:
+def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int], gate: Gate) -> bytes:
     """Return the report in the form that was asked for."""
     found = list(groups)
     if settings.format in ("json", "jsonl"):
@@ -161,7 +190,7 @@ def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int]) ->
         from ..report import as_json
 
         value = as_json.report(found, by=groups.by, adjusted=groups.adjusted, skipped=skipped)
-        return line(value)
+        return line(value | gate.fields())
     if settings.report == "svg":
         from ..report.svg import picture
 
@@ -169,7 +198,8 @@ def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int]) ->
     if settings.report == "md":
         from ..report.markdown import lines
 
-        return "".join(f"{line}\n" for line in lines(found, by=groups.by)).encode(errors="replace")
+        shown = (*lines(found, by=groups.by), *gate.markdown(groups.by))
+        return "".join(f"{line}\n" for line in shown).encode(errors="replace")
     from ..report.table import DETAILED, PIPE
     from ..report.table import lines as table
 
@@ -179,7 +209,10 @@ def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int]) ->
     bold = to_terminal and _colored(settings)
     return "".join(
         f"\x1b[1m{line}\x1b[22m\n" if bold and heading and line else f"{line}\n"
-        for line, heading in table(found, by=groups.by, width=width, details=details)
+        for line, heading in (
+            *table(found, by=groups.by, width=width, details=details),
+            *gate.text(width),
+        )
     ).encode(errors="replace")
 
 

@@ -42,7 +42,7 @@ VERDICTS = {
     "rejected": "The server refused the request: any other 4xx.",
     "write": "The output could not be written.",
     "timeout": "Connecting, the first event, the next event or the whole prompt took too long.",
-    "slo": "A service level objective (--slo) was missed.",
+    "slo": "A service level objective (--slo) was missed, or --against shows a regression.",
     "redirect": "The server sent us elsewhere, and no redirect is followed.",
     "too_large": "An event beyond --max-event-size, or headers without end.",
     "auth": "The key is missing, wrong, or not allowed this (401, 403).",

@@ -69,13 +69,23 @@ def _judged(
     value = figures.value(objective.figure)
     if value is None:
         return Judgement(group, objective, None, False, _unknown(objective, figures))
-    shown = f"{value:.10g}" if objective.holds(round(value, 3)) else f"{round(value, 3):.10g}"
-    reason = f"{objective.figure} is {shown}"
+    reason = f"{objective.figure} is {_shown(value, objective)}"
     if objective.figure == SHARE:
         good = round(value * figures.n)
         words = "met " + " ".join(one.text for one in each) if each else "were answered"
         reason += f" ({good} of {figures.n} prompts {words})"
     return Judgement(group, objective, value, objective.holds(value), reason)
+
+
+def _shown(value: float, objective: Objective) -> str:
+    """Return a value as short as it can be on its own side of the bound."""
+    for digits in (0, 1, 2, 3, 6):
+        rounded = round(value, digits)
+        close = abs(rounded - value) <= 0.005 * value
+        telling = rounded != objective.bound and objective.holds(rounded) == objective.holds(value)
+        if close and telling:
+            return f"{rounded:.10g}"
+    return f"{value:.10g}"
 
 
 def _unknown(objective: Objective, figures: Figures) -> str:

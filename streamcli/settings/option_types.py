@@ -217,6 +217,24 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
         return rate, "poisson" if text.endswith(",poisson") else "even"
 
 
+class Tolerance(click.ParamType):  # type: ignore[type-arg]
+    """A share as 5%, as (0.05, "%"), or a time as 20ms, as (20.0, "ms")."""
+
+    name = "tolerance"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, str]:
+        if isinstance(value, tuple):
+            return value
+        number, unit = _with_unit(str(value), ("%", *_TIMES))
+        try:
+            bound = float(number)
+        except ValueError:
+            bound = math.nan
+        if not unit or not 0 <= bound < math.inf:
+            self.fail(f"{value!r} is neither a share like 5% nor a time like 20ms.", param, ctx)
+        return (bound / 100, "%") if unit == "%" else (bound * _TIMES[unit] * 1000, "ms")
+
+
 class Halt(click.ParamType):  # type: ignore[type-arg]
     """When a batch stops by itself, as (how, what, bound).
 

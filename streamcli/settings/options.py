@@ -31,6 +31,7 @@ from .option_types import (
     Seconds,
     Size,
     Speed,
+    Tolerance,
     ToolChoice,
     Topic,
 )
@@ -996,6 +997,28 @@ TABLE: tuple[Opt, ...] = (
         "FIGURE.STATISTIC is bounded over all prompts, FIGURE alone and NAME:BOUND for each of "
         "them: all have to be good, or as many as 'goodput>0.95' says. --help=batch lists the "
         "figures.",
+    ),
+    Opt(
+        "--against",
+        section=INSPECT,
+        env=False,
+        config=False,
+        multiple=True,
+        value=FILE,
+        metavar="FILE",
+        help="Compare --report to that of FILE; exit 29 if worse.",
+        details="Repeatable: all are one run. A figure is worse if it is so beyond --tolerance and "
+        "beyond chance: the intervals of all figures hold together with 95 % confidence.",
+    ),
+    Opt(
+        "--tolerance",
+        section=INSPECT,
+        env=False,
+        config=False,
+        type=Tolerance(),
+        metavar="N%|TIME",
+        help="How much worse than --against is fine: 5%, 20ms.",
+        details="The default is 5%. Goodput may fall by one percentage point at most.",
     ),
     Opt(
         "--check",

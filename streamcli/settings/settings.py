@@ -147,6 +147,8 @@ class Settings(_Frozen):
     speed: float | None = None  # 0 for instant
     decode: str | None = None
     slo: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    tolerance: tuple[float, str] | None = None  # a share and %, or milliseconds and ms
     dry_run: str | None = None
     check: str | None = None
     report: str | None = None  # text, md or svg
@@ -209,8 +211,9 @@ class Settings(_Frozen):
 
     @property
     def reports(self) -> bool:
-        """Whether records are read and reported; --by alone is a mistake."""
-        return self.report is not None or self.by is not None or self.adjusted
+        """Whether records are read and reported; --by alone, and its like, are mistakes."""
+        alone = self.by is not None or self.adjusted or bool(self.against or self.tolerance)
+        return self.report is not None or alone
 
     @property
     def limits(self) -> Limits:

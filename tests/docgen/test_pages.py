@@ -381,8 +381,8 @@ def test_no_block_is_left_out() -> None:
     assert {each.language for each in COMMON} == {"sh", "toml", "text", "json", "python"}
     assert sum(each.language == "toml" for each in COMMON) >= 2
     texts = [each for each in COMMON if each.language == "text" and each.page != "README"]
-    # A shell's start, a recipe again; a template, rows, MCP and --slo have tests of their own.
-    assert len(texts) == 7
+    # A shell's start, a recipe again; a template, rows, MCP and gates have tests of their own.
+    assert len(texts) == 10
     assert sum(each.language == "text" for each in blocks("README")) == len(OUTPUTS) == 10
 
 
