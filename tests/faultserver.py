@@ -147,6 +147,11 @@ class Conn:
         self._sock = sock
         self._chunked = False
 
+    @property
+    def peer(self) -> Any:
+        """The address of the client: the same for all requests of one connection."""
+        return self._sock.getpeername()
+
     def send(self, data: bytes) -> None:
         self._sock.sendall(data)
 

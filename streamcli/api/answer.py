@@ -125,12 +125,17 @@ class Answer:
         if self._live is not None:
             self._live.cancel()
 
+    def settle(self, outcome: AnswerOutcome) -> None:
+        """End an answer that another reader has read (`keep`): that of a batch."""
+        self._outcome = outcome
+        self._moments.close()
+
     # Asking
 
     def _run(self) -> Generator[Moment, None, None]:
         try:
             for moment in self._ask():
-                self._keep(moment[1])
+                self.keep(moment[1])
                 yield moment
                 if self._over.is_set():
                     break
@@ -179,7 +184,8 @@ class Answer:
             self._delivery.emit(t_ms, events)
             yield t_ms, events
 
-    def _keep(self, events: list[Event]) -> None:
+    def keep(self, events: list[Event]) -> None:
+        """Keep the text and the tool calls of one read."""
         for event in events:
             if isinstance(event, Text) and not event.choice:
                 self._text.append(event.text)

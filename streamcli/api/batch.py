@@ -1,42 +1,214 @@
-"""Many prompts at once in Python: their answers in the order of the prompts."""
+"""Many prompts at once in Python, by the engine of the command's batches."""
 
 from __future__ import annotations
 
+import os
+import random
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
+from ..errors import StreamError
+from ..events import Failed
+from ..outcome import Outcome
 from .answer import Answer
-from .options import check_names
+from .options import check_names, invocation_of, key_for
+from .outcome import AnswerOutcome
 
+if TYPE_CHECKING:
+    from ..batch.plan import Prompt
+    from ..output.delivery import Delivery
+
+Answers = Generator[Answer, None, None]
 _AHEAD = 2  # answers a job that may wait for those before them
+_GRACE = 2.0  # seconds for threads to end once the batch is left
+_UNLIMITED = 1 << 62  # updates that may wait: so many answers are kept in memory anyway
 
 
-def answers(prompts: Iterable[str], jobs: int, given: Mapping[str, Any]) -> Iterator[Answer]:
+def answers(prompts: Iterable[str], jobs: int, given: Mapping[str, Any]) -> Answers:
     """Return the answers, each read to its end; see `streamcli.stream_batch`."""
     check_names(given)
     if jobs < 1:
         raise ValueError("jobs has to be at least 1")
     if "session" in given:
         raise TypeError("stream_batch() has no option 'session': its answers are independent")
-    return _answers(prompts, jobs, given)
+    return _answers(iter(prompts), jobs, given)
 
 
-def _answers(prompts: Iterable[str], jobs: int, given: Mapping[str, Any]) -> Iterator[Answer]:
-    from concurrent.futures import Future, ThreadPoolExecutor
+def _answers(prompts: Iterator[str], jobs: int, given: Mapping[str, Any]) -> Answers:
+    try:
+        batch = _Batch(jobs, given)
+    except StreamError as error:  # nothing can be asked, and each prompt tells why
+        for prompt in prompts:
+            yield _refused(Answer(prompt, given), error)
+        return
+    try:
+        yield from batch.run(prompts)
+    finally:
+        batch.close()
 
-    waiting: deque[tuple[Answer, Future[Answer]]] = deque()
-    source = iter(prompts)
-    with ThreadPoolExecutor(jobs, "stream-batch") as pool:
+
+def _refused(answer: Answer, error: StreamError) -> Answer:
+    from ..output.delivery import Delivery
+    from ..settings.settings import Settings
+
+    outcome = Outcome()
+    outcome.end = Failed.of(error)
+    verdict = Delivery(Settings(format="jsonl")).close(outcome)
+    answer.settle(AnswerOutcome(outcome, verdict, ("", "", "")))
+    return answer
+
+
+class _Batch:
+    """One run of the engine: one configuration, one gate for each provider, shared connections.
+
+    The caller's thread takes the prompts and handles all updates; the threads of the pool ask.
+    StreamError where something is missing.
+    """
+
+    def __init__(self, jobs: int, given: Mapping[str, Any]) -> None:
+        from ..answer.retry import delay
+        from ..batch.channel import Channel
+        from ..batch.pace import Pace
+        from ..batch.pool import Pool
+        from ..batch.queue import Queue
+        from ..batch.retries import Retries
+        from ..batch.routes import Routes
+        from ..batch.worker import Asker
+        from ..providers.context import context_of
+        from ..terminal.messages import Messages
+
+        self._jobs = jobs
+        self._given = given
+        self._notes: list[str] = []  # those of the run are each answer's
+        environ = dict(os.environ)
+        invocation = invocation_of("", given, environ).but(jobs=jobs)
+        messages = Messages()
+        messages.above = self._notes.append
+        context = context_of(
+            invocation, messages, environ=environ, clock=time.monotonic, closed_fds=(0,)
+        )
+        context.key_for = key_for(given)
+        if functions := given.get("tools"):
+            from ..tools.functions import FunctionTools
+
+            context.tools = FunctionTools(functions, invocation.settings, clock=time.monotonic)
+        self._routes = routes = Routes(invocation, context)
         try:
-            for prompt in source:
-                answer = Answer(prompt, given)
-                waiting.append((answer, pool.submit(answer.read)))
-                if len(waiting) >= _AHEAD * jobs:
-                    yield waiting.popleft()[1].result()
-            while waiting:
-                yield waiting.popleft()[1].result()
-        finally:
-            for answer, future in waiting:
-                future.cancel()
-                answer.cancel()
+            routes.start()
+        except BaseException:
+            routes.close()
+            raise
+        settings = routes.settings
+        limits = settings.limits
+        by_the_rules = partial(
+            delay, max_retries=limits.max_retries, max_wait=limits.max_wait, random=random.random
+        )
+        queue: Queue[Prompt] = Queue(jobs, Pace(None), time.monotonic)
+        asker = Asker(
+            False,
+            Retries(queue, by_the_rules),
+            tools=context.tools,
+            schema_retries=settings.schema_retries,
+        )
+        self._feed: SimpleQueue[Prompt | None] = SimpleQueue()
+        self._pool = Pool(
+            iter(self._feed.get, None),
+            queue,
+            Channel(_UNLIMITED),
+            asker.ask,
+            asker.worker,
+            clock=time.monotonic,
+            attempts=False,
+        )
+        self._open: dict[Prompt, tuple[Answer, Delivery]] = {}
+        self._over: set[Answer] = set()
+
+    def run(self, prompts: Iterator[str]) -> Iterator[Answer]:
+        """Yield the answers. An exception of `prompts` comes after those to the prompts before."""
+        waiting: deque[Answer] = deque()
+        updates = iter(self._pool)
+        trouble: Exception | None = None
+        more, count = True, 0
+        while True:
+            while more and len(waiting) < _AHEAD * self._jobs:
+                try:
+                    prompt = next(prompts, None)
+                except Exception as error:
+                    trouble, prompt = error, None
+                if prompt is None:
+                    more = False
+                    self._feed.put(None)
+                    break
+                waiting.append(answer := Answer(prompt, self._given))
+                answer.notes = self._notes
+                self._ask(answer, count)
+                count += 1
+            if not waiting:
+                break
+            while waiting[0] not in self._over:
+                self._handle(next(updates))
+            answer = waiting.popleft()
+            self._over.discard(answer)
+            yield answer
+        if trouble is not None:
+            raise trouble
+
+    def close(self) -> None:
+        """Cancel what is in flight, and end the threads."""
+        self._pool.cancel(Failed("interrupted", "the batch was closed before its end"))
+        self._feed.put(None)
+        self._pool.join(_GRACE)
+        self._routes.close()
+
+    def _ask(self, answer: Answer, number: int) -> None:
+        from ..batch.question import Question
+        from ..batch.task import Task
+        from ..input.batch_items import Item
+        from ..input.text import is_utf8
+        from ..output.delivery import Delivery
+
+        route = self._routes.all[0]
+        endpoint = route.endpoints[0]
+        delivery = Delivery(endpoint.settings)
+        try:
+            if not is_utf8(answer.prompt):
+                raise StreamError("usage", "the prompt has half a surrogate pair in it")
+            chats = route.chats_for(Item(number, answer.prompt))
+        except StreamError as error:
+            self._over.add(_refused(answer, error))
+            return
+        if (matching := route.matching_of(chats[0])) is not None:
+            delivery.check(matching)
+        task: Prompt = Task(
+            number,
+            Question(route, chats, {"index": number}),
+            self._routes.gates_of(route),
+            tokens=len(answer.prompt) // 4 + 1,
+        )
+        task.always_ends = True
+        self._open[task] = answer, delivery
+        self._feed.put(task)
+
+    def _handle(self, update: Any) -> None:
+        if isinstance(update, StreamError):  # no thread can be started
+            raise RuntimeError(str(update))
+        task, t_ms, events = update
+        answer, delivery = self._open[task]
+        if events is not None:
+            answer.keep(events)
+            delivery.emit(t_ms, events)
+            return
+        from ..providers.prices import price
+
+        del self._open[task]
+        outcome = task.outcome
+        endpoint = task.question.endpoint(task.number)
+        endpoint.explain(outcome.end)
+        price(endpoint.row, endpoint.model, outcome)
+        verdict = delivery.close(outcome)
+        answer.settle(AnswerOutcome(outcome, verdict, endpoint.source))
+        self._over.add(answer)

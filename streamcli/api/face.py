@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from .answer import Answer
@@ -30,11 +30,12 @@ def astream(prompt: str, **options: Unpack[Options]) -> AsyncAnswer:
 
 def stream_batch(
     prompts: Iterable[str], jobs: int = 8, **options: Unpack[Options]
-) -> Iterator[Answer]:
+) -> Generator[Answer, None, None]:
     """Return the answers to many prompts, `jobs` at a time, each whole and in the prompts' order.
 
-    Prompts are read as they are needed. A failed one is an answer with its `outcome`. Closing the
-    iterator cancels those in flight.
+    Prompts are read as they are needed, in the thread of the caller. A failed one is an answer
+    with its `outcome`; all of them keep to the limits that the provider shows. Closing the
+    generator cancels those in flight.
     """
     from .batch import answers
 

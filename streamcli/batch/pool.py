@@ -53,6 +53,7 @@ class Pool(Generic[Q, C]):
         self._clock = clock
         self._attempts = attempts
         self._clients: list[C] = []
+        self._threads: list[Thread] = []
         self._cancelled: Failed | None = None
         self.has_read_all = False  # the input is over
 
@@ -61,7 +62,7 @@ class Pool(Generic[Q, C]):
     def __iter__(self) -> Iterator[Update[Task[Q, C]] | int | StreamError]:
         """Yield updates, the numbers of signals, and trouble with the input."""
         try:
-            _start(self._read)
+            self._start(self._read)
         except StreamError as error:
             yield error
             return
@@ -124,6 +125,21 @@ class Pool(Generic[Q, C]):
             assert task.outcome is not None
             yield task, task.outcome.t_ms, None
 
+    def join(self, seconds: float) -> None:
+        """Wait so long for the threads to end: those that look up a name do not come back."""
+        deadline = self._clock() + seconds
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - self._clock()))
+
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = Thread(target=work, name="stream-batch", daemon=True)
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._threads.remove(thread)
+            raise usage(f"no thread to ask with: {error}", "see ulimit -u") from error
+
     # The reader's side
 
     def _read(self) -> None:
@@ -174,7 +190,7 @@ class Pool(Generic[Q, C]):
     def _hire(self) -> None:
         if self._queue.hire():
             try:
-                _start(self._work)
+                self._start(self._work)
             except StreamError:
                 if not self._queue.unhire():
                     raise
@@ -202,6 +218,8 @@ class Pool(Generic[Q, C]):
                 self._channel.put(update)
             if client is not None and self._queue.dry():
                 client.close()  # some servers serve one connection at a time
+        if client is not None:
+            client.close()
         self._wake_if_done()
 
     def _put_back(self, task: Task[Q, C], client: C) -> bool:
@@ -250,13 +268,6 @@ class Pool(Generic[Q, C]):
         if not self._queue.finish(task, outcome):
             return None
         return task, outcome.t_ms, None
-
-
-def _start(work: Callable[[], None]) -> None:
-    try:
-        Thread(target=work, daemon=True).start()
-    except RuntimeError as error:
-        raise usage(f"no thread to ask with: {error}", "see ulimit -u") from error
 
 
 def _whole(outcome: Outcome) -> bool:

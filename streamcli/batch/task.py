@@ -71,6 +71,7 @@ class Task(Generic[Q, C]):
     """
 
     __slots__ = (
+        "always_ends",
         "answer",
         "arrived",
         "client",
@@ -105,6 +106,7 @@ class Task(Generic[Q, C]):
         self.gates = gates
         self.failed = failed
         self.tokens = tokens
+        self.always_ends = False  # as a failure, where others are dropped: its endpoints are closed
         self.given: AnswerStream | None = None  # an answer that is there already
         self.answer: AnswerStream | None = None  # from the first start on
         self.moments: Iterator[Moment] | None = None  # of the answer, as far as they are read
@@ -174,5 +176,7 @@ class Task(Generic[Q, C]):
 
     @property
     def hopeless(self) -> bool:
-        """Whether it was not asked yet, and all of its endpoints are closed."""
-        return self.answer is None and all(gate.closed is not None for gate in self.gates)
+        """Whether it is dropped: it was not asked yet, and all of its endpoints are closed."""
+        if self.answer is not None or self.always_ends:
+            return False
+        return all(gate.closed is not None for gate in self.gates)

@@ -49,7 +49,7 @@ class Worker:
         target = endpoint.target
         kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
         http = self._clients.get(kind)
-        if http is None or http.cancelled:
+        if http is None or (http.cancelled and not self.cancelled):  # cancelled alone: it lost
             http = self._clients[kind] = endpoint.client()
             if self.cancelled:
                 http.cancel()
@@ -80,8 +80,9 @@ class Worker:
 
     def close(self) -> None:
         """Hang up; the clients that lost a race end by themselves."""
-        for kind in [kind for kind, http in self._clients.items() if not http.cancelled]:
-            self._clients.pop(kind).close()
+        for kind, http in list(self._clients.items()):
+            if self.cancelled or not http.cancelled:
+                self._clients.pop(kind).close()
 
     def cancel(self) -> None:
         self.cancelled = True
