@@ -104,7 +104,7 @@ _stream_value() {
     --tools) _stream_files ;;
     --mcp) _stream_files ;;
     --tool-choice) _stream_offer auto none required ;;
-    --format) _stream_offer text jsonl json sse ;;
+    --format) _stream_offer text jsonl json markdown sse ;;
     --events) _stream_files ;;
     -O | --output) _stream_files ;;
     --reasoning) _stream_offer hide stderr stdout only raw ;;
@@ -124,10 +124,8 @@ _stream_value() {
     --replay) _stream_files ;;
     --decode) _stream_offer auto a2a ag-ui ai-data anthropic bedrock cohere gemini gemini-array honcho json-events ollama openai-chat openai-completions openai-responses sse-text text ui-message ;;
     --dry-run) _stream_offer http curl ;;
-    --report) _stream_offer text md svg ;;
-    --against) _stream_files ;;
     --check) _stream_providers '' ;;
-    -h | --help) _stream_offer manual records config providers guides batch report exit ;;
+    -h | --help) _stream_offer manual records config providers guides batch exit ;;
     esac
 }
 
@@ -171,7 +169,7 @@ _stream() {
         --color | --into | -j | --jobs | --resume | --reuse | --halt | --rate | --repeat | \
         --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
         --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
-        --unix-socket | --record | --replay | --speed | --by | --slo | --against | --tolerance)
+        --unix-socket | --record | --replay | --speed)
         _stream_value "$prev"
         ;;
     *)
@@ -184,18 +182,17 @@ _stream() {
                 --temperature --top-p --max-tokens --stop --seed --frequency-penalty \
                 --presence-penalty --think --think= --schema --schema-retries --prefill -o \
                 --option --tools --mcp --mcp-allow --tool-choice --max-rounds --confirm \
-                --session -c --continue --history --chat --format --jsonl --json --events -O \
-                --output --reasoning -x --extract --extract= --items --items= --enough \
-                --buffer --pace --sanitize --accept --progress -u --usage --stats --color -q \
-                --quiet -v --verbose --debug -L --lines -0 --null --requests --files --rows \
-                --rows= --into --force -j --jobs -k --keep-order --resume --reuse --halt \
-                --rate --repeat --print0 --base-url -H --header --key-file --connect-timeout \
-                --first-timeout --idle-timeout --timeout --max-retries --max-wait \
-                --max-event-size --on-drop --no-stream --unix-socket --record --replay \
-                --speed --decode --decode= --dry-run --dry-run= --report --report= --by \
-                --adjusted --slo --against --tolerance --check --check= --list-models \
-                --list-providers --list-templates --list-sessions --no-config -V --version \
-                -h --help --help=
+                --session -c --continue --history --chat --format --jsonl --json --md \
+                --events -O --output --reasoning -x --extract --extract= --items --items= \
+                --enough --buffer --pace --sanitize --accept --progress -u --usage --stats \
+                --color -q --quiet -v --verbose --debug -L --lines -0 --null --requests \
+                --files --rows --rows= --into --force -j --jobs -k --keep-order --resume \
+                --reuse --halt --rate --repeat --print0 --base-url -H --header --key-file \
+                --connect-timeout --first-timeout --idle-timeout --timeout --max-retries \
+                --max-wait --max-event-size --on-drop --no-stream --unix-socket --record \
+                --replay --speed --decode --decode= --dry-run --dry-run= --check --check= \
+                --list-models --list-providers --list-templates --list-sessions --no-config \
+                -V --version -h --help --help=
         fi
         ;;
     esac

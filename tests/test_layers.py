@@ -63,10 +63,15 @@ DOORS = {
     "httpcore": {"transport/client", "transport/connection", "transport/pools"},
     "socksio": {"transport/socks"},
     "rich": {"terminal"},
+    "markdown_it": {"terminal"},
+    "pygments": {"terminal"},
     "asyncio": {"api"},
 }
 
-MODULES = {"pyyaml": "yaml"}  # of packages whose module has another name
+MODULES = {
+    "markdown_it_py": "markdown_it",
+    "pyyaml": "yaml",
+}  # of packages whose module has another name
 
 
 def modules() -> list[Path]:

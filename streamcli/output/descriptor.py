@@ -7,7 +7,7 @@ import select
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from ..errors import Interrupted, StreamError
@@ -93,6 +93,12 @@ class ScreenOut(Out):
         with suppress(OSError):
             if select.select([], [self.fd], [], 0)[1]:
                 os.write(self.fd, after)
+
+    def draw(self, data: bytes, rows: Sequence[bytes]) -> None:
+        """Write whole lines, and the open rows below them, in the place of the last open rows."""
+        with self._line.lock:
+            if drawn := self._line.draw(data, rows):
+                super().write(drawn)
 
 
 class LineOut(Out):

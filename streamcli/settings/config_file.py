@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..secrets import is_secret, of_url
+from .formats import format_of
 from .option_types import Opt
 from .options import TABLE
 from .settings import Config
@@ -58,6 +59,8 @@ class ConfigFile(Config):
             except (click.BadParameter, TypeError, ValueError, AttributeError) as error:
                 bad = error.message if isinstance(error, click.BadParameter) else str(error)
                 raise self.mistake(where, key, bad.rstrip(".")) from None
+            if option.name == "format" and format_of(converted).records:
+                raise self.mistake(where, key, "has to be markdown or text: records are not a look")
             assert option.name is not None
             values[option.name] = converted
         return values

@@ -45,6 +45,7 @@ FORMATS = [
     Format(
         "json", "json_object", "one end record with the whole text in it", records=True, long=True
     ),
+    Format("markdown", "markdown", "Markdown drawn as it comes, for a terminal"),
     Format(
         "sse",
         "sse",

@@ -430,7 +430,7 @@ TABLE: tuple[Opt, ...] = (
     # Output
     Opt(
         "--format",
-        config=False,
+        look=True,
         section=OUTPUT,
         type=click.Choice([row.name for row in FORMATS]),
         default="text",
@@ -454,6 +454,16 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         flag_value="json",
         help="Short for --format json.",
+    ),
+    Opt(
+        "--md",
+        "format",
+        env=False,
+        config=False,
+        section=OUTPUT,
+        flag_value="markdown",
+        help="Short for --format markdown.",
+        details="See Markdown below.",
     ),
     Opt(
         "--events",
@@ -607,8 +617,9 @@ TABLE: tuple[Opt, ...] = (
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",
-        help="Dim the reasoning on stderr.",
-        details="auto: if stderr is a terminal and NO_COLOR is not set.",
+        help="Dim the reasoning on stderr, color --md.",
+        details="auto: if stderr, or stdout for --md, is a terminal and NO_COLOR is not set. "
+        "Without colors, --md still has bold and the like on a terminal.",
     ),
     Opt("-q", "--quiet", section=OUTPUT, is_flag=True, help="Print errors only, no notes."),
     Opt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from .region import Region
 
 _ERASE = b"\x1b[K"  # to the end of the line
+_STIFF = b"\x1b[?7l%b\x1b[?7h"  # no line wraps, however wide the terminal believes a glyph to be
+
+
+def _back(up: int) -> bytes:
+    """Return what erases the line of the cursor and `up` lines above it, and goes there.
+
+    Line by line: tmux moves a screen that is erased from its top on to its history.
+    """
+    return b"\r\x1b[2K" + b"\x1b[A\x1b[2K" * up
 
 
 class Line:
@@ -22,6 +32,7 @@ class Line:
     the newline that it writes first is on the screen already if the answer goes on with one.
     `sign`: the sign of life stands behind the cursor. `answers` counts the writes of answers.
     `region`: rows that are drawn below everything, while there are any.
+    `rows` are the open ones of an answer that is drawn; the cursor stands at the end of the last.
     """
 
     def __init__(self) -> None:
@@ -30,6 +41,7 @@ class Line:
         self.sign = False
         self.answers = 0
         self.region: Region | None = None
+        self.rows: Sequence[bytes] = ()
         self._finished_for_message = False
 
     def answer(self, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
@@ -43,19 +55,56 @@ class Line:
             data = data[1:]
         self._finished_for_message = False
         self.answers += 1
+        cleared = self._clear()
         if data:
             self.unfinished = not data.endswith(b"\n")
             data = before + data + after
-        return self.erase() + data
+        return self.erase() + cleared + data
+
+    def draw(self, data: bytes, rows: Sequence[bytes]) -> bytes:
+        """Return what to write so that `data`, whole lines, and `rows` take the open rows' place.
+
+        What stands above the open rows is not touched; rows that stay as they are neither.
+        """
+        if self.region is not None:
+            return self.region.answer(data)
+        before = self.rows
+        same = 0
+        if not data:
+            last = len(rows) - 1
+            while same < min(len(before), last) and before[same] == rows[same]:
+                same += 1
+            if len(before) == len(rows) and before == rows:
+                return b""
+        self.answers += 1
+        if same:
+            up = len(before) - 1 - same
+            begin = b"\n" if up < 0 else _back(up)
+        elif before:
+            begin = self._clear()
+        else:
+            begin = b"\n" if self.unfinished else b""
+        self.rows, self.unfinished, self._finished_for_message = rows, bool(rows), False
+        drawn = _STIFF % b"\n".join(rows[same:]) if rows else b""
+        return self.erase() + begin + data + drawn
 
     def message(self, data: bytes) -> bytes:
         """Return what to write so that the message `data`, whole lines, begins a line."""
         if self.region is not None:
             return self.region.message(data)
+        cleared = self._clear()
         if self.unfinished:
             self.unfinished, self._finished_for_message = False, True
             data = b"\n" + data
-        return self.erase() + data
+        return self.erase() + cleared + data
+
+    def _clear(self) -> bytes:
+        """Return what takes the open rows away; who drew them draws them again."""
+        if not self.rows:
+            return b""
+        up = len(self.rows) - 1
+        self.rows, self.unfinished = (), False
+        return _back(up)
 
     def erase(self) -> bytes:
         """Return what takes the sign of life away."""

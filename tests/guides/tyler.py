@@ -399,6 +399,17 @@ EXAMPLES = (
         ),
     ),
     Example(
+        (("Rich terminal UI", "live.update(Panel(Markdown(content), title="),),
+        "`live.update(Panel(Markdown(content)))`: Markdown drawn as it comes",
+        f'{_APP} --md "Explain quantum computing"',
+        (
+            Case(
+                says("# Qub", "its\n\nThey are **many**:\n", "- `one`\n- two"),
+                prints("# Qubits\n\nThey are many:\n\n • `one`\n • two\n"),
+            ),
+        ),
+    ),
+    Example(
         (("Real-World Example: Live Research Assistant", "for topic in topics:"),),
         "`LiveResearchAssistant().research(topic)` of each topic, live and kept, and a summary",
         'while IFS= read -r topic || [ -n "$topic" ]; do '
@@ -418,11 +429,6 @@ NOTES = (
         "Web application streaming",
         "not for `stream`, which speaks HTTP",
         '`@app.websocket("/ws/chat")`',
-    ),
-    Note(
-        "Rich terminal UI",
-        "later: Markdown drawn as it comes",
-        "`live.update(Panel(Markdown(...)))`",
     ),
     Note(
         "1. Chunk Size Optimization",

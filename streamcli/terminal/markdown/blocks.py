@@ -1,0 +1,387 @@
+"""A splitter of Markdown that streams: text in any pieces, and each block as soon as it is over.
+
+The blocks are CommonMark's (https://spec.commonmark.org/0.31.2/#appendix-a-parsing-strategy), and
+tables as GitHub has them. HTML is a paragraph like any other. The definition of a link or of a
+footnote (`[name]: ...`) is a line of its own: what stands above it has been printed.
+
+It is linear: a line is looked at once, an item of a list is over when the next one begins, and a
+paragraph or a table of more than LIMIT characters is cut.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import NamedTuple
+
+from .cells import begins_table
+
+LIMIT = 4000  # characters of a line, a paragraph or a table, which are then cut
+DEEPEST = 20  # containers inside each other; what goes deeper is text
+_NOTHING = 1 << 30  # columns that no line is behind
+
+_HEADING = re.compile(r"(#{1,6})(?:[ \t]+|$)(.*)")
+_FENCE = re.compile(r"(`{3,})([^`]*)$|(~{3,})(.*)$")
+_RULE = re.compile(r"([-*_])(?:[ \t]*\1){2,}[ \t]*$")
+_MARKER = re.compile(r"(?:[-+*]|(\d{1,9})[.)])(?=[ \t]|$)")
+_UNDERLINE = re.compile(r"(?:=+|-+)[ \t]*$")
+_DEFINITION = re.compile(r"\[[^\[\]]+\]:[ \t]+\S")
+_CLOSING = re.compile(r"(?:^|[ \t]+)#+$")
+# A line that says nothing yet: more of it decides what it is.
+_MARKUP = re.compile(r"[-=*+_#`~|:.)>\d \t]*$")
+
+
+class Container(NamedTuple):
+    """A block quote, or an item of a list.
+
+    `number` counts containers. An item has the `marker` of its `list` ("-", "." and so on), its
+    `place` there, and the columns of `indent` that its content is behind.
+    """
+
+    number: int
+    marker: str = ""  # "" is a quote
+    list: int = 0
+    place: int = 0
+    indent: int = 0
+
+
+class Step(NamedTuple):
+    """A container on the way to a part: `fresh` if the part is its first."""
+
+    container: Container
+    fresh: bool
+
+
+class Part(NamedTuple):
+    """A block without blocks in it, or a line of code.
+
+    `kind` is one of "paragraph", "heading" (with a `level`), "table", "rule", "definition",
+    "empty" (an item without content), "indented" (one line of code), and "fence", "code" (one line)
+    and "end" (the closing fence).
+    A blank line comes before it if `gap` is not negative, inside of the first `gap` containers.
+    """
+
+    kind: str
+    text: str
+    path: list[Step]
+    gap: int
+    level: int = 0
+
+
+class Blocks:
+    """Takes a text in pieces; `feed` and `finish` return the parts that are over by then."""
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self._held: list[str] = []  # of a line that is not whole
+        self._size = 0  # of that
+        self._broken = False  # that line goes on behind a cut
+        self._containers: list[Container] = []
+        self._count = 0  # of containers so far
+        self._leaf = ""  # the kind of the open block, "code" behind a fence or indented
+        self._lines: list[str] = []
+        self._length = 0  # of the lines
+        self._fence = ""  # what closes the code; "" if it is indented
+        self._indent = 0  # of the opening fence
+        self._shown = 0  # the number of the last container that has a part
+        self._above: list[Container] | None = None  # those of the last part
+        self._above_kind = ""
+        self._blank = False  # a blank line came since then
+        self._joined = False  # the next part belongs to the last one
+
+    def feed(self, text: str) -> list[Part]:
+        """Return the parts that are over."""
+        first, *lines = text.split("\n")
+        self._hold(first)
+        for line in lines:
+            self._end_line()
+            self._hold(line)
+        return self._taken()
+
+    def finish(self) -> list[Part]:
+        """Return the rest: the text has ended, and another one may begin."""
+        if self._size:
+            self._end_line()
+        self._close(0)
+        self._broken = False
+        return self._taken()
+
+    def peek(self) -> list[Part]:
+        """Return what `finish` would return, but change nothing."""
+        line = "".join(self._held)
+        self._held = [line] if line else []
+        other = copy.copy(self)
+        other._containers = self._containers[:]
+        other._lines = self._lines[:]
+        other._parts = []
+        if _MARKUP.match(line):
+            other._held, other._size = [], 0
+        return other.finish()
+
+    def _taken(self) -> list[Part]:
+        parts, self._parts = self._parts, []
+        return parts
+
+    # Lines
+
+    def _hold(self, piece: str) -> None:
+        """Add to the line that is not whole, and cut it if it is too long."""
+        self._held.append(piece)
+        self._size += len(piece)
+        while self._size >= LIMIT:
+            line = "".join(self._held)
+            at = line.rfind(" ", LIMIT // 2, LIMIT) + 1 or LIMIT
+            self._held = [line[:at]]
+            self._end_line()
+            if self._leaf in ("paragraph", "table"):
+                self._cut()
+            self._joined = self._broken = True
+            self._held, self._size = [line[at:]], len(line) - at
+
+    def _end_line(self) -> None:
+        line = "".join(self._held).removesuffix("\r")
+        self._held, self._size = [], 0
+        if not self._broken:
+            self._line(line)
+            return
+        self._broken = False
+        if self._leaf == "code" and line:
+            self._emit("code" if self._fence else "indented", line)
+        elif line.strip():
+            self._text(line)
+
+    def _line(self, line: str) -> None:
+        """Read a whole line."""
+        containers = self._containers
+        rest, column, depth = line, 0, 0
+        for container in containers:
+            rest = _spaced(rest, column)
+            size = self._continues(container, rest)
+            if size < 0:
+                break
+            rest, column, depth = rest[size:], column + size, depth + 1
+        if self._leaf == "code" and depth == len(containers) and self._code(rest, column):
+            return
+        while True:
+            rest = _spaced(rest, column)
+            body = rest.lstrip(" ")
+            indent = len(rest) - len(body)
+            if indent >= 4 or not body or self._starts(body, indent, depth):
+                break
+            if (size := self._opens(body, indent, depth)) == 0:
+                self._written(body, indent, depth, rest)
+                return
+            rest, column, depth = rest[size:], column + size, depth + 1
+        if not body.strip():
+            self._empty_line(depth)
+        elif indent >= 4:
+            self._written(body, indent, depth, rest)
+
+    def _continues(self, container: Container, rest: str) -> int:
+        """Return how much of the line says that it is still in the container; -1 if it is not."""
+        body = rest.lstrip(" ")
+        indent = len(rest) - len(body)
+        if not container.marker:
+            return _quoted(body, indent)
+        if not body:
+            empty = container is self._containers[-1] and not self._leaf
+            began = container.number <= self._shown
+            return min(indent, container.indent) if began or not empty else -1
+        return container.indent if indent >= container.indent else -1
+
+    def _code(self, rest: str, column: int) -> bool:
+        """Read a line behind a fence, or of indented code; False if it is neither."""
+        fence = self._fence
+        if not fence:
+            rest = _spaced(rest, column)
+            if not rest.strip():
+                self._lines.append(rest[4:])
+            elif rest.startswith("    "):
+                for line in (*self._lines, rest[4:]):
+                    self._emit("indented", line)
+                self._lines.clear()
+            else:
+                return False
+            return True
+        if self._indent:
+            rest = _spaced(rest, column)
+        body = rest.strip(" \t")
+        indent = len(rest) - len(rest.lstrip(" "))
+        if indent < 4 and len(body) >= len(fence) and not body.strip(fence[0]):
+            self._emit("end", body)
+            self._end_leaf()
+        else:
+            self._emit("code", rest[min(indent, self._indent) :])
+        return True
+
+    # What begins a block
+
+    def _starts(self, body: str, indent: int, depth: int) -> bool:
+        """Read a line that is a block by itself, or that begins code; False if it is neither."""
+        first = body[0]
+        open_text = self._lines if depth == len(self._containers) else []
+        if first == "#" and (heading := _HEADING.match(body)):
+            text = _CLOSING.sub("", heading[2].rstrip())
+            self._whole("heading", text.strip(), depth, len(heading[1]))
+        elif first in "`~" and (fence := _FENCE.match(body)):
+            self._close(depth)
+            self._leaf, self._fence, self._indent = "code", fence[1] or fence[3], indent
+            self._emit("fence", (fence[2] or fence[4] or "").strip())
+            self._joined = True
+        elif self._leaf == "paragraph" and open_text and begins_table(open_text[-1], body):
+            header = open_text.pop()
+            self._end_leaf()
+            self._leaf, self._lines = "table", [header, body]
+        elif self._leaf == "paragraph" and open_text and _UNDERLINE.match(body):
+            text, self._leaf = "\n".join(open_text), ""
+            self._lines = []
+            self._whole("heading", text.strip(), depth, 1 if first == "=" else 2)
+        elif first in "-*_" and _RULE.match(body):
+            self._whole("rule", "", depth)
+        else:
+            return False
+        return True
+
+    def _whole(self, kind: str, text: str, depth: int, level: int = 0) -> None:
+        self._close(depth)
+        self._emit(kind, text, level)
+
+    def _opens(self, body: str, indent: int, depth: int) -> int:
+        """Open the container that begins here; return how much of the line says so, or 0."""
+        if depth >= DEEPEST:
+            return 0
+        if (size := _quoted(body, indent)) > 0:
+            self._close(depth)
+            self._containers.append(Container(self._next()))
+            return size
+        marker = _MARKER.match(body)
+        if marker is None:
+            return 0
+        after = _spaced(body[marker.end() :], indent + marker.end())
+        content = after.lstrip(" ")
+        unmatched = self._containers[depth] if depth < len(self._containers) else None
+        interrupts = bool(content) and int(marker[1] or 1) == 1
+        if unmatched is None and self._leaf == "paragraph" and not interrupts:
+            return 0
+        spaces = len(after) - len(content)
+        wide = spaces if content and spaces <= 4 else 1
+        size = indent + marker.end() + wide
+        kind = marker[0][-1]
+        if unmatched is not None and unmatched.marker == kind:
+            item = Container(self._next(), kind, unmatched.list, unmatched.place + 1, size)
+        else:
+            item = Container(self._next(), kind, self._count, int(marker[1] or 1), size)
+        self._close(depth)
+        self._containers.append(item)
+        return size
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    # Blocks
+
+    def _written(self, body: str, indent: int, depth: int, rest: str) -> None:
+        """Read a line of text, which goes on with the open block if it can."""
+        inside = depth == len(self._containers)
+        if self._leaf == "paragraph":
+            self._text(body)  # without the marks of its containers too
+        elif indent >= 4:
+            self._close(depth)
+            self._leaf, self._fence = "code", ""
+            self._emit("indented", rest[4:])
+            self._joined = True
+        elif self._leaf == "table" and inside:
+            self._text(body)
+        else:
+            self._close(depth)
+            if _DEFINITION.match(body):
+                self._emit("definition", body.strip())
+            else:
+                self._text(body)
+
+    def _text(self, line: str) -> None:
+        self._leaf = self._leaf or "paragraph"
+        self._lines.append(line)
+        self._length += len(line)
+        if self._length >= LIMIT:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Emit what there is of the open block, which goes on."""
+        if self._lines:
+            self._emit(self._leaf, "\n".join(self._lines))
+        self._lines = self._lines[:2] if self._leaf == "table" else []
+        self._length = 0
+        self._joined = True
+
+    def _empty_line(self, depth: int) -> None:
+        last = self._containers[-1] if depth == len(self._containers) - 1 else None
+        if last is not None and last.marker:
+            # An item that begins with a blank line is over, but its list is not.
+            self._emit("empty", "")
+            self._containers[-1] = Container(*last[:-1], indent=_NOTHING)
+        elif depth < len(self._containers):
+            self._close(depth)
+        elif self._leaf in ("paragraph", "table"):
+            self._end_leaf()
+        self._blank = True
+
+    def _close(self, depth: int) -> None:
+        """Close the open block, and the containers that are deeper."""
+        self._end_leaf()
+        while len(self._containers) > depth:
+            if self._containers[-1].number > self._shown:
+                self._emit("empty", "")
+            self._containers.pop()
+
+    def _end_leaf(self) -> None:
+        leaf, lines = self._leaf, self._lines
+        cut = self._joined and leaf == "table" and len(lines) == 2
+        if leaf in ("paragraph", "table") and lines and not cut:
+            self._emit(leaf, "\n".join(lines))
+        self._blank = self._blank or (leaf == "code" and bool(lines))
+        self._leaf, self._lines, self._length, self._joined = "", [], 0, False
+
+    def _emit(self, kind: str, text: str, level: int = 0) -> None:
+        path = [Step(each, each.number > self._shown) for each in self._containers]
+        self._parts.append(Part(kind, text, path, self._gap(kind), level))
+        self._above, self._above_kind, self._blank = self._containers[:], kind, False
+        if path:
+            self._shown = max(self._shown, path[-1].container.number)
+
+    def _gap(self, kind: str) -> int:
+        """Return in how many containers the blank line before a part is; -1 if there is none."""
+        if self._above is None or self._joined:
+            return -1
+        above, here = self._above, self._containers
+        depth = 0
+        while depth < min(len(above), len(here)) and above[depth] is here[depth]:
+            depth += 1
+        siblings = (
+            depth < min(len(above), len(here))
+            and bool(here[depth].marker)
+            and above[depth].list == here[depth].list
+        )
+        definitions = kind == self._above_kind == "definition"
+        if siblings or definitions or (depth and here[depth - 1].marker):
+            return depth if self._blank else -1
+        return depth
+
+
+def _spaced(rest: str, column: int) -> str:
+    """Return `rest` with spaces for the tabs that it begins with; it stands at `column`."""
+    body = rest.lstrip(" \t")
+    if "\t" not in rest[: len(rest) - len(body)]:
+        return rest
+    width = column
+    for blank in rest[: len(rest) - len(body)]:
+        width += 4 - width % 4 if blank == "\t" else 1
+    return " " * (width - column) + body
+
+
+def _quoted(body: str, indent: int) -> int:
+    """Return how much of a line is the mark of a quote; -1 if it has none."""
+    if indent >= 4 or not body.startswith(">"):
+        return -1
+    return indent + 1 + body.startswith(" ", 1)

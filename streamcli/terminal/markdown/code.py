@@ -1,0 +1,100 @@
+"""Code in colors, line by line as it comes, at a cost that the lines above do not add to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import (
+    Comment,
+    Generic,
+    Keyword,
+    Literal,
+    Name,
+    Number,
+    Operator,
+    Punctuation,
+    String,
+)
+from pygments.util import ClassNotFound
+from rich.style import Style
+from rich.text import Text
+
+LONGEST = 1000  # characters of a line that has colors
+# Of the eight colors that every terminal has, and that read well on dark and light.
+_STYLES = {
+    Comment: Style(dim=True, italic=True),
+    Comment.Preproc: Style(color="magenta"),
+    Keyword: Style(color="magenta"),
+    Keyword.Constant: Style(color="cyan"),
+    Keyword.Type: Style(color="cyan"),
+    Operator.Word: Style(color="magenta"),
+    Name.Builtin: Style(color="cyan"),
+    Name.Class: Style(color="blue", bold=True),
+    Name.Decorator: Style(color="magenta"),
+    Name.Exception: Style(color="cyan"),
+    Name.Function: Style(color="blue"),
+    Name.Tag: Style(color="blue"),
+    Name.Attribute: Style(color="cyan"),
+    String: Style(color="green"),
+    Number: Style(color="cyan"),
+    Literal: Style(color="green"),
+    Generic.Deleted: Style(color="red"),
+    Generic.Inserted: Style(color="green"),
+    Generic.Heading: Style(bold=True),
+    Generic.Subheading: Style(color="magenta"),
+    Generic.Prompt: Style(dim=True),
+    Generic.Output: Style(),
+    Punctuation: Style(),
+}
+# Behind a line: if the probe is a comment or a string, so is the next line, whatever it ends with.
+_PROBE, _ENDS = "zq", "*/-->"
+
+
+class Code:
+    """A block of code in the language `name`; one that nobody knows has no colors.
+
+    A line is read behind the one that the comment or the string begins in which it stands, if any,
+    and by itself otherwise.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._lexer = _lexer(name)
+        self._opening = ""  # the line in which a comment or a string began
+
+    def line(self, text: str, *, keep: bool = True) -> Text:
+        """Return a line in colors; without `keep` the next one does not depend on it."""
+        shown = Text(text)
+        if self._lexer is None or len(text) > LONGEST:
+            return shown
+        before = self._opening
+        begin = len(before)
+        end = begin + len(text)
+        probe = end + 1
+        at, inside = 0, False
+        for kind, value in self._lexer.get_tokens(f"{before}{text}\n{_PROBE}{_ENDS}\n"):
+            after = at + len(value)
+            if after > begin and at < end and (style := _style(kind)) is not None:
+                shown.stylize(style, max(0, at - begin), min(end, after) - begin)
+            if at <= probe < after:
+                inside = kind in Comment or kind in String
+            at = after
+        if keep:
+            self._opening = (before or f"{text}\n") if inside else ""
+        return shown
+
+
+def _style(kind: Any) -> Style | None:
+    while kind is not None and kind not in _STYLES:
+        kind = kind.parent
+    return _STYLES.get(kind)
+
+
+@lru_cache(64)  # a name that nobody knows is looked for among the plugins too
+def _lexer(name: str) -> Lexer | None:
+    try:
+        return get_lexer_by_name(name, stripnl=False, stripall=False, ensurenl=False)
+    except ClassNotFound:
+        return None
