@@ -45,7 +45,7 @@ class ConfigFile(Config):
         values: dict[str, Any] = {}
         for key, value in table.items():
             option = known.get(key.replace("-", "_"))
-            if option is None:
+            if option is None or (option.name == "format" and where != ("defaults",)):
                 raise self.unknown(where, key, "an option", known)
             if option.multiple and not isinstance(value, list):
                 value = [value]
