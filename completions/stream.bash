@@ -124,8 +124,9 @@ _stream_value() {
     --replay) _stream_files ;;
     --decode) _stream_offer auto a2a ag-ui ai-data anthropic bedrock cohere gemini gemini-array honcho json-events ollama openai-chat openai-completions openai-responses sse-text text ui-message ;;
     --dry-run) _stream_offer http curl ;;
+    --report) _stream_offer text md svg ;;
     --check) _stream_providers '' ;;
-    -h | --help) _stream_offer manual records config providers guides batch exit ;;
+    -h | --help) _stream_offer manual records config providers guides batch report exit ;;
     esac
 }
 
@@ -169,7 +170,7 @@ _stream() {
         --color | --into | -j | --jobs | --resume | --reuse | --halt | --rate | --repeat | \
         --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
         --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
-        --unix-socket | --record | --replay | --speed)
+        --unix-socket | --record | --replay | --speed | --by | --slo)
         _stream_value "$prev"
         ;;
     *)
@@ -190,9 +191,9 @@ _stream() {
                 --reuse --halt --rate --repeat --print0 --base-url -H --header --key-file \
                 --connect-timeout --first-timeout --idle-timeout --timeout --max-retries \
                 --max-wait --max-event-size --on-drop --no-stream --unix-socket --record \
-                --replay --speed --decode --decode= --dry-run --dry-run= --check --check= \
-                --list-models --list-providers --list-templates --list-sessions --no-config \
-                -V --version -h --help --help=
+                --replay --speed --decode --decode= --dry-run --dry-run= --report --report= \
+                --by --adjusted --slo --check --check= --list-models --list-providers \
+                --list-templates --list-sessions --no-config -V --version -h --help --help=
         fi
         ;;
     esac
