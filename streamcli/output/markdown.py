@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from ..events import Event, ToolCall, ToolResult
+from ..events import Event, Reasoning, Text, ToolCall, ToolResult
 from ..outcome import Outcome, Verdict
 from ..settings.settings import Settings
 from ..terminal.fds import in_foreground, is_terminal
@@ -83,6 +83,7 @@ class MarkdownSink(TextSink):
     def __init__(self, out: Writer, context: Context, screen: Screen) -> None:
         super().__init__(out, context.look, context.shape)
         self._screen = screen
+        self._drawn = False
         self._sanitizer = Sanitizer()  # whatever --sanitize says: the cursor moves by what is drawn
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
@@ -95,16 +96,22 @@ class MarkdownSink(TextSink):
                 begin = at
         super().emit(t_ms, events[begin:])
 
-    def _end_line(self, result: ToolResult) -> None:
-        """Do nothing: a block that is over has ended its line."""
+    def _gap(self, channel: type[Event], text: str) -> str:
+        before = self._channel
+        if channel is Reasoning and before is Text and self._reasoning == "stderr":
+            self._screen.finish()
+            self._breaks = 1
+        gap = super()._gap(channel, text)
+        # Before a block that is not the first, there is a blank line anyway.
+        return gap[1:] if channel is Text and before is Reasoning and self._drawn else gap
+
+    def _end_line(self) -> None:
+        self._breaks = 2  # a block that is over has ended its line
 
     def _write(self, text: str) -> None:
         if text := self._sanitizer.feed(text):
+            self._drawn = True
             self._screen.feed(text)
-
-    def _think(self, text: str) -> None:
-        self._screen.finish()
-        super()._think(text)
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
         self._end_shape()

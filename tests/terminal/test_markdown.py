@@ -133,17 +133,19 @@ def test_without_colors_bold_stays(server: FaultServer, on_pty: Run) -> None:
     assert b"\x1b[3" not in run.raw
 
 
-def test_the_reasoning_stands_above(server: FaultServer, on_pty: Run) -> None:
+def test_the_reasoning_stands_between(server: FaultServer, on_pty: Run) -> None:
     def play(conn: Conn) -> None:
         conn.open_with()
         conn.event(part(reasoning_content="let me *think*"))
         conn.delta("# An *answer*")
+        conn.event(part(reasoning_content="more"))
+        conn.delta("- item")
         conn.finish()
         conn.done()
         conn.end()
 
     run = on_pty("--base-url", server.script("thinks", play), "--md", "hi")
-    assert run.end() == (0, ["let me *think*", "An answer"])
+    assert run.end() == (0, ["let me *think*", "", "An answer", "", "more", "", " • item"])
     assert b"\x1b[2mlet me *think*" in run.raw
 
 
