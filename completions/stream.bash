@@ -125,6 +125,7 @@ _stream_value() {
     --decode) _stream_offer auto a2a ag-ui ai-data anthropic bedrock cohere gemini gemini-array honcho json-events ollama openai-chat openai-completions openai-responses sse-text text ui-message ;;
     --dry-run) _stream_offer http curl ;;
     --report) _stream_offer text md svg ;;
+    --against) _stream_files ;;
     --check) _stream_providers '' ;;
     -h | --help) _stream_offer manual records config providers guides batch report exit ;;
     esac
@@ -170,7 +171,7 @@ _stream() {
         --color | --into | -j | --jobs | --resume | --reuse | --halt | --rate | --repeat | \
         --base-url | -H | --header | --key-file | --connect-timeout | --first-timeout | \
         --idle-timeout | --timeout | --max-retries | --max-wait | --max-event-size | --on-drop | \
-        --unix-socket | --record | --replay | --speed | --by | --slo)
+        --unix-socket | --record | --replay | --speed | --by | --slo | --against | --tolerance)
         _stream_value "$prev"
         ;;
     *)
@@ -192,8 +193,9 @@ _stream() {
                 --connect-timeout --first-timeout --idle-timeout --timeout --max-retries \
                 --max-wait --max-event-size --on-drop --no-stream --unix-socket --record \
                 --replay --speed --decode --decode= --dry-run --dry-run= --report --report= \
-                --by --adjusted --slo --check --check= --list-models --list-providers \
-                --list-templates --list-sessions --no-config -V --version -h --help --help=
+                --by --adjusted --slo --against --tolerance --check --check= --list-models \
+                --list-providers --list-templates --list-sessions --no-config -V --version \
+                -h --help --help=
         fi
         ;;
     esac

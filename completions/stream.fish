@@ -159,6 +159,8 @@ complete -c stream -l report -a 'text md svg' -d 'Percentiles of the records in 
 complete -c stream -l by -x -d 'Group --report by this field of the records.'
 complete -c stream -l adjusted -d 'In --report, failed requests are infinitely slow.'
 complete -c stream -l slo -x -d 'Exit 29 if missed: \'ttft_ms.p99<500\', ttft:500.'
+complete -c stream -l against -r -F -d 'Compare --report to that of FILE; exit 29 if worse.'
+complete -c stream -l tolerance -x -d 'How much worse than --against is fine: 5%, 20ms.'
 complete -c stream -l check -a '(__stream_providers)' -d 'Ask for one token: tests address, key, latency.'
 complete -c stream -l list-models -d 'List the provider\'s models, one a line (or --json).'
 complete -c stream -l list-providers -d 'List providers and their set-up (or --json).'
