@@ -178,6 +178,32 @@ TOOLS: list[tuple[list[Any], list[str], int]] = [
     ),
     ([{"id": "c", "name": "w", "parameters": {"a": 1}}], ['{"a":1}'], 0),
     ([{"id": "c", "function": {"name": "w", "args": {"a": 1}}}], ['{"a":1}'], 0),
+    (  # the name in pieces, and each of them repeating what came before
+        [
+            {"index": 0, "id": "c", "function": {"name": "get_", "arguments": ""}},
+            {"index": 0, "function": {"name": "weather"}},
+            {"index": 0, "function": {"arguments": '{"a":1}'}},
+        ],
+        ['{"a":1}'],
+        0,
+    ),
+    (
+        [
+            {"index": 0, "id": "c", "function": {"name": "get_"}},
+            {"index": 0, "id": "c", "function": {"name": "get_weather"}},
+            {"index": 0, "id": "c", "function": {"name": "get_weather", "arguments": "{}"}},
+        ],
+        ["{}"],
+        0,
+    ),
+    (  # two calls, the first without arguments
+        [
+            {"index": 0, "id": "c", "function": {"name": "now"}},
+            {"index": 0, "function": {"name": "weather", "arguments": '{"a":1}'}},
+        ],
+        ["{}", '{"a":1}'],
+        0,
+    ),
     (  # each piece repeats what came before
         [
             {"index": 0, "id": "c", "function": {"name": "w", "arguments": '{"a"'}},

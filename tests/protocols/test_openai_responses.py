@@ -843,6 +843,13 @@ def test_citations_once(values: list[dict[str, Any]]) -> None:
     assert said(events) == [Text("Hi"), Citation("u", "t", 1, 2)]
 
 
+def test_citations_of_the_whole_response() -> None:
+    """As xAI lists its sources: those that the text cites too."""
+    item = message("Hi", annotations=[NOTE])
+    last = kind("completed", response=response(output=[item], citations=["u", "v", 5, {}, "v"]))
+    assert said(told(DELTA, last)) == [Text("Hi"), Citation("u", "t", 1, 2), Citation("v")]
+
+
 def test_citations_of_files() -> None:
     notes = [
         {"type": "file_citation", "file_id": "file-1", "filename": "a.txt", "index": 5},

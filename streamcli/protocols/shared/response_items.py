@@ -160,6 +160,11 @@ class Items:
                     self._part(part, ("finished", number), index, out)
                 else:
                     self._notes(part, out)
+        cited = response.get("citations")  # xAI's list of all sources, those of no place too
+        known = {url for url, *_ in self._cited}
+        for url in cited if isinstance(cited, list) else ():
+            if isinstance(url, str) and url not in known:
+                self._cite({"url": url}, out)
 
     def _new(self, parts: list[dict[str, Any]]) -> set[int]:
         """Return the ids of those parts of the finished response that were not given in any way.

@@ -76,7 +76,8 @@ class ToolCalls:
     arguments closes, when another call of its choice starts, or with `give`, when the choice's
     finish reason comes. A new call needs a name; a new id alone does not make one, as some servers
     write another id into every delta. With a name, an index without a call, another id, another
-    name or arguments that are whole already make one. The same call sent twice is one.
+    name or arguments that are whole already make one. The same call sent twice is one. Where the id
+    came before, a name without one goes on with the name, as OpenAI's own clients read it.
     """
 
     def __init__(self, ending: Ending) -> None:
@@ -114,7 +115,7 @@ class ToolCalls:
         if id:
             call.id = call.id or id
             self._last[choice, "id", id] = call
-        call.name = name or call.name
+        call.name = _name(call, name)
         call.extra = delta.get("extra_content") or call.extra
         if not piece:
             return
@@ -205,7 +206,16 @@ def _begins_another(call: _Call, id: str, name: str, piece: str) -> bool:
         return name != call.name or state == "whole" or (state == "empty" and not piece)
     if id and call.id:
         return state == "whole" and _is_whole(piece) and piece != "".join(call.pieces)
+    if call.id and not call.pieces and not piece:
+        return False  # its name comes in pieces
     return name != call.name or (state == "whole" and piece != "".join(call.pieces))
+
+
+def _name(call: _Call, name: str) -> str:
+    """Return the name of a call: the same in each delta, or in pieces before its arguments."""
+    if call.pieces or not name or name.startswith(call.name):
+        return name or call.name
+    return call.name + name
 
 
 def _joined(pieces: list[str]) -> str:
