@@ -30,12 +30,13 @@ class Pty:
         places: str = "12",
         term: str = "xterm-256color",
         columns: int = 80,
+        rows: int = 24,
         group: Callable[[], None] | None = None,
     ) -> None:
         self.raw = b""
         self.master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (24, columns))
-        self._screen = pyte.Screen(columns, 24)
+        termios.tcsetwinsize(slave, (rows, columns))
+        self._screen = pyte.HistoryScreen(columns, rows, history=10_000)
         self._stream = pyte.ByteStream(self._screen)
         others = [open(os.devnull, "rb"), open(cwd / "out", "wb"), open(cwd / "err", "wb")]
         fds = [slave if str(fd) in places else others[fd] for fd in range(3)]
@@ -56,10 +57,21 @@ class Pty:
     @property
     def lines(self) -> list[str]:
         """The lines that the screen shows, without blanks at their ends, and empty ones below."""
-        lines = [line.rstrip() for line in self._screen.display]
-        while lines and not lines[-1]:
-            lines.pop()
-        return lines
+        return _without_blanks(self._screen.display)
+
+    @property
+    def all_lines(self) -> list[str]:
+        """The lines that scrolled away, and those that the screen shows."""
+        above = [
+            "".join(row[column].data for column in range(self._screen.columns))
+            for row in self._screen.history.top
+        ]
+        return _without_blanks([*above, *self._screen.display])
+
+    def resize(self, columns: int) -> None:
+        """Make the terminal so many columns wide."""
+        self._screen.resize(columns=columns)
+        termios.tcsetwinsize(self.master, (self._screen.lines, columns))
 
     def until(self, true: Callable[[list[str]], object], timeout: float = 60) -> list[str]:
         """Return the screen as soon as `true` of it; the timeout only guards against a hang."""
@@ -90,3 +102,10 @@ class Pty:
         self.raw += data
         self._stream.feed(data)
         return data
+
+
+def _without_blanks(rows: Sequence[str]) -> list[str]:
+    lines = [row.rstrip() for row in rows]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines

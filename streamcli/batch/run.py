@@ -88,12 +88,18 @@ def _prepare(
 
         invocation = with_last_model(invocation, context.environ, context.providers)
     given = _given(invocation.settings)
+    beside = _is_side_by_side(invocation.settings, messages)
+    if beside and "jobs" not in invocation.given:
+        invocation = invocation.but(
+            jobs=max(invocation.settings.jobs, len(invocation.settings.model))
+        )
     routes = Routes(invocation, context)
     settings = routes.settings
     conversation = _conversation_of(invocation, context, routes)
     if conversation is not None:
         settings = settings.but(jobs=1)
     several = len(routes.all) > 1
+    models = [route.name for route in routes.all]
     outputs = Outputs(
         settings,
         signals,
@@ -102,6 +108,7 @@ def _prepare(
         batch=True,
         headings=several,
         rows=row_format(settings, found.table, routes.schema),
+        beside=models if beside else (),
     )
     outputs.open()
     connections = len(settings.model) if settings.race else 1
@@ -146,11 +153,11 @@ def _prepare(
         or settings.events is not None
         or messages.verbose,
     )
-    models = [route.name for route in routes.all]
     summary = Summary(models if settings.stats or counted else None)
     reports = Reports(settings, messages, summary, routes.gates)
     total = None if found.total is None else found.total * repeat
-    reports.show_progress(plan, pool.running, models, total)
+    if not beside:
+        reports.show_progress(plan, pool.running, models, total)
     return MainLoop(
         settings,
         routes,
@@ -164,6 +171,14 @@ def _prepare(
         began=began,
         clock=time.monotonic,
     )
+
+
+def _is_side_by_side(settings: Settings, messages: Messages) -> bool:
+    if not settings.compares or messages.screen.line(1) is None:
+        return False
+    from ..output.compare import is_side_by_side
+
+    return is_side_by_side(settings, messages.screen)
 
 
 def _check(invocation: Invocation, messages: Messages) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from .text import Look
 
 if TYPE_CHECKING:
     from ..input.rows import Row
+    from .compare import Compare
     from .order import Place, Turnstile
     from .records import Facts
     from .rows import RowFormat
@@ -48,7 +49,8 @@ class Outputs:
     its prompts for a text, and for records with --keep-order. `headings`: each text of a batch
     begins with `==> NAME <==`, as head(1) does with several files; but with --print0 it is the
     model's alone. `silent`: no text on stdout.
-    `rows` is how rows are written there instead, each with its answer.
+    `rows` is how rows are written there instead, each with its answer. `beside` are the models
+    whose answers are drawn side by side.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Outputs:
         headings: bool = False,
         silent: bool = False,
         rows: RowFormat | None = None,
+        beside: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -82,13 +85,15 @@ class Outputs:
         self._stdout: Out | None = None
         self._order: Turnstile | None = None
         self._aside_order: Turnstile | None = None
-        self._look = look_of(settings, screen, batch=batch)
+        self._beside = beside
+        self._compare: Compare | None = None
+        self._look = look_of(settings, screen, batch=batch and not beside)
         if settings.pace is not None and self._file is None and not batch:
             from .pace import Pace
 
             rate = settings.pace
             self._look.paced = lambda write: Pace(write, rate, clock, sleep).write
-        if batch and self._look.aside is not None:
+        if batch and not beside and self._look.aside is not None:
             from .order import Turnstile
 
             self._aside_order = Turnstile(self._look.aside.write)
@@ -99,6 +104,12 @@ class Outputs:
         self._open_events()
         self._check_stdout()
         self._open_stdout()
+        here = self._screen.line(1)
+        if self._beside and here is not None:
+            from .compare import Compare
+
+            self._compare = Compare(self._beside, self._settings, here)
+            self._compare.start()
 
     def sinks(
         self,
@@ -123,6 +134,9 @@ class Outputs:
             yield (JournalSink if self._is_reused else RecordSink)(events, facts)
         self._check_stdout()
         look = self._look
+        if self._compare is not None:
+            yield self._compare.sink(number, name, look, shape)
+            return
         if self._aside_order is not None:
             look = look.but(aside=self._aside_order.place(number))
         if (stdout := self._open_stdout()) is not None:
@@ -152,6 +166,9 @@ class Outputs:
 
     def skip(self, number: int, name: str, row: Row | None = None) -> None:
         """Leave out the answer of a task that was not asked: the texts behind it still line up."""
+        if self._compare is not None:
+            self._compare.skip(number, name)
+            return
         if self._rows is not None and row is not None:
             self.done(number, self._as_shown(self._rows.line(row, None)))
             return
@@ -160,6 +177,8 @@ class Outputs:
 
     def finish(self) -> None:
         """Write the finished answers that wait for their turn: no more will come."""
+        if self._compare is not None and self._stdout is not None:
+            self._compare.finish(self._stdout)
         for order in (self._order, self._aside_order):
             if order is not None:
                 order.finish()
@@ -234,7 +253,7 @@ class Outputs:
             self._stdout, write, in_order = text, text.write, True
         else:
             return None
-        if self._batch and in_order:
+        if self._batch and in_order and not self._beside:
             from .order import Turnstile
 
             self._order = Turnstile(write)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..outcome import decimal
 from .pace import Pace
+from .row_words import GAP, Words, cost_of, joined, number, packed, rate_of, time_of
 from .sanitize import one_line
 from .widths import cells, cut
 
@@ -14,9 +14,7 @@ _BAR = (8, 28)  # its least and greatest width in cells
 _BAR_OF_MODEL = (8, 20)
 _PERCENT = 5
 _LAST, _LONG = "last error: ", 60  # the words before an error, in a row of so many cells
-_GAP = "   "
 _NAME = 3  # the name of a model takes this part of the width at most
-_CODES = {"red": 31, "yellow": 33}
 
 
 class Figures(NamedTuple):
@@ -54,9 +52,6 @@ class State(NamedTuple):
     error: str = ""
 
 
-_Words = Iterable[tuple[str, str]]  # each with its color
-
-
 class Rows:
     """Draws states, and keeps what their rates are estimated from.
 
@@ -80,7 +75,7 @@ class Rows:
         figures = state.all
         words = [_count(figures), *_percent(figures), *self._words(now, figures)]
         words += [*self._time(now, figures), *_held(state)]
-        return _GAP.join(text for text, _ in words)
+        return GAP.join(text for text, _ in words)
 
     def drawn(self, now: float, state: State, width: int, height: int) -> list[str]:
         """Return the rows for a terminal of that size.
@@ -92,11 +87,11 @@ class Rows:
         words = [*self._words(now, figures), *_held(state)]
         head = [*_percent(figures), *self._time(now, figures)]
         more: list[list[tuple[str, str]]] = []
-        least = cells(_GAP.join(text for text, _ in (_count(figures), *head, *words)))
-        if least + (_BAR[0] + len(_GAP) if figures.total else 0) <= room and not state.models:
+        least = cells(GAP.join(text for text, _ in (_count(figures), *head, *words)))
+        if least + (_BAR[0] + len(GAP) if figures.total else 0) <= room and not state.models:
             head = [*_percent(figures), *words, *self._time(now, figures)]
         else:
-            more = _packed(words, room)
+            more = packed(words, room)
         rows = [self._head(figures, head, room)]
         most = max(1, height - 1)  # a line is left for what is written above
         more = more[: most - 1]
@@ -111,10 +106,10 @@ class Rows:
     def _head(self, figures: Figures, words: list[tuple[str, str]], room: int) -> str:
         """Return the count, a bar as long as there is room, and the words."""
         count = _count(figures)
-        tail = _GAP.join(text for text, _ in words)
-        while words and len(count[0]) + len(_GAP) + cells(tail) > room:
+        tail = GAP.join(text for text, _ in words)
+        while words and len(count[0]) + len(GAP) + cells(tail) > room:
             words = words[:-1]
-            tail = _GAP.join(text for text, _ in words)
+            tail = GAP.join(text for text, _ in words)
         width = min(_BAR[1], room - len(count[0]) - cells(tail) - 4)
         if figures.total and width >= _BAR[0]:
             bar = self._bar(figures, width)
@@ -138,7 +133,7 @@ class Rows:
         left = room - name - count - 6
         if left < _PERCENT:
             return [cut(f"  {one_line(each.name)}  {_of(each)}", room) for each in shown]
-        wanted = max(cells(_GAP.join(text for text, _ in words)) for words in tails)
+        wanted = max(cells(GAP.join(text for text, _ in words)) for words in tails)
         bar = max(_BAR_OF_MODEL[0], min(_BAR_OF_MODEL[1], left - 2 - wanted))
         if bar + 2 + _PERCENT > left:
             bar = 0
@@ -170,44 +165,33 @@ class Rows:
 
         In the row of a model the first ones are those that others do not tell.
         """
-        flying = [(f"{_number(figures.in_flight)} in flight", "")] if figures.in_flight else []
+        flying = [(f"{number(figures.in_flight)} in flight", "")] if figures.in_flight else []
         words = [] if in_model else list(flying)
         if figures.failed and not in_model:
             well = figures.done - sum(count for _, count in figures.failed)
-            words.append((f"{_number(well)} ok", ""))
-        words += [(f"{_number(count)} {status}", "red") for status, count in figures.failed]
+            words.append((f"{number(well)} ok", ""))
+        words += [(f"{number(count)} {status}", "red") for status, count in figures.failed]
         if figures.tokens:
             rate = self._pace(figures).tokens_per_second(now, figures.tokens)
-            words.append((f"{_rate(rate)} tok/s", ""))
+            words.append((f"{rate_of(rate)} tok/s", ""))
         if figures.cost is not None:
             least = "+" if figures.cost_is_least else ""
-            words.append((f"cost {_cost(figures.cost)}{least}", ""))
+            words.append((f"cost {cost_of(figures.cost)}{least}", ""))
         return words + flying if in_model else words
 
     def _time(self, now: float, figures: Figures) -> list[tuple[str, str]]:
         if not figures.total:
-            return [(_time(now - self._began), "")]
+            return [(time_of(now - self._began), "")]
         left = figures.total - figures.over
         if not figures.done or left <= 0:
             return []
-        return [(f"{_time(self._pace(figures).seconds_left(now, left))} left", "")]
+        return [(f"{time_of(self._pace(figures).seconds_left(now, left))} left", "")]
 
     def _pace(self, figures: Figures) -> Pace:
         return self._paces.get(figures.name) or Pace(self._began)
 
-    def _joined(self, words: _Words, room: int) -> str:
-        """Return a row of those words that fit, the first one cut if it does not."""
-        shown: list[str] = []
-        taken = -len(_GAP)
-        for text, color in words:
-            if not shown:
-                text = cut(text, room)
-            taken += len(_GAP) + cells(text)
-            if taken > room:
-                break
-            code = _CODES.get(color) if self._color else None
-            shown.append(f"\x1b[{code}m{text}\x1b[39m" if code else text)
-        return _GAP.join(shown)
+    def _joined(self, words: Words, room: int) -> str:
+        return joined(words, room, color=self._color)
 
 
 def _summed(models: Sequence[Figures], shown: int) -> Figures:
@@ -230,27 +214,13 @@ def _summed(models: Sequence[Figures], shown: int) -> Figures:
     )
 
 
-def _packed(words: _Words, room: int) -> list[list[tuple[str, str]]]:
-    """Return rows of words, as many in each as fit."""
-    rows: list[list[tuple[str, str]]] = []
-    taken = room
-    for word in words:
-        size = cells(word[0])
-        if taken + len(_GAP) + size > room:
-            rows.append([])
-            taken = -len(_GAP)
-        rows[-1].append(word)
-        taken += len(_GAP) + size
-    return rows
-
-
 def _count(figures: Figures) -> tuple[str, str]:
-    return (_of(figures) if figures.total else f"{_number(figures.over)} done"), ""
+    return (_of(figures) if figures.total else f"{number(figures.over)} done"), ""
 
 
 def _of(figures: Figures) -> str:
-    over = _number(figures.over)
-    return f"{over} of {_number(figures.total)}" if figures.total else over
+    over = number(figures.over)
+    return f"{over} of {number(figures.total)}" if figures.total else over
 
 
 def _percent(figures: Figures) -> list[tuple[str, str]]:
@@ -261,27 +231,3 @@ def _percent(figures: Figures) -> list[tuple[str, str]]:
 
 def _held(state: State) -> list[tuple[str, str]]:
     return [(one_line(state.held), "yellow")] if state.held else []
-
-
-def _number(count: int) -> str:
-    return f"{count:,}".replace(",", " ")
-
-
-def _rate(rate: float) -> str:
-    """Return a rate with three significant digits."""
-    return _number(int(float(f"{rate:.3g}"))) if rate >= 10 else f"{rate:.1f}"
-
-
-def _cost(cost: float) -> str:
-    return f"{cost:.2f}" if cost >= 1 else decimal(cost, 3)
-
-
-def _time(seconds: float) -> str:
-    """Return a time as exactly as an estimate is worth, so that it does not flicker."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"

@@ -92,8 +92,8 @@ class Region:
         return shown.encode("utf-8", "backslashreplace")
 
     def _erased(self) -> bytes:
-        up = f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else ""
-        erased = f"\r{up}\x1b[J" if self._drawn else ""
+        # Row by row: tmux moves a screen that is erased from its top on to its history.
+        erased = "\r\x1b[2K" + "\x1b[A\x1b[2K" * (self._drawn - 1) if self._drawn else ""
         self._drawn = 0
         return erased.encode()
 
