@@ -15,6 +15,7 @@ from ..providers.row import Row
 from ..providers.table import ROWS
 from ..settings.option_types import TOPICS, Opt
 from ..settings.options import SECTIONS, TABLE
+from ..terminal import columns
 from ..transport import seam
 from .markdown import table
 from .records import records
@@ -153,6 +154,7 @@ _NUMBERS = {
     "cap": retry.CAP,
     "key_cmd": keys.TIMEOUT,
     "spool": order.LIMIT >> 20,
+    "column": columns.LEAST,
 }
 _PARTS = {
     made.__name__: made

@@ -27,11 +27,11 @@ from ..settings.formats import format_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.sanitize import one_line
-from ..terminal.screen import Line, Screen, is_colored
+from ..terminal.screen import Screen
 from ..terminal.signals import Signals
 from .descriptor import STDOUT, LineOut, Out, ScreenOut
-from .sink import Context, Item, Sink, Writer
-from .text import Look
+from .sink import Context, Item, Sink
+from .text import Look, look_of
 
 if TYPE_CHECKING:
     from ..input.rows import Row
@@ -294,25 +294,3 @@ def _is_among(events: str | None, reuse: tuple[str, ...]) -> bool:
     """Return whether --reuse reads the file of --events, which then has what is reused."""
     found = None if events is None or not reuse else os.path.realpath(events)
     return found in [os.path.realpath(path) for path in reuse]
-
-
-def look_of(settings: Settings, screen: Screen, *, batch: bool = False) -> Look:
-    """Return how a text shows reasoning and control characters.
-
-    In a `batch` nobody can tell whose reasoning it is, so it is shown only if that is asked for.
-    """
-    on_terminal, watched = is_terminal(1), is_terminal(2)
-    always, auto = settings.sanitize == "always", settings.sanitize == "auto"
-    shown = on_terminal and watched and not batch
-    reasoning = settings.reasoning or ("stderr" if shown else "hide")
-    aside: Writer | None = None
-    if reasoning == "stderr":
-        dim = is_colored(settings.color, terminal=watched)
-        aside = ScreenOut(2, "stderr", screen.line(2) or Line(), dim=dim)
-    return Look(
-        reasoning,
-        sanitize=always or (auto and on_terminal and settings.output in (None, *STDOUT)),
-        aside=aside,
-        sanitize_aside=always or (auto and watched),
-        together=shown and settings.output is None and screen.line(1) is screen.line(2),
-    )

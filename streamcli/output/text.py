@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from ..events import Event, Reasoning, Returned, Text, ToolResult
 from ..outcome import Outcome, Verdict
+from ..settings.settings import Settings
+from ..terminal.fds import is_terminal
 from ..terminal.sanitize import Sanitizer
+from ..terminal.screen import Line, Screen, is_colored
+from .descriptor import STDOUT, ScreenOut
 from .sink import Context, Item, Writer
 
 if TYPE_CHECKING:
@@ -70,6 +74,28 @@ class Look:
             together=self.together,
             paced=self.paced,
         )
+
+
+def look_of(settings: Settings, screen: Screen, *, batch: bool = False) -> Look:
+    """Return how a text shows reasoning and control characters.
+
+    In a `batch` nobody can tell whose reasoning it is, so it is shown only if that is asked for.
+    """
+    on_terminal, watched = is_terminal(1), is_terminal(2)
+    always, auto = settings.sanitize == "always", settings.sanitize == "auto"
+    shown = on_terminal and watched and not batch
+    reasoning = settings.reasoning or ("stderr" if shown else "hide")
+    aside: Writer | None = None
+    if reasoning == "stderr":
+        dim = is_colored(settings.color, terminal=watched)
+        aside = ScreenOut(2, "stderr", screen.line(2) or Line(), dim=dim)
+    return Look(
+        reasoning,
+        sanitize=always or (auto and on_terminal and settings.output in (None, *STDOUT)),
+        aside=aside,
+        sanitize_aside=always or (auto and watched),
+        together=shown and settings.output is None and screen.line(1) is screen.line(2),
+    )
 
 
 def sink(out: Writer, context: Context) -> TextSink:

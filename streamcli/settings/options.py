@@ -156,7 +156,8 @@ TABLE: tuple[Opt, ...] = (
         help="The model to ask; several: ask each of them.",
         details="The part before the first ':' is a provider only if it is the name of one and "
         "--provider is not given: Ollama's tags contain colons. With several models every prompt "
-        "goes to each of them; each text begins with '==> MODEL <==', each record has a 'target'.",
+        "goes to each of them; each text begins with '==> MODEL <==', each record has a 'target'. "
+        "On a terminal the answers to one prompt stream side by side, see stream-batch(7).",
     ),
     Opt(
         "--fallback",

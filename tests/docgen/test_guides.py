@@ -31,6 +31,7 @@ from guides import (
     tyler,
 )
 from pages import PAGES, block, blocks, page
+from ptys import Pty
 
 from streamcli.providers.table import ROWS
 
@@ -138,10 +139,19 @@ def test_example(
     tmp_path: Path,
 ) -> None:
     command = example.ours.replace(*case.hurry)
-    case.check(run(command, case.play, server, guide_env, tmp_path / "here"))
+    where = tmp_path / "here"
+    case.check(run(command, case.play, server, guide_env, where, terminal=case.terminal))
 
 
-def run(command: str, play: Play, server: FaultServer, env: Mapping[str, str], folder: Path) -> Ran:
+def run(
+    command: str,
+    play: Play,
+    server: FaultServer,
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    terminal: bool = False,
+) -> Ran:
     """The command in a new folder, against a server that plays this."""
     for tool in ("bash", "jq", "curl"):
         if re.search(rf"\b{tool}\b", f"bash {command}") and not shutil.which(tool):
@@ -153,6 +163,15 @@ def run(command: str, play: Play, server: FaultServer, env: Mapping[str, str], f
     for name in ("guide", "v3"):
         server.script(name, lambda conn: play(conn, folder))
     bash = shutil.which("bash") or "bash"
+    if terminal:
+        command = command.replace(HERE, server.url("guide"))
+        watched = Pty([bash, "-c", command], dict(env), folder, columns=100)
+        try:
+            code, lines = watched.end()
+        finally:
+            watched.close()
+        text = "".join(f"{line}\n" for line in lines)
+        return Ran(code, text, watched.raw.decode(), list(server.requests), folder)
     done = subprocess.run(
         [sys.executable, "-c", WITH_SIGNALS, "", bash, "-c"]
         + [command.replace(HERE, server.url("guide"))],

@@ -43,12 +43,15 @@ class Ran(NamedTuple):
 class Case(NamedTuple):
     """One behaviour of the server, and what the user has of it.
 
-    `hurry` replaces something in the command, for a test that has less time than a reader.
+    `hurry` replaces something in the command, for a test that has less time than a reader. With
+    `terminal` it runs on one: its text is what the screen shows at the end, its complaints all
+    that was ever written there.
     """
 
     play: Play
     check: Callable[[Ran], None]
     hurry: tuple[str, str] = ("", "")
+    terminal: bool = False
 
 
 class Example(NamedTuple):

@@ -6,6 +6,7 @@ Its agents ask OpenAI, Anthropic and Ollama; the endpoint that it shows is a row
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -323,6 +324,24 @@ def three_answers(ran: Ran) -> None:
     ]
 
 
+def three_columns(ran: Ran) -> None:
+    assert ran.code == 0
+    names, _, texts, _, verdicts, *_ = (line.split("│") for line in ran.text.splitlines())
+    assert [name.strip() for name in names] == [
+        "openai:gpt-4o-mini",
+        "anthropic:claude-3-5-sonnet-...",
+        "ollama:llama3.2",
+    ]
+    assert [text.strip() for text in texts] == [TOLD] * 3
+    assert all(verdict.strip().startswith("complete   TTFT ") for verdict in verdicts)
+
+
+def a_bar_and_a_file(ran: Ran) -> None:
+    assert (ran.code, ran.text) == (0, "")
+    assert re.search(r"0 of 3  \S*━", ran.complaints)
+    assert len(parse_records((ran.folder / "all.jsonl").read_bytes())) == 3
+
+
 def fields_of_chunks(ran: Ran) -> None:
     *chunks, last = (json.loads(line) for line in ran.text.splitlines())
     assert [chunk["content"] for chunk in chunks] == list(STORY)
@@ -399,6 +418,12 @@ EXAMPLES = (
         f'{_AI} --events >(jq -j --unbuffered \'select(.type == "delta") | "."\' >&2) '
         '"List the planets" > planets.txt',
         (Case(says(*STORY), a_dot_for_each_chunk),),
+    ),
+    Example(
+        (("3. Provide User Feedback", "# Or update a progress bar"),),
+        "`# Or update a progress bar`: of a batch, on a terminal; it is gone at the end",
+        f"{_AI} -L --json < prompts.txt > all.jsonl",
+        (Case(says(*STORY), a_bar_and_a_file, terminal=True),),
     ),
     Example(
         (
@@ -639,6 +664,12 @@ EXAMPLES = (
         f'{_AI} -m anthropic:claude-3-5-sonnet-latest -m ollama:llama3.2 --json "Hello" | '
         "jq -r '\"\\(.provider): \\(.text)\"'",
         (Case(anyone_says(*STORY), three_answers),),
+    ),
+    Example(
+        (("Examples", "Compare providers"),),
+        "the same on a terminal: the answers stream side by side, the numbers of each below it",
+        f'{_AI} -m anthropic:claude-3-5-sonnet-latest -m ollama:llama3.2 "Hello"',
+        (Case(anyone_says(*STORY), three_columns, terminal=True),),
     ),
 )
 

@@ -189,7 +189,7 @@ def test_the_reasoning_is_dimmed_in_its_column(two: Two) -> None:
     two.a = Act(reasoning="Let me think", text="Done")
     run = two.start("hi")
     code, lines = run.end()
-    assert (code, [row[0] for row in columns(lines)[2:4]]) == (0, ["Let me think", "Done"])
+    assert (code, [row[0] for row in columns(lines)[2:5]]) == (0, ["Let me think", "", "Done"])
     assert b"\x1b[2mLet me think\x1b[22m" in run.raw
     code, lines = two.start("--reasoning", "hide", "hi").end()
     assert (code, columns(lines)[2][0]) == (0, "Done")
