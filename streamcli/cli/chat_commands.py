@@ -114,7 +114,8 @@ class Commands:
         outcome = Outcome()
         outcome.usage = self._talk.used
         turns = self._talk.turns
-        _show(f"{turns} turns, {usage_line(outcome)}" if turns else "no turn yet")
+        counted = "1 turn" if turns == 1 else f"{turns} turns"
+        _show(f"{counted}, {usage_line(outcome)}" if turns else "no turn yet")
 
     def help(self, rest: str) -> None:
         _show(HELP)

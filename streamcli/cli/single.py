@@ -5,32 +5,34 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
+from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted, StreamError, bug
-from ..events import Attempt, Event, Finished, Retry, Started, ToolCall, ToolResult, Usage
+from ..events import Event, Finished, Retry, Started
 from ..input.stdin import STDIN_HERE, STDIN_SHOWN
 from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
 from ..output.formats import Outputs
 from ..providers.context import Context, context_of, messages_of
 from ..providers.endpoint import hint_of
+from ..settings.formats import format_of
 from ..terminal.messages import usage_line
 from ..terminal.sanitize import one_line
 from ..terminal.signals import Signals
 
 if TYPE_CHECKING:
-    from ..answer.answer_stream import AnswerStream, Moment
+    from ..answer.answer_stream import AnswerStream
     from ..output.records import Facts
     from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
-    from ..terminal.waiting import Waiting
     from .source import Source
 
 Emit = Callable[[float, list[Event]], None]
+_SOON = 0.05  # seconds before an attempt that are not worth a number
 _NAME = 40  # characters of a prompt that tell it from others
-_BEFORE_A_TOKEN = (Attempt, Retry, Started, ToolResult, Usage)
 
 
 class Single:
@@ -156,8 +158,11 @@ class Single:
             asking = self._until_enough(asking)
         self._asking = asking = source.kept(asking)
         moments = iter(asking)
-        if (sign := self._messages.sign()) is not None:
-            self._watch(moments, sign, emit)
+        if self._messages.screen.line(2) is not None:
+            from .watch import Watch
+
+            steps = not format_of(self._settings.format).records
+            Watch(self._messages, steps=steps).over(moments, partial(self._emit, emit))
             return
         for t_ms, events in moments:
             emit(t_ms, events)
@@ -165,40 +170,21 @@ class Single:
                 for event in events:
                     self._note(event)
 
+    def _emit(self, emit: Emit, t_ms: float, events: list[Event]) -> None:
+        emit(t_ms, events)
+        for event in events:
+            self._note(event)
+
     def _until_enough(self, asking: AnswerStream) -> AnswerStream:
         from ..answer.enough import Enough
         from ..output.enough import Watch
 
         return Enough(asking, Watch(self._settings))
 
-    def _watch(self, moments: Iterator[Moment], sign: Waiting, emit: Emit) -> None:
-        """Show a sign of life on stderr's terminal until each first token, and while tools run."""
-        self._messages.waiting = sign
-        sign.start()
-        try:
-            for t_ms, events in moments:
-                if sign.shown:
-                    if all(isinstance(event, _BEFORE_A_TOKEN) for event in events):
-                        sign.hide()
-                    else:
-                        sign.pause()
-                emit(t_ms, events)
-                for event in events:
-                    self._note(event)
-                if sign.shown:
-                    continue
-                if isinstance(last := events[-1], ToolResult):
-                    sign.show()  # the answer goes on with it
-                elif isinstance(last, ToolCall) and last.by:
-                    sign.show(f"running {one_line(last.name, _NAME)}")
-        finally:
-            self._messages.waiting = None
-            sign.stop()
-
     def _note(self, event: Event) -> None:
         if isinstance(event, Retry):
             before, self._asked = self._asked, self._asking.number if self._asking else 0
-            wait = f"in {event.delay:.1f} s"
+            wait = f"in {event.delay:.1f} s" if event.delay >= _SOON else "at once"
             then = f"trying again {wait if event.delay else 'with that'}"
             endpoint = self._endpoint() if self._falls_back else None
             if self._asked != before and endpoint is not None:
@@ -216,6 +202,9 @@ class Single:
         return self._source.endpoints[self._asking.number if self._asking is not None else 0]
 
     def _stop(self, error: StreamError | Interrupted) -> None:
+        line = self._messages.screen.line(2)
+        if line is not None and isinstance(error, Interrupted) and error.signum == SIGINT:
+            line.unfinished = True  # the terminal shows a ^C there
         failed = self._delivery.failure(error)
         if self._asking is not None:
             self._asking.stop(failed)

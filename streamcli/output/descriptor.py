@@ -84,15 +84,9 @@ class ScreenOut(Out):
             try:
                 super().write(self._line.answer(bytes(data), *around))
             except Interrupted:
-                if around:
-                    self._undo(around[-1])  # the end of a long write is missing
+                with suppress(OSError):
+                    os.write(self.fd, b"".join(around[1:]))  # it is missing behind what was written
                 raise
-
-    def _undo(self, after: bytes) -> None:
-        """Write the escape sequence that ends a look, unless the terminal is stopped (^S)."""
-        with suppress(OSError):
-            if select.select([], [self.fd], [], 0)[1]:
-                os.write(self.fd, after)
 
     def draw(self, data: bytes, rows: Sequence[bytes]) -> None:
         """Write whole lines, and the open rows below them, in the place of the last open rows."""

@@ -25,7 +25,7 @@ def step(call: ToolCall, result: ToolResult, width: int | None) -> str:
     arguments = one_line(call.arguments or "{}", _SHOWN)
     output = one_line(result.output, _SHOWN) or "(nothing)"
     name, error = one_line(call.name, _SHOWN), "error: " if result.is_error else ""
-    facts = f"{(result.duration_ms or 0.0) / 1000:.1f} s"
+    facts = "by the server" if result.by else f"{(result.duration_ms or 0.0) / 1000:.1f} s"
     if isinstance(result, CommandResult) and result.remark:
         facts += f", {result.remark}"
     if width is not None:

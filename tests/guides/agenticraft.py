@@ -203,6 +203,14 @@ def rates(ran: Ran) -> None:
     assert all(int(line.split()[2]) > 0 and line.endswith(" tok/s]") for line in shown)
 
 
+def counted_at_the_end(ran: Ran) -> None:
+    rows = [line.split() for line in ran.text.splitlines()]
+    assert [row[0] for row in rows] == ["output_tokens", "duration_ms", "tokens_per_second"]
+    assert int(rows[0][1]) > 0
+    assert float(rows[1][1]) > 0
+    assert (ran.folder / "learning.txt").read_text() == TOLD
+
+
 def a_computed_answer(ran: Ran) -> None:
     first, second = (request.json for request in ran.requests)
     (tool,) = first["tools"]
@@ -484,6 +492,13 @@ EXAMPLES = (
         '[scan("\\\\S+")] | length); "\\r\\u001b[K" + if $new.type == "end" then "" else '
         '"[\\(.) tokens, \\(. * 1000 / $new.t_ms | ceil) tok/s]" end)\'',
         (Case(says(*STORY), rates),),
+    ),
+    Example(
+        (("Progress Tracking", "token_count += len(chunk.content.split())"),),
+        "the tokens as the server counted them, and their rate, when it is over",
+        f'{_AI} --stats "Explain machine learning" 2>&1 > learning.txt | '
+        "awk '/^(output_tokens|tokens_per_second|duration_ms) /'",
+        (Case(counts_tokens, counted_at_the_end),),
     ),
     Example(
         (

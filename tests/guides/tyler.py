@@ -192,6 +192,14 @@ def abbreviated_results(ran: Ran) -> None:
     assert len(ran.requests) == 2
 
 
+def a_line_for_each_tool(ran: Ran) -> None:
+    assert (ran.code, ran.text) == (0, f"Let me see.{FOUND}")
+    (line,) = ran.complaints.splitlines()
+    assert line.startswith('stream: web-search {"query"')
+    assert " -> Qubits are many. Qubits" in line
+    assert line.endswith(" s)")
+
+
 def counted_tools(ran: Ran) -> None:
     counts = "".join(f"\r⏳ Processing... ({count} tools used)" for count in (1, 2))
     assert (ran.code, ran.text) == (0, f"{counts}\r\x1b[K✅ Complete!\n\n🤖 Let me see.{FOUND}")
@@ -310,6 +318,12 @@ EXAMPLES = (
         '(if (.output | length) > 100 then "..." else "" end) + "\\n\\n🤖 " '
         "else .text // empty end'",
         (Case(searches(), abbreviated_results),),
+    ),
+    Example(
+        (("Streaming with Tools", "See tool usage in real-time:"),),
+        "the same for a person to read: a line for each tool on stderr, above the answer",
+        f'{_MODEL} --tools ./web-search "Research qubits and create a summary"',
+        (Case(searches(), a_line_for_each_tool),),
     ),
     Example(
         (("Web application streaming", "stream to a WebSocket or Server-Sent Events"),),

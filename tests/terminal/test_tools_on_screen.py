@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -214,6 +215,81 @@ def test_a_program_that_is_slow_to_say_what_it_is(
     run.until(shows("starting the tools"))
     end(tmp_path, "go", "")
     assert run.end() == (0, ["Hello world"])
+
+
+def test_a_tool_of_the_server_is_named_and_has_its_line(
+    server: FaultServer, on_pty: Run, tmp_path: Path
+) -> None:
+    """An agent served as a model (Tyler's mode="openai") runs its tools itself."""
+    go = threading.Event()
+
+    def play(conn: Conn) -> None:
+        conn.open_with("Let me see.")
+        function = {"name": "web\x1b[31m-search", "arguments": '{"query":"qubits"}'}
+        conn.event(part(tool_calls=[{"index": 0, "id": "c1", "function": function}]))
+        conn.finish("tool_calls")
+        conn.event(part(role="tool", tool_call_id="c1", name="web-search", content="many\n" * 99))
+        assert go.wait(60)
+        conn.delta("They are many.")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    run = on_pty("--base-url", server.script("agent", play), "hi")
+    lines = run.until(shows("waiting"))
+    go.set()
+    code, lines = run.end()
+    assert code == 0
+    assert lines[0] == "Let me see."
+    assert lines[1].startswith('stream: web^[[31m-search {"query":"qubi... -> many many')
+    assert lines[1].endswith(" (by the server)")
+    assert lines[2:] == ["They are many."]
+
+
+@pytest.mark.parametrize("option", ["-q", "--jsonl"])
+def test_a_tool_of_the_server_has_no_line_where_none_is_wanted(
+    server: FaultServer, on_pty: Run, option: str
+) -> None:
+    def play(conn: Conn) -> None:
+        conn.open_with()
+        conn.event(part(role="tool", tool_call_id="c1", name="web-search", content="many"))
+        conn.delta("Hi")
+        conn.finish()
+        conn.done()
+        conn.end()
+
+    run = on_pty("--base-url", server.script("agent", play), option, "hi")
+    code, lines = run.end()
+    assert code == 0
+    assert not [line for line in lines if "by the server" in line]
+
+
+@pytest.mark.skipif(not shutil.which("setsid"), reason="needs setsid")
+def test_a_chat_writes_below_the_interrupt(
+    server: FaultServer, child_env: dict[str, str], tools: str, tmp_path: Path
+) -> None:
+    """The terminal shows ^C where the cursor stands: what follows begins a line."""
+    calls = Calls(server, "rain")
+    options = ("--base-url", calls.url, "--tools", tools, "--chat")
+    command = ["setsid", "-c", "-w", *COMMAND, *MODEL, *options]
+    run = Pty(command, child_env, tmp_path, places="012")
+    try:
+        run.until(lambda lines: lines[-1:] == [">"])
+        os.write(run.master, b"hello\n")
+        run.until(shows("running rain"))
+        os.write(run.master, b"\x03")
+        lines = run.until(lambda lines: len(lines) > 5 and lines[-1] == ">")
+        assert lines[1:] == [
+            "> hello",
+            "Let me see.",
+            "^C",
+            "stream: stopped: /retry asks again",
+            ">",
+        ]
+        os.write(run.master, b"\x04")
+        assert run.end()[0] == 0
+    finally:
+        run.close()
 
 
 # ---- the line of a call -------------------------------------------------------------------------

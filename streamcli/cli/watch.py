@@ -1,0 +1,80 @@
+"""One answer on a terminal: the sign of life while it is waited for, and what the server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ..events import Attempt, Event, Retry, Started, ToolCall, ToolResult, Usage
+from ..terminal.messages import Messages
+from ..terminal.sanitize import one_line
+
+if TYPE_CHECKING:
+    from ..answer.answer_stream import Moment
+    from ..terminal.waiting import Waiting
+
+_BEFORE_A_TOKEN = (Attempt, Retry, Started, ToolResult, Usage)
+_NAME = 40  # characters of a tool that the sign of life names
+_CALLS = 1000  # that are remembered until their results are there
+
+
+class Watch:
+    """Shows events to a person, beside the sinks that write them.
+
+    A sign of life stands on stderr's terminal until each first token, and while tools run: those
+    that we run name themselves in it. `steps`: a call that the server ran has a line, as ours have.
+    """
+
+    def __init__(self, messages: Messages, *, steps: bool) -> None:
+        self._messages = messages
+        self._sign = messages.sign()
+        self._steps = steps
+        self._calls: dict[str, ToolCall] = {}
+
+    def over(self, moments: Iterable[Moment], emit: Callable[[float, list[Event]], None]) -> None:
+        """Hand all moments on to `emit`."""
+        sign, messages = self._sign, self._messages
+        messages.waiting = sign
+        if sign is not None:
+            sign.start()
+        try:
+            for t_ms, events in moments:
+                if sign is not None and sign.shown:
+                    if all(isinstance(event, _BEFORE_A_TOKEN) for event in events):
+                        sign.hide()
+                    else:
+                        sign.pause()
+                emit(t_ms, events)
+                if self._steps:
+                    for event in events:
+                        if isinstance(event, ToolCall | ToolResult):
+                            self._step(event)
+                if sign is not None and not sign.shown:
+                    _go_on(sign, events[-1])
+        finally:
+            messages.waiting = None
+            if sign is not None:
+                sign.stop()
+
+    def _step(self, event: ToolCall | ToolResult) -> None:
+        if isinstance(event, ToolCall):
+            if len(self._calls) < _CALLS:
+                self._calls[event.id] = event
+            return
+        if not event.by:  # it has its line
+            self._calls.pop(event.call_id, None)
+            return
+        from ..tools.steps import step
+
+        id, name = event.call_id, event.name
+        call = self._calls.pop(id, None) or ToolCall(id, name, "", by=event.by)
+        width = None if self._messages.verbose else self._messages.width
+        self._messages.note(step(call, event, width))
+
+
+def _go_on(sign: Waiting, last: Event) -> None:
+    """Show what the answer waits for behind its event `last`; a call of ours shows itself."""
+    if isinstance(last, ToolResult):
+        sign.show()
+    elif isinstance(last, ToolCall) and last.by:
+        sign.show(f"running {one_line(last.name, _NAME)}")
