@@ -66,7 +66,7 @@ class Row:
     needs: int = 0  # prompts of either run for a verdict
 
     def record(self) -> dict[str, Any]:
-        """Return the row as JSON; what is not finite is null."""
+        """Return the row as JSON can hold it."""
         return {
             "group": self.group,
             "figure": self.figure,
@@ -86,7 +86,7 @@ def compare(
 ) -> tuple[list[Row], list[str]]:
     """Return the rows, and the names of the groups that only one of the runs has.
 
-    A group is compared to the one of the same name; if either run has only one, these two are.
+    A group is compared to the one of the same name; if each run has only one, these two are.
     Raise a usage error if there is nothing to compare.
     """
     pairs = [(name, figures, b[name]) for name, figures in a.items() if name in b]

@@ -110,4 +110,6 @@ def _signed(row: Row, value: float) -> str:
     if isinf(value):
         return "?"
     value = value if row.unit == "ms" else value * 100
+    if abs(value) >= 1e6:
+        return f"{value:+.1e}"
     return f"{value:+.1f}" if abs(value) < 99.95 else f"{value:+.0f}"

@@ -150,7 +150,7 @@ class Figures:
             return
         self._waiting = 0
         for rate, count in self._pending["tokens_per_second"].items():
-            if rate:
+            if rate * _MOST >= 1000:
                 self._histograms["tpot_ms"].add_many(1000 / rate, count)
         for name, pending in self._pending.items():
             add = self._histograms[name].add_many

@@ -119,7 +119,8 @@ def _one(text: str) -> Objective:
     if operator == ":":
         if statistic or metric not in METRICS:
             what = "NAME:BOUND bounds a metric of each prompt"
-            raise _mistake(text, what, f"--slo '{figure}<{bound.strip()}'")
+            way = ">" if metric in (SHARE, "ok", "n") else "<"
+            raise _mistake(text, what, f"--slo '{figure}{way}{bound.strip()}'")
         operator = ">=" if metric == SPEED else "<="
     if statistic and not is_name(figure):
         if metric not in METRICS:

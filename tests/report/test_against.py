@@ -130,6 +130,17 @@ def test_runs_without_an_answer() -> None:
     assert infinite["ttft_ms.p50"].record()["a"] == "inf"
 
 
+def test_values_beyond_all_measure() -> None:
+    odd = Figures()
+    times = {"ttft_ms": 1e12, "duration_ms": 1e300, "tokens_per_second": 1e-300, "queue_ms": True}
+    for _ in range(20):
+        odd.add({"status": "complete", "exit_code": 0, "timings": times})
+    compared = rows(odd, run(1, 50), Tolerance(0.05))
+    assert compared["ttft_ms.p50"].verdict == "regression"
+    assert compared["tpot_ms.p50"].a is None
+    assert max(len(line) for line, _ in lines([*compared.values()], width=200)) < 100
+
+
 def test_groups_are_compared_by_name() -> None:
     one, two = run(1, 50), run(2, 50)
     compared, alone = compare({"x": one, "y": two}, {"y": one, "z": two}, NONE)

@@ -73,7 +73,7 @@ def test_what_other_tools_call_them() -> None:
         ("ttft_ms.p-1<5", "there is no statistic"),
         ("ttft_ms.min<5", "there is no statistic 'min'"),
         ("goodput.p99>0.5", "goodput is one number"),
-        ("goodput:0.5", "NAME:BOUND bounds a metric of each prompt: try --slo 'goodput<0.5'"),
+        ("goodput:0.5", "NAME:BOUND bounds a metric of each prompt: try --slo 'goodput>0.5'"),
         ("ttft.p99:500", "try --slo 'ttft_ms.p99<500'"),
         ("goodput>95", "goodput is a share"),
         ("goodput>1", "it can never be met"),
