@@ -151,7 +151,7 @@ def test_every_choice_is_in_every_document(stream: Stream) -> None:
 def test_no_option_is_named_that_does_not_exist(path: str, stream: Stream) -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", document(path)))
     others = "key staged unbuffered group no-deps array requeue dist pipe line-buffer basefile env"
-    none_of_ours = {f"--{name}" for name in [*others.split(), "cleanup"]}
+    none_of_ours = {f"--{name}" for name in [*others.split(), "cleanup", "port"]}
     assert named - none_of_ours <= of_help(stream("--help").text)
 
 

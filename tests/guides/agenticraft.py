@@ -689,6 +689,11 @@ EXAMPLES = (
 )
 
 NOTES = (
+    Note(
+        "Web Application (FastAPI)",
+        "*In a web page*, below, is such an endpoint, and a page that reads it",
+        "`StreamingResponse(generate(), media_type=...)`: to be that endpoint",
+    ),
     Note("Why the Handler Pattern?", "no call"),
     Note(
         "Jupyter Notebook",

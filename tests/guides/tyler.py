@@ -441,7 +441,7 @@ NOTES = (
     Note("Why Use Streaming?", "no call"),
     Note(
         "Web application streaming",
-        "not for `stream`, which speaks HTTP",
+        "ten lines over `astream`: the WebSocket of *In a web page*, below",
         '`@app.websocket("/ws/chat")`',
     ),
     Note(
