@@ -293,7 +293,7 @@ class Decoder:
         error = _error_of(response)
         how = _end_of(response) or kind.removeprefix("response.")
         reason = _incomplete_reason(response)
-        if how in ("completed", "done") and _reason_of(reason) in CUT:
+        if how in ("completed", "done") and (reason or self._items.is_cut(response)):
             how = "incomplete"
         self._items.finished(response, how in ("completed", "done"), out)
         failed: Failed | None
@@ -302,8 +302,7 @@ class Decoder:
         elif how.startswith("cancel"):
             failed = Failed("stream_error", "the response was cancelled")
         elif how == "incomplete" and _reason_of(reason) not in CUT:
-            why = f" ({reason})" if reason else ""
-            failed = Failed("stream_error", f"the server left the answer incomplete{why}")
+            failed = failure_of(reason) or failure_of(how, reason)
         else:
             self._raw = reason if how == "incomplete" else "completed" if how == "done" else how
             failed = failure_of(self._raw)
@@ -360,8 +359,16 @@ def _is_response(value: dict[str, Any]) -> bool:
 
 
 def _incomplete_reason(response: dict[str, Any]) -> str:
+    """Return why a response is not whole, or "". Some servers tell it by another API's field."""
     details = response.get("incomplete_details")
-    return words(details.get("reason") if isinstance(details, dict) else details)
+    if said := words(details.get("reason") if isinstance(details, dict) else details):
+        return said if response.get("status") != "completed" or _is_bad(said) else ""
+    said = words(response.get("stop_reason") or response.get("finish_reason"))
+    return said if _is_bad(said) else ""
+
+
+def _is_bad(reason: str) -> bool:
+    return _reason_of(reason) in CUT or failure_of(reason) is not None
 
 
 def _error_of(response: dict[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from recordings import check_error_body, check_recording, error_bodies, name_of, recordings, summary
 from splits import bytewise, decode, merged, sampled, some_two, whole
+from verdicts import found_in
 
 from streamcli.answer.assistant_message import assistant_message
 from streamcli.errors import StreamError
@@ -902,12 +903,6 @@ def test_a_refusal_is_one() -> None:
         ("failed", None, "the server said that the response failed"),
         ("completed", response("cancelled"), "the response was cancelled"),
         ("cancelled", response("cancelled"), "the response was cancelled"),
-        ("incomplete", response("incomplete"), "the server left the answer incomplete"),
-        (
-            "incomplete",
-            response("incomplete", incomplete_details={"reason": "steered"}),
-            "the server left the answer incomplete (steered)",
-        ),
     ],
 )
 def test_ends_that_are_failures(type: str, last: Any, message: str) -> None:
@@ -916,6 +911,52 @@ def test_ends_that_are_failures(type: str, last: Any, message: str) -> None:
     end = events[-1]
     assert isinstance(end, Failed)
     assert (end.status, end.message, end.evidence) == ("provider", message, ("marker",))
+
+
+INCOMPLETE = message("Hi") | {"status": "incomplete"}
+
+
+@pytest.mark.parametrize(
+    ("type", "last", "reason"),
+    [
+        ("incomplete", response("incomplete"), "incomplete"),
+        (
+            "incomplete",
+            response("incomplete", incomplete_details={"reason": "steered"}),
+            "incomplete (steered)",
+        ),
+        ("completed", response(output=[INCOMPLETE]), "incomplete"),
+        ("completed", response(stop_reason="interrupted"), "interrupted"),
+    ],
+)
+def test_ends_that_are_not_whole(type: str, last: Any, reason: str) -> None:
+    end = told(DELTA, kind(type, response=last))[-1]
+    assert isinstance(end, Failed)
+    assert (end.status, end.evidence) == ("truncated", ("marker",))
+    assert end.message.endswith(f"before it was whole (finish reason {reason})")
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "exit"),
+    [
+        ("stop_reason", "max_tokens", 10),
+        ("finish_reason", "length", 10),
+        ("finish_reason", "content_filter", 11),
+        ("stop_reason", "end_turn", 0),
+        ("finish_reason", "tool_calls", 0),
+    ],
+)
+def test_a_completed_response_with_another_apis_reason(field: str, word: str, exit: int) -> None:
+    events = told(DELTA, kind("completed", response=response(**{field: word})))
+    assert found_in(events)["exit"] == exit
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_last_message_tells_whether_the_answer_is_whole(whole: bool) -> None:
+    done = kind("output_item.done", output_index=0, item=INCOMPLETE)
+    after = kind("output_item.done", output_index=1, item=message("Ho") | {"status": "completed"})
+    events = told(DELTA, done, *([after] if whole else []), COMPLETED)
+    assert found_in(events)["exit"] == (0 if whole else 18)
 
 
 FLAT = {"type": "error", "code": "server_error", "message": "oops", "param": None}

@@ -237,7 +237,7 @@ ENDS: list[tuple[str, dict[str, Any], int]] = [
     ("incomplete", {"incomplete_details": "max_output_tokens"}, 10),
     ("incomplete", {"incomplete_details": {"reason": "Content-Filter"}}, 11),
     ("incomplete", {"incomplete_details": {"reason": "upstream_timeout"}}, 15),
-    ("incomplete", {"incomplete_details": None}, 15),
+    ("incomplete", {"incomplete_details": None}, 18),
     ("completed", {"incomplete_details": {"reason": "max_output_tokens"}}, 10),
     ("completed", {"incomplete_details": {"reason": "content_filter"}}, 11),
     ("completed", {"incomplete_details": {"reason": None}}, 0),

@@ -57,7 +57,14 @@ WORDS = {
     "failed": (
         *("error", "errors", "errored", "fail", "failed", "failure", "exception", "fault"),
         *("abort", "aborted", "cancel", "cancelled", "canceled", "cancellation", "user_cancel"),
-        *("user_cancelled", "user_canceled", "user_stopped", "client_disconnect", "disconnect"),
+        *(
+            "user_cancelled",
+            "user_canceled",
+            "user_stopped",
+            "user_stop",
+            "client_disconnect",
+            "disconnect",
+        ),
         *("disconnected", "connection_error", "network", "network_error", "server_error"),
         *("internal_error", "internal_server_error", "model_error", "model_unloaded"),
         *("upstream_error", "provider_error", "stream_error", "engine_error", "inference_error"),
@@ -90,9 +97,11 @@ LIKE = (
     ("content_filter", "policy violation"),
     (
         "failed",
-        "error fail exception abort cancel timeout timedout malformed crash quota ratelimit",
+        "error fail exception abort cancel timeout timedout malformed crash quota ratelimit"
+        " repetit",
     ),
     ("length", "maxtoken maxoutput maxlen maximumlen maximumtok tokenlimit lengthlimit context"),
+    ("paused", "truncat incomplete interrupt unfinish"),
     ("tool_calls", "toolcall tooluse functioncall"),
 )
 # What agents say instead of a finish reason when they had no round left.

@@ -75,6 +75,7 @@ class Items:
         self._names_change = False  # the items' names or indexes are not to be trusted
         self._sealed = False  # opaque state was given
         self._opened: set[Any] = set()  # items that began in this stream
+        self._cut = False  # the last message is incomplete, by its own status
 
     @property
     def midway(self) -> bool:
@@ -123,11 +124,20 @@ class Items:
         elif name in ("output_item.added", "output_item.done"):
             item = value.get("item")
             if isinstance(item, dict):
+                self._cut = _is_incomplete(item, self._cut)
                 self._item(item, value, kind.endswith(".added"), out)
         elif name == "output_text.annotation.added":
             self._cite(value.get("annotation"), out)
         elif name.startswith(("function_call_arg", "custom_tool_call_input")):
             self.calls.arguments(value, kind.endswith(".done"))
+
+    def is_cut(self, response: dict[str, Any]) -> bool:
+        """Return whether the last message is incomplete, whatever its response says of itself."""
+        output = response.get("output")
+        for item in output if isinstance(output, list) else ():
+            if isinstance(item, dict):
+                self._cut = _is_incomplete(item, self._cut)
+        return self._cut
 
     def finished(self, response: dict[str, Any], completed: bool, out: list[Event]) -> None:
         """Give what only the finished response tells."""
@@ -261,6 +271,12 @@ class Items:
         if cited not in self._cited:
             self._cited.add(cited)
             out.append(Citation(*cited))
+
+
+def _is_incomplete(item: dict[str, Any], before: bool) -> bool:
+    """Return whether a message says that it is incomplete; `before` where it says nothing."""
+    status = item.get("status") if item.get("type") == "message" else None
+    return before if status is None else status == "incomplete"
 
 
 def _may_be(where: Any, item: Any, given: _Given) -> bool:
