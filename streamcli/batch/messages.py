@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .figures import Progressing
 
 _SHOWN = 10  # failures of one kind that are shown one by one
+_LATE_MS = 1000  # a schedule that is kept no better is not the load that was asked for
 _NAME = 40  # characters of a prompt that tell it from others
 
 
@@ -128,6 +129,12 @@ class Reports:
                 messages.error(f"stopped by --halt: {halt}: {summary.so_far()}", again)
             if halt is not None and halt.estimates:
                 messages.note("a server sent no usage: --halt counted characters instead")
+            if summary.late_ms >= _LATE_MS:
+                jobs = f"raise -j ({self._settings.jobs}), if the server can take more at once"
+                messages.note(
+                    f"half of the prompts started {summary.late_ms / 1000:.1f} s or more behind "
+                    f"--rate: {next(found.lines(self._gates), jobs)}"
+                )
             if summary.skipped and not summary.done:
                 messages.note(f"nothing is left to ask: {summary.skipped} done already")
         for line in found.lines(self._gates):

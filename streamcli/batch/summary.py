@@ -74,6 +74,11 @@ class Summary:
         if (rate := meter.rate(outcome.t_ms, usage.output_tokens)) is not None:
             self._rate.add(rate)
 
+    @property
+    def late_ms(self) -> float:
+        """What half of the prompts, or more, started behind the schedule of --rate."""
+        return self._queue.percentile(0.5) if self._queue.count else 0.0
+
     def record(
         self, wall_ms: float, exit_code: int, limits: Sequence[dict[str, Any]] = ()
     ) -> dict[str, Any]:

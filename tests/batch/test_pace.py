@@ -160,6 +160,19 @@ def test_all_behind_a_stalled_one_are_late(popen: Popen) -> None:
     assert all(late[index] >= 300 for index in range(1, 6))  # 1400 if nothing else runs here
 
 
+def test_a_schedule_that_is_not_kept_has_a_note(stream: Stream) -> None:
+    """One worker cannot keep it, whose first answer takes 1.5 s; one prompt is always in time."""
+    with BatchServer(lambda prompt, before: Act(wait=1.5 if prompt == "slow" else 0)) as server:
+        args = ("-m", "vllm:m", "--base-url", server.base, "-L", "-j", "1", "--rate", "50/s")
+        late = stream(*args, stdin=b"slow\np\np\np\n")
+        assert late.returncode == 0
+        (note,) = late.complaints
+        assert note.startswith("stream: half of the prompts started ")
+        assert note.endswith(" behind --rate: raise -j (1), if the server can take more at once")
+        assert stream(*args, stdin=b"p\n").stderr == ""
+        assert stream(*args, "-q", stdin=b"slow\np\np\np\n").stderr == ""
+
+
 @pytest.mark.parametrize(
     "rate", ["5/s,normal", ",poisson", "poisson", "5/s,poisson,poisson", "0/s"]
 )

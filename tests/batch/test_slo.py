@@ -185,6 +185,6 @@ def test_a_stall_is_felt_by_those_behind_it(stream: Stream) -> None:
     with BatchServer(plan) as server:
         slos = ("--slo", "wait_ms.p50>=1s", "--slo", "wait_ms.p99>=1s", "--slo", "queue_ms.p90>=1s")
         run = asked(stream, server, "--rate", "10/s", "-j", "2", *slos, prompts=prompts)
-    assert (run.returncode, run.stderr) == (0, "")
+    assert run.returncode == 0
     waits = [end["timings"]["queue_ms"] for end in of_type(run.records, "end")]
     assert sum(wait >= 1000 for wait in waits) >= 8
