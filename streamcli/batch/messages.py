@@ -106,6 +106,12 @@ class Reports:
         prompts were not asked.
         """
         messages, summary = self._messages, self._summary
+        if self._settings.usage and summary.done:
+            messages.error(summary.usage_line())
+        if self._settings.stats and summary.done:
+            from .stats import batch_table
+
+            messages.table(batch_table(summary, seconds * 1000), self._settings.color)
         resumable = self._records and not self._settings.converses
         again = "--resume FILE, with these records, asks only the rest" if resumable else ""
         if self._settings.resume:
@@ -139,12 +145,6 @@ class Reports:
                 messages.note(f"nothing is left to ask: {summary.skipped} done already")
         for line in found.lines(self._gates):
             messages.detail(line)
-        if self._settings.usage and summary.done:
-            messages.error(summary.usage_line())
-        if self._settings.stats and summary.done:
-            from .stats import batch_table
-
-            messages.table(batch_table(summary, seconds * 1000), self._settings.color)
 
     def missed(self, judgements: Sequence[Judgement]) -> None:
         """Report each service level objective that was missed."""

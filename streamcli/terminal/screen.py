@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .region import Region
 
 _ERASE = b"\x1b[K"  # to the end of the line
+_ERASE_BELOW = b"\x1b[J"  # to the end of the screen: a terminal that became narrow wraps its lines
 _STIFF = b"\x1b[?7l%b\x1b[?7h"  # no line wraps, however wide the terminal believes a glyph to be
 
 
@@ -30,7 +31,8 @@ class Line:
 
     `unfinished`: the answer's text ends in the middle of it. A message needs a line of its own;
     the newline that it writes first is on the screen already if the answer goes on with one.
-    `sign`: the sign of life stands behind the cursor. `answers` counts the writes of answers.
+    `sign`: the sign of life stands behind the cursor, in a terminal of so many columns; 0 without.
+    `answers` counts the writes of answers.
     `region`: rows that are drawn below everything, while there are any.
     `rows` are the open ones of an answer that is drawn; the cursor stands at the end of the last.
     """
@@ -38,7 +40,7 @@ class Line:
     def __init__(self) -> None:
         self.lock = Lock()
         self.unfinished = False
-        self.sign = False
+        self.sign = 0
         self.answers = 0
         self.region: Region | None = None
         self.rows: Sequence[bytes] = ()
@@ -110,8 +112,10 @@ class Line:
         """Return what takes the sign of life away."""
         if not self.sign:
             return b""
-        self.sign = False
-        return _ERASE
+        from .widths import columns_of
+
+        wide, self.sign = self.sign, 0
+        return _ERASE if columns_of(2) >= wide else _ERASE_BELOW
 
 
 class Screen:

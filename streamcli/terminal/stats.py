@@ -91,7 +91,7 @@ def answer_table(
     right += [
         Row(f"icl_ms.{name}", number(told.get(name))) for name in ("p50", "p90", "p99", "max")
     ]
-    if told:
+    if told.get("max"):
         right.append(Row("icl_ms", sparkline(gaps)))
     return Table(left, right)
 

@@ -10,6 +10,7 @@ from types import FrameType
 
 from .fds import in_foreground
 from .screen import Line
+from .widths import columns_of
 
 WAITING = "waiting"
 DELAY = 0.5  # seconds without a token before it is shown
@@ -137,7 +138,7 @@ class Waiting:
                 return DELAY
             if in_foreground(2):
                 broken = line.message(b"")
-                line.sign = True
+                line.sign = columns_of(2)
                 _write(broken + (_DRAWN % words).encode())
         return 1 - waited % 1
 

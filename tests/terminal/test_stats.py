@@ -252,7 +252,7 @@ def test_on_a_terminal_it_follows_the_answer(
     assert re.fullmatch(
         "model +tiny-1 +headers_ms +[0-9.]+" if columns == 80 else "model +tiny-1", shown[1]
     )
-    assert len(shown) == 1 + lines
+    assert len(shown) - 1 in (lines - 1, lines)  # no bars if both chunks came at once
     assert b"\x1b[2mmodel" in run.raw
 
 

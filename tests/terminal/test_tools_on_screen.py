@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from faultserver import Conn, FaultServer, error_body, part
 from ptys import Pty
 
 from streamcli.events import ToolCall, ToolResult
+from streamcli.terminal.screen import Line
 from streamcli.terminal.widths import cells
 from streamcli.tools.steps import step
 
@@ -324,3 +326,22 @@ def test_a_short_part_leaves_its_room_to_the_other() -> None:
     line = a_step("look", "x" * 500, "ok", 80)
     assert cells(f"stream: {line}") == 79
     assert "-> ok (" in line
+
+
+def test_a_terminal_that_became_narrow_has_no_trace() -> None:
+    """It wraps what was drawn: the rest of the sign is below the line."""
+    line = Line()
+    line.sign = 80
+    saved, (master, slave) = os.dup(2), os.openpty()
+    try:
+        os.dup2(slave, 2)
+        termios.tcsetwinsize(master, (24, 80))
+        assert line.erase() == b"\x1b[K"
+        assert line.erase() == b""
+        line.sign = 80
+        termios.tcsetwinsize(master, (24, 40))
+        assert line.erase() == b"\x1b[J"
+    finally:
+        os.dup2(saved, 2)
+        for fd in (saved, master, slave):
+            os.close(fd)
