@@ -156,7 +156,9 @@ def _prepare(
     summary = Summary(models if settings.stats or counted else None)
     reports = Reports(settings, messages, summary, routes.gates)
     total = None if found.total is None else found.total * repeat
-    if not beside:
+    if beside:
+        outputs.begin()
+    else:
         reports.show_progress(plan, pool.running, models, total)
     return MainLoop(
         settings,

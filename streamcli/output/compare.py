@@ -15,6 +15,8 @@ from .descriptor import Out
 from .shape import Shape
 from .text import Look, TextSink
 
+_NOT_ASKED = ("not asked", "yellow")
+
 
 def is_side_by_side(settings: Settings, screen: Screen) -> bool:
     """Return whether the answers of several models are drawn side by side.
@@ -50,13 +52,13 @@ class Compare:
 
     def skip(self, number: int, name: str) -> None:
         """Leave the column of a task that was not asked."""
-        self._column(number, name).over = [("not asked", "yellow")]
+        self._column(number, name).over = [_NOT_ASKED]
 
     def finish(self, out: Out) -> None:
         """Write all of the answers; they stay on the screen, and scroll away with it."""
         self._live.close()
         for column in self._free:
-            column.over = [("done before", "")]
+            column.over = [_NOT_ASKED]
         width, _ = size_of_terminal()
         if width_of(len(self._columns.columns), width) >= LEAST:
             text = "\n".join(self._columns.drawn(width))
@@ -66,9 +68,10 @@ class Compare:
 
     def _column(self, number: int, name: str) -> Column:
         if (column := self._taken.get(number)) is None:
-            column = next(each for each in self._free if each.name == name)
+            # A prompt that cannot be read has no model: the first column says so.
+            free = [each for each in self._free if each.name == name] or self._free
+            column = self._taken[number] = free[0]
             self._free.remove(column)
-            self._taken[number] = column
         return column
 
 

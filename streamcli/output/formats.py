@@ -109,6 +109,10 @@ class Outputs:
             from .compare import Compare
 
             self._compare = Compare(self._beside, self._settings, here)
+
+    def begin(self) -> None:
+        """Draw the answers that stand side by side, from here on until `finish`."""
+        if self._compare is not None:
             self._compare.start()
 
     def sinks(

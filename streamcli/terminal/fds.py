@@ -35,6 +35,16 @@ def in_foreground(fd: int) -> bool:
     return group in (0, os.getpgrp())  # 0: a group of another container
 
 
+def takes_more(fd: int) -> bool:
+    """Return whether a short write would not wait: a pipe is not full, a terminal not stopped."""
+    import select
+
+    try:
+        return bool(select.select([], [fd], [], 0)[1])
+    except (OSError, ValueError):
+        return False
+
+
 def hold_standard_fds() -> set[int]:
     """Open /dev/null on 0, 1 and 2 where they are closed, and return which were.
 

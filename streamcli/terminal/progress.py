@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
+from .fds import takes_more
 from .messages import line_of, write_stderr
 from .progress_rows import Rows, State
 from .region import Region
@@ -81,8 +82,9 @@ class Progress:
             self.refresh()
 
     def _write_line(self, now: float, state: State) -> None:
-        line = line_of(self._rows.plain(now, state))
-        write_stderr(f"{line}\n".encode("utf-8", "backslashreplace"))
+        if takes_more(2):  # else nobody reads it, and the batch is not to wait for that
+            line = line_of(self._rows.plain(now, state))
+            write_stderr(f"{line}\n".encode("utf-8", "backslashreplace"))
 
 
 def _size() -> tuple[int, int]:

@@ -6,13 +6,19 @@ import os
 import re
 from collections.abc import Sequence
 
-from .fds import in_foreground
+from .fds import in_foreground, takes_more
 from .screen import Line
 from .suspend import Suspend
 from .widths import cells
 
 _PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay what goes elsewhere
-_LOOKS = re.compile(r"\x1b\[[\d;]*m")
+_ESCAPES = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+# Terminals that set these wrap the rows that are there when they become narrow; xterm, the console
+# and screen(1), which sets STY, cut them.
+_REWRAP = (
+    *("TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "ALACRITTY_WINDOW_ID"),
+    *("KONSOLE_VERSION", "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR", "ITERM_SESSION_ID"),
+)
 
 
 class Region:
@@ -27,7 +33,8 @@ class Region:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._rows: list[str] = []
-        self._drawn = 0  # rows on the screen
+        self._drawn: list[int] = []  # the cells of each row on the screen
+        self._rewraps = "STY" not in os.environ and any(map(os.environ.get, _REWRAP))
         self._partial = bytearray()
         self._closed = False
         self._suspend = Suspend(self._hide, self._forget)
@@ -39,11 +46,12 @@ class Region:
         self._suspend.start()
 
     def draw(self, rows: Sequence[str]) -> None:
-        """Show these rows in place of those before."""
+        """Show these rows in place of those before, unless the terminal is stopped (^S)."""
         with self._line.lock:
             if not self._closed:
                 self._rows = list(rows)
-                _write(self._shown())
+                if takes_more(2):
+                    _write(self._shown())
 
     def close(self) -> None:
         """Take the rows away, and write the line that is not whole. A second time does nothing."""
@@ -82,25 +90,33 @@ class Region:
 
     def _shown(self) -> bytes:
         if not self._rows or not in_foreground(2):
-            self._drawn = 0
+            self._drawn = []
             return b""
         rows = [self._tail(), *self._rows] if self._partial else self._rows
-        begin = "\r" + (f"\x1b[{self._drawn - 1}A" if self._drawn > 1 else "")
-        self._drawn = len(rows)
+        up = self._height() - 1
+        begin = f"\r\x1b[{up}A" if up > 0 else "\r"
+        self._drawn = [cells(_ESCAPES.sub("", row)) for row in rows]
         # Without wrapping, a row that is wider than we think is cut, and stays one row.
         shown = f"{begin}\x1b[?7l" + "\x1b[K\r\n".join(rows) + "\x1b[J\x1b[?7h"
         return shown.encode("utf-8", "backslashreplace")
 
     def _erased(self) -> bytes:
         # Row by row: tmux moves a screen that is erased from its top on to its history.
-        erased = "\r\x1b[2K" + "\x1b[A\x1b[2K" * (self._drawn - 1) if self._drawn else ""
-        self._drawn = 0
+        erased = "\r\x1b[2K" + "\x1b[A\x1b[2K" * (self._height() - 1) if self._drawn else ""
+        self._drawn = []
         return erased.encode()
+
+    def _height(self) -> int:
+        """Return how many lines of the screen the rows take."""
+        if not self._rewraps:
+            return len(self._drawn)
+        width = _columns()
+        return sum(max(1, -(-size // width)) for size in self._drawn)
 
     def _tail(self) -> str:
         """Return the end of the line that is not whole, as much as fits."""
         width = _columns()
-        text = _LOOKS.sub("", self._partial[-8 * width :].decode(errors="ignore"))
+        text = _ESCAPES.sub("", self._partial[-8 * width :].decode(errors="ignore"))
         text = text.expandtabs().replace("\x1b", "^[")[-width + 1 :]
         while cells(text) >= width:
             text = text[1:]
@@ -117,7 +133,7 @@ class Region:
 
     def _forget(self) -> None:
         """Take the screen as another's, which it was while the process was stopped."""
-        self._drawn = 0
+        self._drawn = []
 
 
 def _columns() -> int:

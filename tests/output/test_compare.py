@@ -272,3 +272,15 @@ def test_stopped_and_gone_on_with(two: Two) -> None:
     assert code == 0
     assert lines[: len(stopped)] == stopped
     assert columns(lines)[2] == ("The answer of a", "three four")
+
+
+def test_what_was_asked_before(two: Two, tmp_path: Path) -> None:
+    """--resume leaves the column of an answer that is there already empty."""
+    two.b = Act(status=500)
+    assert two.start("--events", "e.jsonl", "hi").end()[0] == 20
+    two.b = Act(text="At last")
+    code, lines = two.start("--events", "e.jsonl", "--resume", "e.jsonl", "hi").end()
+    assert code == 0
+    rows = columns(lines)
+    assert rows[2] == ("", "At last")
+    assert rows[4][0] == "not asked"

@@ -14,6 +14,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,23 @@ def test_another_width(terminal: Callable[..., Terminal]) -> None:
         watched.until(lambda rows, wanted=wanted: re.fullmatch(wanted, "\n".join(rows)))
     watched.do("p.close()")
     assert watched.end() == []
+
+
+@pytest.mark.parametrize(
+    ("env", "up"), [({}, 1), ({"TMUX": "x"}, 2), ({"TMUX": "x", "STY": "y"}, 1)]
+)
+def test_rows_that_a_terminal_wraps_anew(
+    terminal: Callable[..., Terminal], env: dict[str, str], up: int
+) -> None:
+    """They are found again where a terminal that becomes narrow makes more of them."""
+    watched = terminal(width=80, **env)
+    watched.do("from streamcli.terminal.region import Region; r = Region(line)")
+    watched.do("r.draw(['\x1b[31m' + 'x' * 60 + '\x1b[39m', 'y' * 30])")
+    watched.until(lambda rows: rows == ["x" * 60, "y" * 30])
+    watched.resize(40)
+    watched.do("r.draw(['z'])")
+    watched.until(lambda rows: "z" in rows)
+    assert b"\r\x1b[%dA\x1b[?7lz" % up in watched.raw
 
 
 def test_without_color(terminal: Callable[..., Terminal]) -> None:
@@ -545,6 +563,38 @@ def test_more_than_there_are(capfd: pytest.CaptureFixture[str]) -> None:
     plain = Plain(capfd, total=10)
     plain.now += 10
     assert plain.lines(done=12) == ["stream: 12 of 10   100 %"]
+
+
+def test_a_stderr_that_is_full_is_not_waited_for() -> None:
+    reading, writing = os.pipe()
+    kept = os.dup(2)
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    os.dup2(writing, 2)
+    try:
+        Progress(clock=lambda: 0.0, state=State).close()
+    finally:
+        os.dup2(kept, 2)
+        for each in (reading, writing, kept):
+            os.close(each)
+
+
+def test_a_terminal_that_is_stopped_holds_nobody_up(terminal: Callable[..., Terminal]) -> None:
+    """^S: nothing is drawn, and ^Q brings it back."""
+    watched = terminal()
+    watched.start(100)
+    watched.until(lambda rows: rows[:1] and "0 of 100" in rows[0])
+    os.write(watched.master, b"\x13")
+    watched.update(5)
+    watched.do("p.refresh(); os.write(1, b'!')")
+    assert watched.process.stdout
+    assert select.select([watched.process.stdout], [], [], 60)[0]
+    os.write(watched.master, b"\x11")
+    watched.until(lambda rows: rows[:1] and "5 of 100" in rows[0])
+    assert watched.process.stdout.read(1) == b"!"
 
 
 def test_a_stderr_that_is_closed_is_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
