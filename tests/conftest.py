@@ -95,16 +95,40 @@ LONGEST = [
 ]
 
 
+# Compiled tests are kept also where somebody's shell says that nothing is: compiling takes longer
+# than half of the tests do.
+sys.dont_write_bytecode = False
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist's own order knows numbers of tests only
+
+
+class Backwards(pytest.Dir):
+    """A folder whose files are collected from the last one on."""
+
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        return [*super().collect()][::-1]
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Let every second worker begin at the other end, so that each file is compiled by one only."""
+    number = getattr(parent.config, "workerinput", {"workerid": "gw0"})["workerid"]
+    if int(number[2:]) % 2 and not (path / "__init__.py").exists():
+        found: pytest.Collector = Backwards.from_parent(parent, path=path)
+        return found
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
         tests = Counter(item.path for item in items)
         ranks = {ROOT / "tests" / f"{name}.py": rank for rank, name in enumerate(LONGEST)}
-        items.sort(key=lambda item: (ranks.get(item.path, len(ranks)), -tests[item.path]))
+        places = {
+            path: (ranks.get(path, len(ranks)), -number, path) for path, number in tests.items()
+        }
+        items.sort(key=lambda item: places[item.path])
 
 
 @dataclass(frozen=True)
@@ -152,7 +176,10 @@ class Popen(Protocol):
 
 Configure = Callable[[str], Path]
 
+XDG = {f"XDG_{kind}_HOME": f"/.xdg/{kind.lower()}" for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
+
 _NUMBERS = itertools.count()
+_NO_WORD = re.compile(r"\W")
 
 
 def _is_scrubbed(name: str) -> bool:
@@ -161,31 +188,44 @@ def _is_scrubbed(name: str) -> bool:
     return upper.endswith(SCRUBBED_ENDINGS) or upper in SCRUBBED or ours
 
 
-@pytest.fixture
-def _own_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The path of this test's folder, which `tmp_path` makes."""
-    name = re.sub(r"\W", "_", request.node.name)[:30]
-    return tmp_path_factory.getbasetemp() / f"{name}{next(_NUMBERS)}"
-
-
-@pytest.fixture
-def tmp_path(_own_folder: Path) -> Path:
-    """A folder of this test's own; pytest's looks through those of all tests for a free name."""
-    _own_folder.mkdir(mode=0o700)
-    return _own_folder
+@pytest.fixture(scope="session", autouse=True)
+def _scrubbed_environment() -> Iterator[None]:
+    """Take out of the environment what must not change what a test sees; tests put it back."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*filter(_is_scrubbed, os.environ)]:
+            patch.delenv(name)
+        for name in XDG:
+            patch.setenv(name, "")
+        yield
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, _own_folder: Path) -> None:
-    for name in list(os.environ):
-        if _is_scrubbed(name):
-            monkeypatch.delenv(name)
-    for kind in ("CONFIG", "DATA", "STATE", "CACHE"):
-        monkeypatch.setenv(f"XDG_{kind}_HOME", str(_own_folder / ".xdg" / kind.lower()))
+def _own_folder(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    _scrubbed_environment: None,
+) -> str:
+    """The path of this test's folder, which `tmp_path` makes; it holds its configuration.
+
+    Each test pays for this, so there is little of it.
+    """
+    name = _NO_WORD.sub("_", request.node.name)[:30]
+    folder = f"{tmp_path_factory.getbasetemp()}/{name}{next(_NUMBERS)}"
+    for variable, below in XDG.items():
+        os.environ[variable] = folder + below
+    return folder
 
 
 @pytest.fixture
-def child_env(_clean_environment: None) -> dict[str, str]:
+def tmp_path(_own_folder: str) -> Path:
+    """A folder of this test's own; pytest's looks through those of all tests for a free name."""
+    folder = Path(_own_folder)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def child_env(_own_folder: str) -> dict[str, str]:
     """The environment of a child: this one's, and the checkout first among its imports."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}
@@ -215,21 +255,17 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[FaultServer]:
+def _server() -> Iterator[FaultServer]:
     with FaultServer() as running:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def _own_log(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture
+def server(_server: FaultServer) -> Iterator[FaultServer]:
     """Tests share the server and not its log; a mistake in a test's script fails that test."""
-    if "server" not in request.fixturenames:
-        yield
-        return
-    server: FaultServer = request.getfixturevalue("server")
-    server.clear()
-    yield
-    assert not server.errors
+    _server.clear()
+    yield _server
+    assert not _server.errors
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @pytest.fixture
-def path(_clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def path(_own_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkout is found by a child too, wherever it starts."""
     entries = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(entries))
