@@ -44,7 +44,8 @@ PROMPTS = [*(f"prompt {number}" for number in range(4)), *AWKWARD]
 
 def long_text(prompt: str) -> str:
     """An answer of up to 60 kB: more than a pipe takes as one, and than one write of stdio."""
-    return f"<{prompt}> " + "wörds\u2028and\x1b more " * (sum(prompt.encode()) % 2500)
+    word = "wörds\u2028and\x1b" * 40
+    return f"<{prompt}> " + f"{word} more " * (sum(prompt.encode()) % 110)
 
 
 class Shell:
@@ -375,7 +376,7 @@ def start_host(hosts: Hosts, name: str, server: BatchServer, shell: Shell) -> No
     hosts.add(name, {key: shell.env[key] for key in names} | {"VLLM_BASE_URL": server.base})
 
 
-# The manual's command, in blocks that are small enough for two hosts to share 30 requests; and two
+# The manual's command, in blocks that are small enough for two hosts to share 18 requests; and two
 # ways to go on after one has died: on this machine, or on those that are left.
 ON_HOSTS = block("stream-batch.7", "Scale out", "-S node1,node2").replace("-N500", "-N6")
 HERE = "stream --requests --json --resume answers.jsonl < requests.jsonl >> answers.jsonl"
@@ -385,7 +386,7 @@ ON_THE_OTHER = ON_HOSTS.replace("node1,", "")
 @pytest.mark.parametrize("again", [HERE, ON_THE_OTHER], ids=["here", "on the other"])
 def test_a_host_dies(exec_shell: Shell, hosts: Hosts, answering: BatchServer, again: str) -> None:
     needs("parallel", "rsync")
-    count, quick = 30, 4
+    count, quick = 18, 4
     exec_shell.write([f"prompt {number}" for number in range(count)])
     over = threading.Event()
     taken = threading.Semaphore(quick)
