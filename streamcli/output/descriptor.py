@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from ..errors import Interrupted, StreamError
+from ..terminal.fds import in_foreground
 from ..terminal.screen import Line
 
 # Pipes take this much without mixing in other writers' bytes (Linux; POSIX promises 512).
@@ -21,7 +22,7 @@ STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 PATIENCE = 2.0  # seconds that a reader has to take something, once a signal stops the run
 _SLICE = 0.1
-_MOMENT = 0.1  # seconds that another process takes to write the rest of its line
+_MOMENT = 0.1  # seconds that another writer takes to write the rest
 
 
 class Out:
@@ -89,10 +90,25 @@ class ScreenOut(Out):
                 raise
 
     def draw(self, data: bytes, rows: Sequence[bytes]) -> None:
-        """Write whole lines, and the open rows below them, in the place of the last open rows."""
+        """Write whole lines, and the open rows below them, in the place of the last open rows.
+
+        A job in the background has no open rows.
+        """
         with self._line.lock:
-            if drawn := self._line.draw(data, rows):
+            if drawn := self._line.draw(data, rows if in_foreground(self.fd) else ()):
                 super().write(drawn)
+
+    def hide(self) -> None:
+        """Take the open rows away, unless the terminal is stopped (^S); for a signal's handler."""
+        if self._line.lock.acquire(timeout=_MOMENT):
+            try:
+                super().write(self._line.clear())
+            finally:
+                self._line.lock.release()
+
+    def forget(self) -> None:
+        """Leave the open rows where they are: another job had the terminal."""
+        self._line.rows = ()
 
 
 class LineOut(Out):

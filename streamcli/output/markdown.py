@@ -13,6 +13,7 @@ from ..terminal.markdown.live import Live
 from ..terminal.markdown.page import Page, Paint
 from ..terminal.sanitize import Sanitizer
 from ..terminal.screen import is_dumb
+from ..terminal.suspend import Suspend
 from .descriptor import ScreenOut
 from .sink import Context, Item, Writer
 from .text import TextSink
@@ -28,12 +29,10 @@ def sink(out: Writer, context: Context) -> TextSink:
 
         return text.sink(out, context)
     page = Page(_columns, paint_of(settings))
-    screen: Screen
     if isinstance(out, ScreenOut) and context.item is None and not is_dumb() and in_foreground(1):
         screen = Live(page, out.draw, lambda: _size()[1] - 1)
-    else:
-        screen = Still(page, out, context.item)
-    return MarkdownSink(out, context, screen)
+        return MarkdownSink(out, context, screen, Suspend(out.hide, out.forget))
+    return MarkdownSink(out, context, Still(page, out, context.item))
 
 
 class Screen(Protocol):
@@ -78,11 +77,17 @@ class Still:
 
 
 class MarkdownSink(TextSink):
-    """Draws the text on a `screen`. The reasoning beside it, and a tool's work, end a block."""
+    """Draws the text on a `screen`. The reasoning beside it, and a tool's work, end a block.
 
-    def __init__(self, out: Writer, context: Context, screen: Screen) -> None:
+    `suspend` takes the open rows away for ^Z.
+    """
+
+    def __init__(
+        self, out: Writer, context: Context, screen: Screen, suspend: Suspend | None = None
+    ) -> None:
         super().__init__(out, context.look, context.shape)
         self._screen = screen
+        self._suspend = suspend
         self._drawn = False
         self._sanitizer = Sanitizer()  # whatever --sanitize says: the cursor moves by what is drawn
 
@@ -110,6 +115,8 @@ class MarkdownSink(TextSink):
 
     def _write(self, text: str) -> None:
         if text := self._sanitizer.feed(text):
+            if self._suspend is not None and not self._drawn:
+                self._suspend.start()
             self._drawn = True
             self._screen.feed(text)
 
@@ -118,7 +125,11 @@ class MarkdownSink(TextSink):
         self._end_aside()
         if rest := self._sanitizer.close():
             self._screen.feed(rest)
-        self._screen.close()
+        try:
+            self._screen.close()
+        finally:
+            if self._suspend is not None:
+                self._suspend.stop()
 
 
 def paint_of(settings: Settings) -> Paint:

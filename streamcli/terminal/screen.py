@@ -57,7 +57,7 @@ class Line:
             data = data[1:]
         self._finished_for_message = False
         self.answers += 1
-        cleared = self._clear()
+        cleared = self.clear()
         if data:
             self.unfinished = not data.endswith(b"\n")
             data = before + data + after
@@ -83,7 +83,7 @@ class Line:
             up = len(before) - 1 - same
             begin = b"\n" if up < 0 else _back(up)
         elif before:
-            begin = self._clear()
+            begin = self.clear()
         else:
             begin = b"\n" if self.unfinished else b""
         self.rows, self.unfinished, self._finished_for_message = rows, bool(rows), False
@@ -94,14 +94,14 @@ class Line:
         """Return what to write so that the message `data`, whole lines, begins a line."""
         if self.region is not None:
             return self.region.message(data)
-        cleared = self._clear()
+        cleared = self.clear()
         if self.unfinished:
             self.unfinished, self._finished_for_message = False, True
             data = b"\n" + data
         return self.erase() + cleared + data
 
-    def _clear(self) -> bytes:
-        """Return what takes the open rows away; who drew them draws them again."""
+    def clear(self) -> bytes:
+        """Return what takes the open rows away; their writer draws them again."""
         if not self.rows:
             return b""
         up = len(self.rows) - 1

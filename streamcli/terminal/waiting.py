@@ -80,13 +80,13 @@ class Waiting:
         self._awake.clear()
         self.hide()
 
-    def hide(self) -> None:
-        """Take the sign away."""
+    def hide(self, *, rows: bool = False) -> None:
+        """Take the sign away, and the open `rows` of the answer too."""
         if not self._line.lock.acquire(timeout=_PATIENCE):
             return
         try:
             if in_foreground(2):
-                _write(self._line.erase())
+                _write(self._line.erase() + (self._line.clear() if rows else b""))
         finally:
             self._line.lock.release()
 
@@ -101,9 +101,9 @@ class Waiting:
                 signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
     def _suspend(self, signum: int, frame: FrameType | None) -> None:
-        """Take the sign away before ^Z stops us: the shell's prompt comes next."""
-        if self._line.sign:  # otherwise a write that was interrupted may hold the lock
-            self.hide()
+        """Take away what is drawn before ^Z stops us: the shell's prompt comes next."""
+        if self._line.sign or self._line.rows:  # else a write that was interrupted has the lock
+            self.hide(rows=True)
         signal.signal(signum, signal.SIG_DFL)
         signal.pthread_kill(get_ident(), signum)
         # From here on it is continued (fg, bg).

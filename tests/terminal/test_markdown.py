@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -196,6 +197,35 @@ def test_an_interrupted_answer_stays_drawn(server: FaultServer, on_pty: Run) -> 
     held.go_on()
     assert code == -2
     assert lines[:3] == ["Title", "", "It stops he"]
+
+
+@pytest.mark.skipif(not (shutil.which("bash") and shutil.which("setsid")), reason="needs bash")
+@pytest.mark.parametrize("options", [(), ("-q",)])
+def test_a_job_that_is_stopped_takes_its_open_block_away(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """^Z in a shell with job control, and then fg: without -q, the sign of life has the signal."""
+    held = Held(server, "A *Danube*\n\nThe **Rh", "ine**")
+    script = 'set -m; "$@"; echo "status $?"; read -r line; fg > /dev/null'
+    args = [*COMMAND, *MODEL, "--base-url", held.url, "--md", "-n", *options, "hi"]
+    command = ["setsid", "-c", "-w", "bash", "-c", script, "sh", *args]
+    run = Pty(command, child_env, tmp_path, places="012")
+    try:
+        held.go_on()
+        run.until(lambda lines: lines == ["A Danube", "", "The **Rh"])
+        os.write(run.master, b"\x1a")
+        lines = run.until(lambda lines: "status 148" in lines)
+        assert lines[0] == "A Danube"
+        assert not [line for line in lines if "Rh" in line]
+        os.write(run.master, b"\n")
+        held.go_on()
+        run.until(lambda lines: lines[-1] == "The Rhine")
+        held.go_on()
+        code, lines = run.end()
+        assert code == 0
+        assert [line for line in lines if "Rh" in line] == ["The Rhine"]
+    finally:
+        run.close()
 
 
 def test_control_characters_are_shown(server: FaultServer, on_pty: Run) -> None:
