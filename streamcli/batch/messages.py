@@ -11,6 +11,7 @@ from ..errors import StreamError
 from ..events import Retry
 from ..outcome import Verdict
 from ..providers.endpoint import Endpoint, hint_of
+from ..settings.formats import format_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from ..terminal.messages import Messages
@@ -215,5 +216,5 @@ def shows_progress(settings: Settings) -> bool:
     """Return whether progress is wanted, and nothing else is written where it would stand."""
     if settings.progress != "auto" or settings.quiet:
         return bool(settings.progress == "always")
-    written = settings.format != "text" or settings.output is None
+    written = format_of(settings.format).records or settings.output is None
     return is_terminal(2) and not (written and is_terminal(1))

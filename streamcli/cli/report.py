@@ -12,6 +12,7 @@ from ..file_errors import unreadable
 from ..input.stdin import NAMES
 from ..output.descriptor import STDOUT, Out
 from ..output.file import WholeFile
+from ..settings.formats import format_of
 from ..settings.settings import Invocation, Settings
 from ..terminal.fds import is_null, is_terminal
 from ..terminal.messages import Messages
@@ -109,7 +110,8 @@ def _check(settings: Settings) -> None:
         raise usage("--tolerance needs --against", "stream --report A --against B")
     if settings.by == "":
         raise usage("--by names no field", "--by provider")
-    if settings.format == "sse" or (settings.report != "text" and settings.format != "text"):
+    records = format_of(settings.format).records
+    if settings.format == "sse" or (settings.report != "text" and records):
         raise usage(f"--report={settings.report} and --format {settings.format} exclude each other")
 
 

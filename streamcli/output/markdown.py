@@ -22,9 +22,9 @@ _COLUMNS, _LINES = 80, 24  # where nobody says
 
 
 def sink(out: Writer, context: Context) -> TextSink:
-    """Return the sink of this format; of a text that --extract or --items makes, that of text."""
+    """Return the sink of this format, or that of the format text where the text is code or JSON."""
     settings = context.settings
-    if settings.extract is not None or settings.items is not None:
+    if not all(each is None for each in (settings.extract, settings.items, settings.schema)):
         from . import text
 
         return text.sink(out, context)

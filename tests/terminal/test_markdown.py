@@ -270,9 +270,11 @@ def test_records_and_a_file_have_the_text_itself(
     assert (result.text, (tmp_path / "file").read_text()) == ("", TEXT)
 
 
-def test_what_is_extracted_is_no_markdown(server: FaultServer, stream: Stream) -> None:
+def test_code_and_json_are_no_markdown(server: FaultServer, stream: Stream) -> None:
     args = (*MODEL, "--base-url", answering(server, TEXT), "--md", "hi")
     assert stream(*args, "-x").text == "x = 1\n"
+    args = (*MODEL, "--base-url", answering(server, '{"*a*": "_b_"}'), "--md", "hi")
+    assert stream(*args, "--schema", "{}").text == '{"*a*": "_b_"}'
 
 
 def test_a_batch_has_whole_answers(server: FaultServer, stream: Stream) -> None:
