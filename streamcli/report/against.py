@@ -16,6 +16,7 @@ from .figures import Figures
 from .intervals import Change, Sample, interval_of_quantile, interval_of_share
 
 DOUBT = 0.05  # of all intervals together
+RESOLUTION = 0.021  # as a share: the same value may be in either of two steps of a histogram
 POINT = 0.01  # the most that goodput may fall, whatever the tolerance
 
 # The percentiles that are compared: metrics that have one value for each prompt. Gaps between
@@ -134,9 +135,11 @@ def _row(
     low, high = interval = interval_of_quantile(a, b, q, doubt, change)
     needs = ceil(log(doubt / 2) / log(max(q, 1 - q)))
     verdict = "too_few" if min(a.n, b.n) < needs else "ok"
-    if low > tolerance.bound:
+    least = RESOLUTION if tolerance.unit == "%" else RESOLUTION * before
+    least = max(tolerance.bound, least)
+    if low > least:
         verdict = "regression"
-    elif high < -tolerance.bound:
+    elif high < -least:
         verdict = "improvement"
     return Row(
         group,
