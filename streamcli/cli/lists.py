@@ -104,7 +104,8 @@ def list_models(invocation: Invocation, context: Context) -> int:
         card = choice.target.hide(models_url(protocol, choice.target.base_url))
         hint = f"curl {card} shows the agent's {what}" if what == "skills" else ""
         raise usage(f"{name} does not list models", hint)
-    models = models_of(choice)
+    with context.messages.busy(f"asking {name}"):
+        models = models_of(choice)
     if invocation.settings.format == "json":
         show("\n".join(as_json({"id": name}) for name in models))
     elif models:
