@@ -13,7 +13,7 @@ from ..outcome import Verdict
 from ..providers.endpoint import Endpoint, hint_of
 from ..settings.formats import format_of
 from ..settings.settings import Settings
-from ..terminal.fds import is_terminal
+from ..terminal.fds import is_pipe, is_terminal
 from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line, visible
 from ..terminal.screen import is_colored, is_dumb
@@ -182,6 +182,7 @@ class Reports:
             state=lambda: figures.state(found.now(self._gates, time.monotonic())),
             color=is_colored(self._settings.color),
             line=None if is_dumb() else self._messages.screen.line(2),
+            row=is_pipe(1),  # whose reader may write there: stream -L --jsonl | jq
         )
         self._progress.start()
 

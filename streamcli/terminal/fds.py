@@ -23,6 +23,15 @@ def is_null(fd: int) -> bool:
     return stat.S_ISCHR(here.st_mode) and here.st_rdev == null.st_rdev
 
 
+def is_pipe(fd: int) -> bool:
+    """Return whether `fd` is a pipe or a socket, so that another process reads it."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 def in_foreground(fd: int) -> bool:
     """Return whether this process may draw on the terminal `fd`.
 

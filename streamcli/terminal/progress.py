@@ -20,7 +20,8 @@ class Progress:
     """Draws the state on stderr, five times a second, while a batch runs.
 
     `state` returns it, in any thread. `line` is that of stderr's terminal: without one a plain line
-    is written every ten seconds and at the end. `color` is the result of --color and NO_COLOR.
+    is written every ten seconds and at the end. `color` is the result of --color and NO_COLOR. In
+    one `row`, it does no harm where another process may write on the same terminal.
 
     It never hides the cursor, so no death and no stop can leave it hidden.
     """
@@ -32,13 +33,15 @@ class Progress:
         state: Callable[[], State],
         color: bool = True,
         line: Line | None = None,
+        row: bool = False,
     ) -> None:
         self._state = state
         self._clock = clock
         began = clock()
         self._due = began + PLAIN_INTERVAL
         self._rows = Rows(began, color=color)
-        self._region = Region(line) if line is not None else None
+        self._row = row
+        self._region = Region(line, alone=not row) if line is not None else None
         self._closing = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -61,7 +64,8 @@ class Progress:
         now, state = self._clock(), self._state()
         self._rows.note(now, state)
         if self._region is not None:
-            self._region.draw(self._rows.drawn(now, state, *_size()))
+            width, height = _size()
+            self._region.draw(self._rows.drawn(now, state, width, 2 if self._row else height))
         elif now >= self._due:
             self._due = now + PLAIN_INTERVAL
             self._write_line(now, state)

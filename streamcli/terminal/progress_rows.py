@@ -83,18 +83,21 @@ class Rows:
         If they are too many, the models are summed up first, then the error goes, then figures.
         """
         room = width - 1  # the last place of a line is where terminals differ
+        most = max(1, height - 1)  # a line is left for what is written above
         figures = state.all
         words = [*self._words(now, figures), *_held(state)]
-        head = [*_percent(figures), *self._time(now, figures)]
+        percent, time = _percent(figures), self._time(now, figures)
+        head = [*percent, *time]
         more: list[list[tuple[str, str]]] = []
         least = cells(GAP.join(text for text, _ in (_count(figures), *head, *words)))
-        if least + (_BAR[0] + len(GAP) if figures.total else 0) <= room and not state.models:
-            head = [*_percent(figures), *words, *self._time(now, figures)]
+        fits = least + (_BAR[0] + len(GAP) if figures.total else 0) <= room
+        if fits and (most == 1 or not state.models):
+            head = [*percent, *words, *time]
+        elif most == 1:
+            head += words
         else:
-            more = packed(words, room)
+            more = packed(words, room)[: most - 1]
         rows = [self._head(figures, head, room)]
-        most = max(1, height - 1)  # a line is left for what is written above
-        more = more[: most - 1]
         error = state.error and most > 1 + len(more)
         rows += [self._joined(words, room) for words in more]
         rows += self._models(now, state.models, room, most - len(rows) - bool(error))

@@ -30,11 +30,12 @@ class Region:
     terminal that fails. Rows are to be narrower than the terminal, and fewer than its lines.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, *, alone: bool = True) -> None:
+        """`alone`: no other process is expected to write on the terminal."""
         self._line = line
         self._rows: list[str] = []
         self._drawn: list[int] = []  # the cells of each row on the screen
-        self._rewraps = "STY" not in os.environ and any(map(os.environ.get, _REWRAP))
+        self._rewraps = alone and "STY" not in os.environ and any(map(os.environ.get, _REWRAP))
         self._partial = bytearray()
         self._closed = False
         self._suspend = Suspend(self._hide, self._forget)

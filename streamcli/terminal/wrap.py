@@ -11,6 +11,8 @@ from .widths import cells
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 _TOKEN = re.compile(rf"[ \u3000]+|[{_CJK}]|[^ {_CJK}]+")
 _TAB = 4
+# Characters that take no cell are worth this much of one, so that no row grows without a bound.
+_NOTHING = 1 / 8
 
 
 class Row:
@@ -91,27 +93,27 @@ def _lines(line: str, width: int) -> list[str]:
 
     More text behind it changes none of the rows but the last.
     """
-    if len(line) <= width and cells(line) <= width:
+    if len(line) <= width and cells(line) <= width:  # most are
         return [line]
     rows: list[str] = []
     row: list[str] = []
-    taken = 0
+    taken = 0.0
     for match in _TOKEN.finditer(line):
         token = match[0]
-        size = cells(token)
+        size = max(cells(token), len(token) * _NOTHING)
         if taken + size <= width:
             row.append(token)
             taken += size
             continue
         if token[0] in " \u3000":  # a row ends in its place
             rows.append("".join(row))
-            row, taken = [], 0
+            row, taken = [], 0.0
             continue
         if row:
             rows.append("".join(row).rstrip(" "))
         *full, last = _cut(token, width) if size > width else [token]
         rows += full
-        row, taken = [last], cells(last)
+        row, taken = [last], max(cells(last), len(last) * _NOTHING)
     return [*rows, "".join(row)]
 
 
@@ -122,12 +124,12 @@ def _cut(word: str, width: int) -> Iterator[str]:
             yield word[begin : begin + width]
         return
     piece: list[str] = []
-    taken = 0
+    taken = 0.0
     for character in word:
-        size = cells(character)
+        size = cells(character) or _NOTHING
         if piece and taken + size > width:
             yield "".join(piece)
-            piece, taken = [], 0
+            piece, taken = [], 0.0
         piece.append(character)
         taken += size
     yield "".join(piece)

@@ -51,11 +51,16 @@ def on_pty(
     with ExitStack() as stack, BatchServer(plan) as server:
         configure(CONFIG.format(base=server.base))
 
-        def run(prompts: str, *args: str, places: str = "2", kind: str = "-L") -> Pty:
+        def run(
+            prompts: str, *args: str, places: str = "2", kind: str = "-L", pipe: str = ""
+        ) -> Pty:
             (tmp_path / "prompts").write_text(prompts)
-            script = 'exec "$@" -j 8 --max-retries 0 -f prompts'
+            script = '"$@" -j 8 --max-retries 0 -f prompts'
+            script = f"{script} --json | {pipe}" if pipe else f"exec {script}"
             command = ["sh", "-c", script, "sh", *COMMAND, *args, kind]
-            started = Pty(command, child_env, tmp_path, places=places, columns=100)
+            started = Pty(
+                command, child_env, tmp_path, places="12" if pipe else places, columns=100
+            )
             stack.callback(started.close)
             return started
 
@@ -110,3 +115,14 @@ def test_text_and_progress_on_one_terminal(on_pty: Run, go_on: threading.Event) 
         "",
         "stream: 1 of 3 prompts failed (1 provider)",
     ]
+
+
+def test_a_reader_on_the_same_terminal_loses_nothing(on_pty: Run, go_on: threading.Event) -> None:
+    """Lines that another process writes there, between the drawings, stay."""
+    run = on_pty("one\ntwo\nlater\n", "-m", "a:x", "-m", "b:y", pipe="tee seen | cut -c 1-20")
+    run.until(lambda lines: sum('{"type":"end","req' in line for line in lines) == 4)
+    go_on.set()
+    code, lines = run.end()
+    assert code == 0
+    assert sum('{"type":"end","req' in line for line in lines) == 6
+    assert run.raw.count(b"\x1b[A") == run.raw.count(b"\x1b[1A") == 0

@@ -405,6 +405,15 @@ def test_rows_that_do_not_fit_are_left_out(height: int, kept: int) -> None:
     assert drawn(BATCH, 40, height) == drawn(BATCH, 40)[:kept]
 
 
+def test_a_single_row_has_the_first_of_it() -> None:
+    """As where another process writes on the terminal."""
+    (row,) = drawn(models(2), 80, 2)
+    wanted = r"12 of 40  ━+╸ +  30 %   4 in flight   11 ok   1 provider   23 s left"
+    assert re.fullmatch(wanted, row)
+    (row,) = drawn(BATCH, 70, 2)
+    assert row == "3 812 of 10 000   38 %   16 s left   16 in flight   3 808 ok"
+
+
 @pytest.mark.parametrize("width", [*range(1, 130), 200])
 def test_any_size(width: int) -> None:
     for height in (1, 2, 3, 5, 12, 50):

@@ -78,3 +78,11 @@ def test_the_work_is_linear() -> None:
     for _ in range(100_000):
         wrapped.add("word ")
     assert len(wrapped.all()) == 12_500
+
+
+@pytest.mark.parametrize("character", ["\u0301", "\u200d", "x", "你", " "])
+def test_no_row_grows_without_a_bound(character: str) -> None:
+    wrapped = Wrapped(10)
+    for _ in range(3000):
+        wrapped.add(character * 10)
+    assert all(len(row.text) <= 80 for row in wrapped.all())
