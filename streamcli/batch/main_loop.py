@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from signal import SIGINT
 from typing import TYPE_CHECKING
 
 from ..errors import EXIT_OF_STATUS, Interrupted, StreamError, bug
@@ -174,6 +175,8 @@ class MainLoop:
 
     def _interrupt(self, signum: int) -> None:
         self._signum = self._signum or signum
+        if signum == SIGINT and (line := self._messages.screen.line(2)) is not None:
+            line.interrupted()
         self._pool.cancel(interrupted(signum))
 
     def _break(self, error: StreamError | Interrupted) -> None:

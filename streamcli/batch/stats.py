@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..terminal.sanitize import one_line
@@ -12,47 +12,66 @@ from .summary import Summary
 _NAME = 24  # characters of a model's name at the head of a column, where there are several
 _NAME_ALONE = 300
 _SOMETIMES = ("skipped", "reused", "unasked")  # counts that are shown if there are any
+_ALWAYS = ("input_tokens", "output_tokens")  # others are shown if a server sent some
 _SHARES = ("p50", "p90", "p99")
 
 
 def batch_table(summary: Summary, wall_ms: float) -> Table:
-    """Return the table of a batch that took `wall_ms` milliseconds."""
-    parts = summary.parts
+    """Return the table of a batch that took `wall_ms` milliseconds.
+
+    Of one prompt to each of several models, it has their own times in place of percentiles.
+    """
+    parts = list(summary.parts.values())
     several = len(parts) > 1
-    names = [one_line(name, _NAME if several else _NAME_ALONE) for name in parts]
-    shown = [*parts.values(), summary] if several else [summary]
+    once = several and all(part.done <= 1 for part in parts)
+    shown = [*parts, summary] if several and not once else parts if once else [summary]
+    names = [one_line(name, _NAME if several else _NAME_ALONE) for name in summary.parts]
+    if several and not once:
+        names.append("all")
     records = [each.record(wall_ms, 0) for each in shown]
-    whole = records[-1]
-
-    def row(name: str, values: Sequence[float | None]) -> Row:
-        return Row(name, *map(number, values))
-
-    left = [Row("model", *names, "all")] if several else [Row("model", *names)] if names else []
-    left += [row(name, [record[name] for record in records]) for name in ("prompts", "failed")]
-    left += [row(n, [record[n] for record in records]) for n in _SOMETIMES if whole[n]]
-    left += [
-        row(f"statuses.{status}", [record["statuses"].get(status, 0) for record in records])
-        for status in whole["statuses"]
-    ]
+    left = [Row("model", *names)] if names else []
+    if once:
+        left.append(Row("status", *(next(iter(part.statuses), "-") for part in parts)))
+    else:
+        left += _counts(summary, records)
+    whole = summary.record(wall_ms, 0)
     for name, total in whole["usage"].items():
-        if (
-            total is not None
-            and name != "total_tokens"
-            or name in ("input_tokens", "output_tokens")
-        ):
-            left.append(row(name, [record["usage"][name] for record in records]))
+        if name in _ALWAYS or (total is not None and name != "total_tokens"):
+            left.append(_row(name, [record["usage"][name] for record in records]))
     if summary.cost is not None:
         left.append(Row("cost", *(cost(each.cost) for each in shown)))
     if whole["attempts"] != whole["prompts"]:
-        left.append(row("attempts", [record["attempts"] for record in records]))
-    right = [
-        row(name, [record["timings"][name] for record in records]) for name in whole["timings"]
-    ]
+        left.append(_row("attempts", [record["attempts"] for record in records]))
+    right = []
+    if not once:
+        right = [_row(n, [record["timings"][n] for record in records]) for n in whole["timings"]]
     for name in whole["percentiles"]:
         told: list[dict[str, Any]] = [record["percentiles"].get(name) or {} for record in records]
-        if not any(told):
-            continue
-        right += [row(f"{name}.{share}", [each.get(share) for each in told]) for share in _SHARES]
+        if any(told):
+            right += list(_times(name, told, once))
     if not several and summary.ttft.count > 1:
         right.append(Row("ttft_ms", sparkline(summary.ttft)))
     return Table(left, right)
+
+
+def _row(name: str, values: Sequence[float | None]) -> Row:
+    return Row(name, *map(number, values))
+
+
+def _counts(summary: Summary, records: list[dict[str, Any]]) -> Iterator[Row]:
+    """Give the rows of the prompts, by what became of them."""
+    whole = records[-1]
+    for name in ("prompts", "failed", *(name for name in _SOMETIMES if whole[name])):
+        yield _row(name, [record[name] for record in records])
+    for status in summary.statuses:
+        counts = [record["statuses"].get(status, 0) for record in records]
+        yield _row(f"statuses.{status}", counts)
+
+
+def _times(name: str, told: list[dict[str, Any]], once: bool) -> Iterator[Row]:
+    """Give the rows of a time: its percentiles, or the exact value of one prompt."""
+    if once:
+        yield _row(name, [each.get("max") for each in told])
+        return
+    for share in _SHARES:
+        yield _row(f"{name}.{share}", [each.get(share) for each in told])

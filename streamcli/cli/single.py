@@ -204,7 +204,7 @@ class Single:
     def _stop(self, error: StreamError | Interrupted) -> None:
         line = self._messages.screen.line(2)
         if line is not None and isinstance(error, Interrupted) and error.signum == SIGINT:
-            line.unfinished = True  # the terminal shows a ^C there
+            line.interrupted()
         failed = self._delivery.failure(error)
         if self._asking is not None:
             self._asking.stop(failed)

@@ -172,7 +172,7 @@ class LineOut(Out):
                     self.write(data)
                     return
                 with self._screen.lock:
-                    self.write(self._screen.answer(data))
+                    self.write(self._screen.record(data))
 
 
 def ends_torn(fd: int) -> bool:

@@ -63,6 +63,18 @@ class Line:
             data = before + data + after
         return self.erase() + cleared + data
 
+    def record(self, data: bytes) -> bytes:
+        """Return what to write so that `data`, whole lines of an answer, begins a line."""
+        if self.region is not None:
+            return self.region.answer(data)
+        self.answers += 1
+        return self.message(data)
+
+    def interrupted(self) -> None:
+        """Note that ^C was typed: the terminal shows it where the cursor stands."""
+        if self.region is None:
+            self.unfinished = True
+
     def draw(self, data: bytes, rows: Sequence[bytes]) -> bytes:
         """Return what to write so that `data`, whole lines, and `rows` take the open rows' place.
 

@@ -9,11 +9,13 @@ from threading import Event, Thread, current_thread, get_ident, main_thread
 from types import FrameType
 
 from .fds import in_foreground
+from .sanitize import one_line
 from .screen import Line
 from .widths import columns_of
 
 WAITING = "waiting"
 DELAY = 0.5  # seconds without a token before it is shown
+_LONGEST = 120  # characters of what is waited for
 # Save the cursor, do not wrap, and come back: the cursor stays where it was, so that whatever
 # writes next, even the terminal's own echo of ^C, stands where it would have stood.
 _DRAWN = "\x1b7\x1b[?7l\x1b[K %s\x1b[?7h\x1b8"
@@ -67,12 +69,12 @@ class Waiting:
         """
         with self._line.lock:
             self._began = self._clock()
-            self._what, self._breaks, self.shown = what, breaks, True
+            self._what, self._breaks, self.shown = one_line(what, _LONGEST), breaks, True
         self._awake.set()
 
     def rename(self, what: str) -> None:
         """Show other words for the same wait."""
-        self._what = what
+        self._what = one_line(what, _LONGEST)
 
     def pause(self) -> None:
         """Take the sign away until `show`."""

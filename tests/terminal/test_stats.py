@@ -14,6 +14,7 @@ from streamcli.batch.stats import batch_table
 from streamcli.batch.summary import Summary
 from streamcli.events import Failed, Finished, Usage
 from streamcli.outcome import Outcome, Verdict, interrupted
+from streamcli.terminal.screen import Line
 from streamcli.terminal.stats import Table, answer_table, number, sparkline
 from streamcli.timings import Histogram
 
@@ -353,3 +354,28 @@ def test_a_batch_ends_with_one_table(server: FaultServer, stream: Stream) -> Non
     assert lines[0].split() == ["model", "vllm:m", "vllm:other", "all"]
     assert ["statuses.complete", "2", "2", "4"] in [line.split() for line in lines]
     assert sum(line.startswith("model") for line in lines) == 1
+
+
+def test_one_prompt_to_each_of_several_models_has_its_own_times() -> None:
+    summary = Summary(models=["vllm:one", "vllm:two", "vllm:none"])
+    summary.add(an_outcome(10.0), Verdict("complete"), "vllm:one")
+    summary.add(an_outcome(30.0), Verdict("length"), "vllm:two")
+    lines = [line.split() for line in batch_table(summary, 2000.0).drawn().splitlines()]
+    assert lines == [
+        ["model", "vllm:one", "vllm:two", "vllm:none"],
+        ["status", "complete", "length", "-"],
+        ["input_tokens", "12", "12", "-"],
+        ["output_tokens", "33", "33", "-"],
+        ["ttft_ms", "412.7", "412.7", "-"],
+        ["ttfo_ms", "412.7", "412.7", "-"],
+        ["duration_ms", "423.7", "443.7", "-"],
+        ["tokens_per_second", *lines[-1][1:3], "-"],
+    ]
+
+
+def test_records_on_a_terminal_begin_below_an_interrupt() -> None:
+    line = Line()
+    assert line.record(b"{}\n") == b"{}\n"
+    line.interrupted()
+    assert line.record(b"{}\n") == b"\n{}\n"
+    assert line.record(b"{}\n") == b"{}\n"
