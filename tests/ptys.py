@@ -36,8 +36,8 @@ class Pty:
         self.raw = b""
         self.master, slave = pty.openpty()
         termios.tcsetwinsize(slave, (rows, columns))
-        self._screen = pyte.HistoryScreen(columns, rows, history=10_000)
-        self._stream = pyte.ByteStream(self._screen)
+        self.screen = pyte.HistoryScreen(columns, rows, history=10_000)
+        self._stream = pyte.ByteStream(self.screen)
         others = [open(os.devnull, "rb"), open(cwd / "out", "wb"), open(cwd / "err", "wb")]
         fds = [slave if str(fd) in places else others[fd] for fd in range(3)]
         self.process = subprocess.Popen(
@@ -57,21 +57,21 @@ class Pty:
     @property
     def lines(self) -> list[str]:
         """The lines that the screen shows, without blanks at their ends, and empty ones below."""
-        return _without_blanks(self._screen.display)
+        return _without_blanks(self.screen.display)
 
     @property
     def all_lines(self) -> list[str]:
         """The lines that scrolled away, and those that the screen shows."""
         above = [
-            "".join(row[column].data for column in range(self._screen.columns))
-            for row in self._screen.history.top
+            "".join(row[column].data for column in range(self.screen.columns))
+            for row in self.screen.history.top
         ]
-        return _without_blanks([*above, *self._screen.display])
+        return _without_blanks([*above, *self.screen.display])
 
     def resize(self, columns: int) -> None:
         """Make the terminal so many columns wide."""
-        self._screen.resize(columns=columns)
-        termios.tcsetwinsize(self.master, (self._screen.lines, columns))
+        self.screen.resize(columns=columns)
+        termios.tcsetwinsize(self.master, (self.screen.lines, columns))
 
     def until(self, true: Callable[[list[str]], object], timeout: float = 60) -> list[str]:
         """Return the screen as soon as `true` of it; the timeout only guards against a hang."""

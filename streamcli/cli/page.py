@@ -7,7 +7,8 @@
     | term | more | definition |        a table is a list of definitions without its header
 
 Inside a line `code`, *value*, **strong** and [text](address). A paragraph that is indented belongs
-to the item above it. HTML comments are for docgen, which fills in what stands between them.
+to the item above it. HTML comments are for docgen, which fills in what stands between them. A
+picture is for the page on the web.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def parse(text: str) -> Iterator[Block]:
             yield Heading(len(heading[1]), heading[2])
         elif first.startswith("```"):
             yield Code(first[3:], tuple(lines[1:-1]))
+        elif first.startswith("!["):
+            continue  # a picture
         elif first.startswith("|"):
             rows = [_cells(line) for line in lines[2:]]
             yield Terms(tuple((" ".join(row[:-1]), row[-1]) for row in rows))

@@ -158,9 +158,10 @@ def test_no_text_breaks_it(text: str, cuts: random.Random) -> None:
 def test_the_cuts_of_the_network_change_no_byte(paint: Paint) -> None:
     page = Page(lambda: 60, paint)
     drawn = ""
-    for each in ANSWER:
+    for number, each in enumerate(ANSWER):
         drawn += page.feed(each)
-        page.open_lines()
+        if number % 5 == 0:
+            page.open_lines()
     drawn += page.finish()
     assert drawn.split("\n")[:-1] == whole(ANSWER, 60, paint)
     assert ("\x1b" in drawn) == paint.styles
@@ -174,8 +175,8 @@ def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     for line in whole(prose, columns, PLAIN):
         assert wcswidth(line) < columns, line
     page = Page(lambda: columns, PLAIN)
-    for each in ANSWER:
-        page.feed(each)
+    for at in range(0, len(ANSWER), 9):
+        page.feed(ANSWER[at : at + 9])
         assert all(wcswidth(line) < columns for line in page.open_lines())
 
 

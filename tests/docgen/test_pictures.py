@@ -1,0 +1,46 @@
+"""The pictures show what the command does today, and load nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from itertools import takewhile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from faultserver import FaultServer
+from pages import PAGES, ROOT
+from pictures import PICTURES, Picture, drawn, lines_of, run
+
+NAMES = [picture.name for picture in PICTURES]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=NAMES)
+def test_a_picture_shows_what_the_command_does(
+    picture: Picture, server: FaultServer, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Made anew by `python tests/pictures.py`. Colors and times are not compared."""
+    stored = (PAGES / f"{picture.name}.svg").read_text()
+    now = drawn(picture, run(picture, server, child_env, tmp_path))
+    assert words(lines_of(stored)) == words(lines_of(now))
+
+
+def words(lines: list[list[str]]) -> list[list[str]]:
+    """Return the lines without those of figures, which are last, and of the run."""
+    return list(takewhile(lambda line: "TTFT" not in line, lines))
+
+
+@pytest.mark.parametrize("path", sorted(PAGES.glob("*.svg")), ids=lambda path: path.stem)
+def test_a_picture_is_small_and_harmless(path: Path) -> None:
+    text = path.read_text()
+    assert path.stem in NAMES
+    assert len(text.encode()) < 30_000
+    root = ElementTree.fromstring(text)
+    assert not [each for each in root.iter() if each.tag.endswith(("script", "image", "use"))]
+    assert not re.search(r"@import|@font-face|href|src|url\((?!#)|on\w+=", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_is_shown(name: str) -> None:
+    pages = [ROOT / "README.md", *PAGES.glob("*.md")]
+    assert [page for page in pages if f"{name}.svg)" in page.read_text()]
