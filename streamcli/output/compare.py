@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..outcome import Outcome, Verdict
 from ..settings.settings import Settings
 from ..terminal.columns import LEAST, Column, Columns, Live, size_of_terminal, width_of
-from ..terminal.row_words import cost_of, number, rate_of
+from ..terminal.row_words import GAP, cost_of, number, rate_of
 from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, Screen, is_colored, is_dumb
 from .descriptor import Out
@@ -34,7 +34,7 @@ def is_side_by_side(settings: Settings, screen: Screen) -> bool:
 
 
 class Compare:
-    """The columns of the models of that `names`, on the terminal of `line`."""
+    """The columns of the models with these `names`, on the terminal of `line`."""
 
     def __init__(self, names: Sequence[str], settings: Settings, line: Line) -> None:
         self._columns = Columns(names, time.monotonic, color=is_colored(settings.color))
@@ -128,10 +128,6 @@ def _words(outcome: Outcome, verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def _alone(column: Column) -> str:
-    text = column.text.text().strip("\n")
-    words = "   ".join(word for word, _ in column.words())
-    return (
-        f"==> {one_line(column.name)} <==\n{text}\n{words}"
-        if text
-        else (f"==> {one_line(column.name)} <==\n{words}")
-    )
+    words = GAP.join(word for word, _ in column.words())
+    parts = [f"==> {one_line(column.name)} <==", column.text.text().strip("\n"), words]
+    return "\n".join(filter(None, parts))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from .fds import in_foreground, takes_more
+from .sanitize import visible
 from .screen import Line
 from .suspend import Suspend
 from .widths import cells
@@ -38,6 +39,7 @@ class Region:
         self._rewraps = alone and "STY" not in os.environ and any(map(os.environ.get, _REWRAP))
         self._partial = bytearray()
         self._closed = False
+        self._hidden = False
         self._suspend = Suspend(self._hide, self._forget)
 
     def open(self) -> None:
@@ -90,7 +92,7 @@ class Region:
     # Inside
 
     def _shown(self) -> bytes:
-        if not self._rows or not in_foreground(2):
+        if not self._rows or self._hidden or not in_foreground(2):
             self._drawn = []
             return b""
         rows = [self._tail(), *self._rows] if self._partial else self._rows
@@ -118,13 +120,14 @@ class Region:
         """Return the end of the line that is not whole, as much as fits."""
         width = _columns()
         text = _ESCAPES.sub("", self._partial[-8 * width :].decode(errors="ignore"))
-        text = text.expandtabs().replace("\x1b", "^[")[-width + 1 :]
+        text = visible(text.replace("\r", "").expandtabs())[-width:]
         while cells(text) >= width:
             text = text[1:]
         return text
 
     def _hide(self) -> None:
         """Take the rows away before the process stops: the shell's prompt comes next."""
+        self._hidden = True
         if self._line.lock.acquire(timeout=_PATIENCE):
             try:
                 if in_foreground(2):
@@ -135,6 +138,7 @@ class Region:
     def _forget(self) -> None:
         """Take the screen as another's, which it was while the process was stopped."""
         self._drawn = []
+        self._hidden = False
 
 
 def _columns() -> int:

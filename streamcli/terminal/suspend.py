@@ -38,8 +38,9 @@ class Suspend:
         self._hide()
         signal.signal(signum, signal.SIG_DFL)
         signal.pthread_kill(get_ident(), signum)
-        # From here on it is continued (fg, bg).
+        # From here on it is continued (fg, bg), or was not stopped: nobody could continue it.
         signal.signal(signum, self._stop)
+        self._anew()
 
     def _go_on(self, signum: int, frame: FrameType | None) -> None:
         self._anew()
