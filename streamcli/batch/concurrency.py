@@ -11,6 +11,7 @@ from collections import deque
 
 AT_FIRST = 14  # refusals, the first of which gives the bound
 INSIDE = 2  # signs that the limit is another one
+SPREAD = 0.8  # of even distances from one start to the next
 SLOWEST = 200  # rounds of answers from one probe to the next, at most
 
 
@@ -36,6 +37,7 @@ class Concurrency:
         self.most = jobs
         self.guesses = True
         self._jobs = jobs
+        self._named = False
         self._found = 0  # so many were accepted at once; 0: no limit was met
         self._step = 0  # so many more are tried next
         self._rounds = 1  # of answers, before they are tried
@@ -48,6 +50,14 @@ class Concurrency:
     def is_bounded(self) -> bool:
         return self.most < self._jobs
 
+    def apart(self, latency: float) -> float:
+        """Return the seconds from one start to the next while the bound is a guess; else 0.
+
+        `latency`: the seconds that an answer takes. Requests in one instant would not tell: a rate
+        limit refuses them too, and would pass for a concurrency limit.
+        """
+        return SPREAD * latency / self.most if self.is_bounded and not self._named else 0.0
+
     def note(self, ticket: Ticket) -> None:
         """Note a refusal, of whatever limit."""
         self._running.append(ticket.running)
@@ -59,6 +69,7 @@ class Concurrency:
         started: the refused one need not be the last of them.
         """
         found = self._found
+        self._named = self._named or named
         if not found:
             least = ticket.running if named else min(self._running)
             self._found = self._step = max(1, least - 1)

@@ -23,7 +23,7 @@ def records(gates: Gates) -> list[dict[str, Any]]:
                 "requests_per_second": None if rate is None else round(rate, 3),
                 "concurrency": learned.found_concurrency,
                 "refusals": learned.refusals,
-                "held_ms": round(learned.held * 1000, 1),
+                "held_ms": round(learned.holds.total * 1000, 1),
             }
         )
     return found
@@ -33,7 +33,7 @@ def lines(gates: Gates) -> Iterator[str]:
     """Yield a line for each provider that refused or held something, with what to give next."""
     for provider, gate in _asked(gates):
         learned = gate.learned
-        if not learned.refusals and not learned.held:
+        if not learned.refusals and not learned.holds.total:
             continue
         words, options = [], []
         if (rate := learned.found_rate) is not None:
@@ -43,8 +43,8 @@ def lines(gates: Gates) -> Iterator[str]:
             words.append(f"{most} at once")
             options.append(f"-j {most}")
         words.append(f"{learned.refusals} refused")
-        if learned.held:
-            words.append(f"held for {learned.held:.1f} s")
+        if learned.holds.total:
+            words.append(f"held for {learned.holds.total:.1f} s")
         again = f": the next time {' '.join(options)}" if options else ""
         yield f"{provider}: {', '.join(words)}{again}"
 
@@ -53,7 +53,7 @@ def now(gates: Gates, time: float) -> str:
     """Return what holds the batch up at this time; "" if nothing does."""
     for provider, gate in _asked(gates):
         learned = gate.learned
-        if (wait := learned.until - time) > 0:
+        if (wait := learned.holds.until - time) > 0:
             return f"{provider}: waiting {ceil(wait)} s"
         if (rate := learned.found_rate) is not None:
             return f"{provider}: {_number(rate)} requests/s"

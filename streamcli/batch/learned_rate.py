@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterable
 
 from .advance import Advance
 from .concurrency import Concurrency, Ticket
+from .holds import Holds
 from .limit_headers import Allowance
-from .refusals import Refusals
+from .refusals import BASE, Refusals, backoff
 from .throughput import ENOUGH, Throughput
 
 INFINITE = float("inf")
@@ -35,9 +36,9 @@ STEP = 0.02  # a second: how the rate comes back, in parts of the one that was r
 NEAR = 0.97  # quickly up to this part of that one
 DOUBLING = 1.5  # seconds in which a rate doubles that was never refused
 JITTER = 0.04  # of an interval: two processes must not ask in step
-BASE, CAP = 0.5, 20.0  # seconds of backoff without a hint
 CHANCE = 3  # refusals of a prompt that may be chance, while others are answered
 AGAIN = 3  # refusals of a prompt that are its own, unless others are refused as often in a row
+EARLY = 0.05  # seconds by which a server's clock, or the way to it, may differ
 PATIENT = 1.0  # seconds that the answers of those on their way are waited for before another cut
 IN_VAIN = 4  # refusals in a row after which a server that names no wait is left alone for a while
 
@@ -54,9 +55,8 @@ class LearnedRate:
     ) -> None:
         self.rate = INFINITE  # requests a second
         self.refusals = 0
-        self.held = 0.0  # seconds
         self.running = 0
-        self.until = 0.0  # nothing starts before
+        self.holds = Holds()
         self._at_once = Concurrency(jobs)
         self._refusals = Refusals()
         self._random = random
@@ -66,7 +66,7 @@ class LearnedRate:
         self._cut = -1  # the number of the last request before the last cut
         self._grown_at = 0.0
         self._strikes = 0  # refusals since something was accepted
-        self._holds = 0  # and holds
+        self._in_vain = 0  # holds since then
         self._probe = 0  # the number of the only request that may run after holds in vain
         self._held_before = 0.0  # until the last cut
         self._hits = 0  # refusals of requests after the last cut
@@ -105,7 +105,7 @@ class LearnedRate:
         self._see(now)
         if self.running >= self.concurrency or self._probe:
             return INFINITE
-        return max(0.0, self.until - now, self._next - now)
+        return max(0.0, self.holds.left(now), self._next - now)
 
     def started(self, now: float, tokens: int = 0) -> Ticket:
         """Count a request that starts now; return what comes back with its outcome.
@@ -118,11 +118,13 @@ class LearnedRate:
         self._throughput.asked(now)
         self._grow(now)
         interval = max(1 / self.rate, self._advance.interval(now, tokens))
-        if interval:
+        if apart := self._at_once.apart(self._latency):
+            self._next = now + max(interval, apart)
+        elif interval:
             interval *= 1 + JITTER * (2 * self._random() - 1)
             # One that comes late does not shift those behind it, by one interval at most.
             self._next = max(min(self._next, now), now - interval) + interval
-        if self._holds > 1:
+        if self._in_vain > 1:
             self._probe = self._number
         return Ticket(now, self._number, self.running, tokens)
 
@@ -138,7 +140,7 @@ class LearnedRate:
 
     def answered(self, ticket: Ticket, now: float) -> None:
         """Learn that it was accepted: the first event of its answer came."""
-        self._strikes = self._holds = self._probe = 0
+        self._strikes = self._in_vain = self._probe = 0
         took = min(max(now - ticket.at, 0.0), PATIENT)
         self._latency += (took - self._latency) / 8
         self._throughput.answered(now)
@@ -168,18 +170,28 @@ class LearnedRate:
         refusals.add(ticket.number)
         # While others are answered it may be chance, which does not wait longer each time.
         often = before if refusals.dense else max(0, before - CHANCE)
-        own = self._backoff(often)
+        own = backoff(often, self._random)
         if wanted is not None:
-            own = max(wanted, self._backoff(max(0, often - 1)) if before else 0.0)
-        if ticket.number <= self._cut or 0 <= now - self._cut_at < self._latency:
-            # It was on its way before the last cut, or the answers of those beside it still are.
-            return max(own, self.until - now)
+            own = max(wanted, backoff(max(0, often - 1), self._random) if before else 0.0)
+        if wanted and refusals.agree(ticket.number, now, wanted):
+            self.holds.hold(now, wanted)  # nothing is accepted before
+        early = wanted is not None and wanted < EARLY and self.holds.is_after(now)
+        if early or ticket.number <= self._cut or 0 <= now - self._cut_at < self._latency:
+            # It came a moment early after a hold; it was on its way before the last cut, or
+            # the answers of those beside it still are.
+            return max(own, self.holds.left(now))
         self._strikes += 1
-        few = not refusals.dense and (self._is_new(now) or refusals.are_few(wanted))
+        new = self._throughput.age(now) < self._latency  # the first answers may be on their way
+        few = not refusals.dense and (new or refusals.are_few(wanted))
         silent = wanted is None and self.rate == INFINITE and at_once.guesses
         guess = silent and (at_once.is_bounded or not few)
-        if (concurrent or guess) and at_once.refused(ticket, concurrent):
-            self._cut = self._number
+        if concurrent or guess:
+            if at_once.refused(ticket, concurrent):
+                self._cut = self._number
+                return own
+            self.rate = max(self._throughput.rate(now), 1.0)  # from what was accepted so far on
+            self._next = now + 1 / self.rate
+            self._settle(now)
             return own
         if refusals.trying:
             self._judge_trial(ticket, now)
@@ -198,10 +210,12 @@ class LearnedRate:
             self._open()
             return own
         if holds:
-            again = self._holds - (1 if wanted else 0)  # a wish that was in vain is doubted
-            self._hold(now, max(wanted or 0.0, self._backoff(again) if again >= 0 else 0.0))
-            self._holds += 1
-        return max(own, self.until - now)
+            again = self._in_vain - (1 if wanted else 0)  # a wish that was in vain is doubted
+            self.holds.hold(
+                now, max(wanted or 0.0, backoff(again, self._random) if again >= 0 else 0.0)
+            )
+            self._in_vain += 1
+        return max(own, self.holds.left(now))
 
     def advise(self, given: Iterable[Allowance], now: float, ticket: Ticket | None = None) -> None:
         """Spread the next requests over what the server says is left, once that is little.
@@ -213,7 +227,7 @@ class LearnedRate:
         uncounted = min(self.running, after)
         wait = self._advance.read(given, now, uncounted, tokens, self.concurrency)
         if wait:
-            self._hold(now, wait)
+            self.holds.hold(now, wait)
 
     # Inside
 
@@ -223,7 +237,7 @@ class LearnedRate:
         self._seen = now
         if back > 0:
             self._next -= back
-            self.until -= back
+            self.holds.shift(back)
             self._cut_at -= back
             self._advance.forget()
             self._throughput.forget()
@@ -250,7 +264,7 @@ class LearnedRate:
             self.rate = max(measured, 1 / max(wait, 0.05))
         elif accepted or not holds:  # otherwise waiting may help, and asking more slowly does not
             passed = now - self._cut_at
-            if accepted >= ENOUGH and self.held - self._held_before > (1 - FAR) * passed:
+            if accepted >= ENOUGH and self.holds.total - self._held_before > (1 - FAR) * passed:
                 measured = min(measured, accepted / passed)  # it was mostly waited
             far = accepted < 2 or measured < FAR * self.rate
             soft, many = SOFT_CUT
@@ -264,7 +278,7 @@ class LearnedRate:
     def _settle(self, now: float) -> None:
         """Let the requests that are on their way be: they began before this."""
         self._cut, self._cut_at, self._hits = self._number, now, 0
-        self._held_before = self.held
+        self._held_before = self.holds.total
 
     def _try(self, now: float) -> None:
         """Ask more slowly for a while, to see whether fewer are refused."""
@@ -284,15 +298,3 @@ class LearnedRate:
     def _open(self) -> None:
         self.rate = self._refused_at = INFINITE
         self._next = 0.0
-
-    def _is_new(self, now: float) -> bool:
-        """Return whether the first answers may still be on their way."""
-        return self._throughput.age(now) < self._latency
-
-    def _hold(self, now: float, seconds: float) -> None:
-        until = now + seconds
-        self.held += max(0.0, until - max(now, self.until))
-        self.until = max(self.until, until)
-
-    def _backoff(self, before: int) -> float:
-        return min(CAP, BASE * 2.0 ** min(before, 16)) * (1 + self._random()) / 2

@@ -101,7 +101,7 @@ class Gate:
         wait = self.learned.refused(
             entry.ticket, now, wanted, before=entry.refused, concurrent=failed.concurrent
         )
-        held = max(0.0, self.learned.until - now)
+        held = max(0.0, self.learned.holds.until - now)
         self.refuses = True
         entry.refused += 1
         entry.waited += max(0.0, wait - held)

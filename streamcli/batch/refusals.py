@@ -9,6 +9,7 @@ accepted: refusals come quickly, and answers may take minutes.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 DENSE = 14, 22  # so many refusals among so many requests: a limit refuses all that come
 DENSE_AT_ONCE = 28, 44  # of many that start at once, which do not come in their order
@@ -19,6 +20,8 @@ FEWER = 0.3  # it helps if not more than this part of the refusals is left
 AGAIN = 1000  # requests after which refusals that seemed random are doubted; then twice as many
 FUTILE = 6  # cuts by which the rate fell to this part of what it was:
 FALLEN = 0.6
+AGREED = 5  # refusals that name one moment mean that nothing is accepted before
+BASE, CAP = 0.5, 20.0  # seconds of backoff without a hint
 SOON = 10  # requests from one cut to the next, besides those that run, that mean "soon after"
 
 
@@ -34,6 +37,8 @@ class Refusals:
         self._numbers: deque[int] = deque(maxlen=DENSE_AT_ONCE[0] + FEW[0])
         self._doubted = 0  # the number from which on `random` is doubted
         self._patience = AGAIN
+        # A moment that refusals name, the first request so refused, and how many were.
+        self._named = -1.0, 0, 0
         self._trial: int | None = None  # the number of the last request before the trial
         self._size = 0
         self._most = 0.0  # refusals in it that mean that the rate is a limit, or is none
@@ -64,6 +69,15 @@ class Refusals:
             self._hits += 1
         if self.random and (self.dense or number > self._doubted):
             self.random = False
+
+    def agree(self, number: int, now: float, wanted: float) -> bool:
+        """Return whether one request after the other is refused until the same moment."""
+        moment, first, count = self._named
+        if abs(now + wanted - moment) > max(0.05, wanted / 10) or number - first > count + 2:
+            self._named = now + wanted, number, 1
+            return False
+        self._named = now + wanted, min(first, number), count + 1
+        return count + 1 >= AGREED
 
     def begin_trial(self, number: int) -> None:
         """Note that requests after this one are asked at a lower rate."""
@@ -109,3 +123,8 @@ class Refusals:
         """Return whether the last `count` refusals were among `span` requests."""
         last = list(self._numbers)[-count:]
         return len(last) == count and max(last) - min(last) < span
+
+
+def backoff(before: int, random: Callable[[], float]) -> float:
+    """Return the seconds that a prompt waits which was refused so often before, without a hint."""
+    return min(CAP, BASE * 2.0 ** min(before, 16)) * (1 + random()) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -216,6 +217,20 @@ def test_a_rate_limit_is_found(name: str, seed: int) -> None:
     assert client.learned.concurrency == JOBS
 
 
+@pytest.mark.parametrize("latency", [0.02, 0.0495, 0.051, 0.07, 0.11, 0.15, 0.21])
+@pytest.mark.parametrize("way", [0.0003, 0.003])
+def test_a_rate_is_not_taken_for_a_concurrency(
+    latency: float, way: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time, answered in 51 ms, is hardly slower than 20 a second, and never refused."""
+    monkeypatch.setitem(globals(), "WAY", way)
+    for seed, rate in itertools.product(range(3), (20, 50)):
+        server = TokenBucket(rate, 5, none)
+        (client,) = simulate(server, seconds=60, latency=(latency, 1.02 * latency), seed=seed)
+        assert client.per_second(20, 60) >= 0.9 * rate
+        assert client.refused_per_answer(20, 60) <= 0.2
+
+
 @pytest.mark.parametrize("jobs", [4, 16, 128])
 def test_with_any_number_of_jobs(jobs: int) -> None:
     (client,) = simulate(TokenBucket(20, 5, whole), jobs=jobs, latency=(0.18, 0.2))
@@ -310,6 +325,25 @@ def test_a_clock_that_jumps(jump: float) -> None:
     )
     assert client.per_second(40, 60) >= 0.85 * 20
     assert client.refused_per_answer(20, 60) <= 0.2
+
+
+def refused_until(learned: LearnedRate, moments: list[float]) -> float:
+    """Refuse a request every 40 ms until these moments; return the seconds until the next."""
+    now = 10.0
+    learned.answered(learned.started(now), now)
+    for moment in moments:
+        now += 0.04
+        ticket = learned.started(now)
+        learned.refused(ticket, now, moment - now)
+        learned.ended(ticket)
+    return learned.wait(now)
+
+
+def test_nobody_asks_before_the_moment_that_every_refusal_names() -> None:
+    assert refused_until(LearnedRate(64, lambda: 0.5), [13.0] * 4) < 1
+    assert refused_until(LearnedRate(64, lambda: 0.5), [13.0] * 5) == pytest.approx(2.8)
+    others = [13.0, 12.0, 14.0, 11.5, 15.0, 12.5]  # of prompts, not of the server
+    assert refused_until(LearnedRate(64, lambda: 0.5), others) < 1
 
 
 def test_one_prompt_that_is_refused_again_waits_longer() -> None:

@@ -252,7 +252,7 @@ def test_a_server_that_refuses_after_a_wait_is_asked_once_at_a_time() -> None:
     gate, now = Gate(8, 120, lambda: 0.5), 0.0
     busy = Failed("rate_limit", "busy", transient=True, retry_after=5.0)
     tasks: list[Prompt] = [Task(number, None, (gate,)) for number in range(8)]
-    while gate.learned.held < 20:
+    while gate.learned.holds.total < 20:
         for task in tasks:
             if gate.wait(now) == 0:
                 gate.started(task.entry, now)
@@ -261,7 +261,7 @@ def test_a_server_that_refuses_after_a_wait_is_asked_once_at_a_time() -> None:
             if task.entry.ticket is not None:
                 assert gate.limited(task.entry, busy, now) is not None
                 gate.ended(task.entry)
-    now = gate.learned.until
+    now = gate.learned.holds.until
     assert gate.wait(now) == 0
     gate.started(tasks[0].entry, now)
     assert gate.wait(now + 5) == float("inf")
