@@ -91,29 +91,24 @@ def test_prompts_that_are_refused_once_do_not_slow_the_others_down(stream: Strea
     }
 
 
-def test_what_headers_say_spreads_requests_before_any_is_refused(stream: Stream) -> None:
-    """20 requests in each half second, and how many are left in every answer."""
-    size, seconds = 20, 0.5
-    window = [0.0, 0.0]  # when it began, and how many came in it
+def test_what_headers_say_is_waited_for_before_any_is_refused(stream: Stream) -> None:
+    """Nothing is left for 0.3 s after each answer; test_learned_rate.py shows the spreading."""
+    reset = 0.3
+    answered: list[float] = []
 
     def plan(prompt: str, before: int) -> Act:
-        now = time.monotonic()
-        if now - window[0] >= seconds:
-            window[:] = now, 0
-        window[1] += 1
-        left, reset = max(0, size - int(window[1])), seconds - (now - window[0])
-        headers = (
-            f"ratelimit-limit: {size}\r\nratelimit-remaining: {left}\r\n"
-            f"ratelimit-reset: {reset:.3f}\r\n"
-        )
-        if window[1] > size:
-            return Act(429, headers=f"{headers}retry-after-ms: {reset * 1000:.0f}\r\n")
+        answered.append(time.monotonic())
+        headers = f"ratelimit-limit: 1\r\nratelimit-remaining: 0\r\nratelimit-reset: {reset}\r\n"
         return Act(headers=headers)
 
     with BatchServer(plan) as server:
-        batch = Run(stream, server, 100)
-    assert batch.is_whole(100)
-    assert batch.refused <= 50  # half: a busy machine moves the windows
+        batch = Run(stream, server, 4, "-j", "1")
+    assert batch.is_whole(4)
+    assert (batch.refused, batch.limits["refusals"]) == (0, 0)
+    assert batch.limits["held_ms"] > 0
+    asked = [each.at for each in server.asked]
+    for said, next_one in zip(answered, asked[1:], strict=False):
+        assert next_one - said >= 0.9 * reset  # a busy machine waits longer, and never shorter
 
 
 def test_a_provider_that_was_not_asked_has_no_limits(stream: Stream) -> None:
