@@ -72,6 +72,22 @@ _stream_templates() {
     _stream_files
 }
 
+# The names of the sessions in the state folder; with a slash a file.
+_stream_sessions() {
+    local name
+    if [[ $value == */* || $value == \~* ]]; then
+        _stream_files
+        return
+    fi
+    for name in "${XDG_STATE_HOME:-$HOME/.local/state}"/stream/sessions/*.jsonl; do
+        [[ -e $name ]] || continue
+        name=${name##*/} name=${name%.jsonl}
+        [[ $name == "$value"* ]] || continue
+        [[ -n $quote ]] || printf -v name %q "$name"
+        COMPREPLY+=("$head$name")
+    done
+}
+
 # A file after @; any other text is the user's own.
 _stream_text_or_file() {
     if [[ $value == @* ]]; then
@@ -104,6 +120,7 @@ _stream_value() {
     --tools) _stream_files ;;
     --mcp) _stream_files ;;
     --tool-choice) _stream_offer auto none required ;;
+    --session) _stream_sessions ;;
     --format) _stream_offer text jsonl json markdown sse ;;
     --events) _stream_files ;;
     -O | --output) _stream_files ;;

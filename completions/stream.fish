@@ -48,6 +48,20 @@ function __stream_models
     printf '%s:\tprovider\n' (__stream_providers)
 end
 
+# The names of the sessions in the state folder; with a slash a file.
+function __stream_sessions
+    set -l value (__stream_value)
+    if string match -q -r '^~|/' -- $value
+        __stream_files '' $value
+        return
+    end
+    set -l base $XDG_STATE_HOME
+    test -n "$base"; or set base $HOME/.local/state
+    for file in $base/stream/sessions/*.jsonl
+        string replace -r '^.*/(.*)\.jsonl$' '$1' -- $file
+    end
+end
+
 # A file after @; any other text is the user's own.
 function __stream_text_or_file
     set -l value (__stream_value)
@@ -97,7 +111,7 @@ complete -c stream -l mcp-allow -x -d 'Offer only these tools of MCP servers.'
 complete -c stream -l tool-choice -x -a 'auto none required' -d 'Whether the model has to call a tool, or which one.'
 complete -c stream -l max-rounds -x -d 'Requests for one prompt with tools (default: 8).'
 complete -c stream -l confirm -d 'Ask on the terminal before each call of a tool.'
-complete -c stream -l session -x -d 'The conversation that the prompt goes on with.'
+complete -c stream -l session -x -a '(__stream_sessions)' -d 'The conversation that the prompt goes on with.'
 complete -c stream -s c -l continue -d 'Go on with the session that was used last.'
 complete -c stream -l history -d 'Begin a session with each prompt, for --continue.'
 complete -c stream -l chat -d 'Chat on the terminal; /help lists its commands.'

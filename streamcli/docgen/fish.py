@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, TEMPLATE, Opt
+from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, SESSION, TEMPLATE, Opt
 from ..settings.options import TABLE
 from . import values
 
@@ -11,6 +11,7 @@ ACTIONS = {
     PROVIDER: "-x -a '(__stream_providers)'",
     MODEL_NAME: "-x -a '(__stream_models)'",
     TEMPLATE: "-r -F -a '(__stream_config template)'",
+    SESSION: "-x -a '(__stream_sessions)'",
     values.CHOICE: "-x -a '{choices}'",
     values.LIST: "-x -a '(__stream_list {choices})'",
     values.TEXT_OR_FILE: "-x -a '(__stream_text_or_file)'",

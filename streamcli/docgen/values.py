@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from ..providers.table import ROWS
-from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, TEMPLATE, Names, Opt
+from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, SESSION, TEMPLATE, Names, Opt
 from ..settings.options import TABLE
 
 # Beyond the kinds of options.py:
@@ -14,7 +14,7 @@ LIST = "list"  # several choices, with commas between
 TEXT_OR_FILE = "text-or-file"  # a file after '@'
 TEXT = "text"  # nothing to offer
 
-KINDS = (FILE, PROVIDER, MODEL_NAME, TEMPLATE, CHOICE, LIST, TEXT_OR_FILE, TEXT)
+KINDS = (FILE, PROVIDER, MODEL_NAME, TEMPLATE, SESSION, CHOICE, LIST, TEXT_OR_FILE, TEXT)
 
 
 def kind(option: Opt) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, TEMPLATE, Opt
+from ..settings.option_types import FILE, MODEL_NAME, PROVIDER, SESSION, TEMPLATE, Opt
 from ..settings.options import TABLE
 from . import values
 
@@ -11,6 +11,7 @@ ACTIONS = {
     PROVIDER: "_stream_providers",
     MODEL_NAME: "_stream_models",
     TEMPLATE: "_stream_templates",
+    SESSION: "_stream_sessions",
     values.CHOICE: "({choices})",
     values.LIST: "_sequence compadd - {choices}",
     values.TEXT_OR_FILE: "_stream_text_or_file",

@@ -13,13 +13,14 @@ FILE = "file"
 PROVIDER = "provider"  # a row's name
 MODEL_NAME = "model"  # PROVIDER:..., or an alias
 TEMPLATE = "template"  # a file, or a name in the configuration
+SESSION = "session"  # a stored session, or with a slash a file
 
 
 class Opt(click.Option):
     """A click option that also knows what the documents need.
 
     `section` is its heading, `details` what the manual adds to `help`, `value` what completions
-    offer (FILE, PROVIDER, MODEL_NAME, TEMPLATE or ""). `env`: STREAM_<OPTION> sets it too;
+    offer (FILE, PROVIDER, MODEL_NAME, TEMPLATE, SESSION or ""). `env`: STREAM_<OPTION> sets it too;
     `config`: so does [defaults] in the configuration; `template`: so does a template. A `look` set
     in [defaults] holds on a terminal only: a configuration never changes what a script's pipe
     carries. An option with `bare` may be given without its

@@ -16,6 +16,7 @@ from .option_types import (
     FILE,
     MODEL_NAME,
     PROVIDER,
+    SESSION,
     TEMPLATE,
     TOPICS,
     Buffering,
@@ -390,6 +391,7 @@ TABLE: tuple[Opt, ...] = (
         section=CONVERSATIONS,
         config=False,
         metavar="NAME|PATH",
+        value=SESSION,
         help="The conversation that the prompt goes on with.",
         details="Its messages go before the prompt, and the prompt and its answer are "
         "added. It is begun if it is not there; with a slash it is the path of its file. A system "

@@ -38,7 +38,10 @@ def _home(folder: Path) -> dict[str, str]:
     config.parent.mkdir(parents=True)
     config.write_text(CONFIG)
     home = folder / "home"
-    home.mkdir()
+    sessions = home / ".local" / "state" / "stream" / "sessions"
+    sessions.mkdir(parents=True)
+    for name in ("trip.jsonl", "two words.jsonl", ".last", "notes.txt"):
+        (sessions / name).touch()
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -117,6 +120,9 @@ OFFERS: list[tuple[str, set[str]]] = [
     ("-t su", {"summary"}),
     ("--template=hai", {"haiku"}),
     ("-t pat", {"patch.diff"}),
+    ("--session t", {"trip", "two words"}),
+    ("--session=tr", {"trip"}),
+    ("--session pat", set()),
     ("--file=ins", {"inside"}),
     ("-s @pat", {"patch.diff"}),
     ("--header=@pat", {"patch.diff"}),
@@ -136,7 +142,7 @@ OFFERS: list[tuple[str, set[str]]] = [
 def _plain(offers: set[str]) -> set[str]:
     """Without what the shells write around a candidate: what stands before it, and its end."""
     plain = {offer.rpartition("=")[2].rpartition(",")[2].lstrip("@") for offer in offers}
-    plain = {offer.removeprefix("local:") for offer in plain}
+    plain = {offer.removeprefix("local:").replace("\\ ", " ") for offer in plain}
     return {offer.rstrip(":/ ") for offer in plain}
 
 
@@ -164,6 +170,9 @@ def test_fish_offers(fish: Offers, typed: str, expected: set[str]) -> None:
         ("-O ins\tnew", ["-O", "inside/new"]),
         ("-O a\tword", ["-O", "a name.txt", "word"]),
         ("--output=a\tword", ["--output=a name.txt", "word"]),
+        ("--session tri\tword", ["--session", "trip", "word"]),
+        ("--session tw\tword", ["--session", "two words", "word"]),
+        ("--session=./pat\tword", ["--session=./patch.diff", "word"]),
         ("-s @pat\tword", ["-s", "@patch.diff", "word"]),
         ("-s @a\tword", ["-s", "@a name.txt", "word"]),
         ("-s @ins\tfil\tword", ["-s", "@inside/file", "word"]),
