@@ -19,7 +19,8 @@ from ..terminal.sanitize import one_line
 from .command import CommandResult, text_of
 from .definition import MAX_OUTPUT, CommandTool
 from .mcp_config import Server
-from .process import Clip, Processes, Watchdog
+from .process import Clip, Processes
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from .mcp_client import Clients, Found

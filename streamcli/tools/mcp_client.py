@@ -25,7 +25,8 @@ from .. import __version__
 from .mcp_config import Server
 from .mcp_http import client_of
 from .mcp_stdio import Group, stdio
-from .process import Clip, Watchdog
+from .process import Clip
+from .watchdog import Watchdog
 
 START = 60.0  # seconds for a server to begin and to list its tools: npx may fetch it first
 CALL = 60.0  # seconds for a call

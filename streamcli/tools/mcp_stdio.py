@@ -17,7 +17,8 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
 from .mcp_config import Server
-from .process import Clip, Watchdog
+from .process import Clip
+from .watchdog import Watchdog
 
 _LONGEST = 16 << 20  # bytes of a line
 _GRACE = 1.0  # seconds to end once stdin is closed
@@ -47,7 +48,10 @@ async def stdio(
 ) -> AsyncIterator[Any]:
     """Start a server, and give the streams that the SDK's client reads and writes."""
     process = await anyio.open_process(
-        list(server.argv), env=server.env, cwd=server.cwd, start_new_session=True
+        list(server.argv),
+        env={**server.env, **watchdog.mark},
+        cwd=server.cwd,
+        start_new_session=True,
     )
     group = Group(process.pid, watchdog)
     groups.append(group)

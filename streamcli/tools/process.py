@@ -1,7 +1,8 @@
 """Run a program for a tool: bounded in time and output, in a process group that dies with us.
 
 Each program has a session of its own, without a terminal. The whole group is killed when the
-program ends, at its timeout, on `stop`, and by the watchdog when this process dies in any way.
+program ends, at its timeout, on `stop`, and by the watchdog when this process dies in any way. What
+left its group (a daemon) is found by a variable, where there is a /proc, when the run is over.
 """
 
 from __future__ import annotations
@@ -13,24 +14,11 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
+from .watchdog import Watchdog
+
 _POLL = 0.1  # seconds between two looks whether a program ended whose pipes another one holds
 _GRACE = 1.0  # seconds to read what is left in the pipes of a group that was killed
 _READ = 1 << 16
-
-# A shell that keeps a list of groups, and kills those left on it when its stdin ends: a pipe whose
-# other end only this process holds. It works after SIGKILL too, on every Unix.
-_WATCHDOG = """\
-groups=' '
-while read -r what group; do
-  case $what in
-    +) groups="$groups$group " ;;
-    -) case $groups in
-         *" $group "*) groups="${groups%% $group *} ${groups#* $group }" ;;
-       esac ;;
-  esac
-done
-for group in $groups; do kill -9 "-$group"; done
-"""
 
 
 class Clip:
@@ -98,55 +86,6 @@ class Ended:
         self.seconds = seconds
 
 
-class Watchdog:
-    """Kills the process groups of a run that are left when this process dies."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._pipe: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def add(self, group: int) -> None:
-        self._tell(f"+ {group}\n")
-
-    def remove(self, group: int) -> None:
-        self._tell(f"- {group}\n")
-
-    def start(self) -> None:
-        """Start it, once; OSError if it cannot be started."""
-        with self._lock:
-            if self._pipe is not None:
-                return
-            ours, self._pipe = os.pipe()
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHDOG],
-                stdin=ours,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={},
-                start_new_session=True,
-            )
-            os.close(ours)
-
-    def close(self) -> None:
-        """Kill the groups that are left, as it does at our death."""
-        with self._lock:
-            pipe, self._pipe = self._pipe, None
-        if pipe is not None:
-            os.close(pipe)
-        if self._process is not None:
-            _wait(self._process, _GRACE)
-
-    def _tell(self, line: str) -> None:
-        if self._pipe is None:
-            return
-        try:
-            os.write(self._pipe, line.encode())
-        except OSError:
-            pass  # somebody killed it: the groups are still killed when we end them
-
-
 class Processes:
     """The programs of one prompt. `stop` kills those that run, and no other one starts."""
 
@@ -179,7 +118,7 @@ class Processes:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=env,
+                env={**env, **self._watchdog.mark},
                 cwd=cwd,
                 bufsize=0,
                 start_new_session=True,

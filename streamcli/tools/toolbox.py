@@ -19,8 +19,9 @@ from ..terminal.sanitize import one_line
 from .command import CommandResult, run_call, text_of
 from .confirm import Confirm, has_terminal
 from .definition import CommandTool, load
-from .process import Clip, Processes, Watchdog
+from .process import Clip, Processes
 from .steps import Running, step
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from ..terminal.waiting import Waiting

@@ -19,7 +19,8 @@ from streamcli.errors import StreamError
 from streamcli.events import ToolCall
 from streamcli.tools.command import CommandResult, Unfit, environment, filled, run_call
 from streamcli.tools.definition import CommandTool
-from streamcli.tools.process import Clip, Processes, Watchdog
+from streamcli.tools.process import Clip, Processes
+from streamcli.tools.watchdog import Watchdog
 
 ANY: dict[str, Any] = {"type": "object", "properties": {}}
 

@@ -372,6 +372,36 @@ def test_no_tool_outlives_a_kill(popen: Popen, look: Any, answers: Any, tmp_path
     assert _gone(group)
 
 
+# Leaves its group and its session, as daemons do.
+DAEMON = """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.closerange(0, 3)
+    open('pids.new', 'w').write(str(os.getpid()))
+    os.rename('pids.new', 'pids')
+    time.sleep(600)
+while not os.path.exists('pids'):
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+@pytest.mark.parametrize("number", [0, signal.SIGINT, signal.SIGKILL])
+def test_a_tool_that_became_a_daemon_does_not_outlive_us(
+    number: int, popen: Popen, look: Any, answers: Any, tmp_path: Path
+) -> None:
+    script = DAEMON + ("time.sleep(600)" if number else "print('done')")
+    process = popen(*answers(ONE, RAIN), "--tools", look(script), "--jsonl", "-n", "Weather?")
+    assert eventually((tmp_path / "pids").exists)
+    if number:
+        process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.wait() == -number
+    assert _gone([int((tmp_path / "pids").read_text())])
+
+
 # ---- a terminal ---------------------------------------------------------------------------------
 
 
