@@ -332,8 +332,9 @@ TABLE: tuple[Opt, ...] = (
         "goes back to the model, and so does the end of its stderr if it fails. The calls of a "
         "round run in parallel, each in a session of its own that is killed with all its children "
         "when the program ends, at its timeout, and when stream ends in any way; a child that "
-        "begins another session is killed when stream ends, on Linux. Each call is a line on stderr, unless -q is given. A "
-        "tool without a command ends the answer: its tool_call record is for the caller.",
+        "begins another session is killed when stream ends, on Linux. Each call is a line on "
+        "stderr, unless -q is given. A tool without a command ends the answer: its tool_call "
+        "record is for the caller.",
     ),
     Opt(
         "--mcp",
