@@ -27,6 +27,7 @@ from ..request import Target
 from ..wire.endings import WAITED
 
 _BROKE = ("lost", "bad_http")  # the transport broke
+_CALLS = (ToolCall, ToolResult)
 _REFUSAL = 1000  # characters of a refusal that its message may need
 
 
@@ -83,15 +84,16 @@ class Tally:
         outcome = self._outcome
         outcome.chars += chars
         deltas = len(events) - len(facts)
-        end = None
+        end, called = None, False
         if facts:
             self._redact(facts)
             for event in facts:
                 deltas += self._fact(event)
                 visible = visible or type(event) is Returned
+                called = called or isinstance(event, _CALLS)
             if isinstance(event, Finished | Failed):
                 end = event
-        if facts or outcome.open_call:
+        if called or outcome.open_call:
             self._follow_calls(events)
         if self._keeps_text:
             self.text += [e.text for e in events if isinstance(e, Text) and not e.choice]

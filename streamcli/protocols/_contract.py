@@ -24,7 +24,8 @@ The classes below declare what only some protocols have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -197,9 +198,14 @@ def decoder_for(
     protocol: Replies, target: Target, limit: int, chat: ChatRequest | None = None
 ) -> Decoder:
     """Return what decodes the target's answer to `chat`; an event may have `limit` bytes."""
-    if isinstance(protocol, DecodesByRow):
-        return protocol.decoder(target, limit, chat)
-    return protocol.Decoder(limit)
+    by_row = _by_row(cast(Hashable, protocol))
+    return protocol.Decoder(limit) if by_row is None else by_row.decoder(target, limit, chat)
+
+
+@cache
+def _by_row(protocol: Hashable) -> DecodesByRow | None:
+    # isinstance looks at all members of these classes: too much for each of many prompts.
+    return protocol if isinstance(protocol, DecodesByRow) else None
 
 
 def get(name: str) -> ProtocolFile:

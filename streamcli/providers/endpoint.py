@@ -95,11 +95,14 @@ class Endpoint:
         if self._context.tools is not None and "tools" not in get(protocol).CAN:
             raise usage(f"{self.label}: {protocol} cannot carry tools (--tools)")
         self.protocol = get(protocol)
-        if isinstance(self.protocol, Keeper):
+        # Found once: isinstance looks at all members of these classes.
+        self._keeper = self.protocol if isinstance(self.protocol, Keeper) else None
+        self._cancels = self.protocol if isinstance(self.protocol, Cancels) else None
+        if self._keeper is not None:
             from .set_up import SetUp
 
             self._context.set_up = self._context.set_up or SetUp()
-            self.added = added(self.protocol, options_of(self.settings.option), self._context)
+            self.added = added(self._keeper, options_of(self.settings.option), self._context)
 
     def start(self, jobs: int = 1) -> None:
         """Get ready for requests, `jobs` at a time; in the main thread."""
@@ -154,9 +157,9 @@ class Endpoint:
         The first thread to ask sends them, and the others wait. A request that another endpoint of
         the run has sent is not sent again. If one is refused, its refusal is the answer.
         """
-        if not isinstance(self.protocol, Keeper):
+        if self._keeper is None:
             return open
-        before, set_up = self.protocol.before, self._context.set_up
+        before, set_up = self._keeper.before, self._context.set_up
         assert set_up is not None  # `settle` made it
 
         def prepared(request: HttpRequest, patience: Patience) -> Response:
@@ -178,10 +181,10 @@ class Endpoint:
 
     def store(self, chat: ChatRequest, plain: Open) -> Store | None:
         """Return what stores a whole answer where the question was asked, if that is wanted."""
-        protocol, limits = self.protocol, self.limits
-        if not isinstance(protocol, Keeper) or not protocol.after(chat, self.target, "x"):
+        keeper, limits = self._keeper, self.limits
+        if keeper is None or not keeper.after(chat, self.target, "x"):
             return None
-        after = protocol.after
+        after = keeper.after
         left: list[HttpRequest] | None = None
 
         def store(text: str) -> Failed | None:
@@ -209,8 +212,8 @@ class Endpoint:
         It has a client of its own, as the one that asked may be cancelled, and takes little time:
         the user wants to leave.
         """
-        protocol = self.protocol
-        if not isinstance(protocol, Cancels):
+        protocol = self._cancels
+        if protocol is None:
             return None
 
         def cancel(decoder: Decoder) -> None:

@@ -56,6 +56,9 @@ FORMATS = [
 ]
 
 
+_BY_NAME = {row.name: row for row in FORMATS}
+
+
 def format_of(name: str) -> Format:
     """Return the row of that name."""
-    return next(row for row in FORMATS if row.name == name)
+    return _BY_NAME[name]

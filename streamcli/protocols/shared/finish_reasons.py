@@ -11,6 +11,7 @@ complete, with a note. To teach `stream` another word, add it to a line of WORDS
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from ...events import Failed
@@ -110,6 +111,7 @@ OUT_OF_ROUNDS = (
     *("recursion_limit", "tool_limit", "max_tool_calls", "step_limit", "turn_limit"),
 )
 _SIGNS = str.maketrans("", "", "_.-")
+_WORD = 64  # characters of a reason whose meaning is remembered
 _PREFIXES = ("finishreason", "stopreason", "reason")
 
 
@@ -138,6 +140,11 @@ def known(raw: Any) -> str | None:
     """
     if type(raw) is not str:
         return None
+    return _meaning(raw) if len(raw) <= _WORD else _meaning.__wrapped__(raw)
+
+
+@lru_cache(256)
+def _meaning(raw: str) -> str | None:
     key = _key(raw)
     name = TABLE.get(key)
     return (_like(key) if name is None else name) or None
