@@ -32,12 +32,22 @@ _TO_WRITE = {
 }
 
 
+def hint_to_read(error: OSError) -> str:
+    """Return what to do about a file that cannot be read; "" if nobody knows."""
+    return _TO_READ.get(error.errno or 0, "")
+
+
+def hint_to_write(error: OSError) -> str:
+    """Return what to do about a place that cannot be written; "" if nobody knows."""
+    return _TO_WRITE.get(error.errno or 0, "")
+
+
 def unreadable(path: str, error: OSError) -> StreamError:
     """Return the usage error for a file that cannot be read."""
     path = path or "a file without a name"
     if (lost := lost_folder(path, error)) is not None:
         return usage(f"{path} cannot be read: {lost}", "cd to one that exists")
-    return usage(f"{path} cannot be read: {_why(error)}", _TO_READ.get(error.errno or 0, ""))
+    return usage(f"{path} cannot be read: {_why(error)}", hint_to_read(error))
 
 
 def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
@@ -45,7 +55,7 @@ def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
     if (lost := lost_folder(what, error)) is not None:
         hint = "cd to one that exists, or name a path from / on"
         return StreamError("write", f"{what} cannot be {done}: {lost}", hint)
-    hint = _TO_WRITE.get(error.errno or 0, "")
+    hint = hint_to_write(error)
     folder = os.path.dirname(what)
     if error.errno == errno.ENOENT and folder and not os.path.exists(folder):
         hint = f"mkdir -p {quote(folder)}"

@@ -91,13 +91,13 @@ class Commands:
             raise
         conversation.entries, talk.unanswered = before, []
         if not asked:
-            raise usage("nothing was asked yet")
+            raise usage("nothing was asked yet", "type a prompt first")
 
     def undo(self, rest: str) -> None:
         talk = self._talk
         asked, talk.unanswered = talk.unanswered, []
         if not asked and not (asked := talk.conversation.undo()):
-            raise usage("nothing was asked yet")
+            raise usage("nothing was asked yet", "type a prompt first")
         _show(f"forgotten: {one_line(asked[-1].text, 60)}")
 
     def save(self, name: str) -> None:

@@ -26,7 +26,8 @@ def check(settings: Settings) -> None:
     if settings.continue_last and settings.session is not None:
         raise usage("--session and --continue exclude each other")
     if settings.compares:
-        raise usage(f"{given} has one answer to a prompt, and several --model give several")
+        what = f"{given} has one answer to a prompt, and several --model give several"
+        raise usage(what, "name one; --fallback takes spare ones")
     for option in ("repeat", "requests", "resume", "reuse", "decode", "replay"):
         if getattr(settings, option):
             raise usage(f"{given} and --{option} exclude each other")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from ..errors import StreamError, usage
+from ..file_errors import hint_to_read, hint_to_write
 from ..input.text import arguments_text
 from ..terminal.sanitize import one_line
 
@@ -60,7 +61,8 @@ def make_folder(path: str, environ: Mapping[str, str]) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise StreamError("write", f"cannot make the folder {folder}: {why}") from error
+        hint = hint_to_write(error) or "XDG_STATE_HOME names another place"
+        raise StreamError("write", f"cannot make the folder {folder}: {why}", hint) from error
 
 
 def label_of(path: str, environ: Mapping[str, str]) -> str:
@@ -101,7 +103,9 @@ def named_sessions(environ: Mapping[str, str]) -> list[tuple[str, float]]:
         return []
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise usage(f"cannot read {sessions_folder(environ)}: {why}") from error
+        raise usage(
+            f"cannot read {sessions_folder(environ)}: {why}", hint_to_read(error)
+        ) from error
     return found
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..errors import StreamError, usage
+from ..file_errors import hint_to_read, hint_to_write
 from ..output.records import escape, request_id, timestamp
 
 VERSION = 1
@@ -172,7 +173,8 @@ def _has_header(fd: int, label: str) -> bool:
     if version != VERSION:
         shown = version if isinstance(version, int) else "no number"
         raise usage(
-            f"the session {label} has version {shown}, not {VERSION}: another stream made it"
+            f"the session {label} has version {shown}, not {VERSION}: another stream made it",
+            "begin another one, or use that stream",
         )
     return True
 
@@ -281,11 +283,12 @@ def _damaged(label: str, why: str) -> StreamError:
 
 
 def _unreadable(label: str, error: OSError) -> StreamError:
-    return usage(f"cannot read the session {label}: {(error.strerror or str(error)).lower()}")
+    why = (error.strerror or str(error)).lower()
+    return usage(f"cannot read the session {label}: {why}", hint_to_read(error))
 
 
 def _unwritable(label: str, error: OSError) -> StreamError:
     if isinstance(error, IsADirectoryError):
         return usage(f"the session {label} is a directory", "name a file")
     why = (error.strerror or str(error)).lower()
-    return StreamError("write", f"cannot write the session {label}: {why}")
+    return StreamError("write", f"cannot write the session {label}: {why}", hint_to_write(error))

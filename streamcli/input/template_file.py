@@ -68,7 +68,8 @@ class Template:
             raise usage(f"{where} is not a text: there is a NUL in it")
         self.variables = variables((prompt, *self.texts.values()), where)
         if STDIN in variables(self.texts.values(), where):
-            raise usage(f"{where}: {{{{{STDIN}}}}} has its place in the prompt only")
+            what = f"{where}: {{{{{STDIN}}}}} has its place in the prompt only"
+            raise usage(what, "put it behind the front matter")
 
     @property
     def texts(self) -> dict[str, str]:

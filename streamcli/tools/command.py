@@ -12,6 +12,7 @@ import orjson
 
 from ..errors import StreamError
 from ..events import ToolCall, ToolResult
+from ..file_errors import hint_to_read
 from ..secrets import without_secrets
 from .definition import FIELD, CommandTool
 from .process import Clip, Ended, Processes
@@ -66,7 +67,9 @@ def run_call(
             return CommandResult(call, "the arguments are too long for a command line", True, 0.0)
         reason = (error.strerror or str(error)).lower()
         raise StreamError(
-            "tool", f"the tool {tool.name} cannot be started: {tool.command[0]}: {reason}"
+            "tool",
+            f"the tool {tool.name} cannot be started: {tool.command[0]}: {reason}",
+            hint_to_read(error),
         ) from None
     if ended is None:
         return None

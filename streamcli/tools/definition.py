@@ -99,12 +99,14 @@ def _of_place(place: str, files: Files, describe: SelfDescription) -> list[Comma
     if isinstance(data, dict) and "tools" in data:
         if len(data) > 1:
             other = next(key for key in data if key != "tools")
-            raise usage(f"{place}: {other}: beside a list of tools there is no other key")
+            what = f"{place}: {other}: beside a list of tools there is no other key"
+            raise usage(what, "put it into each tool")
         data = data["tools"]
     if isinstance(data, dict):
         return [_Table(place, "", data, folder).tool()]
     if not isinstance(data, list) or not data:
-        raise usage(f"{place}: it has to be a tool (name, description, ...) or a list of them")
+        what = f"{place}: it has to be a tool (name, description, ...) or a list of them"
+        raise usage(what, "`man stream` shows one: --tools")
     return [
         _Table(place, f"tools[{number}].", table, folder).tool()
         for number, table in enumerate(data)
@@ -131,7 +133,8 @@ def _of_program(place: str, program: str, said: bytes) -> CommandTool:
             'it has to write {"name":...,"description":...,"input_schema":{...}}',
         ) from None
     if not isinstance(data, dict):
-        raise usage(f"{where} wrote JSON that is not an object")
+        hint = 'it has to write {"name":...,"description":...,"input_schema":{...}}'
+        raise usage(f"{where} wrote JSON that is not an object", hint)
     known = {key: value for key, value in data.items() if key in _SELF_KEYS}
     if "input_schema" in known:
         known["parameters"] = known.pop("input_schema")
@@ -149,7 +152,7 @@ def _parsed(place: str, files: Files) -> Any:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise usage(f"{place} is not JSON: {error}") from None
+            raise usage(f"{place} is not JSON: {error}", "`jq .` checks it") from None
     import tomllib
 
     try:

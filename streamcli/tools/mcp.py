@@ -118,7 +118,7 @@ def connect(
             names = ", ".join(offered) or "none"
             raise usage(f"--mcp-allow: there is no tool {sorted(unused)[0]}", f"there are {names}")
         if not tools and not taken:
-            raise StreamError("tool", "no MCP server gave a tool")
+            raise StreamError("tool", "no MCP server gave a tool", "check --mcp and --mcp-allow")
     except BaseException:
         clients.kill()
         raise

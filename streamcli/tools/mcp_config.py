@@ -97,13 +97,15 @@ def _program(program: str, folder: str, where: str) -> str:
     if os.sep in program:
         path = os.path.abspath(os.path.join(folder, os.path.expanduser(program)))
         if not os.path.isfile(path):
-            raise usage(f"{where}: there is no program {path}")
+            raise usage(f"{where}: there is no program {path}", "check its path")
         if not os.access(path, os.X_OK):
             raise usage(f"{where}: {path} is not executable", "chmod +x")
         return path
     found = shutil.which(program)
     if found is None:
-        raise usage(f"{where}: there is no program {program} in PATH")
+        raise usage(
+            f"{where}: there is no program {program} in PATH", "install it, or give its path"
+        )
     return os.path.abspath(found)
 
 
@@ -112,7 +114,7 @@ def _of_file(path: str, name: str, files: Files, environ: Mapping[str, str]) -> 
     try:
         data = orjson.loads(files.text(path))
     except orjson.JSONDecodeError as error:
-        raise usage(f"{where} is not JSON: {error}") from None
+        raise usage(f"{where} is not JSON: {error}", "`jq .` checks it") from None
     tables = [data[key] for key in _TABLES if key in data] if isinstance(data, dict) else []
     servers = tables[0] if tables else None
     if not isinstance(servers, dict) or not servers:
@@ -140,7 +142,8 @@ class _Entry:
         self._environ = environ
         self._values: list[str] = []  # of variables that were put in
         if not isinstance(table, dict):
-            raise usage(f"{where}: a server has to be an object with a command or a url")
+            what = f"{where}: a server has to be an object with a command or a url"
+            raise usage(what, '{"command": "npx", "args": ["-y", "PACKAGE"]}')
         self._table = table
 
     def server(self, name: str) -> Server:
@@ -149,7 +152,8 @@ class _Entry:
             self._bad("type", f"{kind} is not supported: there are stdio and http")
         command, url = self._text("command"), self._text("url")
         if bool(command) == bool(url):
-            raise usage(f"{self._where}: it needs either a command or a url")
+            hint = "leave out one of them" if url else '"command": "npx", or "url": "https://..."'
+            raise usage(f"{self._where}: it needs either a command or a url", hint)
         if url:
             if not _URL.match(url):
                 self._bad("url", f"'{bare_url(url)}' is not an address")
@@ -205,7 +209,7 @@ class _Entry:
                 raise usage(f"{self._where}: {match[0]} is not known", "there is ${NAME}")
             value = self._environ.get(name) or default
             if value is None:
-                raise usage(f"{self._where}: ${{{name}}} is not set")
+                raise usage(f"{self._where}: ${{{name}}} is not set", f"export {name}=...")
             if is_secret(name):
                 self._values.append(value)
             return value

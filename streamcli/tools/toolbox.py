@@ -262,12 +262,14 @@ def _described(program: str, processes: Processes, environ: Mapping[str, str]) -
         raise usage(f"{what} cannot be started: {why}") from None
     assert ended is not None  # nobody else stops it
     if ended.timed_out:
-        raise usage(f"{what} did not end within {_SCHEMA_TIME:g} s")
+        hint = "it has to describe itself, and to end"
+        raise usage(f"{what} did not end within {_SCHEMA_TIME:g} s", hint)
     if ended.status:
         text = one_line(text_of(stderr)[0])
-        raise usage(f"{what} failed with exit status {ended.status}{text and ': '}{text}")
+        hint = "a program that does not describe itself needs a file: --tools FILE"
+        raise usage(f"{what} failed with exit status {ended.status}{text and ': '}{text}", hint)
     if stdout.left_out:
-        raise usage(f"{what} wrote more than 1 MiB")
+        raise usage(f"{what} wrote more than 1 MiB", "--schema has to write its description alone")
     return stdout.pieces()[0]
 
 
