@@ -7,7 +7,8 @@ from math import inf
 from typing import Any
 
 from ..events import USAGE_FIELDS
-from .figures import METRICS, STATISTICS, Figures
+from .figures import Figures
+from .names import METRICS, STATISTICS
 
 SCHEMA = "stream.report/1"
 INFINITE = "inf"  # JSON has no such number; jq and sort(1) put the text behind every number
@@ -47,7 +48,7 @@ def of_group(figures: Figures) -> dict[str, Any]:
             ]
             for metric in METRICS
         },
-        "icl_upper_bound": bool(figures.estimated),
+        "icl_upper_bound": bool(figures.gaps.estimated),
     }
 
 

@@ -52,8 +52,9 @@ class Groups:
         self._waiting += 1 if gaps is None else 1 + len(gaps)
         if self._waiting >= _PENDING:
             self._waiting = 0
+            few = _PENDING // len(self._figures)
             for each in self._figures.values():
-                each.fold()
+                each.fold(few)
 
     def next_file(self) -> None:
         """Begin another file: see Figures.next_file."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..errors import StreamError, usage
-from .figures import COUNTS, METRICS, RATES, is_name
+from .names import COUNTS, METRICS, RATES, is_name
 
 SHARE = "goodput"
 SPEED = "tokens_per_second"

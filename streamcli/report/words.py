@@ -49,7 +49,7 @@ def figure(figures: Figures, name: str) -> str:
     metric, _, statistic = name.partition(".")
     if metric in ("n", "ok", "failed") or metric.endswith("_tokens"):
         return count(value)
-    bound = "≤" if metric == "icl_ms" and figures.estimated and statistic[:1] == "p" else ""
+    bound = "≤" if metric == "icl_ms" and figures.gaps.estimated and statistic[:1] == "p" else ""
     return bound + number(value)
 
 
