@@ -75,8 +75,10 @@ def _begins(bracket: str, rest: str, fresh: bool, last: bool, full: bool) -> boo
     if char in "[{":
         return _begins(char, behind, fresh, last, full)
     scalar = _SCALAR.match(inner)
-    if scalar is None or scalar.end() == len(inner):
-        return _unknown(last, full) if _may_be_scalar(inner) else False
+    if _may_be_scalar(inner):  # a number may go on: `1.` and `1e-` are beginnings
+        return _unknown(last, full)
+    if scalar is None:
+        return False
     behind = inner[scalar.end() :].lstrip()
     if not behind:
         return _unknown(last, full)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import markdown_it  # comes with rich
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamcli.output.extract import Extract
@@ -87,6 +88,58 @@ def test_any_block_comes_out(lines: list[str], size: int) -> None:
     code = "".join(line + "\n" for line in lines)
     fence = "`" * (max([len(line) for line in lines], default=0) + 3)
     assert extract(f"Prose\n{fence}x\n{code}{fence}\nmore", "", size) == (code, True, True)
+
+
+WORDS = st.text(st.sampled_from("ab `*_.#"), min_size=1, max_size=12)
+INFOS = st.sampled_from(["", "python", "sh title=x", "Python", "{.sh}"])
+
+
+@st.composite
+def fences(draw: st.DrawFn, indent: str, closed: bool = False) -> str:
+    """A fenced block whose lines end it nowhere: fences of another kind, or too short ones."""
+    char = draw(st.sampled_from("`~"))
+    other = "~" if char == "`" else "`"
+    length = draw(st.integers(3, 5))
+    odd = st.sampled_from(
+        ["", "    x", char * (length - 1), other * 5, f"{other * 3} sh", "a" + char * 6]
+    )
+    lines = draw(st.lists(st.text(st.sampled_from("ab #"), max_size=8) | odd, max_size=4))
+    lines = [f"{char * length} {draw(INFOS)}".rstrip(), *lines]
+    if closed or draw(st.integers(0, 4)):  # else all that follows is in it
+        lines.append(char * (length + draw(st.integers(0, 2))) + draw(st.sampled_from(["", "  "])))
+        lines += ["", "Then:", ""]
+    return "".join(f"{indent}{line}\n" for line in lines)
+
+
+BLOCKS = st.one_of(
+    WORDS.filter(lambda text: not text.strip().startswith("```")).map(lambda text: f"x {text}\n\n"),
+    st.sampled_from(["# A heading\n", "``` a ``` b\n\n", "x\n---\n", "* * *\n", "\n"]),
+    st.integers(0, 3).flatmap(lambda blanks: fences(" " * blanks)),
+    fences("   ", closed=True).map(lambda block: f"1. Do:\n\n{block}\nEnd.\n\n"),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(BLOCKS, max_size=6), st.sampled_from(["", "sh", "python"]))
+def test_any_markdown_at_every_cut_as_another_reader_has_it(blocks: list[str], lang: str) -> None:
+    text = "".join(blocks)
+    found = None
+    for token in markdown_it.MarkdownIt().parse(text):
+        word = token.info.strip("{.} ").partition(" ")[0].lower()
+        if token.type == "fence" and (not lang or word == lang):
+            found = token
+            break
+    block, was_found, closed = whole = extract(text, lang)
+    assert was_found == (found is not None)
+    if found is not None:
+        assert block == found.content
+        begin, end = found.map
+        fence = text.splitlines()[begin].strip()[:3]
+        assert closed == (end - begin > 1 and text.splitlines()[end - 1].strip().startswith(fence))
+    for cut in range(1, len(text)):
+        reader = Extract(lang)
+        parts = reader.feed(text[:cut]) + reader.feed(text[cut:]) + reader.close()
+        assert (parts, reader.found, reader.closed) == whole
 
 
 @pytest.mark.parametrize("unit", ["prose ", "x\n", "    ", "`", "``` a", "```a\n"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamcli.output.json_items import JsonItems
@@ -40,6 +40,8 @@ def assert_same(one: tuple[str, JsonItems], other: tuple[str, JsonItems]) -> Non
     [
         ("[1,2,3]", "", ["1", "2", "3"]),
         ("[1]", "", ["1"]),
+        ("[0.0]", "", ["0.0"]),
+        ("[-1.5e-7 , 2E+3]", "", ["-1.5e-7", "2E+3"]),
         ("[]", "", []),
         (' [ "a" , {"b": [1, {}]} ] ', "", ['"a"', '{"b": [1, {}]}']),
         ('[\n  {\n    "a": 1,\n    "b": "x"\n  }\n]', "", ['{    "a": 1,    "b": "x"  }']),
@@ -109,20 +111,30 @@ def test_what_is_wrong(text: str, path: str, lines: list[str], trouble: str, cut
     assert reader.cut == cut
 
 
-VALUES = st.recursive(
+LEAVES = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8"), max_size=6)
-    | st.sampled_from(['"', "\\", "[", "]", "{", "}", ",", '\\\\"', "a\nb"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=12,
+    | st.sampled_from(['"', "\\", "[", "]", "{", "}", ",", '\\\\"', "a\nb"])
 )
+
+
+def values(leaves: int) -> st.SearchStrategy:
+    return st.recursive(
+        LEAVES,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+        max_leaves=leaves,
+    )
+
+
 STYLES = st.sampled_from([{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
 
 
-@given(st.lists(VALUES, max_size=6), STYLES, st.lists(st.integers(0, 400), max_size=8), st.text())
+@given(
+    st.lists(values(12), max_size=6), STYLES, st.lists(st.integers(0, 400), max_size=8), st.text()
+)
 def test_any_array_at_any_cut(values: list, style: dict, cuts: list[int], tail: str) -> None:
     for text, path in (
         (json.dumps(values, **style), ""),
@@ -138,6 +150,21 @@ def test_any_array_at_any_cut(values: list, style: dict, cuts: list[int], tail: 
         flat = text.replace("\n", "")
         for line in lines:
             assert line in flat
+
+
+@settings(max_examples=30)
+@given(st.lists(values(3), max_size=2), STYLES)
+def test_any_array_at_every_cut_as_another_parser_reads_it(elements: list, style: dict) -> None:
+    ijson = pytest.importorskip("ijson")  # no bundled parser of ours: it streams too
+    whole = {"o": {"p": [], "a": elements}}
+    for text, path, theirs in (
+        (json.dumps(elements, **style), "", "item"),
+        (json.dumps(whole, **style), "o.a", "o.a.item"),
+    ):
+        got, reader = every(text, path)
+        assert (reader.count, reader.trouble) == (len(elements), "")
+        found = list(ijson.items(text.encode(), theirs, use_float=True))
+        assert [json.loads(line) for line in got.split("\n")[:-1]] == found == elements
 
 
 @given(st.text(st.sampled_from('[]{}",:1 \n\\at`'), max_size=60), st.integers(0, 60))
