@@ -1,4 +1,6 @@
-"""The Python face as a type checker sees it: `mypy` checks this file, and no test runs it."""
+"""The Python face as type checkers see it: mypy and pyright check this file; no test runs it."""
+
+# pyright: strict
 
 from __future__ import annotations
 
@@ -29,6 +31,13 @@ def one() -> str:
 def many() -> list[Answer]:
     tool = Tool("look", "Look it up", {"type": "object"})
     return list(stream_batch(["a", "b"], jobs=2, schema={"type": "object"}, tools=[tool]))
+
+
+def some() -> str:
+    answers = stream_batch((str(number) for number in range(9)), model="vllm:m", timeout=30)
+    first = next(answers)
+    answers.close()
+    return f"{first.prompt} {first.value} {first.notes} {first.tool_calls}"
 
 
 async def asynchronous() -> str:
