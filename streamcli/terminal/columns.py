@@ -8,7 +8,7 @@ from itertools import zip_longest
 from threading import Event, Lock, Thread
 
 from .region import Region
-from .row_words import joined, packed
+from .row_words import MARGIN, joined, packed
 from .sanitize import one_line
 from .screen import Line
 from .widths import cells, cut
@@ -69,7 +69,9 @@ class Columns:
         """
         room = width_of(len(self.columns), width)
         if room < LEAST:
-            return [self._short(column, width - 1) for column in self.columns][: (height or 2) - 1]
+            return [self._short(column, width - MARGIN) for column in self.columns][
+                : (height or 2) - 1
+            ]
         below = [packed(column.words(), room) for column in self.columns]
         high = max(map(len, below))
         last = None if height is None else max(0, height - 4 - high)
@@ -151,7 +153,7 @@ class Live:
 
 def width_of(count: int, width: int) -> int:
     """Return the cells of each of so many columns on a terminal of that width."""
-    return (width - 1 - len(_BETWEEN) * (count - 1)) // count
+    return (width - MARGIN - len(_BETWEEN) * (count - 1)) // count
 
 
 def size_of_terminal() -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .pace import Pace
-from .row_words import GAP, Words, cost_of, joined, number, packed, rate_of, time_of
+from .row_words import GAP, MARGIN, Words, cost_of, joined, number, packed, rate_of, time_of
 from .sanitize import one_line
 from .widths import cells, cut
 
@@ -82,7 +82,7 @@ class Rows:
 
         If they are too many, the models are summed up first, then the error goes, then figures.
         """
-        room = width - 1  # the last place of a line is where terminals differ
+        room = max(0, width - MARGIN)
         most = max(1, height - 1)  # a line is left for what is written above
         figures = state.all
         words = [*self._words(now, figures), *_held(state)]

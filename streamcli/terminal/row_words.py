@@ -9,6 +9,9 @@ from .widths import cells, cut
 
 Words = Iterable[tuple[str, str]]  # each with its color
 GAP = "   "  # between two words
+# Cells that are left at the end of a row: the terminal writes ^C there, and terminals differ in
+# what becomes of a character in the last one.
+MARGIN = 3
 _CODES = {"red": 31, "yellow": 33}
 
 

@@ -219,7 +219,7 @@ HEADINGS = [
         (("--progress", "never"), {}),
         ((), {"term": "dumb"}),
         ((), {"columns": 40, "rows": 12}),
-        ((), {"columns": 63}),
+        ((), {"columns": 65}),
     ],
 )
 def test_one_after_the_other(two: Two, options: tuple[str, ...], more: dict[str, object]) -> None:
@@ -229,7 +229,7 @@ def test_one_after_the_other(two: Two, options: tuple[str, ...], more: dict[str,
 
 
 def test_just_wide_enough(two: Two) -> None:
-    code, lines = two.start("hi", columns=64).end()
+    code, lines = two.start("hi", columns=66).end()
     assert (code, columns(lines)[0]) == (0, ("a:x", "b:y"))
 
 

@@ -228,7 +228,7 @@ def test_another_width(terminal: Callable[..., Terminal]) -> None:
         (80, r"3 812 of 10 000  ━\S+━  38 %   16 in flight   \d+ s left"),
         (40, r"3 812 of 10 000   38 %   \d+ s left\n16 in flight"),
         (20, r"3 812 of 10 000\n16 in flight"),
-        (9, r"3 812\.\.\.\n16 in\.\.\."),
+        (11, r"3 812\.\.\.\n16 in\.\.\."),
         (200, r"3 812 of 10 000  ━\S{27}  38 %   16 in flight   \d+ s left"),
     ):
         watched.resize(width)
@@ -407,10 +407,10 @@ def test_rows_that_do_not_fit_are_left_out(height: int, kept: int) -> None:
 
 def test_a_single_row_has_the_first_of_it() -> None:
     """As where another process writes on the terminal."""
-    (row,) = drawn(models(2), 80, 2)
+    (row,) = drawn(models(2), 82, 2)
     wanted = r"12 of 40  ━+╸ +  30 %   4 in flight   11 ok   1 provider   23 s left"
     assert re.fullmatch(wanted, row)
-    (row,) = drawn(BATCH, 70, 2)
+    (row,) = drawn(BATCH, 72, 2)
     wanted = "3 812 of 10 000  ━━━       38 %   16 s left   16 in flight   3 808 ok"
     assert row == wanted
 
@@ -424,11 +424,11 @@ def test_any_size(width: int) -> None:
 
 
 def test_a_bar_for_each_model() -> None:
-    assert drawn(models(2), 88)[2:] == [
+    assert drawn(models(2), 90)[2:] == [
         "  a:model-1  6 of 20  ━━╸        30 %   4.0 tok/s   cost 0.5   2 in flight",
         "  a:model-2  6 of 20  ━━╸        30 %   1 provider   4.0 tok/s   cost 0.5   2 in flight",
     ]
-    assert drawn(models(2), 60)[2:] == [
+    assert drawn(models(2), 62)[2:] == [
         "  a:model-1  6 of 20  ━━        30 %   4.0 tok/s   cost 0.5",
         "  a:model-2  6 of 20  ━━        30 %   1 provider",
     ]
