@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from batchserver import Act, BatchServer
 from conftest import COMMAND, Configure
+from forking import Forks
 from ptys import Pty
 
 CONFIG = """
@@ -44,15 +45,19 @@ class Two:
 
 
 @pytest.fixture
-def two(child_env: dict[str, str], configure: Configure, tmp_path: Path) -> Iterator[Two]:
+def two(
+    child_env: dict[str, str], configure: Configure, tmp_path: Path, forks: Forks
+) -> Iterator[Two]:
     def start(*args: str, env: dict[str, str] | None = None, wrap: str = "", **more: object) -> Pty:
-        command = [*COMMAND, *MODELS, "--max-retries", "0", *args]
-        if wrap:
-            command = ["setsid", "-c", "-w", "bash", "-c", wrap, "sh", *command]
+        command = [str(forked), *MODELS, "--max-retries", "0", *args]
+        if wrap:  # a fork has no job control
+            command = ["setsid", "-c", "-w", "bash", "-c", wrap, "sh", *COMMAND, *command[1:]]
         run = Pty(command, {**child_env, **(env or {})}, tmp_path, **more)  # type: ignore[arg-type]
         stack.callback(run.close)
         return run
 
+    forked = tmp_path / "stream"
+    forks.command(forked)
     found = Two(start)
     with (
         ExitStack() as stack,
