@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 DEEPEST = 256  # subschemas of one value in one another: what checks them recurses, in native code
 MOST_WAYS = 100_000  # through the subschemas of one value
+MOST_PLACES = 1_000_000  # that these ways lead to, from all subschemas together
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _ONES = ("not", "if", "then", "else")  # of the same value, as are those of the next two
@@ -42,6 +43,7 @@ class SchemaCost:
         self.branches = False  # whether its faults are many: those of each branch
         self._subschemas = {id(each): each for each in self._walk(schema)}
         self._ways: dict[int, Ways] = {}
+        self._places = 0
         for each in list(self._subschemas.values()):
             if sum(self._ways_from(each).values()) > MOST_WAYS:
                 raise TooMuch
@@ -87,7 +89,11 @@ class SchemaCost:
                     enter(each)
                     break
                 again = _AGAIN if any(name in level for name in _UNEVALUATED) else 1
-                for target, more in self._ways[id(each)].items():
+                inside = self._ways[id(each)]
+                self._places += len(inside)
+                if self._places > MOST_PLACES:
+                    raise TooMuch
+                for target, more in inside.items():
                     ways[target] = ways.get(target, 0) + again * more
             else:
                 stack.pop()

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, Self
 
 from ..events import Event, Text, ToolCall
@@ -29,6 +30,7 @@ class AsyncAnswer:
         self._news = asyncio.Event()
         self._thread: threading.Thread | None = None
         self._ended = False
+        self._tool: Future[Any] | None = None  # the coroutine of a tool, in the loop
 
     @property
     def prompt(self) -> str:
@@ -93,6 +95,8 @@ class AsyncAnswer:
             self._answer.close()
             return
         self._answer.cancel()
+        if self._tool is not None:
+            self._tool.cancel()
         while self._thread.is_alive():
             self._drain()
             self._news.clear()
@@ -162,4 +166,7 @@ class AsyncAnswer:
         if not asyncio.iscoroutine(result):
             return result
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(result, self._loop).result()
+        self._tool = running = asyncio.run_coroutine_threadsafe(result, self._loop)
+        if self._ended:  # in between
+            running.cancel()
+        return running.result()

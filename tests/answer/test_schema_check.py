@@ -173,7 +173,13 @@ def test_a_schema_whose_check_would_take_for_ever_is_refused() -> None:
     for _ in range(20):
         unevaluated = {"allOf": [unevaluated], "unevaluatedProperties": False}
     far = {**chain, "$ref": "#/$defs/0"}
-    for schema in (doubling("anyOf", 40), doubling("allOf", 40), far, unevaluated):
+    wide: dict[str, Any] = {}  # few ways from each, and all of them together fill the memory
+    for group in range(200):
+        wide[f"{group}-120"] = {}
+        for n in range(120):
+            wide[f"{group}-{n}"] = {"$ref": f"#/$defs/{group}-{n + 1}"}
+    many = {"$defs": wide}
+    for schema in (doubling("anyOf", 40), doubling("allOf", 40), far, unevaluated, many):
         with pytest.raises(StreamError, match="checking it would take too long") as caught:
             Schema(schema)
         assert caught.value.exit_code == 2

@@ -132,3 +132,33 @@ def test_coroutine_functions_are_tools(server: FaultServer) -> None:
     assert asyncio.run(main()) == "It rains."
     assert threads == [threading.get_ident()]
     assert server.seen("tools")[1].json["messages"][-1]["content"] == "Oslo: rain"
+
+
+def test_cancelling_ends_a_tool_that_runs(server: FaultServer) -> None:
+    ended: list[str] = []
+
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def slow(city: str) -> str:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ended.append(city)
+                raise
+            return "never"
+
+        calls = [call("slow", {"city": "Oslo"})]
+        body = sse(chunk(tool_calls=calls), chunk("tool_calls"), done=True)
+        server.script("slow", lambda conn: conn.reply(200, body, ctype="text/event-stream"))
+        task = asyncio.create_task(ask(server, "slow", tools=[slow]).read())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert ended == ["Oslo"]
+    assert len(server.seen("slow")) == 1
+    assert not [each for each in threading.enumerate() if each.name.startswith("stream")]

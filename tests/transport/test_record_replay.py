@@ -721,3 +721,6 @@ def test_a_list_that_was_wrapped_for_its_provider_is_unwrapped_again(
     assert stream("--decode", stdin=raw.encode()).text == wrapped
     run = stream("--decode", "--schema", "[name]", stdin=raw.encode())
     assert run.returncode == 12
+    run = stream("--decode", "--schema", "[name]", "--schema-retries", "1", stdin=raw.encode())
+    assert (run.returncode, run.text) == (2, "")
+    assert "does not take --schema-retries" in run.stderr
