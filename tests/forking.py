@@ -11,6 +11,7 @@ child's three descriptors go there, its pid and then its exit status come back.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -200,6 +201,9 @@ class Fork:
 def serve(listening: socket.socket) -> None:
     """Fork a child for each connection until stdin ends."""
     _import_all()
+    # A child then does not look through what is imported, and so does not copy it.
+    gc.collect()
+    gc.freeze()
     waking, woken = socket.socketpair()
     waking.setblocking(False)
     signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)

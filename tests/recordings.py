@@ -115,7 +115,7 @@ def check_recording(
         assert end.status == "truncated"
 
     assert decode(factory(), tiny(data)) == events
-    for pieces in sampled(data, 6 if len(data) < 100_000 else 2):
+    for pieces in sampled(data, 3 if len(data) < 100_000 else 2):
         assert decode(factory(), pieces) == events
     return events
 

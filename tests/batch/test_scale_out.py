@@ -223,7 +223,7 @@ def test_a_pipe_that_many_write_to(shell: Shell, telling: BatchServer, script: s
     """Their lines are longer than what a pipe keeps together, and all wait for a slow reader."""
     shell.write(AWKWARD[5:])
     shell.asks(telling)
-    shell.run(f"{script} | (sleep 2; cat) > all.jsonl")
+    shell.run(f"{script} | (sleep 1; cat) > all.jsonl")
     times = 3 if "for n" in script else 1
     assert told(shell.records("all.jsonl")) == Counter(map(long_text, AWKWARD[5:] * times))
 

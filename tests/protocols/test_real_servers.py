@@ -470,7 +470,7 @@ def test_a_signal_stops_ollama(
         time.sleep(0.5)
         return realservers.cpu_ticks(runner) - before <= 2
 
-    assert eventually(idle, 20)
+    assert eventually(idle)
 
 
 def cut_off(process: subprocess.Popen[bytes], begun: bytes, code: int, status: str) -> str:

@@ -232,11 +232,13 @@ def test_a_replay_has_the_habits_of_its_row(server: FaultServer, stream: Stream)
     assert {name: live[name] for name in SAME} == {name: again[name] for name in SAME}
 
 
-def test_a_replay_takes_its_time(server: FaultServer, stream: Stream) -> None:
+def test_a_replay_takes_its_time(server: FaultServer, stream: Stream, tmp_path: Path) -> None:
+    """At least that; and --speed makes it less, or the slow one would not end within the test's."""
+
     def play(conn: Conn) -> None:
         conn.open_with()
         for number in range(4):
-            conn.wait(0.4)
+            conn.wait(0.2)
             conn.delta(str(number))
         conn.finish()
         conn.done()
@@ -246,8 +248,14 @@ def test_a_replay_takes_its_time(server: FaultServer, stream: Stream) -> None:
     args = ("-m", "vllm:m", "--base-url", url, "--record", "c.jsonl", "--json")
     assert stream(*args, "hi").returncode == 0
     (again,) = stream("--replay", "c.jsonl", "--json").records
-    (fast,) = stream("--replay", "c.jsonl", "--speed", "100", "--json").records
-    assert fast["timings"]["duration_ms"] < 1500 < again["timings"]["duration_ms"]
+    slow = [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()]
+    for line in slow:
+        if "t_ms" in line:
+            line["t_ms"] *= 1000
+    (tmp_path / "slow.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in slow))
+    (fast,) = stream("--replay", "slow.jsonl", "--speed", "1000", "--json").records
+    assert min(each["timings"]["duration_ms"] for each in (again, fast)) > 750
+    assert fast["text"] == again["text"] == "0123"
 
 
 def test_a_recording_that_cannot_be_written(server: FaultServer, stream: Stream) -> None:
