@@ -141,13 +141,19 @@ def paint_of(settings: Settings) -> Paint:
 
 
 def _size() -> tuple[int, int]:
-    """Return the columns and lines of stdout's terminal; COLUMNS is for a pipe."""
-    try:
-        size = os.get_terminal_size(1)
-    except OSError:
-        columns = os.environ.get("COLUMNS", "")
-        return (int(columns) if columns.isdecimal() else 0) or _COLUMNS, _LINES
-    return size.columns or _COLUMNS, size.lines or _LINES
+    """Return the columns and lines of stdout's terminal.
+
+    Of a pipe, which may lead to a pager: COLUMNS, or the columns of stderr's terminal.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    for fd in (1, 2):
+        try:
+            size = os.get_terminal_size(fd)
+        except OSError:
+            continue
+        if fd == 1 or not columns.isdecimal():
+            return size.columns or _COLUMNS, size.lines or _LINES
+    return (int(columns) if columns.isdecimal() else 0) or _COLUMNS, _LINES
 
 
 def _columns() -> int:

@@ -118,6 +118,21 @@ def test_code_comes_line_by_line(server: FaultServer, on_pty: Run) -> None:
     assert run.end() == (0, ["```py", "x = 1", "y"])
 
 
+def test_the_next_block_has_the_new_width(server: FaultServer, on_pty: Run) -> None:
+    words = "word " * 20
+    held = Held(server, f"{words}\n\n- item", f"\n\n{words}")
+    run = on_pty("--base-url", held.url, "--md", "hi", columns=60)
+    held.go_on()
+    run.until(lambda lines: lines[-1:] == [" • item"])
+    run.resize(32)
+    held.go_on()
+    run.until(lambda lines: lines[-1:] == ["word word"])
+    held.go_on()
+    code, lines = run.end()
+    assert code == 0
+    assert [len(line) for line in lines if line.startswith("word")] == [32, 32, 29, 29, 29, 9]
+
+
 def test_a_dumb_terminal_gets_each_block_once(server: FaultServer, on_pty: Run) -> None:
     run = on_pty("--base-url", answering(server, *TEXT), "--md", "hi", term="dumb")
     assert run.end() == (0, PLAIN.splitlines())
@@ -249,6 +264,16 @@ def test_a_pipe_has_the_columns_of_a_variable(server: FaultServer, stream: Strea
     args = (*MODEL, "--base-url", answering(server, "word " * 40), "--md", "hi")
     assert max(map(len, stream(*args).text.split("\n"))) == 79
     assert max(map(len, stream(*args, env={"COLUMNS": "40"}).text.split("\n"))) == 39
+
+
+def test_a_pager_has_the_columns_of_its_terminal(
+    server: FaultServer, on_pty: Run, tmp_path: Path
+) -> None:
+    run = on_pty(
+        "--base-url", answering(server, "word " * 40), "--md", "hi", places="2", columns=30
+    )
+    assert run.end() == (0, [])
+    assert max(map(len, (tmp_path / "out").read_text().split("\n"))) == 29
 
 
 def test_color_always_is_for_a_pager(server: FaultServer, stream: Stream) -> None:

@@ -22,7 +22,7 @@ from pygments.util import ClassNotFound
 from rich.style import Style
 from rich.text import Text
 
-LONGEST = 1000  # characters of a line that has colors
+LONGEST = 500  # characters of a line that has colors
 # Of the eight colors that every terminal has, and that read well on dark and light.
 _STYLES = {
     Comment: Style(dim=True, italic=True),
@@ -74,7 +74,7 @@ class Code:
         end = begin + len(text)
         probe = end + 1
         at, inside = 0, False
-        for kind, value in self._lexer.get_tokens(f"{before}{text}\n{_PROBE}{_ENDS}\n"):
+        for kind, value in self._tokens(f"{before}{text}\n{_PROBE}{_ENDS}\n"):
             after = at + len(value)
             if after > begin and at < end and (style := _style(kind)) is not None:
                 shown.stylize(style, max(0, at - begin), min(end, after) - begin)
@@ -84,6 +84,13 @@ class Code:
         if keep:
             self._opening = (before or f"{text}\n") if inside else ""
         return shown
+
+    def _tokens(self, text: str) -> list[tuple[Any, str]]:
+        assert self._lexer is not None
+        try:
+            return list(self._lexer.get_tokens(text))
+        except Exception:  # one of 500 lexers, on a text of anybody's: it costs the colors
+            return []
 
 
 def _style(kind: Any) -> Style | None:
