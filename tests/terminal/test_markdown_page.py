@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from streamcli.terminal.markdown.blocks import LIMIT
+from streamcli.terminal.markdown.blocks import LIMIT, Blocks
 from streamcli.terminal.markdown.live import Live
 from streamcli.terminal.markdown.page import Page, Paint
 from streamcli.terminal.screen import Line
@@ -260,6 +260,7 @@ def test_math_html_and_references_are_text(text: str) -> None:
         "`" * 20_001,
         "x" * 50_000,
         "| a " * 3000 + "\n" + "|---" * 3000 + "\n" + "| b " * 3000,
+        "| a " * 900 + "\n" + "|---" * 900 + "\n" + "x\n" * 3000,
         "```" + "p" * 20_000 + "\n" + "y" * 20_000,
         '"""' + "\n" * 20_000,
     ],
@@ -268,6 +269,14 @@ def test_hostile_text_is_drawn(text: str) -> None:
     lines = whole(text, 40)
     assert lines
     assert len("".join(lines)) >= 2
+
+
+def test_a_line_of_many_megabytes_costs_what_it_is_long() -> None:
+    """Cut where it is, not copied for each of its parts: a copy is 8 GB of memory traffic."""
+    blocks = Blocks()
+    text = "x" * 8_000_000
+    parts = blocks.feed(text) + blocks.finish()
+    assert "".join(part.text for part in parts) == text
 
 
 def test_a_long_list_is_drawn_item_by_item() -> None:

@@ -14,7 +14,7 @@ import copy
 import re
 from typing import NamedTuple
 
-from .cells import begins_table
+from .cells import begins_table, is_row
 
 LIMIT = 4000  # characters of a line, a paragraph or a table, which are then cut
 DEEPEST = 20  # containers inside each other; what goes deeper is text
@@ -114,7 +114,7 @@ class Blocks:
         other._containers = self._containers[:]
         other._lines = self._lines[:]
         other._parts = []
-        if _MARKUP.match(line):
+        if self._leaf == "table" or _MARKUP.match(line):
             other._held, other._size = [], 0
         return other.finish()
 
@@ -126,8 +126,12 @@ class Blocks:
 
     def _hold(self, piece: str) -> None:
         """Add to the line that is not whole, and cut it if it is too long."""
-        self._held.append(piece)
-        self._size += len(piece)
+        for begin in range(0, len(piece), LIMIT):
+            self._held.append(piece[begin : begin + LIMIT])
+            self._size += len(self._held[-1])
+            self._cut_line()
+
+    def _cut_line(self) -> None:
         while self._size >= LIMIT:
             line = "".join(self._held)
             at = line.rfind(" ", LIMIT // 2, LIMIT) + 1 or LIMIT
@@ -291,7 +295,7 @@ class Blocks:
             self._leaf, self._fence = "code", ""
             self._emit("indented", rest[4:])
             self._joined = True
-        elif self._leaf == "table" and inside:
+        elif self._leaf == "table" and inside and is_row(body, self._lines[0]):
             self._text(body)
         else:
             self._close(depth)
@@ -304,6 +308,8 @@ class Blocks:
         self._leaf = self._leaf or "paragraph"
         self._lines.append(line)
         self._length += len(line)
+        if self._leaf == "table":
+            self._length += self._lines[0].count("|")  # a short row has empty cells
         if self._length >= LIMIT:
             self._cut()
 

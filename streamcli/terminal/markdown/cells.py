@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+WIDE = 4  # columns
+
 _PIPE = re.compile(r"(?<!\\)\|")
 _DELIMITERS = re.compile(r"[|:-][|:\- \t]+$")
 _DELIMITER = re.compile(r":?-+:?")
@@ -46,3 +48,13 @@ def begins_table(header: str, line: str) -> bool:
         return False
     columns = alignments(line)
     return bool(columns) and len(columns or ()) == len(cells(header))
+
+
+def is_row(line: str, header: str) -> bool:
+    """Return whether `line` goes on with a table.
+
+    Any text does, unless the table is wide: then a row has half of the cells at least. A few bytes
+    would else be thousands of empty cells.
+    """
+    count = len(cells(header))
+    return count <= WIDE or 2 * len(cells(line)) >= count
