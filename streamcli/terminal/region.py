@@ -40,6 +40,7 @@ class Region:
         self._partial = bytearray()
         self._closed = False
         self._hidden = False
+        self._held = False
         self._suspend = Suspend(self._hide, self._forget)
 
     def open(self) -> None:
@@ -89,10 +90,20 @@ class Region:
         """Return what to write so that the message `data`, whole lines, stands above the rows."""
         return self._erased() + data + self._shown()
 
+    def hold(self) -> bytes:
+        """Return what takes the rows away until `release`: a question stands in their place."""
+        erased, self._held = self._erased(), True
+        return erased
+
+    def release(self) -> bytes:
+        """Return what shows the rows again."""
+        self._held = False
+        return self._shown()
+
     # Inside
 
     def _shown(self) -> bytes:
-        if not self._rows or self._hidden or not in_foreground(2):
+        if not self._rows or self._hidden or self._held or not in_foreground(2):
             self._drawn = []
             return b""
         rows = [self._tail(), *self._rows] if self._partial else self._rows

@@ -32,7 +32,7 @@ class Line:
     `unfinished`: the answer's text ends in the middle of it. A message needs a line of its own;
     the newline that it writes first is on the screen already if the answer goes on with one.
     `sign`: the sign of life stands behind the cursor, in a terminal of so many columns; 0 without.
-    `answers` counts the writes of answers.
+    `answers` counts the writes of answers. `asks`: a person is to answer a question.
     `region`: rows that are drawn below everything, while there are any.
     `rows` are the open ones of an answer that is drawn; the cursor stands at the end of the last.
     """
@@ -41,6 +41,7 @@ class Line:
         self.lock = Lock()
         self.unfinished = False
         self.sign = 0
+        self.asks = False
         self.answers = 0
         self.region: Region | None = None
         self.rows: Sequence[bytes] = ()
@@ -69,6 +70,21 @@ class Line:
             return self.region.answer(data)
         self.answers += 1
         return self.message(data)
+
+    def question(self) -> bytes:
+        """Return what to write so that a question begins a line; nothing is drawn behind it."""
+        if self.region is not None:
+            return self.region.hold()
+        begin = self.message(b"")
+        self.unfinished = self.asks = True
+        return begin
+
+    def answered(self) -> bytes:
+        """Return what to write when the line of the question is over."""
+        if self.region is not None:
+            return self.region.release()
+        self.unfinished = self.asks = False
+        return b""
 
     def interrupted(self) -> None:
         """Note that ^C was typed: the terminal shows it where the cursor stands."""

@@ -126,7 +126,7 @@ class Waiting:
             if self._words is not None and line.answers != self._answers:
                 self._answers, self._began = line.answers, now
                 return DELAY
-            if line.unfinished and not self._breaks:
+            if line.asks or (line.unfinished and not self._breaks):
                 self._began = now
                 return DELAY
             waited = now - self._began

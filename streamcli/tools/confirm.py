@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from threading import Lock
 
 from ..terminal.messages import line_of
+from ..terminal.screen import Line
 
 _TERMINAL = "/dev/tty"  # stdin and stdout may be pipes
 
@@ -20,10 +22,14 @@ def has_terminal() -> bool:
 
 
 class Confirm:
-    """Asks one question at a time, whichever thread asks; without a terminal the answer is no."""
+    """Asks one question at a time, whichever thread asks; without a terminal the answer is no.
 
-    def __init__(self) -> None:
+    `line` is that of stderr's terminal, or of stdout's, if one of them is one.
+    """
+
+    def __init__(self, line: Line | None) -> None:
         self._lock = Lock()
+        self._line = line
 
     def ask(self, what: str) -> bool:
         with self._lock:
@@ -32,10 +38,20 @@ class Confirm:
             except OSError:
                 return False
             try:
-                os.write(fd, f"\n{line_of(f'run {what}? [y/N] ')}".encode())
-                answer = os.read(fd, 1024)
+                self._write(fd, Line.question, f"{line_of(f'run {what}? [y/N] ')}".encode())
+                try:
+                    answer = os.read(fd, 1024)
+                finally:
+                    self._write(fd, Line.answered)
             except OSError:
                 return False
             finally:
                 os.close(fd)
         return answer.strip().lower() in (b"y", b"yes")
+
+    def _write(self, fd: int, begin: Callable[[Line], bytes], question: bytes = b"") -> None:
+        if self._line is None:  # nobody knows where the cursor stands
+            os.write(fd, b"\n" + question if question else b"")
+            return
+        with self._line.lock:
+            os.write(fd, begin(self._line) + question)

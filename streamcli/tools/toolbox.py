@@ -57,7 +57,7 @@ class Toolbox:
         self._by_name = {tool.name: tool for tool in all_tools}
         self._mcp = mcp
         self._confirms_all = settings.confirm
-        self._confirm = Confirm()
+        self._confirm = Confirm(messages.screen.line(2) or messages.screen.line(1))
         self._watchdog = watchdog
         self._environ = environ
         self._messages = messages

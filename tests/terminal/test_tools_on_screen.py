@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import termios
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from faultserver import Conn, FaultServer, error_body, part
 from ptys import Pty
 
 from streamcli.events import ToolCall, ToolResult
+from streamcli.terminal.region import Region
 from streamcli.terminal.screen import Line
 from streamcli.terminal.widths import cells
 from streamcli.tools.steps import step
@@ -328,20 +330,54 @@ def test_a_short_part_leaves_its_room_to_the_other() -> None:
     assert "-> ok (" in line
 
 
-def test_a_terminal_that_became_narrow_has_no_trace() -> None:
-    """It wraps what was drawn: the rest of the sign is below the line."""
-    line = Line()
-    line.sign = 80
+@contextmanager
+def terminal_as_stderr() -> Iterator[int]:
+    """Make a terminal the standard error of this process; give its other end."""
     saved, (master, slave) = os.dup(2), os.openpty()
+    termios.tcsetwinsize(master, (24, 80))
+    os.dup2(slave, 2)
     try:
-        os.dup2(slave, 2)
-        termios.tcsetwinsize(master, (24, 80))
-        assert line.erase() == b"\x1b[K"
-        assert line.erase() == b""
-        line.sign = 80
-        termios.tcsetwinsize(master, (24, 40))
-        assert line.erase() == b"\x1b[J"
+        yield master
     finally:
         os.dup2(saved, 2)
         for fd in (saved, master, slave):
             os.close(fd)
+
+
+def test_a_terminal_that_became_narrow_has_no_trace() -> None:
+    """It wraps what was drawn: the rest of the sign is below the line."""
+    line = Line()
+    with terminal_as_stderr() as terminal:
+        line.sign = 80
+        wide = line.erase()
+        nothing = line.erase()
+        line.sign = 80
+        termios.tcsetwinsize(terminal, (24, 40))
+        assert (wide, nothing, line.erase()) == (b"\x1b[K", b"", b"\x1b[J")
+
+
+def test_the_progress_makes_room_for_a_question() -> None:
+    line = Line()
+    with terminal_as_stderr() as terminal:
+        line.region = region = Region(line)
+        region.draw(["one"])
+        assert b"one" in os.read(terminal, 1000)
+        assert b"\x1b[2K" in line.question()
+        region.draw(["two"])
+        assert select.select([terminal], [], [], 0)[0] == []
+        assert b"two" in line.answered()
+        region.draw(["three"])
+        assert b"three" in os.read(terminal, 1000)
+
+
+def test_nothing_is_drawn_behind_a_question() -> None:
+    line = Line()
+    line.answer(b"Let me see.")
+    assert line.question() == b"\n"
+    assert line.asks
+    assert line.message(b"a note\n") == b"\na note\n"
+    assert line.asks
+    assert line.answered() == b""
+    assert line.question() == b""  # the person has ended the line
+    line.answered()
+    assert not line.asks

@@ -445,10 +445,14 @@ def test_a_call_is_confirmed_on_the_terminal(
     try:
         shell.until(lambda lines: any('run look {"q":"Oslo"}? [y/N]' in line for line in lines))
         os.write(shell.master, f"{typed}\n".encode())
-        shell.end()
+        _, lines = shell.end()
     finally:
         shell.close()
     assert sent in results(server)[0]
+    asked, traced, answer = lines
+    assert asked == f'stream: run look {{"q":"Oslo"}}? [y/N] {typed}'.rstrip()
+    assert traced.startswith('stream: look {"q":"Oslo"} -> ')
+    assert answer == " It rains."
 
 
 @pytest.mark.parametrize("more", [[], ["--repeat", "2", "-j", "2"]], ids=["one", "a batch"])
