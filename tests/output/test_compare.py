@@ -222,13 +222,14 @@ HEADINGS = [
     ("options", "more"),
     [
         (("--progress", "never"), {}),
+        (("--md",), {}),
         ((), {"term": "dumb"}),
         ((), {"columns": 40, "rows": 12}),
         ((), {"columns": 65}),
     ],
 )
 def test_one_after_the_other(two: Two, options: tuple[str, ...], more: dict[str, object]) -> None:
-    """In a terminal that is too narrow, cannot be drawn on, or is to be left alone."""
+    """As Markdown, and on a terminal that is too narrow, cannot be drawn on, or is left alone."""
     code, lines = two.start(*options, "hi", **more).end()
     assert (code, lines) == (0, HEADINGS)
 
