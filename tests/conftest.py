@@ -87,6 +87,7 @@ LONGEST = [
     "protocols/test_agent_peers",
     "terminal/test_signals",
     "docgen/test_wheel",
+    "docgen/test_web_page",
     "batch/test_pool",
     "docgen/test_pages",
     "providers/test_local_engine",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import StreamError, bug
 from ..events import Event, Failed, Finished, Text, ToolCall
 from ..outcome import Outcome
-from .options import check_names, invocation_of, key_for
+from .options import checked, invocation_of, key_for
 from .outcome import AnswerOutcome
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Answer:
     """
 
     def __init__(self, prompt: str, given: Mapping[str, Any], *, call: Call | None = None) -> None:
-        check_names(given)
+        given = checked(given, awaits=call is not None)
         if not isinstance(prompt, str):
             raise TypeError(f"the prompt has to be a str, not {type(prompt).__name__}")
         self.prompt = prompt

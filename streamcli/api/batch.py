@@ -15,7 +15,7 @@ from ..errors import StreamError
 from ..events import Failed
 from ..outcome import Outcome
 from .answer import Answer
-from .options import check_names, invocation_of, key_for
+from .options import checked, invocation_of, key_for
 from .outcome import AnswerOutcome
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _UNLIMITED = 1 << 62  # updates that may wait: so many answers are kept in memor
 
 def answers(prompts: Iterable[str], jobs: int, given: Mapping[str, Any]) -> Answers:
     """Return the answers, each read to its end; see `streamcli.stream_batch`."""
-    check_names(given)
+    given = checked(given)
     if jobs < 1:
         raise ValueError("jobs has to be at least 1")
     if "session" in given:

@@ -77,6 +77,19 @@ def check_names(given: Mapping[str, Any]) -> None:
         raise TypeError("with fallback, api_key has to be a mapping: {provider: key}")
 
 
+def checked(given: Mapping[str, Any], *, awaits: bool = False) -> Mapping[str, Any]:
+    """Return the options with their functions as tools; TypeError for what cannot be right.
+
+    `awaits`: coroutine functions may be tools.
+    """
+    check_names(given)
+    if not given.get("tools"):
+        return given
+    from ..tools.functions import tools_of
+
+    return {**given, "tools": tools_of(given["tools"], awaits=awaits)}
+
+
 def key_for(given: Mapping[str, Any]) -> Callable[[str], str | None]:
     """Return what gives the key that was passed for a provider."""
     key = given.get("api_key")

@@ -80,6 +80,22 @@ def tool_of(function: Callable[..., Any] | Tool) -> FunctionTool:
     return FunctionTool(name, description, {**schema, "additionalProperties": False}, function)
 
 
+def tools_of(
+    functions: Iterable[Callable[..., Any] | Tool], *, awaits: bool = True
+) -> list[FunctionTool]:
+    """Return the tools that functions are; TypeError for what cannot be one.
+
+    `awaits`: coroutine functions can.
+    """
+    tools = [tool_of(function) for function in functions]
+    for tool in tools:
+        if not awaits and inspect.iscoroutinefunction(tool.function):
+            raise TypeError(f"the tool {tool.name} is a coroutine function: astream takes those")
+    if len({tool.name for tool in tools}) < len(tools):
+        raise TypeError("two tools have the same name")
+    return tools
+
+
 def _schema_of(kind: Any, where: str) -> dict[str, Any]:
     if kind in _TYPES:
         return dict(_TYPES[kind])
@@ -118,14 +134,12 @@ class FunctionTools:
         clock: Callable[[], float],
     ) -> None:
         """Raise TypeError for what cannot be a tool, and a usage error for an unknown choice."""
-        tools = [tool_of(function) for function in functions]
+        tools = tools_of(functions)
         self.tools: tuple[Tool, ...] = tuple(tools)
         self.max_rounds = settings.max_rounds
         self._by_name = {tool.name: tool for tool in tools}
         self._call = call or _called
         self._clock = clock
-        if len(self._by_name) < len(tools):
-            raise TypeError("two tools have the same name")
         choice, choices = settings.tool_choice, (*ToolChoice.choices, *self._by_name)
         if choice is not None and choice not in choices:
             raise usage(f"tool_choice {choice!r}: there is no such tool", ", ".join(choices))

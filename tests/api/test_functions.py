@@ -68,6 +68,18 @@ def test_what_cannot_be_a_tool_is_a_type_error() -> None:
     for bad in (spread, odd, 7, lambda city: city):
         with pytest.raises(TypeError):
             tool_of(bad)  # type: ignore[arg-type]
+        for ask in (streamcli.stream, streamcli.astream, streamcli.stream_batch):
+            with pytest.raises(TypeError):
+                ask("hi", tools=[bad])
+
+    async def later(city: str) -> str:
+        return city
+
+    for ask in (streamcli.stream, streamcli.stream_batch):
+        with pytest.raises(TypeError, match="astream takes those"):
+            ask("hi", tools=[later])
+    with pytest.raises(TypeError, match="two tools have the same name"):
+        streamcli.stream("hi", tools=[weather, weather])
 
 
 def loop(server: FaultServer, *bodies: bytes, **options: Any) -> streamcli.Answer:
