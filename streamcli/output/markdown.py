@@ -105,7 +105,7 @@ class MarkdownSink(TextSink):
         before = self._channel
         if channel is Reasoning and before is Text and self._reasoning == "stderr":
             self._screen.finish()
-            self._breaks = 1
+            self._breaks = max(self._breaks, 1)
         gap = super()._gap(channel, text)
         # Before a block that is not the first, there is a blank line anyway.
         return gap[1:] if channel is Text and before is Reasoning and self._drawn else gap

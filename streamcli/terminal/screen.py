@@ -26,6 +26,16 @@ def _back(up: int) -> bytes:
     return b"\r\x1b[2K" + b"\x1b[A\x1b[2K" * up
 
 
+def _fresh() -> bytes:
+    """Return what begins a line, unless the cursor stands at the beginning of one already.
+
+    A shell's prompt does the same: blanks that fill a line go on in the next one otherwise.
+    """
+    from .widths import columns_of
+
+    return b" " * columns_of(1) + b"\r"
+
+
 class Line:
     """The cursor's line on one terminal. Its writers hold `lock` from the look to the write.
 
@@ -98,22 +108,23 @@ class Line:
         """
         if self.region is not None:
             return self.region.answer(data)
-        before = self.rows
+        before, rows = self.rows, tuple(rows)
         same = 0
         if not data:
-            last = len(rows) - 1
-            while same < min(len(before), last) and before[same] == rows[same]:
-                same += 1
-            if len(before) == len(rows) and before == rows:
+            if before == rows:
                 return b""
-        self.answers += 1
+            while same < min(len(before), len(rows) - 1) and before[same] == rows[same]:
+                same += 1
+        first, self.answers = not self.answers, self.answers + 1
         if same:
             up = len(before) - 1 - same
             begin = b"\n" if up < 0 else _back(up)
         elif before:
             begin = self.clear()
+        elif self.unfinished:
+            begin = b"\n"
         else:
-            begin = b"\n" if self.unfinished else b""
+            begin = _fresh() if first else b""
         self.rows, self.unfinished, self._finished_for_message = rows, bool(rows), False
         drawn = _STIFF % b"\n".join(rows[same:]) if rows else b""
         return self.erase() + begin + data + drawn

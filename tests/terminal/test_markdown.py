@@ -105,6 +105,25 @@ def test_the_open_block_is_seen_as_it_grows(server: FaultServer, on_pty: Run) ->
     assert run.end() == (0, ["A bold word", "", " • item"])
 
 
+@pytest.mark.parametrize("before", ["The answer: ", "x", ""])
+def test_what_stands_in_its_line_is_spared(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path, before: str
+) -> None:
+    held = Held(server, "A **bo", "ld** word")
+    script = f'printf %s "{before}"; exec "$@"'
+    command = ["sh", "-c", script, "sh", *COMMAND, *MODEL, "--base-url", held.url, "--md", "hi"]
+    run = Pty(command, child_env, tmp_path)
+    try:
+        held.go_on()
+        run.until(lambda lines: lines[-1:] == ["A **bo"])
+        held.go_on()
+        held.go_on()
+        lines = [before.rstrip(), "A bold word"] if before else ["A bold word"]
+        assert run.end() == (0, lines)
+    finally:
+        run.close()
+
+
 def test_code_comes_line_by_line(server: FaultServer, on_pty: Run) -> None:
     held = Held(server, "```py\nx = ", "1\n", "y")
     run = on_pty("--base-url", held.url, "--md", "hi")

@@ -87,6 +87,7 @@ class Terminal:
         self.screen.set_mode(pyte.modes.LNM)
         self._stream = pyte.ByteStream(self.screen)
         self._line = Line()
+        self._line.answers = 1  # its cursor is known to begin a line
         self._columns, self._lines = columns, lines
         self._page = Page(lambda: columns, COLORED)
         self.highest = 0
