@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pkgutil
 import select
 import selectors
 import shlex
@@ -24,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -229,20 +231,18 @@ def serve(listening: socket.socket) -> None:
             return
 
 
-def _import_all() -> None:
-    """Import what any run may need: the children share it."""
-    from importlib import import_module
-    from pkgutil import walk_packages
+# The SDK that they import is half of all memory, and a fork takes twice as long with it: it is
+# imported when the first run comes that may need it.
+MCP = "streamcli.tools.mcp"
 
+
+def _import_all() -> None:
+    """Import what any run may need, but for MCP: the children share it."""
     import streamcli
 
-    for module in walk_packages(streamcli.__path__, "streamcli."):
-        if not module.name.startswith("streamcli.docgen"):
-            try:
-                import_module(module.name)
-            except ModuleNotFoundError as missing:
-                if (missing.name or "").startswith("streamcli"):
-                    raise  # else an extra is not installed: a run that needs it says so
+    for module in pkgutil.walk_packages(streamcli.__path__, "streamcli."):
+        if not module.name.startswith(("streamcli.docgen", MCP)):
+            _import(module.name)
     # Late imports of a run.
     for name in (
         "difflib",
@@ -254,6 +254,22 @@ def _import_all() -> None:
         "resource",
     ):
         import_module(name)
+
+
+def _import_mcp() -> None:
+    import streamcli.tools
+
+    for module in pkgutil.iter_modules(streamcli.tools.__path__, "streamcli.tools."):
+        if module.name.startswith(MCP):
+            _import(module.name)
+
+
+def _import(name: str) -> None:
+    try:
+        import_module(name)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("streamcli"):
+            raise  # else an extra is not installed: a run that needs it says so
 
 
 def _reap(running: dict[int, socket.socket]) -> Iterator[socket.socket]:
@@ -282,6 +298,8 @@ def _fork(connection: socket.socket, ours: list[socket.socket]) -> tuple[int, bo
     data = b""
     while len(data) < size:
         data += connection.recv(size - len(data))
+    if b"mcp" in data:
+        _import_mcp()
     pid = os.fork()
     if pid:
         for fd in fds:
