@@ -20,7 +20,7 @@ from ..outcome import Outcome
 from ..output.delivery import Delivery
 from ..output.file_names import check_template, file_of
 from ..output.formats import Outputs
-from ..providers.choose import keeps_conversations
+from ..providers.choose import keeps_conversations, told_alone
 from ..providers.context import Context, context_of, messages_of
 from ..settings.settings import Invocation, Settings
 from ..terminal.messages import Messages
@@ -214,6 +214,8 @@ def _conversation_of(
         return None
     endpoints = routes.all[0].endpoints if routes.all else []
     if endpoints and keeps_conversations(endpoints, settings):
+        if settings.chat:
+            context.messages.note(told_alone(endpoints))
         return None
     from ..conversation.opening import open_conversation
 

@@ -7,6 +7,7 @@ import signal
 
 from ..conversation import place
 from ..errors import Interrupted, StreamError
+from ..providers import choose
 from ..providers.context import messages_of
 from ..settings.settings import Invocation
 from ..terminal.fds import is_terminal
@@ -48,6 +49,8 @@ def _greet(talk: Talk) -> None:
     stored = talk.conversation.label
     name = talk.partner.label + (f", session {stored}" if stored else "")
     talk.messages.note(f"{name}: /help lists the commands, ^D leaves")
+    if talk.is_kept_elsewhere:
+        talk.messages.note(choose.told_alone(talk.partner.endpoints))
     asked = [e.message.text for e in talk.conversation.entries if e.message.role == "user"]
     if asked:
         talk.messages.note(f"{len(asked)} prompts so far, the last: {one_line(asked[-1], 60)}")

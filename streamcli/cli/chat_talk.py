@@ -72,7 +72,8 @@ class Talk:
 
     def _open(self) -> Conversation:
         settings = self.invocation.settings
-        if choose.keeps_conversations(self.partner.endpoints, settings):
+        self.is_kept_elsewhere = choose.keeps_conversations(self.partner.endpoints, settings)
+        if self.is_kept_elsewhere:
             settings = settings.but(session=None)
         environ = self.context.environ
         return open_conversation(settings, environ, self.messages.note, self._signals.shield)

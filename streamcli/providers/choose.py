@@ -51,6 +51,14 @@ def keeps_conversations(endpoints: Sequence[Endpoint], settings: Settings) -> bo
     return keepers[0]
 
 
+def told_alone(endpoints: Sequence[Endpoint]) -> str:
+    """Return what to say of a chat with a provider that keeps conversations itself."""
+    return (
+        f"{endpoints[0].row.name} is sent each prompt alone: of what was said before it knows what "
+        "its session (--session NAME) holds"
+    )
+
+
 def first(invocation: Invocation, context: Context) -> Endpoint:
     """Return the endpoint that --model or the configuration names, or else the embedded default.
 
