@@ -90,7 +90,8 @@ def test_an_a2a_agent_keeps_the_first(stream: Stream, server: FaultServer, agent
 def test_a_provider_that_hears_each_prompt_alone_says_so(
     stream: Stream, server: FaultServer, agent: Any
 ) -> None:
-    run = stream(*agent("honcho"), "-m", "peer", "--chat", stdin=b"One?\nTwo?\n")
+    args = (*agent("honcho"), "-m", "peer", "--chat")
+    run = stream(*args, stdin=b"One?\nTwo?\n")
     assert (run.returncode, run.text) == (0, "Aye.\nAye.\n")
     assert [each.json["query"] for each in server.seen("agent")] == ["One?", "Two?"]
     (note,) = run.complaints

@@ -160,7 +160,10 @@ def _like(key: str) -> str:
 
 def first_of(*fields: Any) -> str | None:
     """Return the first of these fields that holds a reason, as it was written."""
-    return next((whole(raw) for raw in fields if known(raw) is not None), None)
+    for raw in fields:
+        if raw is not None and known(raw) is not None:
+            return whole(raw)
+    return None
 
 
 def reason_of(raw: str | None) -> str | None:
@@ -171,7 +174,7 @@ def reason_of(raw: str | None) -> str | None:
 
 def is_failure(raw: str | None) -> bool:
     """Return whether a reason says that the server gave up: nothing that follows mends it."""
-    return known(raw) in ("failed", "overloaded")
+    return raw is not None and known(raw) in ("failed", "overloaded")
 
 
 def failure_of(raw: Any, detail: Any = None) -> Failed | None:

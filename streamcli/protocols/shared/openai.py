@@ -62,7 +62,10 @@ def _details(usage: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _first(*fields: Any) -> int | None:
     """Return the first field that is a count; None if no one is."""
-    return next((number for field in fields if (number := count(field)) is not None), None)
+    for field in fields:
+        if field is not None and (number := count(field)) is not None:
+            return number
+    return None
 
 
 def think_fields(
