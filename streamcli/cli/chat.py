@@ -28,10 +28,10 @@ def chat(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
     if 0 in closed_fds or not is_terminal(0):
         from ..batch.run import run
 
-        lines = invocation.but(lines=not settings.null)
+        turns = invocation.but(lines=not settings.null)
         if "jobs" not in invocation.typed:
-            lines = lines.but(jobs=1)  # each is a turn, also where the provider keeps them
-        return run(lines, signals, closed_fds)
+            turns = turns.but(jobs=1)  # each is a turn, also where the provider keeps them
+        return run(turns, signals, closed_fds)
     messages = messages_of(settings)
     try:
         talk = Talk(invocation, messages, signals, closed_fds)
