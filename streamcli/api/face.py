@@ -34,8 +34,9 @@ def stream_batch(
 ) -> Generator[Answer, None, None]:
     """Return the answers to many prompts, `jobs` at a time, each whole and in the prompts' order.
 
-    Prompts are read as they are needed, in the thread of the caller. A failed one is an answer
-    with its `outcome`; all of them keep to the limits that the provider shows. Closing the
+    Prompts are read as they are needed, up to two a job ahead, in the thread of the caller. A
+    failed one is an answer with its `outcome`, an exception of `prompts` comes behind those before
+    it; all of them keep to the limits that the provider shows. Closing the
     generator cancels those in flight.
     """
     from .batch import answers
