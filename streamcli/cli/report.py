@@ -149,14 +149,18 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 def _note(skipped: Mapping[str, int], groups: Groups, messages: Messages) -> None:
     """Write one note that says what was not measured."""
     words = (
-        ("torn", "torn lines"),
-        ("foreign", "lines that are not records"),
-        ("other_version", "records of another version"),
-        ("duplicate", "requests that were counted already"),
-        ("unfinished", "requests without an end"),
-        ("reused", "answers from other records"),
+        ("torn", "torn line", "torn lines"),
+        ("foreign", "line that is not a record", "lines that are not records"),
+        ("other_version", "record of another version", "records of another version"),
+        ("duplicate", "request that was counted already", "requests that were counted already"),
+        ("unfinished", "request without an end", "requests without an end"),
+        ("reused", "answer from other records", "answers from other records"),
     )
-    parts = [f"{skipped[name]} {what}" for name, what in words if skipped[name]]
+    parts = [
+        f"{skipped[name]} {one if skipped[name] == 1 else several}"
+        for name, one, several in words
+        if skipped[name]
+    ]
     if parts:
         messages.note(f"skipped {', '.join(parts)}")
     if groups.crowded:

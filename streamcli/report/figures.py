@@ -46,6 +46,7 @@ class Figures:
         self.ok = 0
         self.reused = 0  # answered from other records: not measured
         self.attempts = 0
+        self.retries = 0
         self.gaps = Gaps()
         self._limits = dict(limits or {})
         self._good = 0
@@ -69,13 +70,16 @@ class Figures:
             return
         self.n += 1
         status = record.get("status")
-        self.statuses[status if isinstance(status, str) and status in EXIT_OF_STATUS else "?"] += 1
+        known = isinstance(status, str) and status in EXIT_OF_STATUS
+        self.statuses[str(status) if known else "unknown"] += 1
         code = record.get("exit_code")
         ok = status in ("complete", "enough") if type(code) is not int else code == 0
         self.ok += ok
         attempts = record.get("attempts")
         if type(attempts) is int and 0 <= attempts <= MOST:
             self.attempts += attempts
+            rounds = record.get("rounds")  # of a tool loop: each has an attempt at least
+            self.retries += max(0, attempts - (rounds if type(rounds) is int else 1))
         if type(usage := record.get("usage")) is dict:
             self._count_tokens(usage)
         self._add_cost(record.get("cost"))
@@ -172,6 +176,7 @@ class Figures:
         self.ok += other.ok
         self.reused += other.reused
         self.attempts += other.attempts
+        self.retries += other.retries
         self._good += other._good
         self.gaps.merge(other.gaps)
         for name, histogram in other._histograms.items():
@@ -187,12 +192,10 @@ class Figures:
         self.fold()
         if name in USAGE_FIELDS:
             return self._tokens[name]
-        if name in ("n", "ok", "reused", "attempts"):
+        if name in ("n", "ok", "reused", "attempts", "retries"):
             return int(getattr(self, name))
         if name == "failed":
             return self.n - self.ok
-        if name == "retries":
-            return max(0, self.attempts - self.n)
         if name == "cost":
             return self._cost
         if name == "goodput":

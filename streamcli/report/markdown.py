@@ -29,12 +29,12 @@ def lines(groups: Sequence[tuple[str, Figures]], *, by: str) -> Iterator[str]:
     columns = [column for column in columns if set(column[1]) != {"-"}]
     names = [escaped(shown_name(name)) for name, _ in groups]
     yield from _table(
-        [escaped(by), *(heading for heading, _ in columns)],
+        [escaped(shown_name(by)), *(heading for heading, _ in columns)],
         ([name, *(cells[row] for _, cells in columns)] for row, name in enumerate(names)),
     )
     yield ""
     yield from _table(
-        [escaped(by), "", "p50", "p90", "p99", "max", "mean"],
+        [escaped(shown_name(by)), "", "p50", "p90", "p99", "max", "mean"],
         (
             [name, f"{label}{'' if label == 'tok/s' else ', ms'}"]
             + [figure(figures, f"{metric}.{each}") for each in ("p50", "p90", "p99", "max", "mean")]

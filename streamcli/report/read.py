@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from ..input.text import BOM
 from ..output.records import SCHEMA
 from ..timings import Histogram
 from .seen import Seen
@@ -52,6 +53,7 @@ class Reader:
         self.other_versions = 0
         self.unfinished = 0  # began, and have no end
         self._take = take
+        self._unchecked = 0  # bytes
         self._seen = seen or Seen()
         self._times: dict[bytes, list[float]] = {}  # of the deltas of answers that have not ended
         self._counts: dict[bytes, _Gaps] = {}
@@ -82,9 +84,12 @@ class Reader:
                     pass
             if line:
                 self._line(line)
-        for id, long in times.items():
-            if len(long) > _LONG:
-                self._shorten(id, long)
+        self._unchecked += len(block)
+        if self._unchecked >= BLOCK:  # a pipe gives smaller ones
+            self._unchecked = 0
+            for id, long in times.items():
+                if len(long) > _LONG:
+                    self._shorten(id, long)
 
     def close(self) -> None:
         """Count the requests that have not ended."""
@@ -92,7 +97,7 @@ class Reader:
             self._give_up()
 
     def _line(self, line: bytes) -> None:
-        line = line.strip().removeprefix(b"data: ")
+        line = line.strip().removeprefix(BOM).removeprefix(b"data: ")
         if not line or line.startswith(_SSE):
             return
         try:

@@ -14,7 +14,7 @@ from .table import lines as table_lines
 from .words import SHOWN, bins, cut, figure, number, shown_name, width_of
 
 _CHAR, _LINE = 7.8, 18  # of the font, in pixels
-_PLOT, _HEIGHT, _SPACE, _BINS = 240, 90, 30, 48
+_PLOT, _HEIGHT, _SPACE, _BINS = 240, 80, 30, 48
 _ACROSS = 3
 _MARGIN = 16
 _MOST = 20  # groups with histograms
@@ -46,9 +46,9 @@ def picture(groups: Sequence[tuple[str, Figures]], *, by: str) -> str:
         ]
         for place, (label, metric) in enumerate(shown):
             column, row = place % _ACROSS, place // _ACROSS
-            at = column * (_PLOT + _SPACE), y + row * (_HEIGHT + 3 * _LINE)
+            at = column * (_PLOT + _SPACE), y + row * (_HEIGHT + 4 * _LINE)
             body += _plot(figures, label, metric, *at)
-        y += -(-len(shown) // _ACROSS) * (_HEIGHT + 3 * _LINE)
+        y += -(-len(shown) // _ACROSS) * (_HEIGHT + 4 * _LINE)
     size = f"{width + 2 * _MARGIN:.0f}", f"{y + _MARGIN:.0f}"
     return "\n".join(
         [
@@ -68,10 +68,11 @@ def _plot(figures: Figures, label: str, metric: str, x: float, y: float) -> Iter
     drawn = bins(figures.histogram(metric), _BINS)
     assert drawn is not None
     counts, low, high = drawn
-    unit = "" if label == "tok/s" else " ms"
-    numbers = (figure(figures, f"{metric}.{each}") for each in ("p50", "p90", "p99"))
-    yield _text(x, y + 13, f"{label}  {'  '.join(numbers)}{unit}")
-    top, floor, step = y + 20, y + 20 + _HEIGHT, _PLOT / len(counts)
+    unit = "" if label == "tok/s" else ", ms"
+    numbers = (f"{each} {figure(figures, f'{metric}.{each}')}" for each in ("p50", "p90", "p99"))
+    yield _text(x, y + 13, label + unit)
+    yield _text(x, y + 28, "  ".join(numbers), "s")
+    top, floor, step = y + 34, y + 34 + _HEIGHT, _PLOT / len(counts)
     most = max(counts)
     for place, many in enumerate(counts):
         if many:

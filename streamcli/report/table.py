@@ -59,7 +59,7 @@ def lines(
 def _table(
     groups: Sequence[tuple[str, Figures]], by: str, width: int
 ) -> Iterator[tuple[str, bool]]:
-    names = [shown_name(name) for name, _ in groups]
+    by, names = shown_name(by), [shown_name(name) for name, _ in groups]
     columns = [
         (heading, [figure(figures, name) for _, figures in groups], unit, goes)
         for heading, name, unit, goes in _COLUMNS

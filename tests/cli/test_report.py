@@ -73,8 +73,8 @@ def test_what_is_skipped_is_said_once(stream: Stream, load: Path) -> None:
     run = stream("--report", load, "-", stdin=junk + reused)
     assert run.returncode == 0
     assert run.complaints == [
-        "stream: skipped 1 torn lines, 1 lines that are not records, 2 requests that were counted "
-        "already, 1 requests without an end, 1 answers from other records"
+        "stream: skipped 1 torn line, 1 line that is not a record, 2 requests that were counted "
+        "already, 1 request without an end, 1 answer from other records"
     ]
     assert stream("--report", "-q", load, "-", stdin=junk).stderr == ""
 

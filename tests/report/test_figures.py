@@ -62,7 +62,7 @@ def test_counts_sums_and_rates() -> None:
                 timings={"duration_ms": 1000, "tokens_per_second": 20.0},
             )
         )
-    figures.add(end(status="timeout", exit_code=28, cost=None))
+    figures.add(end(status="timeout", exit_code=28, cost=None, attempts=0))
     expected = {
         "n": 4,
         "ok": 3,
@@ -72,7 +72,7 @@ def test_counts_sums_and_rates() -> None:
         "input_tokens": 9,
         "output_tokens": 30,
         "total_tokens": None,
-        "attempts": 7,
+        "attempts": 6,
         "retries": 3,
         "wall_ms": 3000,
         "output_token_throughput": 10,

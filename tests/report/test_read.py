@@ -179,6 +179,11 @@ def test_other_records_are_neither_counted_nor_foreign() -> None:
     assert (len(taken.records), taken.reader.foreign, taken.reader.torn) == (1, 0, 0)
 
 
+def test_a_byte_order_mark_is_dropped() -> None:
+    taken = Taken(b"\xef\xbb\xbf" + end(1))
+    assert (len(taken.records), taken.skipped) == (1, (0, 0, 0, 0))
+
+
 def test_another_version_is_told_apart() -> None:
     taken = Taken(end(1, schema="stream.records/2") + end(2))
     assert (len(taken.records), taken.reader.other_versions) == (1, 1)
