@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 
 class Format:
     """One way to write answers.
@@ -56,9 +58,7 @@ FORMATS = [
 ]
 
 
-_BY_NAME = {row.name: row for row in FORMATS}
-
-
+@cache
 def format_of(name: str) -> Format:
     """Return the row of that name."""
-    return _BY_NAME[name]
+    return next(row for row in FORMATS if row.name == name)
