@@ -5,13 +5,16 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
 
+from streamcli.batch import found
 from streamcli.batch.learned_rate import LearnedRate
 from streamcli.batch.limit_headers import Allowance
 
@@ -316,6 +319,26 @@ def test_a_limit_that_changes() -> None:
     assert client.per_second(100, 120) >= 0.85 * 40
     assert client.per_second(150, 180) >= 0.85 * 20
     assert client.refused_per_answer(0, 180) <= 0.2
+
+
+def test_what_was_found_is_told() -> None:
+    """By --progress while it runs, and by -v at the end, with the options for the next time."""
+
+    def told(server: Server) -> tuple[str, str]:
+        (client,) = simulate(server)
+        gates: Any = {("vllm", "http://h"): SimpleNamespace(learned=client.learned)}
+        (line,) = found.lines(gates)
+        return found.now(gates, 61.0), line
+
+    now, line = told(TokenBucket(20, 5, exact))
+    assert re.fullmatch("vllm: (19|20|21|22) requests/s", now)
+    number = "(19|20|21|22)"
+    assert re.search(
+        f"about {number} requests a second, .*: the next time --rate {number}/s$", line
+    )
+    now, line = told(ConcurrencyLimit(8, True))
+    assert re.fullmatch("vllm: [789] at once", now)
+    assert line.endswith(f": the next time -j {now[6]}")
 
 
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
