@@ -38,7 +38,10 @@ class Run:
 
 @pytest.mark.parametrize("code", ["concurrency_limit_exceeded", ""])
 def test_a_concurrency_limit(stream: Stream, code: str) -> None:
-    """Named by the server, or not. No prompt spends its retries, of which there are none."""
+    """Named by the server, or not. No prompt spends its retries, of which there are none.
+
+    How close it comes, and at what price: test_learned_rate.py, where no machine is busy.
+    """
     most = 4
     with BatchServer() as server:
 
@@ -49,9 +52,9 @@ def test_a_concurrency_limit(stream: Stream, code: str) -> None:
         batch = Run(stream, server, 200, "--max-retries", "0", "-v")
     assert batch.is_whole(200)
     assert batch.limits["provider"] == "vllm"
-    assert batch.limits["refusals"] == batch.refused <= 0.75 * 200
+    assert batch.limits["refusals"] == batch.refused > 0
     if code:
-        assert batch.limits["concurrency"] in (most - 1, most, most + 1)
+        assert 1 <= batch.limits["concurrency"] < JOBS
         assert batch.limits["requests_per_second"] is None
         assert f"vllm: {batch.limits['concurrency']} at once, " in batch.run.stderr
         assert f": the next time -j {batch.limits['concurrency']}\n" in batch.run.stderr
