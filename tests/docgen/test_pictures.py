@@ -25,9 +25,10 @@ def test_a_picture_shows_what_the_command_does(
     assert words(lines_of(stored)) == words(lines_of(now))
 
 
-def words(lines: list[list[str]]) -> list[list[str]]:
-    """Return the lines without those of figures, which are last, and of the run."""
-    return list(takewhile(lambda line: "TTFT" not in line, lines))
+def words(lines: list[list[str]]) -> list[str]:
+    """Return the words, sorted, but those of the last lines: their figures are of the run."""
+    shown = takewhile(lambda line: "TTFT" not in line, lines)
+    return sorted(word for line in shown for word in line if not re.fullmatch("[─│┼]+", word))
 
 
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.svg")), ids=lambda path: path.stem)
