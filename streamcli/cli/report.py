@@ -211,7 +211,7 @@ def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int], ga
 
     to_terminal = settings.output in (None, *STDOUT) and is_terminal(1)
     width = max(_NARROW, os.get_terminal_size(1).columns or 80) if to_terminal else PIPE
-    details = settings.verbose or len(found) <= DETAILED
+    details = settings.verbose or (len(found) <= DETAILED and not settings.slo)
     bold = to_terminal and _colored(settings)
     return "".join(
         f"\x1b[1m{line}\x1b[22m\n" if bold and heading and line else f"{line}\n"

@@ -58,6 +58,14 @@ def test_from_a_load_to_its_report(stream: Stream, tmp_path: Path) -> None:
     assert twice.stderr == "stream: skipped 400 requests that were counted already\n"
 
 
+def test_objectives_have_the_table_only(stream: Stream, load: Path) -> None:
+    run = stream("--report", load, "--slo", "ttft_ms.p99<5")
+    assert run.returncode == 29
+    assert len(run.text.splitlines()) == 2
+    assert run.complaints == ["stream: SLO missed: ttft_ms.p99 is 98, not below 5"]
+    assert len(stream("--report", load, "--slo", "n>5", "-v").text.splitlines()) > 5
+
+
 def test_records_on_stdin(stream: Stream, load: Path) -> None:
     for words, stdin in (((), records()), (("-",), records()), ((load,), None)):
         run = stream("--report", *words, stdin=stdin)
