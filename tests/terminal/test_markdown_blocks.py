@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from streamcli.terminal.markdown.blocks import Blocks, Part
+from streamcli.terminal.markdown.blocks import Blocks
 from streamcli.terminal.markdown.cells import alignments, cells
+from streamcli.terminal.markdown.parts import Part
 
 # (kind, text, containers): a quote is ">", an item its list's marker and number.
 Seen = tuple[str, str, tuple[str, ...]]

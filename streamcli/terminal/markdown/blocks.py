@@ -11,61 +11,25 @@ paragraph or a table of more than LIMIT characters is cut.
 from __future__ import annotations
 
 import copy
-import re
-from typing import NamedTuple
 
 from .cells import begins_table, is_row
+from .lines import (
+    CLOSING,
+    DEFINITION,
+    FENCE,
+    HEADING,
+    MARKER,
+    MARKUP,
+    RULE,
+    UNDERLINE,
+    quoted,
+    spaced,
+)
+from .parts import Container, Part, Step, gap
 
 LIMIT = 4000  # characters of a line, a paragraph or a table, which are then cut
 DEEPEST = 20  # containers inside each other; what goes deeper is text
 _NOTHING = 1 << 30  # columns that no line is behind
-
-_HEADING = re.compile(r"(#{1,6})(?:[ \t]+|$)(.*)")
-_FENCE = re.compile(r"(`{3,})([^`]*)$|(~{3,})(.*)$")
-_RULE = re.compile(r"([-*_])(?:[ \t]*\1){2,}[ \t]*$")
-_MARKER = re.compile(r"(?:[-+*]|(\d{1,9})[.)])(?=[ \t]|$)")
-_UNDERLINE = re.compile(r"(?:=+|-+)[ \t]*$")
-_DEFINITION = re.compile(r"\[[^\[\]]+\]:[ \t]+\S")
-_CLOSING = re.compile(r"(?:^|[ \t]+)#+$")
-# A line that says nothing yet: more of it decides what it is.
-_MARKUP = re.compile(r"[-=*+_#`~|:.)>\d \t]*$")
-
-
-class Container(NamedTuple):
-    """A block quote, or an item of a list.
-
-    `number` counts containers. An item has the `marker` of its `list` ("-", "." and so on), its
-    `place` there, and the columns of `indent` that its content is behind.
-    """
-
-    number: int
-    marker: str = ""  # "" is a quote
-    list: int = 0
-    place: int = 0
-    indent: int = 0
-
-
-class Step(NamedTuple):
-    """A container on the way to a part: `fresh` if the part is its first."""
-
-    container: Container
-    fresh: bool
-
-
-class Part(NamedTuple):
-    """A block without blocks in it, or a line of code.
-
-    `kind` is one of "paragraph", "heading" (with a `level`), "table", "rule", "definition",
-    "empty" (an item without content), "indented" (one line of code), and "fence", "code" (one line)
-    and "end" (the closing fence).
-    A blank line comes before it if `gap` is not negative, inside of the first `gap` containers.
-    """
-
-    kind: str
-    text: str
-    path: list[Step]
-    gap: int
-    level: int = 0
 
 
 class Blocks:
@@ -114,7 +78,7 @@ class Blocks:
         other._containers = self._containers[:]
         other._lines = self._lines[:]
         other._parts = []
-        if self._leaf == "table" or _MARKUP.match(line):
+        if self._leaf == "table" or MARKUP.match(line):
             other._held, other._size = [], 0
         return other.finish()
 
@@ -159,7 +123,7 @@ class Blocks:
         containers = self._containers
         rest, column, depth = line, 0, 0
         for container in containers:
-            rest = _spaced(rest, column)
+            rest = spaced(rest, column)
             size = self._continues(container, rest)
             if size < 0:
                 break
@@ -167,7 +131,7 @@ class Blocks:
         if self._leaf == "code" and depth == len(containers) and self._code(rest, column):
             return
         while True:
-            rest = _spaced(rest, column)
+            rest = spaced(rest, column)
             body = rest.lstrip(" ")
             indent = len(rest) - len(body)
             if indent >= 4 or not body or self._starts(body, indent, depth):
@@ -186,7 +150,7 @@ class Blocks:
         body = rest.lstrip(" ")
         indent = len(rest) - len(body)
         if not container.marker:
-            return _quoted(body, indent)
+            return quoted(body, indent)
         if not body:
             empty = container is self._containers[-1] and not self._leaf
             began = container.number <= self._shown
@@ -197,7 +161,7 @@ class Blocks:
         """Read a line behind a fence, or of indented code; False if it is neither."""
         fence = self._fence
         if not fence:
-            rest = _spaced(rest, column)
+            rest = spaced(rest, column)
             if not rest.strip():
                 self._lines.append(rest[4:])
             elif rest.startswith("    "):
@@ -208,7 +172,7 @@ class Blocks:
                 return False
             return True
         if self._indent:
-            rest = _spaced(rest, column)
+            rest = spaced(rest, column)
         body = rest.strip(" \t")
         indent = len(rest) - len(rest.lstrip(" "))
         if indent < 4 and len(body) >= len(fence) and not body.strip(fence[0]):
@@ -224,10 +188,10 @@ class Blocks:
         """Read a line that is a block by itself, or that begins code; False if it is neither."""
         first = body[0]
         open_text = self._lines if depth == len(self._containers) else []
-        if first == "#" and (heading := _HEADING.match(body)):
-            text = _CLOSING.sub("", heading[2].rstrip())
+        if first == "#" and (heading := HEADING.match(body)):
+            text = CLOSING.sub("", heading[2].rstrip())
             self._whole("heading", text.strip(), depth, len(heading[1]))
-        elif first in "`~" and (fence := _FENCE.match(body)):
+        elif first in "`~" and (fence := FENCE.match(body)):
             self._close(depth)
             self._leaf, self._fence, self._indent = "code", fence[1] or fence[3], indent
             self._emit("fence", (fence[2] or fence[4] or "").strip())
@@ -236,11 +200,11 @@ class Blocks:
             header = open_text.pop()
             self._end_leaf()
             self._leaf, self._lines = "table", [header, body]
-        elif self._leaf == "paragraph" and open_text and _UNDERLINE.match(body):
+        elif self._leaf == "paragraph" and open_text and UNDERLINE.match(body):
             text, self._leaf = "\n".join(open_text), ""
             self._lines = []
             self._whole("heading", text.strip(), depth, 1 if first == "=" else 2)
-        elif first in "-*_" and _RULE.match(body):
+        elif first in "-*_" and RULE.match(body):
             self._whole("rule", "", depth)
         else:
             return False
@@ -254,14 +218,14 @@ class Blocks:
         """Open the container that begins here; return how much of the line says so, or 0."""
         if depth >= DEEPEST:
             return 0
-        if (size := _quoted(body, indent)) > 0:
+        if (size := quoted(body, indent)) > 0:
             self._close(depth)
             self._containers.append(Container(self._next()))
             return size
-        marker = _MARKER.match(body)
+        marker = MARKER.match(body)
         if marker is None:
             return 0
-        after = _spaced(body[marker.end() :], indent + marker.end())
+        after = spaced(body[marker.end() :], indent + marker.end())
         content = after.lstrip(" ")
         unmatched = self._containers[depth] if depth < len(self._containers) else None
         interrupts = bool(content) and int(marker[1] or 1) == 1
@@ -299,7 +263,7 @@ class Blocks:
             self._text(body)
         else:
             self._close(depth)
-            if _DEFINITION.match(body):
+            if DEFINITION.match(body):
                 self._emit("definition", body.strip())
             else:
                 self._text(body)
@@ -357,37 +321,7 @@ class Blocks:
             self._shown = max(self._shown, path[-1].container.number)
 
     def _gap(self, kind: str) -> int:
-        """Return in how many containers the blank line before a part is; -1 if there is none."""
         if self._above is None or self._joined:
             return -1
-        above, here = self._above, self._containers
-        depth = 0
-        while depth < min(len(above), len(here)) and above[depth] is here[depth]:
-            depth += 1
-        siblings = (
-            depth < min(len(above), len(here))
-            and bool(here[depth].marker)
-            and above[depth].list == here[depth].list
-        )
-        definitions = kind == self._above_kind == "definition"
-        if siblings or definitions or (depth and here[depth - 1].marker):
-            return depth if self._blank else -1
-        return depth
-
-
-def _spaced(rest: str, column: int) -> str:
-    """Return `rest` with spaces for the tabs that it begins with; it stands at `column`."""
-    body = rest.lstrip(" \t")
-    if "\t" not in rest[: len(rest) - len(body)]:
-        return rest
-    width = column
-    for blank in rest[: len(rest) - len(body)]:
-        width += 4 - width % 4 if blank == "\t" else 1
-    return " " * (width - column) + body
-
-
-def _quoted(body: str, indent: int) -> int:
-    """Return how much of a line is the mark of a quote; -1 if it has none."""
-    if indent >= 4 or not body.startswith(">"):
-        return -1
-    return indent + 1 + body.startswith(" ", 1)
+        close = kind == self._above_kind == "definition"
+        return gap(self._above, self._containers, close=close, blank=self._blank)

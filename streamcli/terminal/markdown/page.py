@@ -12,9 +12,10 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from .blocks import Blocks, Part, Step
+from .blocks import Blocks
 from .code import Code
 from .inline import DIM, inline
+from .parts import Part, Step
 
 PROSE = 100  # columns of a text that is read well
 _ROOM = 12  # columns that a text has at least, however deep it is
