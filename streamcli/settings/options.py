@@ -320,7 +320,7 @@ TABLE: tuple[Opt, ...] = (
         multiple=True,
         metavar="FILE|COMMAND",
         help="Programs that the model may call; repeatable.",
-        details="FILE is TOML or JSON: a tool, or a list of them (in TOML each under [[tools]]). "
+        details="FILE is TOML or JSON: a tool, or a list of them (in TOML each under [[tool]]). "
         "name; description; parameters: a JSON Schema of the arguments; command: a list, never for "
         "a shell, in which {city} is the argument city, and a word whose argument is missing is "
         "left out; timeout (30 s); max_output (64K, beyond it the middle is left out); env: the "

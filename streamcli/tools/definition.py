@@ -96,12 +96,13 @@ def _of_place(place: str, files: Files, describe: SelfDescription) -> list[Comma
         return [_of_program(place, program, describe(program))]
     data = _parsed(place, files)
     folder = "" if place in STDIN else os.path.dirname(os.path.abspath(place))
-    if isinstance(data, dict) and "tools" in data:
+    listed = next((key for key in ("tools", "tool") if isinstance(data, dict) and key in data), "")
+    if listed:
         if len(data) > 1:
-            other = next(key for key in data if key != "tools")
+            other = next(key for key in data if key != listed)
             what = f"{place}: {other}: beside a list of tools there is no other key"
             raise usage(what, "put it into each tool")
-        data = data["tools"]
+        data = data[listed]
     if isinstance(data, dict):
         return [_Table(place, "", data, folder).tool()]
     if not isinstance(data, list) or not data:

@@ -72,6 +72,7 @@ def test_defaults(tmp_path: Path) -> None:
         ('[{"name": "a"}, {"name": "b"}]', "t"),
         ('[[tools]]\nname = "a"\n[[tools]]\nname = "b"\n', "t.toml"),
         ('[[tools]]\nname = "a"\n[[tools]]\nname = "b"\n', "t"),
+        ('[[tool]]\nname = "a"\n[[tool]]\nname = "b"\n', "t.toml"),
     ],
 )
 def test_lists(text: str, name: str, tmp_path: Path) -> None:
