@@ -175,7 +175,7 @@ class LearnedRate:
             own = max(wanted, backoff(max(0, often - 1), self._random) if before else 0.0)
         if wanted and refusals.agree(ticket.number, now, wanted):
             self.holds.hold(now, wanted)  # nothing is accepted before
-        early = wanted is not None and wanted < EARLY and self.holds.is_after(now)
+        early = wanted is not None and wanted < EARLY and self.holds.came_early(now)
         if early or ticket.number <= self._cut or 0 <= now - self._cut_at < self._latency:
             # It came a moment early after a hold; it was on its way before the last cut, or
             # the answers of those beside it still are.

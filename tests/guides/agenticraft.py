@@ -335,11 +335,10 @@ def three_answers(ran: Ran) -> None:
 def three_columns(ran: Ran) -> None:
     assert ran.code == 0
     names, _, texts, _, verdicts, *_ = (line.split("│") for line in ran.text.splitlines())
-    assert [name.strip() for name in names] == [
-        "openai:gpt-4o-mini",
-        "anthropic:claude-3-5-sonnet-...",
-        "ollama:llama3.2",
-    ]
+    first, second, third = (name.strip() for name in names)
+    assert (first, third) == ("openai:gpt-4o-mini", "ollama:llama3.2")
+    assert second.startswith("anthropic:claude-3-5-sonnet")  # as much of it as the column has room
+    assert second.endswith("...")
     assert [text.strip() for text in texts] == [TOLD] * 3
     assert all(verdict.strip().startswith("complete   TTFT ") for verdict in verdicts)
 
