@@ -84,9 +84,10 @@ class Pty:
 
     def end(self) -> tuple[int, list[str]]:
         """Return the exit status, and the screen when all is over."""
-        while self._read():
-            pass
-        return self.process.wait(60), self.lines
+        while select.select([self.master], [], [], 60)[0]:
+            if not self._read():
+                return self.process.wait(60), self.lines
+        raise AssertionError(f"still running: {self.lines}")
 
     def close(self) -> None:
         """End the process, whatever the test came to."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from ..terminal.fds import is_terminal
@@ -13,6 +14,7 @@ from ..terminal.messages import write_stderr
 
 PROMPT, MORE = "> ", "... "
 _REMEMBERED = 1000  # lines of the history
+_WAKE = 0.2  # seconds
 _Complete = Callable[[str, str], Sequence[str]]
 
 
@@ -37,13 +39,14 @@ class Lines:
 
         EOFError at the end of the input; a signal's exception passes through.
         """
-        lines = [self._line(PROMPT)]
-        while lines[-1].endswith("\\"):
-            lines[-1] = lines[-1][:-1]
-            try:
-                lines.append(self._line(MORE))
-            except EOFError:
-                break
+        with _waking():
+            lines = [self._line(PROMPT)]
+            while lines[-1].endswith("\\"):
+                lines[-1] = lines[-1][:-1]
+                try:
+                    lines.append(self._line(MORE))
+                except EOFError:
+                    break
         return "\n".join(lines)
 
     def close(self) -> None:
@@ -102,6 +105,22 @@ class Lines:
         if number == 0:
             self._found = self._complete(readline.get_line_buffer(), word)
         return self._found[number] if number < len(self._found) else None
+
+
+@contextmanager
+def _waking() -> Iterator[None]:
+    """Interrupt the wait for a line a few times a second, so that no signal is missed.
+
+    One that comes after readline wrote the prompt and before it waits is seen by nobody until the
+    wait is over.
+    """
+    before = signal.signal(signal.SIGALRM, lambda number, frame: None)
+    signal.setitimer(signal.ITIMER_REAL, _WAKE, _WAKE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def files_like(word: str) -> list[str]:
