@@ -76,7 +76,7 @@ class Summary:
 
     @property
     def late_ms(self) -> float:
-        """What half of the prompts, or more, started behind the schedule of --rate."""
+        """Return how far half of the prompts, or more, started behind the schedule of --rate."""
         return self._queue.percentile(0.5) if self._queue.count else 0.0
 
     def record(

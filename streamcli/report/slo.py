@@ -21,7 +21,7 @@ class Judgement(NamedTuple):
 
     @property
     def message(self) -> str:
-        """What was missed: `ttft_ms.p99 is 612, not below 500`."""
+        """Say what was missed: `ttft_ms.p99 is 612, not below 500`."""
         bound = "" if self.value is None else f", not {self.objective.words}"
         return f"{self.reason}{bound}"
 

@@ -1,4 +1,4 @@
-"""What the lines of Markdown begin with: headings, fences, marks of containers, blanks."""
+"""Read how lines of Markdown begin: headings, fences, marks of containers, blanks."""
 
 from __future__ import annotations
 

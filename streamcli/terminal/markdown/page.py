@@ -24,7 +24,7 @@ _QUOTE = "▌ "
 
 
 class Paint(NamedTuple):
-    """What a place obeys: escape sequences for bold and the like, and those for colors."""
+    """The escape sequences that a place obeys: those for bold and the like, and for colors."""
 
     styles: bool
     colors: bool
