@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import isinf
 
+from ..terminal.widths import cells as width_of
 from .against import Row
 from .markdown import escaped
-from .words import cut, left, number, right, shown_name, width_of
+from .words import cut, left, number, right, shown_name
 
 _HEADINGS = ("", "A", "B", "change", "interval", "verdict")
 _WORDS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..terminal.widths import cells as width_of
 from .figures import Figures
 from .words import (
     SHOWN,
@@ -19,7 +20,6 @@ from .words import (
     sparkline,
     totals,
     verdicts,
-    width_of,
 )
 
 PIPE = 120  # columns where there is no terminal

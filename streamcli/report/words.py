@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from math import inf
 
 from ..outcome import decimal
+from ..terminal.row_words import number as whole_number
 from ..terminal.sanitize import one_line
+from ..terminal.stats import BARS
+from ..terminal.widths import cells as width_of
+from ..terminal.widths import cut as shortened
 from ..timings import Histogram
 from .figures import Figures
 
@@ -20,7 +23,6 @@ SHOWN = (
     ("queue", "queue_ms"),
     ("tok/s", "tokens_per_second"),
 )
-BARS = "▁▂▃▄▅▆▇█"
 _STEP = 0.025  # the least width of a bar, as a share: values are known to 2 % of themselves
 _EDGES = (0.01, 0.99)  # a histogram is drawn between these percentiles
 
@@ -40,7 +42,7 @@ def number(value: float | None) -> str:
 
 def count(value: float | None) -> str:
     """Return a whole number for people."""
-    return "-" if value is None else f"{value:,.0f}".replace(",", " ")
+    return "-" if value is None else whole_number(round(value))
 
 
 def figure(figures: Figures, name: str) -> str:
@@ -88,27 +90,9 @@ def shown_name(name: str) -> str:
     return one_line(name, 200) or "-"
 
 
-def width_of(text: str) -> int:
-    """Return the number of a terminal's columns that a text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
-
-
 def cut(text: str, width: int) -> str:
     """Return a text that takes at most `width` columns, with … where it was cut."""
-    if width_of(text) <= width:
-        return text
-    kept, used = "", 1
-    for char in text:
-        used += width_of(char)
-        if used > width:
-            break
-        kept += char
-    return f"{kept}…"
+    return shortened(text, width, "…")
 
 
 def left(text: str, width: int) -> str:

@@ -16,7 +16,7 @@ from .sanitize import one_line
 from .widths import cells, cut
 
 UNKNOWN = "-"
-_BARS = "▁▂▃▄▅▆▇█"
+BARS = "▁▂▃▄▅▆▇█"
 _BAR_COUNT = 8
 _BESIDE = 79  # cells: with so many, usage and timings stand beside each other
 _HALF, _GAP = 38, 3  # cells that the usage takes at most, and between the two
@@ -118,7 +118,7 @@ def sparkline(histogram: Histogram) -> str:
     counts, least = histogram.spread(_BAR_COUNT)
     greatest = max(counts, default=0)
     bars = "".join(
-        _BARS[-(-count * len(_BARS) // greatest) - 1] if count else " " for count in counts
+        BARS[-(-count * len(BARS) // greatest) - 1] if count else " " for count in counts
     )
     summary = histogram.summary()
     return f"{bars} {number(least)}..{number(summary['max'])}" if summary else ""

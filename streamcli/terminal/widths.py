@@ -24,12 +24,12 @@ def cells(text: str) -> int:
     return cell_len(text)
 
 
-def cut(text: str, width: int) -> str:
-    """Return `text` in at most `width` cells, three dots in place of its end."""
+def cut(text: str, width: int, mark: str = "...") -> str:
+    """Return `text` in at most `width` cells, `mark` in place of its end."""
     if cells(text) <= width:
         return text
-    room = max(0, width - 3)
+    room = max(0, width - len(mark))
     kept = text[:room]  # no character takes less than a cell, but for those that take none
     while cells(kept) > room:
         kept = kept[:-1]
-    return (kept + "...")[: max(width, 0)]
+    return (kept + mark)[: max(width, 0)]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from streamcli.report import as_json, markdown, svg, words
 from streamcli.report.figures import Figures
 from streamcli.report.table import lines
-from streamcli.report.words import number, shown_name, sparkline, width_of
+from streamcli.report.words import number, shown_name, sparkline
+from streamcli.terminal.widths import cells as width_of
 from streamcli.timings import Histogram
 
 HOSTILE = "evil\x1b[31m|[bold]<b>`x`\u202e\n[a](http://b) 日本語"
