@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -447,3 +448,8 @@ def eventually(true: Callable[[], object], seconds: float = 60) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def threads_left() -> list[threading.Thread]:
+    """Returns the threads of batches and of the Python face that this process has."""
+    return [each for each in threading.enumerate() if each.name.startswith("stream")]

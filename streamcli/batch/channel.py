@@ -19,7 +19,7 @@ Item = Update[T] | int | StreamError | None
 class Channel(Generic[T]):
     """Passes updates of tasks `T` from any thread to the main thread.
 
-    More than `limit` in its `queue` make a thread wait.
+    More than `limit` in its `queue` make a thread wait, until it is closed.
     """
 
     def __init__(self, limit: int, queue: SimpleQueue[Item[T]] | None = None) -> None:
@@ -27,13 +27,14 @@ class Channel(Generic[T]):
         self._limit = limit
         self._room = Condition()
         self._full = False
+        self._closed = False
 
     def put(self, update: Update[T]) -> None:
         self._queue.put(update)
         if self._queue.qsize() > self._limit:
             with self._room:
                 self._full = True  # before the look, so that either side sees what the other did
-                while self._queue.qsize() > self._limit // 2:
+                while self._queue.qsize() > self._limit // 2 and not self._closed:
                     self._room.wait()
                     self._full = True
 
@@ -48,3 +49,9 @@ class Channel(Generic[T]):
                 self._full = False
                 self._room.notify_all()
         return got
+
+    def close(self) -> None:
+        """Let nobody wait for room any more: nothing will be read."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()

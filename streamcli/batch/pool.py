@@ -67,22 +67,25 @@ class Pool(Generic[Q, C]):
             yield error
             return
         deadline: float | None = None
-        while True:
-            if self._cancelled is not None and deadline is None:
-                deadline = self._clock() + GRACE
-            try:
-                timeout = None if deadline is None else max(0.0, deadline - self._clock())
-                item = self._channel.get(timeout)
-            except Empty:
-                yield from self._left_behind()
-                return
-            if item is None:
-                if self._queue.all_done():
+        try:
+            while True:
+                if self._cancelled is not None and deadline is None:
+                    deadline = self._clock() + GRACE
+                try:
+                    timeout = None if deadline is None else max(0.0, deadline - self._clock())
+                    item = self._channel.get(timeout)
+                except Empty:
+                    yield from self._left_behind()
                     return
-                continue
-            yield item
-            if isinstance(item, tuple) and item[2] is None and self._queue.settle(item[0]):
-                return
+                if item is None:
+                    if self._queue.all_done():
+                        return
+                    continue
+                yield item
+                if isinstance(item, tuple) and item[2] is None and self._queue.settle(item[0]):
+                    return
+        finally:
+            self._channel.close()  # a thread that comes late is not to wait for ever
 
     def running(self) -> list[Task[Q, C]]:
         """Return the tasks that run."""

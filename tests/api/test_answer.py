@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Configure, eventually
+from conftest import Configure, eventually, threads_left
 from faultserver import Conn, FaultServer
 
 import streamcli
@@ -233,7 +233,7 @@ def test_nothing_is_left_open(server: FaultServer) -> None:
         next(iter(answer))
     # The server, whose sockets are this process's too, sees it a moment later.
     assert eventually(lambda: len(os.listdir("/dev/fd")) <= before)
-    assert not [each for each in threading.enumerate() if each.name.startswith("stream")]
+    assert eventually(lambda: not threads_left())
 
 
 def test_many_threads_ask_at_once(server: FaultServer) -> None:

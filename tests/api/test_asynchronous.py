@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import eventually
+from conftest import eventually, threads_left
 from faultserver import Conn, FaultServer
 from tool_answers import call, chunk, sse
 
@@ -107,7 +107,7 @@ def test_nothing_is_left_behind(server: FaultServer) -> None:
     before = len(os.listdir("/dev/fd"))
     asyncio.run(main())
     assert eventually(lambda: len(os.listdir("/dev/fd")) <= before)
-    assert not [each for each in threading.enumerate() if each.name.startswith("stream")]
+    assert eventually(lambda: not threads_left())
 
 
 def test_coroutine_functions_are_tools(server: FaultServer) -> None:
@@ -161,4 +161,4 @@ def test_cancelling_ends_a_tool_that_runs(server: FaultServer) -> None:
     asyncio.run(main())
     assert ended == ["Oslo"]
     assert len(server.seen("slow")) == 1
-    assert not [each for each in threading.enumerate() if each.name.startswith("stream")]
+    assert eventually(lambda: not threads_left())

@@ -11,17 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import eventually
+from conftest import eventually, threads_left
 from faultserver import Conn, FaultServer
 from tool_answers import call, chunk, sse
 
 from streamcli import stream_batch
 
 RAIN = sse(chunk(content="It rains."), chunk("stop"), done=True)
-
-
-def left_behind() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name.startswith("stream")]
 
 
 def echo(conn: Conn) -> None:
@@ -86,7 +82,7 @@ def test_leaving_early_cancels_what_is_in_flight(server: FaultServer) -> None:
     answers.close()
     assert gone.acquire(timeout=60)
     assert gone.acquire(timeout=60)
-    assert not left_behind()
+    assert eventually(lambda: not threads_left())
 
 
 def test_mistakes_in_the_call(options: dict[str, Any]) -> None:
@@ -111,7 +107,7 @@ def test_an_exception_of_the_prompts_comes_after_the_answers_before_it(
     with pytest.raises(LookupError, match="no more"):
         next(answers)
     assert not list(answers)
-    assert not left_behind()
+    assert eventually(lambda: not threads_left())
 
 
 def test_prompts_are_taken_in_the_thread_of_the_caller(options: dict[str, Any]) -> None:
@@ -176,7 +172,7 @@ def test_what_cannot_be_asked_at_all_is_each_answers_outcome(options: dict[str, 
     assert answers[1].text == ""
     with pytest.raises(TypeError, match="has to be a str"):
         list(stream_batch(["a", 7], **options))  # type: ignore[list-item]
-    assert not left_behind()
+    assert eventually(lambda: not threads_left())
 
 
 def test_a_schema_is_checked_for_each_answer(server: FaultServer) -> None:
@@ -240,7 +236,7 @@ def test_nothing_is_left_open(options: dict[str, Any]) -> None:
     before = len(os.listdir("/dev/fd"))
     run()
     assert eventually(lambda: len(os.listdir("/dev/fd")) <= before)
-    assert not left_behind()
+    assert eventually(lambda: not threads_left())
 
 
 def test_several_batches_at_once(options: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
 import pytest
+from conftest import eventually, threads_left
 
 from streamcli.answer.answer_stream import Moment, Pause
 from streamcli.answer.retry import delay
@@ -181,6 +182,7 @@ def one_batch(seed: int, what: str, then: str) -> None:
                 channel.signal(2)
             elif then == "halt":
                 running.stop()
+    assert eventually(lambda: not threads_left(), LATE), "a thread still waits"
     dropped |= {task.sequence for task in running.dropped()}
     assert begun <= ended
     assert not dropped & ended
@@ -238,6 +240,16 @@ def test_who_comes_to_wait_when_all_is_read_is_not_left_waiting() -> None:
 
     writing = threading.Thread(target=write, daemon=True)
     writing.start()
+    writing.join(LATE)
+    assert not writing.is_alive()
+
+
+def test_who_waits_for_room_goes_on_when_nothing_will_be_read() -> None:
+    channel: Channel[int] = Channel(1)
+    channel.signal(2)
+    writing = threading.Thread(target=lambda: channel.put((0, 0.0, None)), daemon=True)
+    writing.start()
+    channel.close()
     writing.join(LATE)
     assert not writing.is_alive()
 
