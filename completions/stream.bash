@@ -144,7 +144,7 @@ _stream_value() {
     --report) _stream_offer text md svg ;;
     --against) _stream_files ;;
     --check) _stream_providers '' ;;
-    -h | --help) _stream_offer manual records config providers guides batch report exit ;;
+    -h | --help) _stream_offer manual records config providers guides batch report python exit ;;
     esac
 }
 

@@ -182,4 +182,4 @@ complete -c stream -l list-templates -d 'List the configuration\'s templates (or
 complete -c stream -l list-sessions -d 'List stored sessions, the last first (or --json).'
 complete -c stream -l no-config -d 'Ignore the configuration file.'
 complete -c stream -s V -l version -d 'Print the version and exit.'
-complete -c stream -s h -l help -a 'manual records config providers guides batch report exit' -d 'Print this help, or a page of the manual.'
+complete -c stream -s h -l help -a 'manual records config providers guides batch report python exit' -d 'Print this help, or a page of the manual.'

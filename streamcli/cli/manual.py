@@ -18,6 +18,7 @@ PAGES = {
     "guides": "stream-guides.7",
     "batch": "stream-batch.7",
     "report": "stream-report.7",
+    "python": "stream-python.3",
 }
 SECTION = {"exit": "Exit status"}
 WIDTH = 80

@@ -16,7 +16,12 @@ from . import bash, facts, fish, markdown, markup, zsh
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = "streamcli/docgen/pages"
-SECTIONS = {"1": "User Commands", "5": "File Formats", "7": "Miscellaneous Information"}
+SECTIONS = {
+    "1": "User Commands",
+    "3": "Library Functions",
+    "5": "File Formats",
+    "7": "Miscellaneous Information",
+}
 # man and the shells look for a file by the command's name, and it has two.
 LINKS = {
     "man/streamcli.1": "man/stream.1",

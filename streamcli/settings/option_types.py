@@ -68,7 +68,7 @@ class Opt(click.Option):
 
 
 # The pages of the manual that --help=TOPIC prints.
-TOPICS = ("manual", "records", "config", "providers", "guides", "batch", "report", "exit")
+TOPICS = ("manual", "records", "config", "providers", "guides", "batch", "report", "python", "exit")
 
 
 class Topic(click.ParamType):  # type: ignore[type-arg]

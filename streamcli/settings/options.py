@@ -320,21 +320,8 @@ TABLE: tuple[Opt, ...] = (
         multiple=True,
         metavar="FILE|COMMAND",
         help="Programs that the model may call; repeatable.",
-        details="FILE is TOML or JSON: a tool, or a list of them (in TOML each under [[tool]]). "
-        "name; description; parameters: a JSON Schema of the arguments; command: a list, never for "
-        "a shell, in which {city} is the argument city, and a word whose argument is missing is "
-        "left out; timeout (30 s); max_output (64K, beyond it the middle is left out); env: the "
-        "only variables that pass, beside PATH, HOME and the like (without it, all that are not "
-        "secret); cwd; confirm = true: ask before each call. Programs with a slash, and cwd, are "
-        'beside FILE. COMMAND is an executable that answers --schema with {"name":..., '
-        '"description":..., "input_schema":{...}}. The arguments are checked against the '
-        "schema, and are JSON on the program's stdin; its stdout, without a newline at the end, "
-        "goes back to the model, and so does the end of its stderr if it fails. The calls of a "
-        "round run in parallel, each in a session of its own that is killed with all its children "
-        "when the program ends, at its timeout, and when stream ends in any way; a child that "
-        "begins another session is killed when stream ends, on Linux. Each call is a line on "
-        "stderr, unless -q is given. A tool without a command ends the answer: its tool_call "
-        "record is for the caller.",
+        details="FILE is TOML or JSON with one tool or several; COMMAND is an executable that "
+        "answers --schema. See TOOLS.",
     ),
     Opt(
         "--mcp",

@@ -103,7 +103,10 @@ OFFERS: list[tuple[str, set[str]]] = [
     ("--reasoning=h", {"hide"}),
     ("--format json", {"json", "jsonl"}),
     ("--dry-run=", {"http", "curl"}),
-    ("--help=", {"manual", "records", "config", "providers", "guides", "batch", "report", "exit"}),
+    (
+        "--help=",
+        {"manual", "records", "config", "providers", "guides", "batch", "report", "python", "exit"},
+    ),
     ("--help=rec", {"records"}),
     ("--dry-run c", set()),  # an optional value stands behind = only: this is a prompt
     ("-m ol", {"ollama"}),

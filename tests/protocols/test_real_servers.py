@@ -675,11 +675,11 @@ Answer:
 {{ end }}{{ end }}"""
 
 
-def readme_loop(env: dict[str, str], folder: Path) -> None:
-    """Run the README's example of tools as it stands there, up to the answer that it shows."""
+def manual_loop(env: dict[str, str], folder: Path) -> None:
+    """Run the manual's example of tools as it stands there, up to the answer that it shows."""
     env = {**env, "STREAM_TEMPERATURE": "0", "STREAM_IDLE_TIMEOUT": "0"}
-    code = block("README", "Tools", "tools.toml")
-    told, answer = block("README", "Tools", "$375").splitlines()
+    code = block("stream.1", "Tools", "tools.toml")
+    told, answer = block("stream.1", "Tools", "$375").splitlines()
     done = subprocess.run(
         ["bash", "-euc", code], env=env, cwd=folder, capture_output=True, text=True, timeout=300
     )
@@ -697,7 +697,7 @@ def test_llama_cpp_calls_a_tool_and_answers_with_its_result(
     template.write_text(JINJA)
     with realservers.llama(folder, "smollm2", "--template-file", template) as server:
         env = {"STREAM_MODEL": "llamacpp:smollm2", "LLAMACPP_BASE_URL": server.base_url}
-        readme_loop({**shell_env, **env}, tmp_path)
+        manual_loop({**shell_env, **env}, tmp_path)
 
 
 def test_ollama_calls_a_tool_and_answers_with_its_result(
@@ -706,7 +706,7 @@ def test_ollama_calls_a_tool_and_answers_with_its_result(
     few = {"stop": ["\n"], "num_predict": 60}
     realservers.create(ollama, "caller", "smolthink", template=GO, parameters=few)
     env = {"STREAM_MODEL": "ollama:caller", "OLLAMA_HOST": ollama.url}
-    readme_loop({**shell_env, **env}, tmp_path)
+    manual_loop({**shell_env, **env}, tmp_path)
 
 
 def test_the_runner_of_ollama_dies_natively(popen: Popen, ollama: RealServer) -> None:
