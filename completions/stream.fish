@@ -146,7 +146,7 @@ complete -c stream -l force -d 'Let --into replace a field that is there already
 complete -c stream -s j -l jobs -x -d 'Ask N prompts at the same time (default: 4).'
 complete -c stream -s k -l keep-order -d 'Write in the order of the prompts (text always).'
 complete -c stream -l resume -r -F -d 'Skip prompts complete in these records; repeatable.'
-complete -c stream -l reuse -r -F -d 'Take answers complete in these records; repeatable.'
+complete -c stream -l reuse -r -F -d 'Take answers from these records; repeatable.'
 complete -c stream -l halt -x -d 'Stop a batch: soon,fail=3; 10%; cost=5; tokens=2M.'
 complete -c stream -l rate -x -d 'Start N requests a second, minute or hour.'
 complete -c stream -l repeat -x -d 'Ask each prompt N times.'

@@ -30,11 +30,11 @@ VERDICTS = {
     "not UTF-8. Nothing was sent.",
     "network": "The name, the connection, TLS or the proxy failed, or the connection was lost "
     "before anything came.",
-    "malformed": "The reply is not such a stream: HTML, nothing, the wrong framing, or "
+    "malformed": "The reply is not a stream of this protocol: HTML, nothing, wrong framing, or "
     "invalid JSON inside.",
     "length": "The answer was cut at the token limit, or the prompt is beyond the context window.",
     "filtered": "The prompt or the answer was filtered or blocked, or the model refused.",
-    "mismatch": "The answer does not match the schema that was asked for.",
+    "mismatch": "The answer does not match --schema, or lacks what --extract or --items take.",
     "tool": "The model called a tool that could not be run or shown, or the rounds ran out.",
     "provider": "The server failed (5xx), or reported an error inside the stream.",
     "rate_limited": "Too many requests, or a quota is used up (429, 402).",
@@ -44,9 +44,9 @@ VERDICTS = {
     "write": "The output could not be written.",
     "timeout": "Connecting, the first event, the next event or the whole prompt took too long.",
     "slo": "A service level objective (--slo) was missed, or --against shows a regression.",
-    "redirect": "The server sent us elsewhere, and no redirect is followed.",
+    "redirect": "The server redirects the request. Redirects are not followed.",
     "too_large": "An event beyond --max-event-size, or headers without end.",
-    "auth": "The key is missing, wrong, or not allowed this (401, 403).",
+    "auth": "The key is missing or wrong, or does not allow this (401, 403).",
     "interrupted": "Ended by signal *n*; the process dies by that signal itself (SIGINT 130, "
     "SIGPIPE 141, SIGTERM 143, SIGHUP 129).",
 }

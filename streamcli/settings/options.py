@@ -354,7 +354,8 @@ TABLE: tuple[Opt, ...] = (
         type=ToolChoice(),
         metavar="auto|none|required|NAME",
         help="Whether the model has to call a tool, or which one.",
-        details="required and NAME are for the first request only; else it would call for ever.",
+        details="required and NAME hold for the first request only; otherwise the model would call "
+        "tools for ever.",
     ),
     Opt(
         "--max-rounds",
@@ -381,11 +382,11 @@ TABLE: tuple[Opt, ...] = (
         metavar="NAME|PATH",
         value=SESSION,
         help="The conversation that the prompt goes on with.",
-        details="Its messages go before the prompt, and the prompt and its answer are "
-        "added. It is begun if it is not there; with a slash it is the path of its file. A system "
-        "prompt holds until another one is typed. A broken answer is kept as far as it came; "
-        "where nothing came, nothing is. With -L each line is a turn. Honcho keeps "
-        "conversations itself: there NAME is its session.",
+        details="Its messages go before the prompt, and the prompt and its answer are added. It is "
+        "begun if it is not there; with a slash it is the path of its file. A system prompt "
+        "holds until another one is typed. Of an answer that broke off, the text so far is "
+        "kept. With -L each line is a turn. Honcho keeps conversations itself: there NAME is "
+        "its session.",
     ),
     Opt(
         "-c",
@@ -486,9 +487,10 @@ TABLE: tuple[Opt, ...] = (
         help="Where the model's reasoning goes.",
         details="Default: stderr, dimmed, if stdout and stderr are terminals, else hide. stdout: "
         "before the text, a blank line between. only: reasoning instead of the text. raw: an "
-        "inline <think> block stays in the text; otherwise it is split out if it opens the answer. "
-        "Of helpingai's text every <think> and <ser> block is. If you give hide yourself, the "
-        "provider is also asked to leave the reasoning out, where it can: records then lack it.",
+        "inline <think> block stays in the text; otherwise it is split out if it opens the "
+        "answer. In helpingai's text every <think> and <ser> block is split out. If you give "
+        "hide yourself, the provider is also asked to leave the reasoning out, where it can: "
+        "records then lack it.",
     ),
     Opt(
         "-x",
@@ -500,7 +502,7 @@ TABLE: tuple[Opt, ...] = (
         bare="*",
         metavar="LANG",
         help="Only the first fenced code block (of LANG).",
-        details="As it streams, without its fences, and without the blanks before them. No such "
+        details="It is written as it streams, without its fences and their indentation. No such "
         "block is exit status 12, a block without an end 18.",
     ),
     Opt(
@@ -527,10 +529,10 @@ TABLE: tuple[Opt, ...] = (
         type=EnoughOf(),
         metavar="REGEX|Nlines|Nitems",
         help="Cancel the request once the text has this.",
-        details="The text ends there, and the exit status is 0. Nitems are elements of the array "
-        "of --items. In REGEX, which is Python's, ^ and $ are the ends of a line. A match is "
-        "looked for with each delta, in the last 1000 characters; one that more text could "
-        "lengthen or undo waits for that text.",
+        details="The text ends there, and the exit status is 0. Nitems are elements of the "
+        "array of --items. In REGEX, which is Python's, ^ and $ are the ends of a line. "
+        "Each delta is searched together with the 1000 characters before it. A match "
+        "that more text could lengthen or undo waits for that text.",
     ),
     Opt(
         "--buffer",
@@ -578,11 +580,11 @@ TABLE: tuple[Opt, ...] = (
         default="auto",
         help="Show the progress of a batch on stderr.",
         details="auto: if stderr is a terminal, and stdout is not one that text goes to. always: "
-        "below the text too, and without a terminal a plain line every ten seconds. With several "
-        "models each has a bar. A + behind the cost: that of some answers is unknown. While one "
-        "prompt waits for its first token, or for tools, a terminal shows the seconds, and a batch "
-        "whose answers go to the terminal does so between them; not if this is never, or -q is "
-        "given.",
+        "below the text too, and without a terminal a plain line every ten seconds. With "
+        "several models each has a bar. A + behind the cost means that some answers' cost is "
+        "unknown. While one prompt waits for its first token, or for tools, a terminal shows "
+        "the seconds, and a batch whose answers go to the terminal does so between them; "
+        "`never` and -q turn that off too.",
     ),
     Opt(
         "-u",
@@ -740,7 +742,7 @@ TABLE: tuple[Opt, ...] = (
         config=False,
         multiple=True,
         metavar="FILE",
-        help="Take answers complete in these records; repeatable.",
+        help="Take answers from these records; repeatable.",
         details="A prompt whose answer FILE has is not asked, and its answer is written as if it "
         "had been: for one prompt or many, in any format. Prompts are matched by their hash, so "
         "another model or option asks again, and so does an answer that was cut. 'stream --events "
@@ -764,9 +766,9 @@ TABLE: tuple[Opt, ...] = (
         type=Rate(),
         metavar="N/s|N/m|N/h[,poisson]",
         help="Start N requests a second, minute or hour.",
-        details="A schedule: one that starts late, as all -j are busy, does not shift those behind "
-        "it, and its record says in queue_ms how late it was. poisson: at random, as if many "
-        "people asked.",
+        details="This is a schedule: a request that starts late, because all -j are busy, does not "
+        "shift those behind it, and queue_ms in its record says how late it was. With poisson "
+        "they start at random times, as if many people asked.",
     ),
     Opt(
         "--repeat",
@@ -964,8 +966,9 @@ TABLE: tuple[Opt, ...] = (
         help="Percentiles of the records in files, or on stdin.",
         details="The words are files of records (-: stdin), in any number and mixture of --jsonl, "
         "--json and --events. A table with a row for each model, and below it latencies, "
-        "throughput, tokens, cost and verdicts of each; --json: the same for a program. md: tables "
-        "in Markdown, for a pull request; svg: a picture. -O FILE takes it. See --help=report.",
+        "throughput, tokens, cost and verdicts of each; --json: the same for a program. md: "
+        "tables in Markdown, for a pull request; svg: a picture. -O writes it to a file. See "
+        "--help=report.",
     ),
     Opt(
         "--by",
@@ -995,10 +998,10 @@ TABLE: tuple[Opt, ...] = (
         multiple=True,
         metavar="SLO",
         help="Exit 29 if missed: 'ttft_ms.p99<500', ttft:500.",
-        details="Repeatable. At the end of a batch (one prompt is one too), for each model. "
-        "FIGURE.STATISTIC is bounded over all prompts, FIGURE alone and NAME:BOUND for each of "
-        "them: all have to be good, or as many as 'goodput>0.95' says. --help=batch lists the "
-        "figures.",
+        details="Repeatable. It is judged at the end of a batch, for each model; one prompt is "
+        "a batch of one. FIGURE.STATISTIC bounds a statistic of all prompts. FIGURE "
+        "alone, or NAME:BOUND, bounds each prompt: all have to keep it, or the share "
+        "that 'goodput>0.95' names. --help=batch lists the figures.",
     ),
     Opt(
         "--against",
@@ -1009,8 +1012,9 @@ TABLE: tuple[Opt, ...] = (
         value=FILE,
         metavar="FILE",
         help="Compare --report to that of FILE; exit 29 if worse.",
-        details="Repeatable: all are one run. A figure is worse if it is so beyond --tolerance and "
-        "beyond chance: the intervals of all figures hold together with 95 % confidence.",
+        details="Repeatable: the files are one run. A figure is worse only if the difference is "
+        "larger than --tolerance and larger than chance explains, with 95 % confidence for "
+        "all figures together.",
     ),
     Opt(
         "--tolerance",

@@ -403,6 +403,11 @@ def test_no_block_is_left_out() -> None:
     assert sum(each.language == "text" for each in blocks("README")) == len(OUTPUTS) - 1 == 8
 
 
+def test_no_command_has_a_comment_behind_it() -> None:
+    """A person pastes it: zsh, unless it is told otherwise, makes words of the comment."""
+    assert [b.name for b in BLOCKS if b.language == "sh" and re.search(r"\S +# ", b.text)] == []
+
+
 def test_every_record_is_told() -> None:
     for kind in ("start", "delta", "tool_call", "citation", "retry", "end", "summary"):
         assert re.search(rf"^\| `{kind}` \|", page("stream-records.5"), re.MULTILINE)
