@@ -17,10 +17,13 @@ from .error_shapes import FINE, HARMLESS, MESSAGE_NAMES, error_in, is_error_even
 _ERROR_NAMES = (
     *("error", "err", "errors", "errormessage", "errormsg", "errmsg", "errorcode", "errcode"),
     *("errortype", "errordescription", "exception", "fault", "failure", "errno", "errornumber"),
+    *("errorinfo", "errordetail", "errordetails", "errordata", "traceback", "stacktrace"),
 )
 # Names of a code that tells success or failure, in the same spelling.
 _RESULT_NAMES = ("code", "retcode", "returncode", "resultcode", "respcode", "statuscode", "ret")
-_ENVELOPES = ("data", "response", "result", "output", "body", "payload", "header", "meta")
+_ENVELOPES = (
+    *("data", "response", "result", "output", "body", "payload", "header", "meta", "status"),
+)
 
 
 def error_alone(value: dict[str, Any], event: str = "message", depth: int = 2) -> Any | None:

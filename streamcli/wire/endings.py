@@ -14,6 +14,11 @@ _MARKERS = ("done", "end")
 _BRACKETED_MARKERS = (*_MARKERS, "eof", "eos", "finish", "finished", "complete", "completed")
 _BRACKETS = ("[]", "<>", "{}", "()")
 MARKER_EVENTS = ("done", "end", "complete", "completed")
+# Events that tell something beside the answer, in prose; what says that it failed still counts.
+NOTICES = (
+    *("open", "opened", "close", "closed", "connected", "connection", "start", "started", "ready"),
+    *("status", "info", "log", "debug", "notice", "progress", "eof", "stream-end", "stream_end"),
+)
 PINGS = {"ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat", "hb", "alive"}
 NOTHING = ("", "undefined", "none", "nil")  # of programs that write out what they do not have
 

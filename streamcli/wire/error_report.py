@@ -42,6 +42,7 @@ _MESSAGES = (
     "title",
     "description",
 )
+_ELSE = ("content", "text", "data", "error_info", "errorInfo", "traceback")  # without any of these
 _CODES = (
     *("code", "type", "status", "error_type", "errorCode", "error_code", "reason", "__type"),
     "Code",
@@ -107,8 +108,9 @@ def _read(error: Any, report: Report, depth: int) -> str:
         # All are read for their codes, the first that has words counts.
         if (value := error.get(key)) and (said := _read(value, report, depth - 1)):
             message = message or said
-    if not message and error.get("error_code"):  # FastChat's
-        message = _flat(str(error.get("text") or ""))
+    if not message:
+        others = (_read(error.get(key), report, depth - 1) for key in _ELSE)
+        message = next(filter(None, others), "")
     if not message:
         message = _said_in_other_spelling(error)
     if isinstance(metadata := error.get("metadata"), dict):

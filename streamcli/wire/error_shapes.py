@@ -15,9 +15,19 @@ FINE = ("", "0", "200", "ok", "success", "succeeded", "true", "none", "null")  #
 HARMLESS = (
     *("ok", "success", "ping", "pong", "alive", "heartbeat", "keepalive", "keep-alive", "done"),
     *("processing", "queued", "in queue", "waiting", "connected", "started", "pending"),
+    *("成功", "请求成功", "操作成功"),
+)
+# The kinds of values that tell something beside the answer, and never an error.
+_NOTICES = (
+    *("status", "info", "log", "debug", "notice", "notification", "progress", "warning", "warn"),
+    *("loading", "loaded", "queued", "pending", "processing", "running", "in_progress", "starting"),
+    *("started", "searching", "thinking", "waiting", "connected", "ready"),
 )
 _SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
-_FAILURES = ("fatal", "err", "failure", "failed", "fail")
+_FAILURES = (
+    *("fatal", "err", "failure", "failed", "fail", "abort", "aborted", "cancel", "cancelled"),
+    *("canceled", "timeout"),
+)
 # The fields that an object may have which is nothing but an error.
 _BARE = frozenset(
     ("code", "message", "msg", "detail", "status", "status_code", "statusCode", "type", "object")
@@ -57,6 +67,25 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
     return None
 
 
+def fails_beside(value: dict[str, Any]) -> Any | None:
+    """Return what reports an error beside the choices of a chunk; None if nothing does.
+
+    There a status or a code needs a word or a number of an error (`{"code": 10907, "message"}`,
+    Spark), as other fields of these names say what is fine.
+    """
+    if type(errors := value.get("errors")) is list and errors:
+        return {"errors": errors}
+    said = value.get("message") or value.get("msg")
+    status, code = value.get("status"), value.get("code")
+    bad = type(status) is str and is_error_event(status)
+    bad = bad or any(type(each) is int and 400 <= each < 600 for each in (status, code))
+    if type(code) in (int, str) and type(said) is str and said:
+        bad = bad or not (is_fine({"code": code}, said) or code in (1, "1"))
+    if not bad:
+        return None
+    return {name: each for name, each in value.items() if name not in ("choices", "usage")}
+
+
 def is_error_event(name: str) -> bool:
     """Return whether the name of an event, or a word in its place, says that it is an error."""
     name = name.lower()
@@ -76,5 +105,8 @@ def is_fine(value: dict[str, Any], said: str) -> bool:
     """Whether an object of a message alone reports success (`{"code": 0, "msg": "ok"}`)."""
     if value.get("success") is True or said.strip(" .!").lower() in HARMLESS:
         return True
+    kinds = (value.get(name) for name in ("type", "status", "level", "object"))
+    if any(type(kind) is str and kind.lower() in _NOTICES for kind in kinds):
+        return "code" not in value
     code = value.get("code", value.get("status"))
     return code is not None and str(code).lower() in FINE

@@ -23,7 +23,8 @@ def json_values(payload: bytes) -> list[Any]:
     """Return the JSON values of one payload; ValueError if it holds anything else.
 
     orjson is strict where real streams are not: surrogate halves (an emoji cut in two by the
-    server), NaN, bytes that are no UTF-8, integers beyond 64 bits, several values in a payload.
+    server), NaN, bytes that are no UTF-8, integers beyond 64 bits, control characters in strings,
+    several values in a payload, a byte order mark before it.
     """
     try:
         return [orjson.loads(payload)]
@@ -31,8 +32,8 @@ def json_values(payload: bytes) -> list[Any]:
         pass
     import json
 
-    text = payload.decode("utf-8", "replace").strip()
-    decoder = json.JSONDecoder()
+    text = payload.decode("utf-8", "replace").strip().removeprefix("\ufeff")
+    decoder = json.JSONDecoder(strict=False)
     values: list[Any] = []
     at = 0
     try:

@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Failed
-from .endings import MARKER_EVENTS, NOTHING, PINGS, is_marker, sign_of
+from .endings import MARKER_EVENTS, NOTHING, NOTICES, PINGS, is_marker, sign_of
 from .error_report import describe
 from .error_shapes import is_error_event, says_failure
-from .lenient_json import json_values
+from .lenient_json import is_json, json_values
 from .provider_errors import stream_failure
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], last: bool) -> None:
     """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
     name = event.lower()
-    said = payload.decode("utf-8", "replace").strip()
+    said = payload.decode("utf-8", "replace").strip().removeprefix("\ufeff")
     word, inside = sign_of(said)
     if is_marker(word, inside) or (not word and name in MARKER_EVENTS):
         if body.done_ends_it:
@@ -39,6 +39,13 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
         body.payload(payload.strip()[5:].lstrip(), out, last)
         return
     values = _values(payload)
+    if not values and b"\\ndata:" in payload:  # escapes in the place of line breaks
+        events = [each.strip().rstrip(b"\\rn") for each in payload.split(b"\\ndata:")]
+        if all(map(is_json, events[:-1])):
+            for each in events:
+                if not body.ended:
+                    body.payload(each, out, last)
+            return
     if not values and b"\n" in payload:  # events without blank lines between, and a marker
         before, _, end = payload.rstrip().rpartition(b"\n")
         if before and end.strip().lower().startswith(b"[done]"):
@@ -49,6 +56,8 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
     if not values:
         if says_failure(said):
             body.fail(stream_failure(said), out)
+        elif name in NOTICES:
+            return
         elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
             body.torn = True
         else:

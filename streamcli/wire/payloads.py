@@ -7,13 +7,25 @@ from .spread_json import SpreadJson
 from .sse import BOM, MAX_EVENT_SIZE, SSE, Message, Stray
 
 _FIELDS = (b"event:", b"id:", b"retry:", b":")  # of SSE, but for its data
+_NAMES = (b"data", b"event", b"id")
 
 
 class _InOrder(SSE):
-    """Puts its strays between the events, where they were read."""
+    """Puts its strays between the events, where they were read.
+
+    A field is also one where blanks, a byte order mark or capitals hide it: the rules would drop
+    its line, and with it a piece of the answer.
+    """
 
     def _stray(self, line: bytes, out: list[bytes]) -> None:
         out.append(Stray(line))
+
+    def _other(self, field: bytes, value: bytes, line: bytes, out: list[bytes]) -> None:
+        name = field.removeprefix(BOM).strip().lower()
+        if name in _NAMES and name != field:
+            self._line(name + b":" + value, out)
+        else:
+            super()._other(field, value, line, out)
 
 
 class Payloads:

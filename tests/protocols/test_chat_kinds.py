@@ -170,12 +170,23 @@ def test_an_error_before_the_answer_ends_it_at_once() -> None:
         ({"finish_reason": "stop", "native_finish_reason": "malformed_function_call"}, 15),
         ({"finish_reason": "error", "native_finish_reason": "stop"}, 15),
         ({"finish_reason": "OTHER"}, 18),
+        ({"finish_reason": {"type": "length"}}, 10),
+        ({"finish_reason": ["content_filter"]}, 11),
+        ({"finish_reason": None, "finish_details": {"type": "max_tokens"}}, 10),
+        ({"finish_details": {"type": "stop", "stop": "<|im_end|>"}}, 0),
     ],
 )
 def test_a_known_bad_word_is_a_bad_verdict(fields: dict[str, Any], exit: int) -> None:
     check(sse(text("a"), ({}, fields), DONE), exit=exit, text="a")
     whole_answer = {"choices": [{"message": text("a"), **fields}]}
     check(json.dumps(whole_answer).encode(), exit=exit, text="a")
+
+
+@pytest.mark.parametrize("field", ["finish_reason", "finishReason"])
+def test_a_reason_beside_no_choices(field: str) -> None:
+    check(sse(text("a"), value(id="c1", **{field: "length"}), DONE), exit=10)
+    check(sse(text("a"), value(id="c1", choices=[], **{field: "stop"})), exit=0, finish="stop")
+    check(sse(text("a"), value(id="c1", choices=None, **{field: "stop"})), exit=0, finish="stop")
 
 
 # What stands in a text's place
@@ -247,6 +258,9 @@ def test_text_and_reasoning_in_other_forms(delta: Any, said: str, thought: str) 
         *(b"data:\n\n", b"data: \n\n", b"data:   \n\n", b"data:\ndata:\n\n", b"event: ping\n\n"),
         *(b"event: PING\ndata: \n\n", b"event: heartbeat\ndata: {}\n\n", b"data: ping\n\n"),
         *(b"event: keepalive\ndata: now\n\n", b"data: [PING]\n\n", b"id: 7\ndata:\n\n"),
+        *(b"event: status\ndata: Searching\n\n", b"event: close\ndata: closed\n\n"),
+        *(b'data: {"status":"loading","message":"Loading model"}\n\n', b"data: 17\n\n"),
+        b'data: {"type":"status","message":"Searching the web"}\n\n',
         *(b": ping\n\n", b"data: null\n\n", b"data: {}\n\n", b"retry: 5\n\n"),
     ],
 )
@@ -333,6 +347,16 @@ def test_a_call_that_the_token_limit_cut_is_a_cut_answer() -> None:
 
 def test_a_call_without_its_end_is_truncated() -> None:
     check(sse(call(name="w", arguments="{}")), exit=18, calls=[])
+
+
+@pytest.mark.parametrize("function", [{"name": "", "arguments": ""}, {"name": None}, {}, None])
+def test_an_empty_call_beside_text_is_nothing(function: Any) -> None:
+    empty = {"tool_calls": [{"index": 0, "id": "", "type": "function", "function": function}]}
+    for chunks in ([empty, text("a")], [text("a"), empty], [text("a") | empty]):
+        check(sse(*chunks, STOP, DONE), exit=0, text_exit=0, text="a", calls=[])
+        check(sse(*chunks, CALLS, DONE), exit=8)
+    last = {"tool_calls": [{"index": 1, "id": "", "function": function}]}
+    check(sse(call(id="a", **W), last, CALLS, DONE), exit=0, text_exit=13, calls=[ONE])
 
 
 def test_a_reason_of_tools_without_a_call() -> None:
@@ -479,6 +503,22 @@ ERROR = {"message": "broke", "code": 502}
         value(object="error", message="broke", code=50000),
         value(type="error", error={"type": "x", "message": "broke"}),
         value(x_groq={"error": "broke"}, choices=[]),
+        value(choices=[{"index": 0, "delta": {}}], code=10907, message="broke"),
+        value(choices=[{"index": 0, "delta": {}}], code="Internal", msg="broke"),
+        value(choices=[{"index": 0, "delta": {}}], status="failed", message="broke"),
+        value(choices=[{"index": 0, "delta": {}}], status=500, message="broke"),
+        value(choices=[{"index": 0, "delta": {}}], errors=[{"message": "broke"}]),
+        value(choices=[{"index": 0, "delta": {"content": [{"type": "error", "error": ERROR}]}}]),
+        value(type="error", content="broke"),
+        value(type="error", data={"message": "broke"}),
+        value(event="error", text="broke"),
+        value(title="broke", status=503),
+        value(status={"code": 500, "message": "broke"}),
+        value(errorInfo={"message": "broke"}),
+        value(traceback="broke"),
+        b'event: abort\ndata: {"message":"broke"}\n\n',
+        b"event: timeout\ndata: broke\n\n",
+        b"event: status\ndata: Error: broke\n\n",
         b"event: error\ndata: broke\n\n",
         b'event: error\ndata: {"message":"broke"}\n\n',
         b'event: error\ndata: "broke"\n\n',
@@ -521,6 +561,71 @@ def test_usage_and_the_reason_are_kept_when_an_answer_fails() -> None:
     *_, end = decode(openai_chat.Decoder(), whole(body))
     assert isinstance(end, Failed)
     assert end.raw == "length"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"code": 0, "message": "Success", "sid": "x"},
+        {"code": 200, "msg": "ok"},
+        {"code": "00000", "message": "请求成功"},
+        {"code": 1, "message": "answering"},
+        {"status": "in_progress"},
+        {"status": "completed", "message": "answered"},
+        {"status": 200, "errors": [], "error": None},
+        {"message": "a notice", "code": None},
+    ],
+)
+def test_facts_beside_the_choices_are_not_an_error(facts: dict[str, Any]) -> None:
+    said = value(choices=[{"index": 0, "delta": text("a")}], **facts)
+    end = value(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], **facts)
+    check(said + said + end + DONE, exit=0, text="aa")
+
+
+def test_an_answer_that_a_flag_calls_sensitive_is_filtered() -> None:
+    """MiniMax's, with which its code may be 0."""
+    fine = {"status_code": 0, "status_msg": ""}
+    end = {"choices": [{"delta": {}, "finish_reason": "stop"}], "base_resp": fine}
+    check(sse(text("a"), value(**end, output_sensitive=True), DONE), exit=11)
+    check(sse(text("a"), value(**end, output_sensitive=False), DONE), exit=0)
+
+
+# Lines that the rules of SSE would drop, and JSON that is not quite JSON
+
+
+CHUNKS = (
+    '{"choices":[{"index":0,"delta":{"content":"a"}}]}',
+    '{"choices":[{"index":0,"delta":{"content":"b"}}]}',
+    '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+    "[DONE]",
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        *((" data: ", "\n\n"), ("Data: ", "\n\n"), ("data : ", "\n\n"), ("\tdata:", "\n\n")),
+        *(("\ufeffdata: ", "\n\n"), ("data: \ufeff", "\n\n"), ("DATA: ", "\r\n\r\n")),
+    ],
+)
+def test_fields_that_blanks_or_capitals_hide(before: str, behind: str) -> None:
+    body = "".join(f"{before}{chunk}{behind}" for chunk in CHUNKS)
+    check(body.encode(), exit=0, text="ab", finish="stop")
+    mixed = f"data: {CHUNKS[0]}\n\n{before}{CHUNKS[1]}{behind}data: {CHUNKS[2]}\n\n"
+    check(mixed.encode(), exit=0, text="ab", finish="stop")
+
+
+@pytest.mark.parametrize("line", ["\\n\\n", "\\r\\n\\r\\n", "\\n"])
+def test_events_with_escapes_for_line_breaks(line: str) -> None:
+    body = line.join(f"data: {chunk}" for chunk in CHUNKS) + line
+    for data in (body, body + "\n", body + "\n\n"):
+        check(data.encode(), exit=0, text="ab", finish="stop")
+    check(body[: body.index("[DONE]") - 20].encode(), exit=18, text="ab")
+
+
+def test_control_characters_that_are_not_escaped() -> None:
+    odd = '{"choices":[{"index":0,"delta":{"content":"a\tb\x01"}}]}'
+    check(sse(f"data: {odd}\n\n".encode(), STOP, DONE), exit=0, text="a\tb\x01")
 
 
 # Counts and sources in other places

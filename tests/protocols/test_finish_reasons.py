@@ -19,18 +19,22 @@ from streamcli.protocols.shared.finish_reasons import (
 MEANINGS = {
     "stop": "stop eos eos_token end_turn END_TURN stop_sequence COMPLETE endoftext END_ID eosFound",
     "length": "length max_tokens MAX_TOKENS model_length model_context_window_exceeded ERROR_LIMIT"
-    " CONTINUATION max_output_tokens maxPredictedTokensReached contextLengthReached max_len",
+    " CONTINUATION max_output_tokens maxPredictedTokensReached contextLengthReached max_len"
+    " out_of_tokens tokens_exhausted budget_exceeded kv_cache_full length_limit_reached 长度限制",
     "content_filter": "content_filter content-filter CONTENT_FILTERED sensitive prohibited_content"
     " PROHIBITED_CONTENT recitation blocklist BLOCKLIST safety spii SPII IMAGE_SAFETY MODEL_ARMOR"
-    " guardrail_intervened ERROR_TOXIC blacklist LANGUAGE",
-    "refusal": "refusal REFUSAL",
+    " guardrail_intervened ERROR_TOXIC blacklist LANGUAGE risk_detected hate copyright censored"
+    " denied 内容过滤 敏感内容",
+    "refusal": "refusal REFUSAL model_refused declined",
     "tool_calls": "tool_calls tool-calls tool_use tool_call function_call TOOL_CALL toolCalls",
-    "other": "load unload something_new",
+    "other": "load unload something_new whatever harmony_end brackets_closed skill_done",
     "failed": "network_error malformed_function_call MALFORMED_FUNCTION_CALL cancelled canceled"
     " timeout TIMEOUT error ERROR repetition abort USER_CANCEL UNEXPECTED_TOOL_CALL NO_IMAGE"
-    " MALFORMED_RESPONSE malformed_model_output modelUnloaded time_limit",
-    "overloaded": "insufficient_system_resource",
-    "paused": "pause_turn compaction OTHER other incomplete",
+    " MALFORMED_RESPONSE malformed_model_output modelUnloaded time_limit max_time internal stalled"
+    " stopped_by_user connection_lost server_shutdown worker_died insufficient_credits looping"
+    " 超时",
+    "overloaded": "insufficient_system_resource server_busy no_capacity",
+    "paused": "pause_turn compaction OTHER other incomplete max_iterations",
 }
 
 
@@ -53,7 +57,21 @@ def test_a_word_means_the_same_in_every_spelling(word: str, meaning: str) -> Non
         assert failed.transient == (meaning == "overloaded")
 
 
-@pytest.mark.parametrize("none", ["", "null", "NULL", "None", " ", None, 1, True, [], {}])
+@pytest.mark.parametrize("other", [[], ["length", "stop"], {"type": "length"}, {"reason": {}}])
+def test_only_a_word_is_a_reason(other: object) -> None:
+    assert known(other) is None
+
+
+@pytest.mark.parametrize("name", ["type", "reason", "value"])
+def test_a_word_in_an_object_or_a_list(name: str) -> None:
+    for form in ({name: "length"}, ["length"], [{name: "length"}]):
+        assert first_of(None, form) == "length"
+    assert first_of({name: 3}, {name: None}, ["stop", "length"], [], {}) is None
+
+
+@pytest.mark.parametrize(
+    "none", ["", "null", "NULL", "None", " ", "N/A", "generating", None, 1, True, [], {}]
+)
 def test_an_empty_reason_is_none(none: object) -> None:
     assert known(none) is None
     assert first_of(none, "length") == "length"

@@ -21,7 +21,7 @@ from ...events import (
     Text,
     ToolResult,
 )
-from ...wire.error_shapes import error_in
+from ...wire.error_shapes import error_in, fails_beside
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 SOURCES = ("search_results", "citations", "sources", "web_search", "references")
 # The fields of a chunk that not every server writes: errors, and facts beside the choices.
 _RARE = frozenset(
-    ("error", "error_code", "error_message", "base_resp", "success", "errors")
+    ("error", "error_code", "error_message", "base_resp", "success", "errors", "code", "status")
     + ("x_groq", "finish_reason", "finishReason", "prompt_filter_results", "search_info", *SOURCES)
 )
 # The same beside the delta of a choice.
@@ -51,6 +51,7 @@ _RARE_IN_CHOICE = frozenset(
     + ("content_filter_result", "reasoning", "reasoning_content", *SOURCES)
 )
 _UNUSUAL = _RARE_IN_CHOICE | {"finishReason", "native_finish_reason", "stop_reason"}
+_UNUSUAL |= {"finish_details"}
 _CITED = frozenset(("search_info", *SOURCES))
 _USUAL = frozenset(("role", "content"))
 _CALLS = frozenset(("tool_calls", "function_call", "toolCalls", "functionCall"))
@@ -153,16 +154,16 @@ class ChatDecoder:
             for choice in choices or ():
                 self._count(choice.get("usage") if type(choice) is dict else None, out)
             return
-        if error := error_in(value, event) or groq.get("error"):
+        if error := error_in(value, event) or groq.get("error") or fails_beside(value):
             self._error = _failure(error)
-        if "prompt_filter_results" in value:
+        if "prompt_filter_results" in value or value.get("output_sensitive"):
             from .chat_parts import was_filtered
 
             self._filtered = self._filtered or was_filtered(value)
         if choices is not None:
             self._read_choices(choices, value, out)
-            if not self._body.ended:
-                self._reason(value, 0, out)
+        if not self._body.ended and (choices is not None or self._body.alive):
+            self._reason(value, 0, out)
         if self._error is not None:
             self._fail(self._error, out)
             return
@@ -252,6 +253,7 @@ class ChatDecoder:
         raw = first_of(choice.get("finish_reason"), choice.get("finishReason"), native)
         if raw is None and known(stop := choice.get("stop_reason")) not in (None, "other"):
             raw = first_of(stop)  # Anthropic's name for it; vLLM's is the text at which it stopped
+        raw = raw or first_of(choice.get("finish_details"))
         if raw is None:
             return
         beaten = is_failure(native) or known(raw) in ("stop", "other")
@@ -343,6 +345,9 @@ class ChatDecoder:
         for part in content if isinstance(content, list) else [content]:
             if not isinstance(part, dict):
                 self._text(part, index, out)
+                continue
+            if error := part.get("error"):
+                self._error = self._error or _failure(error)
                 continue
             for what, value in read_part(part):
                 if what == "text":

@@ -117,7 +117,12 @@ def error_of_choice(choice: dict[str, Any]) -> Any:
 
 
 def was_filtered(holder: dict[str, Any]) -> bool:
-    """Return whether Azure's filter says of a choice, or of the prompt, that it blocked it."""
+    """Return whether a filter says of a choice, the prompt or the answer that it found something.
+
+    Azure's has results, MiniMax a flag.
+    """
+    if holder.get("output_sensitive") is True:
+        return True
     results = [holder.get("content_filter_results"), holder.get("content_filter_result")]
     prompts = holder.get("prompt_filter_results")
     for prompt in prompts if isinstance(prompts, list) else ():

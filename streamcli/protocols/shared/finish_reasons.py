@@ -36,6 +36,7 @@ WORDS = {
         *("context_window", "context_window_exceeded", "max_context", "max_context_length"),
         *("model_context_window_exceeded", "context_limit", "context_overflow", "truncated_final"),
         *("length_capped", "max_length_reached", "prompt_too_long", "max_prompt_tokens"),
+        *("budget", "cutoff", "cut_off"),
     ),
     "content_filter": (
         *("content_filter", "content_filtered", "content_filtering", "filter", "filtered"),
@@ -46,7 +47,8 @@ WORDS = {
         *("moderation", "moderated", "moderation_blocked", "content_moderation", "jailbreak"),
         *("content_policy", "content_policy_violation", "policy_violation", "model_armor"),
         *("content_blocked", "content_violation", "data_inspection_failed", "risk"),
-        *("risk_control", "audit", "nsfw", "policy"),
+        *("risk_control", "audit", "nsfw", "policy", "security", "harm", "self_harm", "hate"),
+        *("violence", "sexual", "denied"),
     ),
     "refusal": ("refusal", "refused", "refuse", "model_refusal"),
     "tool_calls": (
@@ -58,15 +60,8 @@ WORDS = {
     "failed": (
         *("error", "errors", "errored", "fail", "failed", "failure", "exception", "fault"),
         *("abort", "aborted", "cancel", "cancelled", "canceled", "cancellation", "user_cancel"),
-        *(
-            "user_cancelled",
-            "user_canceled",
-            "user_stopped",
-            "user_stop",
-            "client_disconnect",
-            "disconnect",
-        ),
-        *("disconnected", "connection_error", "network", "network_error", "server_error"),
+        *("user_cancelled", "user_canceled", "user_stopped", "user_stop"),
+        *("connection_error", "network", "network_error", "server_error"),
         *("internal_error", "internal_server_error", "model_error", "model_unloaded"),
         *("upstream_error", "provider_error", "stream_error", "engine_error", "inference_error"),
         *("timeout", "timed_out", "time_out", "time_limit", "deadline", "deadline_exceeded"),
@@ -75,34 +70,56 @@ WORDS = {
         *("malformed_response", "malformed_model_output", "malformed_output", "invalid_output"),
         *("unexpected_tool_call", "too_many_tool_calls", "invalid_tool_call", "tool_use_failed"),
         *("missing_thought_signature", "no_image", "image_other", "tool_error", "tool_call_error"),
-        *("killed", "terminated", "evicted", "expired", "crash", "crashed", "oom", "out_of_memory"),
+        *("kill", "killed", "terminated", "evicted", "crash", "crashed", "oom", "out_of_memory"),
         *("rate_limit", "rate_limited", "quota", "insufficient_quota", "no_credits", "unavailable"),
+        *("internal", "max_time", "dropped", "stalled", "hang", "no_progress", "shutdown"),
     ),
     # The same, and another try may go well.
     "overloaded": (
         *("insufficient_system_resource", "insufficient_system_resources", "overloaded"),
         *("overload", "server_overloaded", "engine_overloaded", "preempt", "preempted", "busy"),
+        *("capacity", "no_capacity", "at_capacity", "capacity_exceeded"),
     ),
     # The answer is not over, or the provider does not say why it is: exit 18.
     "paused": (
         *("pause_turn", "pause", "paused", "compaction", "compacted", "other", "incomplete"),
         *("interrupted", "interrupt", "in_progress", "not_finished", "unfinished", "truncated"),
-        *("partial", "max_turns", "turn_limit"),
+        *("partial", "max_turns", "turn_limit", "iteration_limit", "max_iterations", "max_steps"),
+        *("max_rounds", "recursion_limit", "step_limit"),
     ),
     # Not a reason, though it is written out.
-    "": ("", "null", "none", "nil", "undefined", "unspecified", "nan"),
+    "": (
+        *("", "null", "none", "nil", "undefined", "unspecified", "nan", "n/a", "not_set", "unset"),
+        *("generating", "running", "streaming", "continue", "continuing", "ongoing", "pending"),
+    ),
 }
 # Pieces of words that are not in the table, without signs; the first that a word holds counts.
 LIKE = (
     ("content_filter", "filter safety unsafe moderat sensitive prohibit blocked guardrail harmful"),
-    ("content_filter", "policy violation"),
+    ("content_filter", "policyviolation policyblock riskdetect highrisk contentrisk copyright"),
+    ("content_filter", "censor csam hatespeech toxic nsfw illegal illicit offensive jailbreak"),
+    ("content_filter", "敏感 过滤 违规 审核 安全"),
+    ("refusal", "refus declin"),
+    ("overloaded", "overload preempt serverbusy toobusy"),
+    ("failed", "error fail exception abort cancel timeout timedout timelimit deadline malformed"),
     (
         "failed",
-        "error fail exception abort cancel timeout timedout malformed crash quota ratelimit"
-        " repetit",
+        "crash quota ratelimit repetit looping loopdetect infiniteloop degenerat disconnect",
     ),
+    ("failed", "connection network upstream shutdown workerdied unavailable byuser"),
+    (
+        "failed",
+        "clientclosed streamclosed insufficient payment billing reject invalid evict expired",
+    ),
+    ("failed", "错误 失败 异常 超时 取消"),
     ("length", "maxtoken maxoutput maxlen maximumlen maximumtok tokenlimit lengthlimit context"),
-    ("paused", "truncat incomplete interrupt unfinish"),
+    ("length", "outoftoken tokensexhaust tokenexhaust tokenbudget budgetexceed budgetexhaust"),
+    (
+        "length",
+        "limitreached limitexceeded limithit kvcache kvfull toolong lengthexceed lengthreach",
+    ),
+    ("length", "长度 上限"),
+    ("paused", "truncat incomplete interrupt unfinish 截断 中断"),
     ("tool_calls", "toolcall tooluse functioncall"),
 )
 # What agents say instead of a finish reason when they had no round left.
@@ -159,11 +176,24 @@ def _like(key: str) -> str:
 
 
 def first_of(*fields: Any) -> str | None:
-    """Return the first of these fields that holds a reason, as it was written."""
+    """Return the first of these fields that holds a reason, as it was written.
+
+    Some gateways write an object (`{"type": "max_tokens"}`) or a list of one where a word belongs.
+    """
     for raw in fields:
+        if raw is not None and type(raw) is not str:
+            raw = _word_in(raw)
         if raw is not None and known(raw) is not None:
             return whole(raw)
     return None
+
+
+def _word_in(raw: Any) -> Any:
+    if type(raw) is list:
+        raw = raw[0] if len(raw) == 1 else None
+    if type(raw) is dict:
+        return next((raw[name] for name in ("type", "reason", "value") if name in raw), None)
+    return raw
 
 
 def reason_of(raw: str | None) -> str | None:

@@ -185,6 +185,8 @@ class ToolCalls:
         self._pending[choice] = waiting
 
     def _whole(self, call: _Call, choice: int, out: list[Event], last: bool = False) -> None:
+        if not (call.name or call.id or call.pieces):  # some servers put an empty one beside text
+            return
         arguments = _joined(call.pieces)
         call.given = arguments or "{}"
         # Some send no id: it must still be unique.
