@@ -137,16 +137,20 @@ def _with_cr(last: bytes, end: int) -> bytes:
 def _simple(data: bytes, at: int) -> tuple[list[bytes], int]:
     """Return the data of the chunks from `at` on, and where they end, if none has CRLF inside.
 
-    Nearly all of a stream is so. Anything else gives none, for the careful loop to read.
+    Nearly all of a stream is so. The last chunk, which has no data, and anything else are left to
+    the careful loop.
     """
     pieces = data[at:].split(b"\r\n")
     pairs = (len(pieces) - 1) // 2
     sizes, parts = pieces[0 : 2 * pairs : 2], pieces[1 : 2 * pairs : 2]
-    digits = b"".join(sizes)
     try:
         lengths = list(map(int, sizes, repeat(16)))
     except ValueError:
         return [], at
+    if lengths and not lengths[-1]:
+        pairs -= 1
+        del sizes[-1], parts[-1], lengths[-1]
+    digits = b"".join(sizes)
     if not pairs or lengths != list(map(len, parts)) or 0 in lengths or not digits.isalnum():
         return [], at
     return parts, at + len(digits) + sum(lengths) + 4 * pairs
