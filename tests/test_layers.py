@@ -59,7 +59,7 @@ PURE = (
 )
 WORLD = {"time", "os", "socket", "select", "random", "subprocess", "threading", "signal"}
 DOORS = {
-    "httpx": {"transport/client"},
+    "httpx": {"transport/odd_address"},
     "httpcore": {"transport/client", "transport/connection", "transport/pools"},
     "socksio": {"transport/socks"},
     "rich": {"terminal"},

@@ -1,4 +1,4 @@
-"""HTTP: the only file that knows httpx.
+"""HTTP: one client, its connections, and a request sent through them.
 
 `Http.open(request, patience)` returns an `HttpResponse`: status, headers and an iterator of body
 bytes, one item a network read. All trouble leaves here as errors.StreamError.
@@ -7,9 +7,7 @@ bytes, one item a network read. All trouble leaves here as errors.StreamError.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -18,6 +16,7 @@ from .. import __version__
 from ..errors import StreamError, usage
 from ..request import HttpRequest
 from . import trust
+from .address import PORTS, Address, address_of
 from .connection import Channel
 from .pools import make_pool
 from .response import HttpResponse
@@ -25,15 +24,6 @@ from .seam import Patience
 
 if TYPE_CHECKING:
     from .proxies import Proxy
-
-# `import httpx` also imports its command line (click, rich, pygments: 40 ms) where it can. A None
-# in sys.modules is Python's documented way to say that a module cannot be imported. It stands only
-# while httpx loads, so that a later explicit import still works.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-import httpx  # noqa: E402
-
-if sys.modules.get("httpx._main") is None:
-    sys.modules.pop("httpx._main", None)
 
 # Seconds in which the end of a body has to be there, after the answer's end marker.
 REST_WAIT = 0.01
@@ -44,40 +34,12 @@ _TROUBLE = (
     httpcore.ProtocolError,
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
-    httpx.InvalidURL,
 )
 
 
-class Transport(httpx.BaseTransport):
-    """A pool of httpcore's as a transport of httpx.
+class _Body:
+    """The body of a response; its iterator raises StreamError."""
 
-    `handle_request` raises httpcore's exceptions, the body's iterator raises StreamError.
-    """
-
-    def __init__(self, pool: httpcore.ConnectionPool, http: Http) -> None:
-        self._pool = pool
-        self._http = http
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        response = self._pool.handle_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-            )
-        )
-        stream = _Body(response.stream, self._http)
-        return httpx.Response(response.status, headers=response.headers, stream=stream)
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Body(httpx.SyncByteStream):
     def __init__(self, stream: Any, http: Http) -> None:
         self._stream = stream
         self._http = http
@@ -114,12 +76,12 @@ class Http:
         self._connect_timeout = connect_timeout
         self._socket = unix_socket
         self._direct = direct or unix_socket is not None
-        self._transports: dict[tuple[Proxy | None, bool], Transport] = {}
+        self._pools: dict[tuple[Proxy | None, bool], httpcore.ConnectionPool] = {}
         self._asked = ""
         self._given: list[tuple[str, str]] | None = None
         self._proxy: Proxy | None = None
         if base_url:
-            self._transport_for(_parsed(base_url))
+            self._pool_for(address_of(base_url))
 
     @property
     def cancelled(self) -> bool:
@@ -148,14 +110,13 @@ class Http:
             response = self._send(request)
         except _TROUBLE as error:
             raise self.translated(error) from error
-        if response.status_code == 407 and (proxy := self._proxy) and not proxy.is_socks:
+        if response.status == 407 and (proxy := self._proxy) and not proxy.is_socks:
             response.close()
             from .errors import proxy_trouble
 
             raise proxy_trouble("407", proxy)
-        body = response.stream
-        assert isinstance(body, httpx.SyncByteStream)
-        return HttpResponse(response.status_code, dict(response.headers), body, self._keep)
+        body = _Body(response.stream, self)
+        return HttpResponse(response.status, _by_name(response.headers), body, self._keep)
 
     def _keep(self, response: HttpResponse) -> None:
         self._unfinished = response
@@ -163,57 +124,53 @@ class Http:
     def _turn_to(self, request: HttpRequest) -> None:
         """Prepare what all requests to one address have in common.
 
-        Requests go to the transport, below httpx's client: that adds cookies, redirects and a log
-        to each, a third of what a short request costs.
+        Requests go to httpcore as they are: what a client of httpx adds to each (cookies,
+        redirects, a log, objects of its own) is nearly half of what a short request costs.
         """
         self._given = None
-        url = _parsed(request.url)
-        self._transport = self._transport_for(url)
-        self._url, self._asked = url, request.url
-        self._headers = httpx.Headers(_headers(request.headers, url))
-        self._given = request.headers
+        self._address = address = address_of(request.url)
+        self._pool = self._pool_for(address)
+        self._url = httpcore.URL(
+            scheme=address.scheme, host=address.host, port=address.port, target=address.target
+        )
+        self._headers = _headers(request.headers, address)
+        self._asked, self._given = request.url, request.headers
 
-    def _transport_for(self, url: httpx.URL) -> Transport:
+    def _pool_for(self, address: Address) -> httpcore.ConnectionPool:
         proxy = None
-        if not self._direct and url.scheme in _PORTS and _names_a_proxy(os.environ):
+        scheme = address.scheme
+        if not self._direct and scheme in PORTS and _names_a_proxy(os.environ):
             from .proxies import proxy_for
 
-            host = url.raw_host.decode("ascii")
-            proxy = proxy_for(url.scheme, host, url.port or _PORTS[url.scheme], os.environ)
+            proxy = proxy_for(scheme, address.host, address.port or PORTS[scheme], os.environ)
         self._proxy = proxy
-        secure = url.scheme == "https"
+        secure = scheme == "https"
         key = proxy, secure
-        if key not in self._transports:
-            pool = make_pool(
-                self.channel,
-                proxy,
-                secure,
-                self._socket,
-                lambda: trust.context(os.environ, _built_in),
+        if key not in self._pools:
+            self._pools[key] = make_pool(
+                self.channel, proxy, secure, self._socket, lambda: trust.context(os.environ)
             )
-            self._transports[key] = Transport(pool, self)
-        return self._transports[key]
+        return self._pools[key]
 
-    def _send(self, request: HttpRequest) -> httpx.Response:
+    def _send(self, request: HttpRequest) -> httpcore.Response:
         """Send it; once more on a new connection, where the server had closed one that was kept."""
         channel = self.channel
         try:
-            return self._transport.handle_request(self._request(request))
+            return self._pool.handle_request(self._request(request))
         except (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError):
             if channel.made or channel.answered:
                 raise
-        return self._transport.handle_request(self._request(request))
+        return self._pool.handle_request(self._request(request))
 
-    def _request(self, request: HttpRequest) -> httpx.Request:
+    def _request(self, request: HttpRequest) -> httpcore.Request:
         headers, body = self._headers, request.body
         if body or request.method != "GET":
-            headers = httpx.Headers([*headers.raw, (b"Content-Length", b"%d" % len(body))])
-        stream = httpx.ByteStream(body)
-        return httpx.Request(request.method, self._url, headers=headers, stream=stream)
+            headers = [*headers, (b"Content-Length", b"%d" % len(body))]
+        return httpcore.Request(request.method, self._url, headers=headers, content=body)
 
     def close(self) -> None:
-        for transport in self._transports.values():
-            transport.close()
+        for pool in self._pools.values():
+            pool.close()
 
     def translated(self, error: Exception) -> StreamError:
         """Return the trouble that an exception of httpcore is."""
@@ -247,12 +204,7 @@ class Http:
         proxy = self._proxy
         if proxy is not None and self.channel.secured > (proxy.scheme == "https"):
             proxy = None
-        server = self._socket or self._url.netloc.decode("ascii")
-        return server, proxy
-
-
-_PORTS = {"http": 80, "https": 443}
-_built_in = partial(httpx.create_ssl_context, trust_env=False)
+        return self._socket or self._address.netloc, proxy
 
 
 def _names_a_proxy(environ: Mapping[str, str]) -> bool:
@@ -260,27 +212,39 @@ def _names_a_proxy(environ: Mapping[str, str]) -> bool:
     return any(name[-6:] in ("_proxy", "_PROXY") for name in environ)
 
 
-def _parsed(url: str) -> httpx.URL:
-    try:
-        return httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise usage(f"the request cannot be sent: {error}", "check --base-url") from error
-
-
-def _headers(given: list[tuple[str, str]], url: httpx.URL) -> list[tuple[str, str]]:
+def _headers(given: list[tuple[str, str]], address: Address) -> list[tuple[bytes, bytes]]:
     """Return our headers, overridden by those given: the last one of a name wins."""
     headers: dict[str, tuple[str, str]] = {}
     for name, value in (
-        ("Host", url.netloc.decode("ascii")),
+        ("Host", address.netloc),
         ("Accept", "text/event-stream, application/json"),
         ("Accept-Encoding", "identity"),
         ("User-Agent", f"streamcli/{__version__}"),
         *given,
     ):
         headers[name.lower()] = (name, value)
-    if url.userinfo:
+    if address.login is not None:
         from base64 import b64encode
 
-        login = f"{url.username}:{url.password}".encode()
+        login = ":".join(address.login).encode()
         headers["authorization"] = ("Authorization", f"Basic {b64encode(login).decode()}")
-    return list(headers.values())
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.values()]
+
+
+def _by_name(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers of a response, those of one name joined by commas.
+
+    They are UTF-8 if all of them can be, and Latin-1 otherwise.
+    """
+    try:
+        return _decoded(headers, "utf-8")
+    except UnicodeDecodeError:
+        return _decoded(headers, "latin-1")
+
+
+def _decoded(headers: list[tuple[bytes, bytes]], encoding: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode(encoding).lower(), raw_value.decode(encoding)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from threading import Lock
+
+import certifi
 
 from ..errors import StreamError
 
@@ -27,15 +29,15 @@ def bundle(environ: Mapping[str, str]) -> tuple[str, str]:
     return "", ""
 
 
-def context(environ: Mapping[str, str], built_in: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """Return the context for https; `built_in` makes the one that trusts the built-in authorities.
+def context(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Return the context for https: the variables' authorities are trusted, or else certifi's.
 
     StreamError names the variable that is wrong.
     """
     variable, path = bundle(environ)
     with _making:
         try:
-            return _made(variable, path, environ.get(_FOLDERS, ""), built_in)
+            return _made(variable, path, environ.get(_FOLDERS, ""))
         except (OSError, ValueError) as error:
             raise StreamError(
                 "tls",
@@ -52,11 +54,9 @@ def no_context() -> ssl.SSLContext:
 
 
 @lru_cache(4)
-def _made(
-    variable: str, path: str, folders: str, built_in: Callable[[], ssl.SSLContext]
-) -> ssl.SSLContext:
+def _made(variable: str, path: str, folders: str) -> ssl.SSLContext:
     if not variable:
-        return built_in()
+        return ssl.create_default_context(cafile=certifi.where())
     if variable == _FOLDERS:
         if not any(map(os.path.isdir, folders.split(os.pathsep))):
             raise ValueError("not a directory")
