@@ -19,6 +19,8 @@ def check_rows(settings: Settings) -> None:
     if settings.rows is not None and settings.replace is not None:
         raise usage("--rows and --replace exclude each other", "{field} in the words")
     if settings.into is None:
+        if settings.force:
+            raise usage("--force needs --into", "--into FIELD")
         return
     arguments_text(settings.into)
     if settings.rows is None:

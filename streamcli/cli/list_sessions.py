@@ -32,6 +32,8 @@ def list_sessions(settings: Settings, context: Context) -> int:
         ]
     else:
         width = max((len(one_line(each.name)) for each in sessions), default=0)
+        if not sessions:
+            context.messages.note("no sessions are stored: --session NAME begins one")
         shown = [
             f"{one_line(each.name):{width}}  {_local(each.changed)}  "
             f"{one_line(each.prompt, _SHOWN)}".rstrip()

@@ -60,6 +60,11 @@ class JsonItems:
         """Whether there was text around the JSON."""
         return self._prose.skipped
 
+    @property
+    def found(self) -> bool:
+        """Whether the array was there."""
+        return self._seen
+
     def feed(self, text: str) -> str:
         """Return the lines of the elements that close in `text`."""
         return self._read(text, last=False)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .json_items import JsonItems
 
 ANY = "*"  # the value of --items and --extract that stands for none
-_KEPT = 4000  # characters of an answer without a block, for --verbose
+_KEPT = 4000  # characters of an answer without a block or an array, for --verbose
 
 
 class Stage(Protocol):
@@ -42,11 +42,11 @@ class Shape:
         self._stages = [stage for stage in (extract, items, buffer) if stage is not None]
         self._rest = ""
         self._ended = False
-        self._kept = ""  # of an answer that has no block so far
+        self._kept = ""  # of an answer that has no block, or no array, so far
 
     def feed(self, text: str) -> str:
         """Return what a delta adds."""
-        if self._extract is not None and not self._extract.found and len(self._kept) < _KEPT:
+        if len(self._kept) < _KEPT and self._lacks_all():
             self._kept += text
         for stage in self._stages:
             if text:
@@ -76,9 +76,14 @@ class Shape:
         return worse
 
     def around(self) -> str:
-        """Return the beginning of an answer that has no block, for people."""
-        found = self._extract is None or self._extract.found
-        return "" if found else self._kept[:_KEPT]
+        """Return the beginning of an answer that has no block or no array, for people."""
+        return self._kept[:_KEPT] if self._lacks_all() else ""
+
+    def _lacks_all(self) -> bool:
+        """Tell whether the answer has no block of --extract, or no array of --items, so far."""
+        if self._extract is not None:
+            return not self._extract.found
+        return self._items is not None and not self._items.found
 
     def _end(self) -> None:
         if self._ended:
@@ -97,7 +102,8 @@ class Shape:
         if extract is not None and not extract.closed:
             return "truncated", "the code block of the answer has no end", ""
         if items is not None and items.trouble:
-            return "truncated" if items.cut else "mismatch", items.trouble, ""
+            hint = "" if items.found else "-v shows it"
+            return "truncated" if items.cut else "mismatch", items.trouble, hint
         return "", "", ""
 
 

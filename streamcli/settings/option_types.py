@@ -84,6 +84,20 @@ class Topic(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
+def _check_bounds(
+    kind: click.IntRange | click.FloatRange, number: float, param: Any, ctx: Any
+) -> None:
+    """Fail in words for a number outside the range, which click writes as a formula."""
+    low, high = kind.min, kind.max
+    shown = f"{number:g}" if isinstance(number, float) else str(number)
+    if low is not None and (number < low or (kind.min_open and number == low)):
+        kind.fail(
+            f"{shown} is not {'more than' if kind.min_open else 'at least'} {low}.", param, ctx
+        )
+    if high is not None and number > high:
+        kind.fail(f"{shown} is not at most {high}.", param, ctx)
+
+
 class Number(click.FloatRange):
     """A finite number in a range: nan and inf pass a plain range check."""
 
@@ -92,9 +106,12 @@ class Number(click.FloatRange):
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         if isinstance(value, str) and not _is_number(value):
             self.fail(f"{value!r} is not a number.", param, ctx)
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
+        if isinstance(value, str):
+            value = float(value)
+        if not math.isfinite(value):
             self.fail(f"{value} is not a finite number.", param, ctx)
+        _check_bounds(self, value, param, ctx)
+        number: float = super().convert(value, param, ctx)
         return number
 
 
@@ -143,6 +160,7 @@ class Count(click.IntRange):
                 value = int(value)
         if isinstance(value, str) and not value.strip().lstrip("+-").replace("_", "").isdecimal():
             self.fail(f"{value!r} is not a whole number like 500, 2k or 1M.", param, ctx)
+        _check_bounds(self, int(value), param, ctx)
         count: int = super().convert(value, param, ctx)
         return count
 

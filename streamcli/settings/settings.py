@@ -197,7 +197,9 @@ class Settings(_Frozen):
     def is_batch(self) -> bool:
         """Whether there is more than one answer to get, or one that may be there already."""
         several = self.compares or self.repeat is not None
-        return several or bool(self.batch_inputs or self.resume or self.slo)
+        return several or bool(
+            self.batch_inputs or self.resume or self.slo or self.into or self.force
+        )
 
     @property
     def converses(self) -> bool:

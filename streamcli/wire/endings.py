@@ -67,21 +67,22 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
     from .error_body import excerpt
 
     body = excerpt(payloads.excerpt)
+    shown = f": {body}" if body else ""
     if payloads.looks_like == "html":
         return Failed(
             "not_a_stream",
-            f"the answer is a web page (HTML), not a stream: {body}",
+            f"the answer is a web page (HTML), not a stream{shown}",
             "check --base-url, and whether a proxy or login page stands between",
         )
     if payloads.looks_like == "json":
-        return Failed("not_a_stream", f"the answer is JSON, but no {noun}: {body}")
+        return Failed("not_a_stream", f"the answer is JSON, but no {noun}{shown}")
     if payloads.looks_like == "sse" and payloads.sse.recognised:
         if eof_ends_it:
             return held_no(noun, "eof", payloads)
         before = f"the server ended the stream before the answer{_instead(payloads)}"
         return Failed("truncated", before, evidence=("eof",))
-    shown = f"not a stream: {body}" if body else "empty"
-    return Failed("not_a_stream", f"the answer is {shown}", evidence=("eof",))
+    what = f"not a stream{shown}" if body else "empty"
+    return Failed("not_a_stream", f"the answer is {what}", evidence=("eof",))
 
 
 def _instead(payloads: Payloads) -> str:

@@ -173,6 +173,9 @@ def test_the_text_is_shaped_first(stream: Stream) -> None:
         (["--rows", "-", "{a}"], "'-' has no place among them"),
         (["--rows", "-L", "{a}"], "--rows and --lines exclude each other"),
         (["-L", "--into", "x"], "--into needs --rows"),
+        (["--into", "x", "hi"], "--into needs --rows"),
+        (["--rows", "--force", "{a}"], "--force needs --into"),
+        (["--force", "hi"], "--force needs --into"),
         (["--rows=jsonl", "{a}"], "line 1 is not a JSON object"),
     ],
 )

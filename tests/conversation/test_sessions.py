@@ -286,7 +286,9 @@ def test_a_dry_run_shows_what_was_said(ask: Any) -> None:
 
 
 def test_sessions_are_listed(ask: Any) -> None:
-    assert ask("--list-sessions").text == ""
+    none = ask("--list-sessions")
+    assert none.text == ""
+    assert none.stderr == "stream: no sessions are stored: --session NAME begins one\n"
     ask("--session", "trip", "Plan a\nweek")
     ask("--session", "other", "x" * 100)
     os.utime(session_file(), (1, 1))

@@ -63,6 +63,13 @@ def test_no_code_block(ask: Ask, tmp_path: Path) -> None:
     assert ask(BLOCK, "-x=python", "--accept", "mismatch", "hi").returncode == 0
 
 
+def test_verbose_shows_an_answer_without_an_array(ask: Callable[..., Result]) -> None:
+    shown = "stream: the answer: No list"
+    assert ask("No list", "--items", "hi").stderr.endswith(": -v shows it\n")
+    assert shown in ask("No list", "--items", "-v", "hi").stderr
+    assert shown not in ask("[1", "--items", "-v", "hi").stderr
+
+
 @pytest.mark.parametrize(("reason", "code"), [("stop", 18), ("length", 10), (None, 18)])
 def test_half_a_code_block(ask: Ask, reason: str | None, code: int) -> None:
     run = ask("```sh\nls\nrm", "-x", "hi", reason=reason)

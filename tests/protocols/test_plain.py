@@ -230,6 +230,7 @@ def test_an_event_named_error_is_one() -> None:
         (b"", "empty"),
         (b"\r\n\r\n", "empty"),
         (b"<!doctype html><title>Sign in</title>", "web page (HTML), not a stream: Sign in"),
+        (b"<html>", "the answer is a web page (HTML), not a stream"),
         (b'{"detail": "no agent"}', 'the answer is JSON, but no text as server-sent events: {"det'),
         (b'{"a": 1}\n{"a": 2}\n', "the answer is JSON"),
         (b"Internal Server Error", "not a stream: Internal Server Error"),
@@ -243,6 +244,7 @@ def test_what_is_no_stream(body: bytes, says: str) -> None:
     assert isinstance(end, Failed)
     assert end.status == "malformed"
     assert says in end.message
+    assert not end.message.endswith(": ")
 
 
 def test_an_answer_of_nothing_is_one() -> None:

@@ -277,7 +277,7 @@ def test_cost_of_cached_and_of_unknown_tokens() -> None:
     [
         ("[defaults]\n\ntemprature = 1\n", 3, "temperature"),
         ('[defaults]\ntemperature = "x"\n', 2, "number"),
-        ("[defaults]\ntop_p = 3\n", 2, "range"),
+        ("[defaults]\ntop_p = 3\n", 2, "3 is not at most 1"),
         ('[defaults]\nquiet = "yes"\n', 2, "true or false"),
         ('[defaults]\nformat = "jsonl"\n', 2, "markdown or text"),
         ('[provider.x]\nbase_url = "http://h"\ndefaults = { format = "text" }\n', 3, "format"),
