@@ -521,8 +521,8 @@ def ok_holds_open(conn: Conn) -> None:
 
 @scenario
 def finish_holds_open(conn: Conn) -> None:
-    conn.open_with("Hello", " world")
-    conn.finish()
+    conn.head()  # in one piece, as in open_at_once
+    conn.chunk(b"".join(map(sse, [role(), delta("Hello"), delta(" world"), finish()])))
     conn.wait_peer_closed(STALL)
 
 
