@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from ..events import Citation, Event, Failed, Finished, Opaque, Reasoning, Started, Text
+from ..events import Event, Failed, Finished, Opaque, Reasoning, Started, Text
 from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target, join_url
 from ..wire.error_body import excerpt
@@ -34,9 +34,9 @@ from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from . import _contract as contract
 from ._contract import Glimpse
+from .shared.a2a_results import Content, result_of
 from .shared.agent_calls import AgentCalls
 from .shared.agents import id_of, path_fault, post
-from .shared.arguments import text_of
 from .shared.finish_reasons import failure_of as failure_of_reason
 from .shared.finish_reasons import reason_of
 from .shared.listing import Listing
@@ -52,13 +52,6 @@ row_fault = path_fault
 
 VERSION = "A2A-Version"  # the header; without it an agent takes the request for 0.3
 
-# The four results: their names in 1.0, and what `kind` says in 0.3.
-_KINDS = {
-    "task": "task",
-    "message": "message",
-    "statusUpdate": "status-update",
-    "artifactUpdate": "artifact-update",
-}
 # JSON-RPC's errors and A2A's by which the request was wrong, not the agent.
 _REJECTED = (-32700, -32600, -32601, -32602, *range(-32005, -32000), -32007, -32008, -32009)
 _OTHER_VERSION = f"it may speak another version of A2A: -H {VERSION}:1.0, or 0.3"
@@ -213,6 +206,7 @@ class Decoder:
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
+            self._body.each(value, event, out)
             return
         body = self._body
         if error := value.get("error"):
@@ -241,8 +235,8 @@ class Decoder:
             artifacts = result.get("artifacts")
             for artifact in artifacts if isinstance(artifacts, list) else ():
                 self._artifact(artifact, False, out)
-            # Only 0.3's updates say by themselves whether they are the last.
-            says = kind == "status-update" and "kind" in result
+            # Only the updates up to 0.3 say by themselves whether they are the last.
+            says = kind == "status-update" and ("kind" in result or "final" in result)
             self._status(result.get("status"), result.get("final") is True if says else None, out)
 
     def _start(self, kind: str, result: dict[str, Any], out: list[Event]) -> None:
@@ -263,7 +257,8 @@ class Decoder:
         if not isinstance(artifact, dict):
             return
         content = Content(artifact)
-        key = str(artifact.get("artifactId"))
+        key = str(artifact.get("artifactId", artifact.get("index")))
+        append = append or artifact.get("append") is True
         if append or key not in self._shown:
             self._aside(content, out)
         else:
@@ -342,90 +337,6 @@ class Decoder:
             return Finished("stop", self._state or None, evidence)
         name = self._state.removeprefix("TASK_STATE_").lower().replace("_", "-")
         return failure_of_reason(name) or Finished(reason_of(name), self._state or None, evidence)
-
-
-# The values of both versions
-
-
-def result_of(value: Any) -> tuple[str, dict[str, Any]]:
-    """Return a result's kind, in 0.3's words, and its fields; ("", {}) if it is not of A2A."""
-    if isinstance(value, dict):
-        if (kind := value.get("kind")) in _KINDS.values():
-            return str(kind), value
-        for name, kind in _KINDS.items():
-            if isinstance(inner := value.get(name), dict):
-                return kind, inner
-    return "", {}
-
-
-class Content:
-    """The parts of a message or an artifact, by what they are to us.
-
-    `tools` are the calls and results of tools that the agent runs itself, and `thought` its
-    reasoning, both by the marks of Google's Agent Development Kit. `links` are files by address.
-    `odd` is what stood in a text's place and cannot be one.
-    """
-
-    __slots__ = ("links", "odd", "text", "thought", "tools")
-
-    def __init__(self, holder: Any) -> None:
-        self.text = self.thought = ""
-        self.odd: Any = None
-        self.links: list[Citation] = []
-        self.tools: list[tuple[str, dict[str, Any]]] = []
-        parts = holder.get("parts") if type(holder) is dict else None
-        parts = [parts] if type(parts) is dict else parts
-        if type(parts) is list and len(parts) == 1 and type(parts[0]) is dict:
-            # Nearly every delta is one plain text.
-            plain = parts[0]
-            text = plain.get("text")
-            if type(text) is str and "data" not in plain and "metadata" not in plain:
-                self.text = text
-                return
-        for part in parts if isinstance(parts, list) else ():
-            if isinstance(part, dict):
-                self._part(part)
-
-    def _part(self, part: dict[str, Any]) -> None:
-        text, data, metadata = part.get("text"), part.get("data"), part.get("metadata")
-        if data is not None:
-            kind = _mark(metadata, "type")
-            if kind in ("function_call", "function_response") and isinstance(data, dict):
-                self.tools.append((str(kind), data))
-                return
-            text = _json(data)
-        if isinstance(text, dict | list):
-            self.odd = self.odd or text
-        elif text is not None:
-            text = text if isinstance(text, str) else _json(text)
-            if _mark(metadata, "thought") in (True, "true"):
-                self.thought += text
-            else:
-                self.text += text
-        else:
-            self._file(part)
-
-    def _file(self, part: dict[str, Any]) -> None:
-        file = part.get("file")
-        file = file if isinstance(file, dict) else part
-        url, name = file.get("uri") or file.get("url"), file.get("name") or file.get("filename")
-        if url and isinstance(url, str):
-            self.links.append(Citation(whole(url), words(name)))
-
-
-def _json(value: Any) -> str:
-    """Return the compact JSON text of data, a string as it is."""
-    try:
-        return text_of(value)
-    except ValueError as error:  # JsonBody reports it
-        raise RecursionError from error
-
-
-def _mark(metadata: Any, name: str) -> Any:
-    """Return what ADK's mark of that name says, under any prefix (adk_thought, adk_type)."""
-    if isinstance(metadata, dict):
-        return next((value for key, value in metadata.items() if key.endswith(name)), None)
-    return None
 
 
 def failure_of(error: Any) -> Failed:

@@ -48,6 +48,7 @@ from .shared.agents import (
 from .shared.aisdk import total, usage_of
 from .shared.arguments import text_of
 from .shared.finish_reasons import failure_of, out_of_rounds, reason_of
+from .shared.nested_text import text_in
 from .shared.request import calls_of, cannot, merge
 
 NAME = "ag-ui"
@@ -185,6 +186,7 @@ class Decoder:
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
+            self._body.each(value, event, out)
             return
         body, kind = self._body, value.get("type")
         kind = kind if type(kind) is str else ""
@@ -341,7 +343,7 @@ def answer_of(messages: Any) -> tuple[list[str], list[tuple[str, str]]]:
         if role == "user":
             answer = []
         elif role == "assistant" and not message.get("subagentRunId"):
-            answer.append(words(message.get("content")))
+            answer.append(words(text_in(message.get("content"))))
         elif role == "tool":
             results.append((words(message.get("toolCallId")), words(message.get("content"))))
     return answer, results

@@ -33,7 +33,7 @@ from .shared.aisdk import (
     total,
     usage_of,
 )
-from .shared.finish_reasons import failure_of, is_failure, known
+from .shared.finish_reasons import is_failure, known
 
 NAME = "ai-data"
 CAN = ("attachments", "reasoning")
@@ -175,7 +175,7 @@ class Decoder:
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         calls = self._calls.end(out)
         left_to_us = calls and not is_failure(self._raw)
-        if failed := self._calls.fault() if left_to_us else failure_of(self._raw):
+        if failed := self._calls.fault() if left_to_us else aisdk.failure_of(self._raw):
             return failed
         if self._raw is None and not (self._shown or self._calls.any):
             return nothing(evidence)

@@ -32,7 +32,8 @@ from ..wire.lenient_json import words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
-from .shared.anthropic_blocks import DELTAS, REASONS, Block, cite, usage_of
+from .shared import anthropic_blocks as blocks
+from .shared.anthropic_blocks import Block, list_of, number_of
 from .shared.arguments import object_of
 from .shared.claude import advice, max_tokens, sendable, thinking
 from .shared.ending import Ending
@@ -226,8 +227,11 @@ class Decoder:
         if type(value) is not dict:
             if event == "error":
                 self._body.fail(stream_failure(value, "error"), out)
+            self._body.each(value, event, out)
             return
-        kind = value.get("type")  # some gateways drop the name, which says the same
+        kind = value.get("type")  # some gateways drop the event's name, which says the same
+        if kind is None:
+            kind = blocks.kind_of(value, event)
         before = len(out)
         if kind == "content_block_delta":
             delta = value.get("delta")
@@ -252,6 +256,7 @@ class Decoder:
             self._count(value.get("usage"), out)
         elif kind == "message_stop":
             self._close_all(out)
+            self._end(value, out)
             self._count(value.get("usage"), out)
             self._body.finish("marker", out)
         elif kind in (None, "error") and error_in(value, event) is not None:
@@ -281,7 +286,9 @@ class Decoder:
         self._ending.begin()
         self._start(words(message.get("model")), words(message.get("id")), out)
         content = message.get("content")
-        for index, block in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(content, str):
+            content = [{"type": "text", "text": content}]
+        for index, block in enumerate(list_of(content)):
             self._begin(block, index, out)
             self._close(index, out)
         self._end(message, out)
@@ -303,7 +310,7 @@ class Decoder:
         if not isinstance(plain, dict):
             return
         kind = plain.get("type")
-        self._seen.add(_number(index))
+        self._seen.add(number_of(index))
         block = Block(plain)
         if kind == "error":
             self._body.fail_after_usage(stream_failure(plain.get("error") or plain, "error"), out)
@@ -311,9 +318,9 @@ class Decoder:
         if kind == "text":
             if "citations" in plain:
                 self._cited = block
-                self._open[_number(index)] = block
+                self._open[number_of(index)] = block
             self._say(plain.get("text"), out)
-            for citation in _list(plain.get("citations")):
+            for citation in list_of(plain.get("citations")):
                 self._cite(citation, out)
             return
         if kind == "fallback":
@@ -321,7 +328,7 @@ class Decoder:
             model, id = self._started  # another model goes on
             self._start(words(isinstance(other, dict) and other.get("model")) or model, id, out)
             return
-        self._open[_number(index)] = block
+        self._open[number_of(index)] = block
         if kind == "thinking":
             self._think(block, plain.get("thinking"), out)
         elif kind == "tool_use":
@@ -331,7 +338,7 @@ class Decoder:
 
     def _is_begun(self, plain: dict[str, Any], index: Any) -> bool:
         """Return whether this start of a call repeats that of the open block."""
-        block = self._open.get(_number(index))
+        block = self._open.get(number_of(index))
         return (
             block is not None
             and not block.pieces
@@ -342,26 +349,26 @@ class Decoder:
     def _delta(self, delta: dict[str, Any], index: Any, out: list[Event]) -> None:
         kind = delta.get("type")
         if kind is None:
-            kind = next((name for field, name in DELTAS.items() if field in delta), None)
+            kind = next((name for field, name in blocks.DELTAS.items() if field in delta), None)
         if kind == "text_delta":
             self._say(delta.get("text"), out)
             return
         if kind == "citations_delta":
             if self._cited is None:
-                self._cited = self._open[_number(index)] = Block({"type": "text"})
+                self._cited = self._open[number_of(index)] = Block({"type": "text"})
             self._cite(delta.get("citation"), out)
             return
-        block = self._open.get(_number(index))
+        block = self._open.get(number_of(index))
         if kind == "thinking_delta":
             self._think(block, delta.get("thinking"), out)
         elif kind == "error":
             self._body.fail_after_usage(stream_failure(delta.get("error") or delta, "error"), out)
         elif block is None:
             piece = delta.get("partial_json")
-            if piece and _number(index) not in self._seen:  # of a call that never began
-                self._seen.add(_number(index))
-                self._open[_number(index)] = Block({"type": "tool_use"})
-                self._open[_number(index)].grow(piece)
+            if piece and number_of(index) not in self._seen:  # of a call that never began
+                self._seen.add(number_of(index))
+                self._open[number_of(index)] = Block({"type": "tool_use"})
+                self._open[number_of(index)].grow(piece)
         elif kind == "input_json_delta":
             block.grow(delta.get("partial_json"))
         elif kind in ("signature_delta", "compaction_delta"):
@@ -389,11 +396,11 @@ class Decoder:
     def _cite(self, citation: Any, out: list[Event]) -> None:
         if self._cited is not None and isinstance(citation, dict):
             self._cited.citations.append(citation)
-        cite(citation, out)
+        blocks.cite(citation, out)
 
     def _close(self, index: Any, out: list[Event]) -> None:
         """Give a block that is whole: a tool call, or state that Anthropic wants back."""
-        block = self._open.pop(_number(index), None)
+        block = self._open.pop(number_of(index), None)
         if block is None:
             return
         if block is self._cited:
@@ -414,7 +421,7 @@ class Decoder:
         if not isinstance(usage, dict):
             return
         self._raw_usage |= {name: count for name, count in usage.items() if count is not None}
-        counted = usage_of(self._raw_usage)
+        counted = blocks.usage_of(self._raw_usage)
         if counted not in (self._usage, Usage()):
             self._usage = counted
             out.append(counted)
@@ -423,8 +430,8 @@ class Decoder:
         if not isinstance(delta, dict):
             return
         reason, details = delta.get("stop_reason"), delta.get("stop_details")
-        if not reason:
-            reason = first_of(*(delta.get(name) for name in REASONS))
+        if not reason or type(reason) is not str:
+            reason = first_of(reason, *(delta.get(name) for name in blocks.REASONS))
         self._ending.end(reason)
         if isinstance(details, dict):
             explanation = details.get("explanation")
@@ -439,14 +446,6 @@ class Decoder:
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         self._close_all(out)
         return self._ending.finish(evidence, out)
-
-
-def _number(index: Any) -> int:
-    return index if type(index) is int else -1
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _place(value: Any) -> Any:

@@ -26,7 +26,7 @@ from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target
 from ..wire.error_shapes import error_in
 from ..wire.fast_runs import Template, UnnamedEvents
-from ..wire.json_body import JsonBody
+from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import count, is_json, natural, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
@@ -207,8 +207,11 @@ class Decoder:
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
+            self._body.each(value, event, out)
             return
         kind, before = value.get("type"), len(out)
+        if kind is None and isinstance(value.get("delta"), dict):  # some gateways drop it
+            kind = event if event in EVENTS else "content-delta"
         if self._body.failure is not None:
             self._after_error(kind, value, out)
             return
@@ -273,9 +276,13 @@ class Decoder:
             return
         if plan := message.get("tool_plan"):
             self._think(plan, self._plan, out)
-        for item in _items(message.get("content")):
-            self._think(item.get("thinking"), self._thinking, out)
-            self._say(item.get("text"), out)
+        content = message.get("content")
+        for item in content if type(content) is list else (content,):
+            if type(item) is dict:
+                self._think(item.get("thinking"), self._thinking, out)
+                self._say(item.get("text"), out)
+            else:
+                self._say(item, out)
         for call in _items(message.get("tool_calls")):
             self._call(call, index, out)
         for citation in _items(message.get("citations")):
@@ -363,8 +370,10 @@ class Decoder:
                 _cite(citation, out)
         elif kind == "stream-end":
             response = value.get("response")
-            usage = response.get("meta") if isinstance(response, dict) else None
-            self._end(value, usage, out)
+            response = response if isinstance(response, dict) else {}
+            if not self._body.answered and not has_answer(out):
+                self._say(response.get("text"), out)
+            self._end(value, response.get("meta"), out)
             if not self._body.ended:
                 self._body.finish("marker", out)
 

@@ -201,6 +201,7 @@ class Decoder:
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
+            self._body.each(value, event, out)
             return
         body = self._body
         if body.failure is not None:  # only the counts are wanted of what comes behind an error
@@ -238,6 +239,8 @@ class Decoder:
             body.fail_after_usage(stream_failure(error), out)
             return
         reason = value.get("done_reason")
+        if type(reason) is not str:
+            reason = first_of(reason)
         if done is True and not reason:
             others = (value.get("doneReason"), value.get("finish_reason"))
             reason = first_of(*others, message.get("done_reason"))

@@ -226,6 +226,7 @@ class Decoder:
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
+            self._body.each(value, event, out)
             return
         number = value.get("sequence_number")
         if type(number) is int:
@@ -256,6 +257,8 @@ class Decoder:
             if _end_of(value):
                 self._result("", value, out)
                 self.ending = True
+            elif not value.get("status"):  # nobody says whether it is whole
+                self._items.finished(value, False, out)
         elif error := error_in(value, event):
             body.alive = True
             self._fail(stream_failure(error, "error"), out)
@@ -360,7 +363,7 @@ def _is_response(value: dict[str, Any]) -> bool:
 
 def _incomplete_reason(response: dict[str, Any]) -> str:
     """Return why a response is not whole, or "". Some servers tell it by another API's field."""
-    details = response.get("incomplete_details")
+    details = response.get("incomplete_details") or response.get("status_details")  # Realtime's
     if said := words(details.get("reason") if isinstance(details, dict) else details):
         return said if response.get("status") != "completed" or _is_bad(said) else ""
     said = words(response.get("stop_reason") or response.get("finish_reason"))

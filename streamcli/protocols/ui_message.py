@@ -35,7 +35,7 @@ from .shared.aisdk import (
     told_apart,
     usage_of,
 )
-from .shared.finish_reasons import failure_of, is_failure
+from .shared.finish_reasons import is_failure
 
 NAME = "ui-message"
 CAN = ("attachments", "reasoning")
@@ -110,6 +110,7 @@ class Decoder:
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
+            self._body.each(value, event, out)
             return
         body, kind = self._body, value.get("type")
         kind = kind if type(kind) is str else ""
@@ -217,7 +218,7 @@ class Decoder:
             return
         self._over = True
         self._raw = reason_in(value)
-        if is_failure(self._raw) and (failed := failure_of(self._raw)):
+        if is_failure(self._raw) and (failed := aisdk.failure_of(self._raw)):
             self._body.fail(failed, out)
 
     @property
@@ -230,7 +231,7 @@ class Decoder:
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         calls = self._calls.end(out)
-        failed = self._calls.fault() if calls else failure_of(self._raw)
+        failed = self._calls.fault() if calls else aisdk.failure_of(self._raw)
         if failed is not None:
             return failed
         if self._raw is None and not (self._said or self._shown):

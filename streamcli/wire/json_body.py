@@ -283,6 +283,12 @@ class JsonBody:
         if self._odd and not self.ended and self.failure is not None:
             self.fail(self.failure, out)
 
+    def each(self, values: Any, event: str, out: list[Event]) -> None:
+        """Read the objects of a list, which some gateways send where one event belongs."""
+        for value in values if type(values) is list else ():
+            if type(value) is dict and not self.ended:
+                self._reader.value(value, event, out)
+
     def _find_error(self, value: Any, event: str, out: list[Event]) -> None:
         """Fail if a value that gave nothing is an error in other clothes than the protocol's."""
         if type(value) is list and value:

@@ -145,7 +145,6 @@ def test_an_answer() -> None:
         ("length", "length"),
         ("content-filter", "content_filter"),
         ("tool-calls", "tool_calls"),
-        ("unknown", "other"),
     ],
 )
 def test_finish_reasons(raw: str, reason: str) -> None:

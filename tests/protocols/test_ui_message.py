@@ -258,7 +258,6 @@ def test_all_kinds_tell_that_something_goes_on() -> None:
         ("content-filter", "content_filter"),
         ("content_filter", "content_filter"),
         ("tool-calls", "tool_calls"),  # without a call: the verdict is exit 8
-        ("unknown", "other"),
         ("novel", "other"),
     ],
 )

@@ -95,7 +95,7 @@ def stop(index: int = 0) -> bytes:
     return wires.Anthropic().event("content_block_stop", index=index)
 
 
-def anthropic(*parts: bytes, reason: str | None = "end_turn") -> bytes:
+def anthropic(*parts: bytes, reason: Any = "end_turn") -> bytes:
     wire = wires.Anthropic()
     return wire.body(*parts, wire.reason(reason), wire.end())
 
@@ -108,7 +108,7 @@ def block(value: Any = None, delta: Any = None, index: int = 0) -> bytes:
     return begun + grown + aws.event("contentBlockStop", place)
 
 
-def cohere(*parts: bytes, reason: str = "COMPLETE") -> bytes:
+def cohere(*parts: bytes, reason: Any = "COMPLETE") -> bytes:
     wire = wires.Cohere()
     return wire.body(*parts, wire.reason(reason))
 
@@ -134,10 +134,104 @@ def called(*calls: Any) -> bytes:
     return wires.Ollama().line(tool_calls=list(calls))
 
 
+def lines_of(body: bytes) -> list[bytes]:
+    """Return the lines of a body that hold JSON."""
+    return [line for line in body.split(b"\n") if line.startswith((b"data: ", b"{"))]
+
+
+def ui_end(reason: str) -> dict[str, str]:
+    return {"type": "finish", "finishReason": reason}
+
+
+def realtime(reason: str) -> bytes:
+    """An answer of OpenAI's Realtime API, which tells in another field why it is not whole."""
+    details = {"type": "incomplete", "reason": reason}
+    response = {"id": "r", "status": "incomplete", "status_details": details, "output": []}
+    said = {"type": "response.text.delta", "delta": "Hi"}
+    return sse(said, {"type": "response.done", "response": response})
+
+
+CANDIDATE = {"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": "STOP"}]}
+END = {"response": {"candidates": [{"finishReason": "STOP"}]}}
 A, C, G, L = wires.Anthropic, wires.Cohere, wires.Gemini, wires.Ollama
 HI_ANTHROPIC, HI_COHERE = A().text("Hi"), C().text("Hi")
 HI_GEMINI, HI_OLLAMA = G().text("Hi"), L().text("Hi")
 USED = Usage(3, 2)
+
+# Text in another place, or an event in another wrapping
+
+SNAPSHOT = [{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"text": "Hi"}]}]
+OLD_TASK = {"id": "t", "status": {"state": "completed"}}
+OLD_PART = {"artifact": {"index": 0, "parts": [{"type": "text", "text": "Hi"}]}}
+TEXTS = [
+    (
+        "anthropic",
+        sse({"type": "message", "role": "a", "content": "Hi", "stop_reason": "end_turn"}),
+    ),
+    ("anthropic", anthropic(HI_ANTHROPIC).replace(b'"type": "content_block_delta", ', b"")),
+    ("anthropic", sse([json.loads(line[6:]) for line in lines_of(anthropic(HI_ANTHROPIC))])),
+    ("cohere", cohere(C().event("content-delta", {"content": "Hi"}))),
+    ("cohere", cohere(C().event("content-delta", {"content": ["Hi"]}))),
+    ("cohere", cohere(HI_COHERE).replace(b'"type": "content-delta", ', b"")),
+    ("cohere", sse({"finish_reason": "COMPLETE", "message": {"content": "Hi"}})),
+    (
+        "cohere",
+        sse(
+            {
+                "event_type": "stream-end",
+                "is_finished": True,
+                "finish_reason": "COMPLETE",
+                "response": {"text": "Hi"},
+            }
+        ),
+    ),
+    ("gemini", sse({"response": json.loads(gemini({"text": "Hi"}).split(b"\r\n")[0][6:])}, END)),
+    ("gemini-array", b"[%s]" % json.dumps({"response": CANDIDATE}).encode()),
+    ("ollama", b"[%s]" % b",".join(lines_of(ollama(HI_OLLAMA)))),
+    (
+        "bedrock",
+        json.dumps({"output": {"message": {"content": "Hi"}}, "stopReason": "end_turn"}).encode(),
+    ),
+    (
+        "ag-ui",
+        agui("RUN_STARTED") + agui("MESSAGES_SNAPSHOT", messages=SNAPSHOT) + agui("RUN_FINISHED"),
+    ),
+    ("ag-ui", sse([{"type": "TEXT_MESSAGE_CONTENT", "delta": "Hi"}, {"type": "RUN_FINISHED"}])),
+    ("ui-message", sse([{"type": "text-delta", "delta": "Hi"}, {"type": "finish"}])),
+    ("a2a", rpc({**OLD_TASK, "artifacts": [OLD_PART["artifact"]]})),
+    ("a2a", rpc({"id": "t", **OLD_PART}) + rpc({**OLD_TASK, "final": True})),
+    ("a2a", rpc({"role": "agent", "parts": ["H", "i"]})),
+]
+
+
+@pytest.mark.parametrize(("name", "body"), TEXTS, ids=short)
+def test_text_in_another_place_is_given(name: str, body: bytes) -> None:
+    check(name, body, exit=0, text="Hi")
+
+
+def test_a_response_that_does_not_tell_its_status_is_shown() -> None:
+    message = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
+    whole_answer = {"id": "r", "object": "response", "output": [message]}
+    check("openai-responses", json.dumps(whole_answer).encode(), exit=18, text="Hi")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "exit"),
+    [
+        ("anthropic", anthropic(HI_ANTHROPIC, reason={"type": "max_tokens"}), 10),
+        ("anthropic", anthropic(HI_ANTHROPIC, reason=["refusal"]), 11),
+        ("anthropic", HI_ANTHROPIC + A().event("message_stop", stop_reason="max_tokens"), 10),
+        ("cohere", cohere(HI_COHERE, reason={"type": "MAX_TOKENS"}), 10),
+        ("ollama", ollama(HI_OLLAMA, done_reason={"type": "length"}), 10),
+        ("ui-message", sse({"type": "text-delta", "delta": "Hi"}, ui_end("unknown")), 18),
+        ("ai-data", code("0", "Hi") + code("d", {"finishReason": "unknown"}), 18),
+        ("openai-responses", realtime("max_output_tokens"), 10),
+        ("openai-responses", realtime("content_filter"), 11),
+    ],
+)
+def test_a_reason_in_another_form(name: str, body: bytes, exit: int) -> None:
+    check(name, body, exit=exit, text="Hi")
+
 
 # A call without a name, or one of which only the input came
 

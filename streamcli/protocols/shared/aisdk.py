@@ -119,6 +119,19 @@ def reason_of(raw: str | None, open: bool, any: bool) -> str | None:
     return "stop" if reason == "tool_calls" and any and not open else reason
 
 
+def failure_of(raw: str | None) -> Failed | None:
+    """Return the failure that a finish reason stands for, None if it ends an answer.
+
+    The SDK writes `unknown` where the provider transmitted no reason, mostly as its stream was cut
+    (https://github.com/vercel/ai/pull/2664); since version 6 it writes `other` then.
+    """
+    failed = finish_reasons.failure_of("other" if raw == "unknown" else raw)
+    if failed is not None and raw == "unknown":
+        failed.message = "the provider gave no reason for the end of the answer"
+        failed.raw = raw
+    return failed
+
+
 def reason_in(value: dict[str, Any]) -> str | None:
     """Return the finish reason of an event: a word, or since version 7 an object with two."""
     found = value.get("finishReason") or value.get("finish_reason")

@@ -16,6 +16,28 @@ _SERVED = ("_tool_use", "_tool_result")
 # What gateways write instead: a delta without its type, a reason in another field.
 DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
 REASONS = ("stopReason", "finish_reason", "finishReason", "native_finish_reason")
+_EVENTS = (
+    *("message_start", "content_block_start", "content_block_delta", "content_block_stop"),
+    *("message_delta", "message_stop", "ping"),
+)
+
+
+def kind_of(value: dict[str, Any], event: str) -> str | None:
+    """Return the type of an event that does not tell it; None if nobody knows."""
+    if event in _EVENTS:
+        return event
+    delta = value.get("delta")
+    if not isinstance(delta, dict):
+        return None
+    return "message_delta" if "stop_reason" in delta else "content_block_delta"
+
+
+def number_of(index: Any) -> int:
+    return index if type(index) is int else -1
+
+
+def list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 class Block:

@@ -56,6 +56,8 @@ class Block:
 def as_stream(message: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the blocks of a whole answer as the events (name, value) of a stream."""
     content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, str):
+        content = [{"text": content}]
     for index, block in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(block, dict):
             continue

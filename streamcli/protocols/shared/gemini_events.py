@@ -298,6 +298,8 @@ def usage_of(
 def recognised(value: Any) -> bool:
     """Return whether an event is Gemini's, in either framing."""
     ours = ("candidates", "usageMetadata", "promptFeedback")
+    if isinstance(value, dict) and type(inner := value.get("response")) is dict:
+        value = inner if "candidates" in inner else value
     return isinstance(value, dict) and any(name in value for name in ours)
 
 

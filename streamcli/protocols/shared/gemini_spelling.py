@@ -8,6 +8,7 @@ _TOP = frozenset(("usage_metadata", "prompt_feedback", "model_version", "respons
 _CANDIDATE = frozenset(
     ("finish_reason", "finish_message", "citation_metadata", "grounding_metadata")
 )
+_INSIDE = frozenset(("candidates", "promptFeedback", "usageMetadata", "error"))
 _PART = frozenset(("function_call", "executable_code", "code_execution_result"))
 _OWN_WORDS = ("args", "partialArgs", "response")  # of the model or its tools
 
@@ -15,6 +16,8 @@ _OWN_WORDS = ("args", "partialArgs", "response")  # of the model or its tools
 def usual(value: dict[str, Any]) -> dict[str, Any]:
     """Return an event with Gemini's own names and lists; nearly always it is `value` itself."""
     candidates = value.get("candidates")
+    if candidates is None and wrapped(value) is not None:
+        return usual(value["response"])
     if type(candidates) is dict:
         value = {**value, "candidates": [candidates]}
     elif _TOP.isdisjoint(value) and (
@@ -23,6 +26,12 @@ def usual(value: dict[str, Any]) -> dict[str, Any]:
         return value
     respelled: dict[str, Any] = _respelled(value)
     return respelled
+
+
+def wrapped(value: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the event in the envelope of Code Assist (`{"response": {...}}`); None without one."""
+    inner = value.get("response")
+    return inner if type(inner) is dict and not _INSIDE.isdisjoint(inner) else None
 
 
 def _is_odd(candidate: Any) -> bool:
