@@ -51,6 +51,7 @@ class Decoder:
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self._values = Values(limit)
+        self._values.body.strict = True
         self._array = ArrayEvents(limit)
 
     @property

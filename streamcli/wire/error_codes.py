@@ -75,8 +75,10 @@ _CODES: dict[str, tuple[str, ...]] = {
         "content_filtered",
     ),
     "quota": (
-        # OpenAI
+        # OpenAI, LiteLLM, watsonx
         "insufficient_quota",
+        "budget_exceeded",
+        "token_quota_reached",
         "billing_hard_limit_reached",
         "billing_not_active",
         "quota_exceeded",
@@ -301,7 +303,7 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "context_window",
             (
-                r"context[ _-]?(?:window|length|size|limit)",
+                r"context[ _-]?(?:window|length|size|limit)|exceeded model token limit",
                 r"(?:prompt|input) is too long",
                 r"too long for (?:the )?(?:requested )?model",
                 r"too large for model with",
@@ -341,7 +343,7 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "auth",
             (
                 r"(?:incorrect|invalid|missing|no|wrong|expired) (?:x-)?api[ _-]?key",
-                r"api[ _-]?key (?:not valid|is (?:invalid|missing|required|expired))",
+                r"api[ _-]?key (?:not valid|expired|is (?:invalid|missing|required|expired))",
                 r"login fail|not authenticated|invalid (?:access |bearer |auth\w* )token",
             ),
         ),

@@ -103,6 +103,7 @@ class JsonBody:
         self._finds_errors = finds_errors
         self._odd = False  # a value that is read held something else where text belongs
         self.torn = False  # the bytes ended inside a value
+        self.strict = False  # a control character in a string stands for a line break: bad JSON
         self._payloads = payloads or Payloads(limit)
 
     def feed(self, data: bytes) -> list[Event]:

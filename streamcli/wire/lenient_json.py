@@ -19,12 +19,13 @@ def is_json(data: bytes) -> bool:
     return True
 
 
-def json_values(payload: bytes) -> list[Any]:
+def json_values(payload: bytes, strict: bool = False) -> list[Any]:
     """Return the JSON values of one payload; ValueError if it holds anything else.
 
     orjson is strict where real streams are not: surrogate halves (an emoji cut in two by the
     server), NaN, bytes that are no UTF-8, integers beyond 64 bits, control characters in strings,
-    several values in a payload, a byte order mark before it.
+    several values in a payload, a byte order mark before it. `strict`: control characters
+    in strings are mistakes; line breaks always are.
     """
     try:
         return [orjson.loads(payload)]
@@ -33,7 +34,7 @@ def json_values(payload: bytes) -> list[Any]:
     import json
 
     text = payload.decode("utf-8", "replace").strip().removeprefix("\ufeff")
-    decoder = json.JSONDecoder(strict=False)
+    decoder = json.JSONDecoder(strict=strict or "\n" in text)
     values: list[Any] = []
     at = 0
     try:

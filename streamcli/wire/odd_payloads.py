@@ -18,6 +18,7 @@ from .provider_errors import stream_failure
 if TYPE_CHECKING:
     from .json_body import JsonBody
 
+_OURS = frozenset(("choices", "candidates", "type"))  # of events that may say nothing
 _MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 
 
@@ -38,7 +39,7 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
     if word.startswith("data:"):  # a proxy put it before events that had it
         body.payload(payload.strip()[5:].lstrip(), out, last)
         return
-    values = _values(payload)
+    values = _values(payload, body.strict)
     if not values and b"\\ndata:" in payload:  # escapes in the place of line breaks
         events = [each.strip().rstrip(b"\\rn") for each in payload.split(b"\\ndata:")]
         if all(map(is_json, events[:-1])):
@@ -90,18 +91,24 @@ def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:
     for value in values:
         if isinstance(value, list):
             value = next((each for each in value if isinstance(each, dict)), None)
-        if not body.ended and isinstance(value, dict):
-            body.fail(stream_failure(value.get("error") or value), out)
+        if body.ended or not isinstance(value, dict):
+            continue
+        before = len(out)
+        if not value.get("error"):  # a line whose `data:` is missing
+            body.read(value, "message", out)
+            if body.ended or body.failure or len(out) > before or not _OURS.isdisjoint(value):
+                continue
+        body.fail(stream_failure(value.get("error") or value), out)
 
 
-def _values(payload: bytes) -> list[Any]:
+def _values(payload: bytes, strict: bool) -> list[Any]:
     """Return the JSON values of a payload; [] if it holds anything else.
 
     Of lines of which some are not JSON, only an error counts: a server that fails in the middle of
     an event writes its error behind the half of it.
     """
     try:
-        return json_values(payload)
+        return json_values(payload, strict)
     except ValueError:
         pass
     values: list[Any] = []

@@ -16,7 +16,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         try:
             seconds = float(value) / unit
         except ValueError:
-            seconds = _until(value, headers.get("date", ""))
+            said = delay_in(f"retry after {value}")  # "7s"
+            seconds = _until(value, headers.get("date", "")) if said is None else said
         if 0 <= seconds < float("inf"):
             return seconds
     return None
@@ -63,7 +64,7 @@ def delay_in(message: str) -> float | None:
     """Return the delay that prose asks for: "try again in 1m2.5s", "retry after 7 seconds"."""
     found = re.search(
         r"(?:(?:try again|retry)(?: again)? (?:in|after)|please wait)"
-        r" ((?:[\d.]+ ?(?:ms|h|m|s)[a-z]*[ ,]*)+)",
+        r" ((?:[\d.]+ ?(?:ms|h|m|s)[a-z]*[ ,]*(?:and )?)+)",
         message,
         re.IGNORECASE,
     )

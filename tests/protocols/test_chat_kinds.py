@@ -615,6 +615,14 @@ def test_fields_that_blanks_or_capitals_hide(before: str, behind: str) -> None:
     check(mixed.encode(), exit=0, text="ab", finish="stop")
 
 
+def test_lines_whose_field_is_missing() -> None:
+    """Some of an answer's events, or all behind the first, come as JSON lines."""
+    first, second, end, done = CHUNKS
+    check(f"data: {first}\n\n{second}\n\n{end}\n\n{done}\n".encode(), exit=0, text="ab")
+    check(f"data: {first}\n\n{second}\ndata: {end}\n\n".encode(), exit=0, text="ab")
+    check(f"data: {first}\n\n{second}\n".encode(), exit=18, text="ab")
+
+
 @pytest.mark.parametrize("line", ["\\n\\n", "\\r\\n\\r\\n", "\\n"])
 def test_events_with_escapes_for_line_breaks(line: str) -> None:
     body = line.join(f"data: {chunk}" for chunk in CHUNKS) + line

@@ -42,6 +42,11 @@ USED_UP = "You exceeded your current quota, please check your plan and billing d
         (error("Too fast. Please try again in 1m30s.", code="rate_limit_exceeded"), {}, 90.0),
         (error("Too fast. Please try again in 20ms.", code="rate_limit_exceeded"), {}, 0.02),
         (error("Please retry after 7 seconds.", code="429"), {}, 7.0),  # Azure
+        (error("Rate limit: try again in 2 minutes and 30 seconds"), {}, 150.0),
+        (error("slow down"), {"retry_after": "7s"}, 7.0),
+        (error("slow down"), {"retry_after": "1m30s"}, 90.0),
+        (error("slow down"), {"retry_after": "5 seconds"}, 5.0),
+        (error("slow down"), {"retry_after": "later"}, None),
         (error("Insufficient quota for now", type="rate_limit_error"), {}, None),  # Anthropic
         # Google: through Gemini's OpenAI endpoint (a list), and Vertex by its words
         ([{"error": {"code": 429, "message": USED_UP, "details": [RETRY_INFO]}}], {}, 34.4),
@@ -88,6 +93,8 @@ def test_a_rate_limit_stays_one_whatever_its_prose_links_to(
         (429, {"message": "You are limited to 1000 API calls / month."}),  # Cohere
         (429, error("Rate limit exceeded: free-models-per-day.", code=429)),  # OpenRouter
         (429, {"message": "Tokens per day limit exceeded", "type": "too_many_tokens_error"}),
+        (400, error("Budget has been exceeded!", type="budget_exceeded", code="400")),  # LiteLLM
+        (403, {"errors": [{"code": "token_quota_reached", "message": "x"}]}),  # watsonx
     ],
 )
 def test_a_quota_is_not_waited_for(status: int, body: Any) -> None:
@@ -154,6 +161,7 @@ def test_what_is_said_of_this_prompt_is_filtered(status: int, body: Any) -> None
         (403, error("Your API key may not use this model"), "auth"),
         (403, error("Your account was suspended for violating our usage policies"), "auth"),
         (400, error("This organization has been disabled."), "auth"),
+        (400, error("API key expired. Please renew the API key."), "auth"),  # Google
         (403, error("Your account has been flagged for violating our usage policy"), "auth"),
         (400, error("x", details=[{"reason": "API_KEY_INVALID"}]), "auth"),  # Google
         (403, "", "auth"),
@@ -179,6 +187,7 @@ def test_a_403_is_about_the_key_or_may_not_be(status: int, body: Any, kind: str)
             "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"
         ),
         error("Prompt 超长", code="1261"),  # GLM
+        error("Invalid request: Your request exceeded model token limit: 131072"),  # Moonshot
         {"message": "Input is too long for requested model."},  # Bedrock
         {"message": "too many tokens: size limit exceeded by 25836 tokens."},  # Cohere
         {"error": "the input length exceeds the context length"},  # Ollama
