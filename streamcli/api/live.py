@@ -182,7 +182,7 @@ class Live:
 
         settings = self._settings
         if settings.converses:
-            raise usage("--session and --reuse exclude each other", "--history reads a session")
+            raise usage(f"{settings.conversation_option} and --reuse exclude each other")
         if settings.record is not None:
             raise usage("--record and --reuse exclude each other", "--events keeps records")
         hash = hash_of(self.endpoints[0], chat)

@@ -188,12 +188,14 @@ def _check(invocation: Invocation, messages: Messages) -> None:
     settings = invocation.settings
     inputs = settings.batch_inputs
     if len(inputs) > 1:
+        if settings.chat:  # which reads lines, whether -L is given or not
+            inputs = ["chat" if name == "lines" else name for name in inputs]
         raise usage(f"--{inputs[0]} and --{inputs[1]} exclude each other", "give one of them")
     for option in ("decode", "replay", "speed"):
         if getattr(settings, option) is not None:
             raise usage(f"--{option} is for one answer that is there already, not for a batch")
     if settings.converses and settings.reuse:
-        raise usage("--session and --reuse exclude each other", "--history reads a session")
+        raise usage(f"{settings.conversation_option} and --reuse exclude each other")
     if "pace" in invocation.given:
         raise usage("--pace is for one answer, not for a batch")
     if settings.record:

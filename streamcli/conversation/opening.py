@@ -17,9 +17,8 @@ from .conversation import Conversation, Note
 
 def check(settings: Settings) -> None:
     """Raise a usage error for options that a conversation has no place for."""
-    given = "--continue" if settings.continue_last else "--session"
+    given = settings.conversation_option
     if settings.chat:
-        given = "--chat"
         for option in ("race", "record", "output"):
             if getattr(settings, option):
                 raise usage(f"{given} and --{option} exclude each other")

@@ -22,7 +22,9 @@ def filler(text: str, names: Sequence[str], where: str) -> Callable[[Mapping[str
             plain += found[0][0]
             continue
         if found[1] not in names:
-            shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+            shown = ", ".join(map(_shown, names[:_SHOWN])) + (
+                ", ..." if len(names) > _SHOWN else ""
+            )
             what = f"{where} names the field '{found[1]}', and the rows have {shown or 'none'}"
             raise usage(what, f"'{{{{{found[1]}}}}}' for a word in braces")
         if list(names).count(found[1]) > 1:
@@ -40,6 +42,11 @@ def filler(text: str, names: Sequence[str], where: str) -> Callable[[Mapping[str
         return "".join((*out, plain))
 
     return fill
+
+
+def _shown(name: str) -> str:
+    """Return a name for a message, in quotes if there are blanks around it, or nothing at all."""
+    return name if name and name == name.strip() else f"'{name}'"
 
 
 def has_fields(texts: Iterable[str]) -> bool:

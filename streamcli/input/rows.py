@@ -16,6 +16,7 @@ _DELIMITERS = ",;\t|"
 # Stands for a CR inside of a line, which the csv module would take for the end of a row, and fail.
 # (Bytes that are not UTF-8 become U+DC80 to U+DCFF.)
 _CR = "\udc0d"
+_DOUBLED = 'a quote inside a quoted field is written ""'
 _LARGEST = 64 << 20  # characters of a field: more is a quote that is not closed
 
 
@@ -92,8 +93,10 @@ def _cells(
 ) -> tuple[Table, Iterator[Read]]:
     csv.field_size_limit(_LARGEST)
     dialect = _dialect_of(first, delimiter)
-    readers = [csv.reader(_texts(lines), **dialect) for lines in files]
-    names = (_next_row(readers[0], -1) or []) if readers else []
+    readers = [_Reader(lines, dialect) for lines in files]
+    names = (readers[0].next_row(-1) or []) if readers else []
+    if readers and readers[0].is_open(names, readers[0].line_num):
+        raise usage("the header of the CSV has a quote that is not closed", _DOUBLED)
     if b'"' not in first and any(_CR in name for name in names):
         what = "the header of the CSV has a lone CR in it"
         raise usage(what, "tr '\\r' '\\n' makes lines of those of old Macs")
@@ -104,13 +107,45 @@ def _cells(
     return table, _rows(readers, table.names)
 
 
-def _texts(lines: Iterator[bytes]) -> Iterator[str]:
-    """Yield lines as text. Bytes that are not UTF-8 fail their own row, and are written back."""
-    for line in lines:
-        text = line.decode("utf-8", "surrogateescape")
-        if b"\r" in line:
-            text = text[:-1].replace("\r", _CR) + text[-1:]
-        yield text + "\n"
+class _Reader:
+    """Reads the rows of one file. Bytes that are not UTF-8 fail their own row."""
+
+    def __init__(self, lines: Iterator[bytes], dialect: Mapping[str, Any]) -> None:
+        self._lines = lines
+        self._rows = csv.reader(self._texts(), **dialect)
+        self._last = ""  # the line that was read last
+
+    def _texts(self) -> Iterator[str]:
+        for line in self._lines:
+            text = line.decode("utf-8", "surrogateescape")
+            if b"\r" in line:
+                text = text[:-1].replace("\r", _CR) + text[-1:]
+            self._last = text
+            yield text + "\n"
+
+    def next_row(self, number: int) -> list[str] | None:
+        """Return the next row, which has that number, or the header (-1); None at the end."""
+        try:
+            cells: list[str] | None = next(self._rows, None)
+        except csv.Error as error:
+            what = "the header" if number < 0 else f"row {number + 1}"
+            hint = "look for a quote that is not closed"
+            raise usage(f"{what} of the CSV cannot be read: {error}", hint) from None
+        return cells
+
+    def is_open(self, cells: list[str], lines: int) -> bool:
+        """Tell whether a quote of this row, of so many lines, is not closed in the whole file.
+
+        The csv module takes the rest of the file for the cell then, with its last newline. In a
+        cell that is closed, such a newline has a line with nothing but the quote behind it.
+        """
+        if not cells or cells[-1][-1:] != "\n":
+            return False
+        return lines == 1 or self._last.rstrip("\r") != '"'
+
+    @property
+    def line_num(self) -> int:
+        return self._rows.line_num
 
 
 def _dialect_of(first: bytes, delimiter: str) -> dict[str, Any]:
@@ -128,22 +163,25 @@ def _dialect_of(first: bytes, delimiter: str) -> dict[str, Any]:
     }
 
 
-def _rows(readers: Sequence[Any], names: list[str]) -> Iterator[Read]:
+def _rows(readers: Sequence[_Reader], names: list[str]) -> Iterator[Read]:
     number = 0
     for place, reader in enumerate(readers):
         header = (
-            [name.replace(_CR, "\r") for name in _next_row(reader, number) or ()] if place else []
+            [name.replace(_CR, "\r") for name in reader.next_row(number) or ()] if place else []
         )
         if header not in ([], names):
             shown = ", ".join(header)[:100]
             raise usage(f"file {place + 1} has another header: {shown}", "a run for each of them")
-        while (cells := _next_row(reader, number)) is not None:
+        lines = reader.line_num
+        while (cells := reader.next_row(number)) is not None:
             if cells:  # a blank line is not a row
-                yield _row_of(cells, names, number)
+                is_open = reader.is_open(cells, reader.line_num - lines)
+                yield _row_of(cells, names, number, is_open=is_open)
                 number += 1
+            lines = reader.line_num
 
 
-def _row_of(cells: list[str], names: list[str], number: int) -> Read:
+def _row_of(cells: list[str], names: list[str], number: int, *, is_open: bool) -> Read:
     trouble = None
     text = "\0".join(cells)
     if _CR in text:
@@ -151,6 +189,9 @@ def _row_of(cells: list[str], names: list[str], number: int) -> Read:
         cells = [cell.replace(_CR, "\r") for cell in cells]
     if not text.isascii() and not _is_utf8(text):
         trouble = usage(f"row {number + 1} is not UTF-8", "iconv -f ENCODING -t UTF-8")
+    elif is_open:
+        what = f"row {number + 1} has a quote that is not closed, and goes to the end"
+        trouble = usage(what, _DOUBLED)
     elif len(cells) > len(names):
         what = f"row {number + 1} has {len(cells)} fields, and the header has {len(names)}"
         trouble = usage(what, "quote a field that has the delimiter in it")
@@ -165,17 +206,6 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _next_row(reader: Any, number: int) -> list[str] | None:
-    """Return the next row, which has that number, or the header (-1); None at the end."""
-    try:
-        cells: list[str] | None = next(reader, None)
-    except csv.Error as error:
-        what = "the header" if number < 0 else f"row {number + 1}"
-        hint = "look for a quote that is not closed"
-        raise usage(f"{what} of the CSV cannot be read: {error}", hint) from None
-    return cells
 
 
 # JSON Lines

@@ -207,6 +207,13 @@ class Settings(_Frozen):
         return self.session is not None or self.continue_last or self.chat
 
     @property
+    def conversation_option(self) -> str:
+        """The option that makes the prompt one of a conversation, for messages."""
+        if self.chat:
+            return "--chat"
+        return "--continue" if self.continue_last else "--session"
+
+    @property
     def replays(self) -> bool:
         """Whether the answer is there already; --speed alone is a mistake."""
         return any(each is not None for each in (self.decode, self.replay, self.speed))

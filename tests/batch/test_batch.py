@@ -147,6 +147,8 @@ def test_stdin_is_read_as_it_comes(ask: Ask, popen: Popen) -> None:
     [
         (["-L", "-0"], "--lines and --null exclude each other"),
         (["-L", "--requests"], "--lines and --requests exclude each other"),
+        (["--chat", "--requests"], "--chat and --requests exclude each other"),
+        (["--chat", "--reuse", "J"], "--chat and --reuse exclude each other"),
         (["-L", "--replay", "x"], "--replay is for one answer that is there already"),
         (["-L", "--decode"], "--decode is for one answer that is there already"),
         (["-L", "--speed", "2"], "--speed is for one answer that is there already"),

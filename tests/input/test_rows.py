@@ -223,6 +223,46 @@ def test_a_quote_that_is_not_closed_ends_somewhere() -> None:
         list(rows)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'a,b\n1,"x\n2,y\n',
+        b'a,b\r\n1,"x\r\n2,y\r\n',
+        b'a,b\n1,"x',
+        b'a,b\n1,"x""\n',
+        b'a,b\n1,"x\n""\n',
+        b'a,b\n1,"\n',
+        b'a\n"\n',
+        b'a,b\n1,x\n2,"y\n3,5"" z\n',
+    ],
+)
+def test_a_quote_that_is_not_closed_fails_its_row(data: bytes) -> None:
+    """Its row is the rest of the file: nothing of it is an answer that looks right."""
+    *good, last = table_of(data)[1]
+    assert [trouble for *_, trouble in good] == [None] * len(good)
+    assert last[2] is not None
+    assert f"row {len(good) + 1} has a quote that is not closed" in last[2].message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'a,b\n1,"x\n"\n',
+        b'a,b\r\n1,"x\r\n"\r\n',
+        b'a\n"\n"',
+        b'a,b\n1,"x\n\n"\n2,5" pipe\n',
+        b'a,b\n"\n",2\n\n',
+    ],
+)
+def test_a_newline_at_the_end_of_a_field_is_one(data: bytes) -> None:
+    assert [trouble for *_, trouble in table_of(data)[1]][0] is None
+
+
+def test_a_header_without_the_end_of_a_quote() -> None:
+    with pytest.raises(StreamError, match="the header of the CSV has a quote"):
+        table_of(b'a,"b\n1,2\n', "csv")
+
+
 def test_cells_of_ten_megabytes() -> None:
     big = "x" * 10_000_000
     table, found = table_of(f"a,b\n{big},1\n".encode())
@@ -255,6 +295,8 @@ def test_an_unknown_field_names_those_that_are_there() -> None:
         filler("{nope}", ["a", "b"], "the prompt")
     assert "the field 'nope', and the rows have a, b" in caught.value.message
     assert caught.value.exit_code == 2
+    with pytest.raises(StreamError, match="the rows have a, ' b', ''"):
+        filler("{b}", ["a", " b", ""], "the prompt")
     with pytest.raises(StreamError, match="two columns are called 'a'"):
         filler("{a}", ["a", "a"], "the prompt")
     with pytest.raises(StreamError, match="it has no field 'a'"):
