@@ -166,8 +166,20 @@ class Front(ConfigFile):
             inside = os.path.normpath(path)
             if os.path.isabs(inside) or inside.split(os.sep)[0] == ".." or path[:1] == "~":
                 raise self.mistake(where, key, "names a file that is not beside the template")
-            return os.path.join(self._folder, path)
+            found = os.path.join(self._folder, path)
+            if not self._is_beside(found):
+                raise self.mistake(where, key, "names a link to a file that is not beside it")
+            return found
         return os.path.join(self._folder, os.path.expanduser(path))
+
+    def _is_beside(self, found: str) -> bool:
+        """Tell whether links lead nowhere else than below the folder of the template.
+
+        The template may be a link itself, with all that is beside it, as dotfiles often are.
+        """
+        real = os.path.realpath(found)
+        folders = {os.path.realpath(self._folder), os.path.dirname(os.path.realpath(self.path))}
+        return any(os.path.commonpath((folder, real)) == folder for folder in folders)
 
     def _check_fields(self, where: tuple[str, ...], key: str, value: Any) -> None:
         pairs = value if isinstance(value, list) else [value]

@@ -106,7 +106,7 @@ def _values_of(
     for pair in settings.var:
         name, equals, value = arguments_text(pair).partition("=")
         if not equals or not NAME.fullmatch(name):
-            raise usage(f"--var {pair}: a variable is written NAME=VALUE", f"--var {pair}=...")
+            raise usage(f"--var {pair}: a variable is written NAME=VALUE", "--var NAME=VALUE")
         if name == STDIN:
             raise usage(f"--var {STDIN}: {{{{{STDIN}}}}} is the text of stdin", "pipe it in")
         if name not in template.variables:

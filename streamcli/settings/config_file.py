@@ -25,6 +25,7 @@ from .settings import Config
 _OPTIONS = {option.long[2:].replace("-", "_"): option for option in TABLE if option.config}
 # Where a provider's table may hold a secret. Commands and names of variables are not secrets.
 _SECRET_TABLES = ("headers", "query", "body")
+_KINDS = "a text or a number"
 _PAIRS = ("header", "option")  # options whose values are NAME:VALUE or NAME=VALUE
 
 
@@ -53,6 +54,9 @@ class ConfigFile(Config):
                 value = option.bare
             if option.is_flag and not isinstance(value, bool):
                 raise self.mistake(where, key, "has to be true or false")
+            if not option.is_flag and not _is_plain(value if option.multiple else [value]):
+                kinds = "a text, a number or a list of them" if option.multiple else _KINDS
+                raise self.mistake(where, key, f"has to be {kinds}")
             try:
                 context = click.Context(click.Command("stream"))
                 converted = option.type_cast_value(context, value)
@@ -75,6 +79,11 @@ class ConfigFile(Config):
         return self.mistake(
             where, key, f"is not {what} of the configuration: {nearest(key, known)}"
         )
+
+
+def _is_plain(values: list[Any]) -> bool:
+    """Tell whether each value could stand on a command line: Python takes true for the number 1."""
+    return all(isinstance(each, str | int | float) and type(each) is not bool for each in values)
 
 
 def nearest(name: str, known: Any) -> str:

@@ -160,6 +160,8 @@ class Count(click.IntRange):
                 value = int(value)
         if isinstance(value, str) and not value.strip().lstrip("+-").replace("_", "").isdecimal():
             self.fail(f"{value!r} is not a whole number like 500, 2k or 1M.", param, ctx)
+        if isinstance(value, float) and not value.is_integer():  # from a file
+            self.fail(f"{value} is not a whole number.", param, ctx)
         _check_bounds(self, int(value), param, ctx)
         count: int = super().convert(value, param, ctx)
         return count

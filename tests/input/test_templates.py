@@ -367,6 +367,31 @@ def test_files_that_a_template_names_are_beside_it(
             assert "names a file that is not beside the template" in said
 
 
+def test_a_link_leads_out_of_no_template(stream: Stream, write: Write, tmp_path: Path) -> None:
+    """It would send any file of ours; but all files of a template may be links, as dotfiles are."""
+    (tmp_path / "secret").write_text("of ours")
+    store, home = tmp_path / "store", tmp_path / "home"
+    store.mkdir()
+    home.mkdir()
+    write('+++\nsystem = "@role.txt"\n+++\nhi', "store/a.prompt")
+    (store / "role.txt").symlink_to(tmp_path / "secret")
+    said = refused(store / "a.prompt")
+    assert "line 2: 'system' names a link to a file that is not beside it" in said
+    (store / "role.txt").unlink()
+    (store / "role.txt").write_text("Be kind.")
+    for name in ("a.prompt", "role.txt"):
+        (home / name).symlink_to(store / name)
+    body = body_of(stream("-t", home / "a.prompt", "-m", MODELS, "--dry-run", "-n"))
+    assert body["messages"][0]["content"] == "Be kind."
+
+
+@pytest.mark.parametrize(
+    "line", ["temperature = true", "seed = 1.5", "system = ['x']", "max_tokens = true"]
+)
+def test_a_value_of_another_kind(write: Write, line: str) -> None:
+    assert "line 2" in refused(write(f"+++\n{line}\n+++\nhi"))
+
+
 def test_a_schema_may_be_a_table_or_short(stream: Stream, write: Write, tmp_path: Path) -> None:
     write(f'+++\nmodel = "{MODELS}"\n[schema]\ntype = "object"\n+++\nhi')
     body = body_of(stream("-t", "a.prompt", "--dry-run", "-n"))
