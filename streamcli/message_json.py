@@ -13,6 +13,7 @@ from .message_parts import Call, Placed
 from .messages import VERSION, Attachment, Message
 
 T = TypeVar("T")
+_KINDS: dict[type, str] = {str: "a text", int: "a number", list: "a list"}
 Read = Callable[[str], bytes]
 
 
@@ -98,5 +99,5 @@ class _Fields:
     def _of(self, name: str, kind: type[T], default: T) -> T:
         value = self._plain.get(name, default)
         if not isinstance(value, kind):
-            raise ValueError(f"'{name}' of {self._what} is not a {kind.__name__}")
+            raise ValueError(f"'{name}' of {self._what} is not {_KINDS[kind]}")
         return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..events import ToolCall, ToolResult
 from ..file_errors import hint_to_read
 from ..secrets import without_secrets
 from .definition import FIELD, CommandTool
-from .process import Clip, Ended, Processes
+from .process import Clip, Ended, Processes, how_it_failed
 
 _STDERR = 2048  # bytes of the end of stderr that an error result holds
 # What a command gets beside the variables that its `env` names.
@@ -131,13 +130,7 @@ def _failure(tool: CommandTool, ended: Ended) -> str:
     """Return why the call failed; "" if it did not."""
     if ended.timed_out or ended.status is None:
         return f"{tool.name} did not end within {tool.timeout:g} s, and was killed"
-    if ended.status < 0:
-        try:
-            name = signal.Signals(-ended.status).name
-        except ValueError:
-            name = f"signal {-ended.status}"
-        return f"{tool.name} was killed by {name}"
-    return f"{tool.name} failed with exit status {ended.status}" if ended.status else ""
+    return f"{tool.name} {how_it_failed(ended.status)}" if ended.status else ""
 
 
 def text_of(clip: Clip) -> tuple[str, str]:

@@ -132,7 +132,10 @@ def _tool(
     name = re.sub(r"[^A-Za-z0-9_-]", "_", found.name)[:64]
     if name in taken:
         name = f"{server.name}_{name}"[:64]
-    if not name or name in taken:
+    if not name:
+        error(f"a tool of {server.name} has no name: left out")
+        return None
+    if name in taken:
         error(f"the tool {one_line(found.name, 80)} of {server.name} is there twice: left out")
         return None
     schema: Mapping[str, Any] = found.schema

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import orjson
 from anyio.from_thread import start_blocking_portal
-from mcp import types
+from mcp import MCPError, types
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -74,6 +74,7 @@ class Clients:
         self._clock = clock
         self._groups: list[Group] = []
         self._clients: dict[Server, Client] = {}
+        self._stderr: dict[Server, Clip] = {}
         self._running: list[Future[None]] = []
         self._context = start_blocking_portal()
         self._portal = self._context.__enter__()
@@ -119,7 +120,10 @@ class Clients:
                         text, is_error = self._late(), True
                         break
         except Exception as error:  # whatever the SDK makes of what a server sends
-            text, is_error = f"the MCP server {server.name} failed: {_reason(error)}", True
+            why = _reason(error)
+            if server.argv and _is_closed(error):
+                why = self._with_stderr(server, why)
+            text, is_error = f"the MCP server {server.name} failed: {why}", True
         finally:
             future.cancel()
         return Answer(text, is_error, self._clock() - began)
@@ -152,7 +156,7 @@ class Clients:
 
     async def _serve(self, server: Server, ready: Future[list[Found] | str]) -> None:
         """Hold the connection to one server until all is over."""
-        stderr = Clip(0, 500)
+        self._stderr[server] = stderr = Clip(0, 500)
         scope = anyio.CancelScope(deadline=anyio.current_time() + self._start)
         try:
             with scope:
@@ -170,9 +174,13 @@ class Clients:
         except Exception as error:
             failed = _reason(error)
         if not ready.done():
-            said = b"".join(stderr.pieces()).decode("utf-8", "replace").strip()
-            last = said.rpartition("\n")[2] if server.url else said
-            ready.set_result(f"{failed}: {last}" if last else failed)
+            ready.set_result(self._with_stderr(server, failed))
+
+    def _with_stderr(self, server: Server, why: str) -> str:
+        """Add the end of what a server wrote on stderr, which mostly says more."""
+        said = b"".join(self._stderr[server].pieces()).decode("utf-8", "replace").strip()
+        last = said.rpartition("\n")[2] if server.url else said
+        return f"{why}: {last}" if last else why
 
     @asynccontextmanager
     async def _connected(self, server: Server, stderr: Clip) -> AsyncIterator[Any]:
@@ -227,9 +235,17 @@ def _piece(block: Any) -> str:
     return _BLOB.format(kind=resource.uri, size=len(resource.blob) * 3 // 4)
 
 
+def _is_closed(error: Exception) -> bool:
+    """Tell whether a call failed because the server's end of the connection is gone."""
+    return isinstance(error, MCPError) and error.error.code == types.CONNECTION_CLOSED
+
+
 def _reason(error: BaseException) -> str:
     """Return why something failed: the first cause in a group of them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    text = str(error) or type(error).__name__
-    return text.split("\n")[0][:500]
+    lines = (str(error) or type(error).__name__).split("\n")
+    if len(lines) > 2 and "validation error" in lines[0]:  # pydantic: the place, then what it is
+        what = lines[0].rpartition(" for ")[2]
+        lines[0] = f"{what} is wrong at {lines[1].strip()}: {lines[2].strip().partition(' [')[0]}"
+    return lines[0][:500]

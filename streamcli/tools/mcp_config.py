@@ -96,6 +96,8 @@ def _program(program: str, folder: str, where: str) -> str:
     """Return the path of a program: one with a slash is beside the file that names it."""
     if os.sep in program:
         path = os.path.abspath(os.path.join(folder, os.path.expanduser(program)))
+        if "://" in program:
+            raise usage(f"{where}: that is not an address", "it begins with https:// or http://")
         if not os.path.isfile(path):
             raise usage(f"{where}: there is no program {path}", "check its path")
         if not os.access(path, os.X_OK):

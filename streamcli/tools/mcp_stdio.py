@@ -58,7 +58,7 @@ async def stdio(
     to_us, incoming = anyio.create_memory_object_stream[Any](0)
     outgoing, from_us = anyio.create_memory_object_stream[Any](0)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_read, process, group, to_us)
+        tasks.start_soon(_read, process, group, to_us, stderr)
         tasks.start_soon(_write, process.stdin, from_us, to_us)
         tasks.start_soon(_keep, process.stderr, stderr)
         try:
@@ -80,18 +80,20 @@ async def _end(process: Any, group: Group) -> None:
     group.kill()
 
 
-async def _read(process: Any, group: Group, to_us: Any) -> None:
+async def _read(process: Any, group: Group, to_us: Any, stderr: Clip) -> None:
     """Give out the messages; a line that is not one goes out as the exception.
 
     Where they end, the connection does, for the client, and the server too.
     """
     with suppress(*_GONE):
         async with to_us:
-            await _messages(process.stdout, to_us)
+            if not await _messages(process.stdout, to_us):
+                stderr.add(f"\nits answer is larger than {_LONGEST >> 20} MiB".encode())
     await _end(process, group)
 
 
-async def _messages(stdout: Any, to_us: Any) -> None:
+async def _messages(stdout: Any, to_us: Any) -> bool:
+    """Give out all messages; False for a line that is too long, which ends the connection."""
     line = bytearray()
     async for data in stdout:
         *ended, rest = data.split(b"\n")
@@ -100,7 +102,8 @@ async def _messages(stdout: Any, to_us: Any) -> None:
             line.clear()
         line += rest
         if len(line) > _LONGEST:
-            return
+            return False
+    return True
 
 
 def _message(line: bytes) -> Any:

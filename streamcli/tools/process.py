@@ -208,6 +208,16 @@ class Processes:
         _wait(process, _GRACE)
 
 
+def how_it_failed(status: int) -> str:
+    """Return what an exit status that is not 0 says, as "failed with exit status 3"."""
+    if status >= 0:
+        return f"failed with exit status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
 def _write(fd: int, data: memoryview) -> memoryview:
     """Return what is still to be written: nothing, if the program closed its stdin."""
     try:

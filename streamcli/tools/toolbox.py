@@ -19,7 +19,7 @@ from ..terminal.sanitize import one_line
 from .command import CommandResult, run_call, text_of
 from .confirm import Confirm, has_terminal
 from .definition import CommandTool, load
-from .process import Clip, Processes
+from .process import Clip, Processes, how_it_failed
 from .steps import Running, step
 from .watchdog import Watchdog
 
@@ -267,7 +267,7 @@ def _described(program: str, processes: Processes, environ: Mapping[str, str]) -
     if ended.status:
         text = one_line(text_of(stderr)[0])
         hint = "a program that does not describe itself needs a file: --tools FILE"
-        raise usage(f"{what} failed with exit status {ended.status}{text and ': '}{text}", hint)
+        raise usage(f"{what} {how_it_failed(ended.status)}{text and ': '}{text}", hint)
     if stdout.left_out:
         raise usage(f"{what} wrote more than 1 MiB", "--schema has to write its description alone")
     return stdout.pieces()[0]

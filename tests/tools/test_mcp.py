@@ -312,7 +312,7 @@ def _alive(pid: int) -> bool:
 def test_a_line_without_end_costs_its_tool(stream: Stream, model: Any, server: FaultServer) -> None:
     run = stream(*model(("long", {})), "--mcp", RAW, "go")
     assert (run.returncode, run.text) == (0, "Done."), run.stderr
-    assert "Connection closed" in results(server)[0]
+    assert "Connection closed: its answer is larger than 16 MiB" in results(server)[0]
 
 
 def test_without_the_sdk_the_error_names_it(child_env: dict[str, str], tmp_path: Path) -> None:
