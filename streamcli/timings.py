@@ -6,7 +6,7 @@ percentiles are within 1 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf, log
 from typing import Any
 
@@ -56,6 +56,23 @@ class Histogram:
                 self._max = gap
             bucket = int(log(gap / _FLOOR) / _WIDTH)
             self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
+    def add_counts(self, counts: Iterable[tuple[float, int]]) -> None:
+        """Add gaps with their number, as add_many does, in less time."""
+        buckets, number, total, most = self._buckets, 0, self._sum, self._max
+        get = buckets.get
+        for gap, count in counts:
+            if not _FLOOR <= gap < inf:
+                self.add_many(gap, count)
+            elif count:
+                number += count
+                total += gap * count
+                if gap > most:
+                    most = gap
+                bucket = int(log(gap / _FLOOR) / _WIDTH)
+                buckets[bucket] = get(bucket, 0) + count
+        self.count += number
+        self._sum, self._max = total, most
 
     def merge(self, other: Histogram) -> None:
         """Add all gaps of another histogram."""

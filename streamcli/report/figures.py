@@ -17,6 +17,7 @@ from ..timings import Histogram
 from .gaps import Gaps
 from .names import COUNTS, LATENCIES, METRICS, RATES, STATISTICS, is_name, quantile
 from .numbers import MOST, Pending, fold, is_number, wait_of
+from .rows import Columns
 from .spans import Spans
 
 # What a failed request counts as with `adjusted`: it never had a token, and never ended.
@@ -52,7 +53,9 @@ class Figures:
         self._good = 0
         self._tokens: dict[str, int | None] = dict.fromkeys(USAGE_FIELDS)
         self._cost: float | None = None
-        self._pending: dict[str, Pending] = {name: {} for name in METRICS if name != "icl_ms"}
+        self._pending: dict[str, Pending] = {
+            name: Pending() for name in METRICS if name != "icl_ms"
+        }
         self._lists = [(name, self._pending[name]) for name in LATENCIES]
         self._histograms = {name: Histogram() for name in self._pending}
         self._waiting = 0
@@ -75,11 +78,9 @@ class Figures:
         code = record.get("exit_code")
         ok = status in ("complete", "enough") if type(code) is not int else code == 0
         self.ok += ok
-        attempts = record.get("attempts")
+        attempts, rounds = record.get("attempts"), record.get("rounds")
         if type(attempts) is int and 0 <= attempts <= MOST:
-            self.attempts += attempts
-            rounds = record.get("rounds")  # of a tool loop: each has an attempt at least
-            self.retries += max(0, attempts - (rounds if type(rounds) is int else 1))
+            self._add_attempts(attempts, rounds if type(rounds) is int else 1, 1)
         if type(usage := record.get("usage")) is dict:
             self._count_tokens(usage)
         self._add_cost(record.get("cost"))
@@ -105,14 +106,43 @@ class Figures:
             self.gaps.estimate(summary, timings.get("chunks"), record.get("rounds"))
         self._good += ok and (not self._limits or self._meets(timings))
         self._spans.add(record.get("ts"), timings.get("duration_ms"))
-        self._counted()
+        self._counted(1)
+
+    def add_many(self, many: Columns, *, ok: bool) -> None:
+        """Count records that are all ok, or all failed; there must be no `limits`."""
+        number = len(many.ts)
+        self.n += number
+        for status, count in Counter(many.statuses).items():
+            self.statuses[status if status in EXIT_OF_STATUS else "unknown"] += count
+        for (attempts, rounds), count in Counter(
+            zip(many.attempts, many.rounds, strict=True)
+        ).items():
+            self._add_attempts(attempts, rounds, count)
+        for name, counts in many.tokens.items():
+            if counts:
+                self._tokens[name] = (self._tokens[name] or 0) + sum(counts)
+        if many.costs:
+            self._cost = (self._cost or 0.0) + sum(many.costs)
+        if ok:
+            self.ok += number
+            self._good += number
+            for name, values in many.times.items():
+                self._pending[name].update(values)
+        else:
+            self._pending["queue_ms"].update(many.times["queue_ms"])
+            for name in _ADJUSTED if self.adjusted else ():
+                self._pending[name][inf] += number
+        if many.gaps:
+            self.gaps.estimate_many(many.gaps, many.gap_counts)
+        self._spans.add_many(many.ts, many.durations)
+        self._counted(number)
 
     def next_file(self) -> None:
         """Begin another file: the time between the requests of two files is not part of either."""
         self._spans.close()
 
-    def _counted(self) -> None:
-        self._waiting += 1
+    def _counted(self, number: int) -> None:
+        self._waiting += number
         if self._waiting >= _PENDING:
             self.fold(_FEW)
 
@@ -127,9 +157,11 @@ class Figures:
         for name, pending in self._pending.items():
             if len(pending) > few:
                 if name == "tokens_per_second":
-                    for rate, count in pending.items():
-                        if rate * MOST >= 1000:
-                            self._histograms["tpot_ms"].add_many(1000 / rate, count)
+                    self._histograms["tpot_ms"].add_counts(
+                        (1000 / rate, count)
+                        for rate, count in pending.items()
+                        if rate * MOST >= 1000
+                    )
                 fold(pending, self._histograms[name])
 
     def names(self) -> list[str]:
@@ -212,6 +244,10 @@ class Figures:
             count = usage.get(name)
             if type(count) is int and 0 <= count <= MOST:
                 tokens[name] = (tokens[name] or 0) + count
+
+    def _add_attempts(self, attempts: int, rounds: int, times: int) -> None:
+        self.attempts += attempts * times
+        self.retries += max(0, attempts - rounds) * times  # each round has an attempt at least
 
     def _add_cost(self, cost: float | None) -> None:
         if is_number(cost):

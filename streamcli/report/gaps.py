@@ -6,9 +6,10 @@ each gap counts as the most that it can be, so a percentile of all is an upper b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import ceil
+from operator import mul
 from typing import Any
 
 from ..timings import Histogram
@@ -23,7 +24,7 @@ class Gaps:
 
     def __init__(self) -> None:
         self.estimated = 0
-        self.pending: Pending = {}
+        self.pending: Pending = Pending()
         self.histogram = Histogram()
         self._count = 0
         self._sum = 0.0
@@ -60,6 +61,19 @@ class Gaps:
             self.estimated += total
             self._count += total
             self._sum += mean * total
+
+    def estimate_many(self, summaries: Iterable[Sequence[float]], totals: Sequence[int]) -> None:
+        """Count the gaps of many answers by their summaries: mean, p50, p90, p99 and max.
+
+        `totals` are the numbers of gaps, from 1 on.
+        """
+        means, *values = zip(*summaries, strict=True)
+        for value, counts in zip(values, zip(*map(_shares, totals), strict=True), strict=True):
+            self.histogram.add_counts(zip(value, counts, strict=True))
+        total = sum(totals)
+        self.estimated += total
+        self._count += total
+        self._sum += sum(map(mul, means, totals))
 
     def merge(self, other: Gaps) -> None:
         """Add those of another group; what waits in either has to be folded before."""

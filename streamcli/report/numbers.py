@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -9,7 +10,7 @@ from ..timings import Histogram
 
 MOST = 1e12  # of a value: 31 years in milliseconds; what is beyond it is not a measurement
 
-Pending = dict[float, int]  # values that wait to be counted, with how often they came
+Pending = Counter[float]  # values that wait to be counted, with how often they came
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -19,8 +20,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 def fold(pending: Pending, histogram: Histogram) -> None:
     """Move the values that wait into the histogram."""
-    for value, count in pending.items():
-        histogram.add_many(value, count)
+    histogram.add_counts(pending.items())
     pending.clear()
 
 

@@ -16,16 +16,18 @@ from ..output.records import SCHEMA
 from ..timings import Histogram
 from .seen import Seen
 
-BLOCK = 1 << 20  # bytes of a read
+BLOCK = 1 << 17  # bytes of a read: more does not stay in a processor's cache
 LONGEST = 64 << 20  # bytes of a line: longer ones are not records
 IN_FLIGHT = 20_000  # answers that have begun: twice what the most --jobs can have at a time
 _HEAD = b'{"type":"'
+_END = _HEAD + b'end","'
 _DELTA = b'{"type":"delta","request_id":"'  # as our own deltas begin, with 26 characters behind it
 _ID = slice(len(_DELTA), len(_DELTA) + 26)
 _T_MS = b'"t_ms":'
 _SSE = (b"event:", b"id:", b"data:")  # what --format sse has between its records
 _FAMILY = SCHEMA.partition("/")[0] + "/"
 _LONG = 512  # deltas of an answer whose times are turned into counts before its end
+_CHECK = 1 << 20  # bytes of records after which the long answers are looked for
 _DISTINCT = 4096  # counts that are turned into a histogram's
 
 Asked = tuple[Any, Any]  # provider and model of the first start record of a request
@@ -69,23 +71,26 @@ class Reader:
 
     def feed(self, block: bytes) -> None:
         """Read whole lines."""
-        lines = block.split(b"\n")
-        if block.count(_HEAD) != block.count(b"\n" + _HEAD) + block.startswith(_HEAD):
-            lines = [part for line in lines for part in self._unglued(line)]
-        times = self._times
-        for line in lines:
-            if line.startswith(_DELTA) and line.endswith(b"}"):
+        times, loads = self._times, orjson.loads
+        for line in block.split(b"\n"):
+            if line.startswith(_END):
+                try:
+                    record = loads(line)
+                except orjson.JSONDecodeError:
+                    self._line(line)
+                else:
+                    self._record(record)
+            elif line.startswith(_DELTA) and line.endswith(b"}") and line.find(_HEAD, 56) < 0:
                 at = line.find(_T_MS, 56)
                 try:
                     time = float(line[at + 7 : line.find(b",", at)])
                     times[line[_ID]].append(time)
-                    continue
                 except (ValueError, KeyError):
-                    pass
-            if line:
+                    self._line(line)
+            elif line:
                 self._line(line)
         self._unchecked += len(block)
-        if self._unchecked >= BLOCK:  # a pipe gives smaller ones
+        if self._unchecked >= _CHECK:
             self._unchecked = 0
             for id, long in times.items():
                 if len(long) > _LONG:
@@ -97,20 +102,26 @@ class Reader:
             self._give_up()
 
     def _line(self, line: bytes) -> None:
+        """Read a line that may have blanks, or what other programs put before a record."""
         line = line.strip().removeprefix(BOM).removeprefix(b"data: ")
         if not line or line.startswith(_SSE):
             return
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            if line.startswith(_HEAD) or _HEAD.startswith(line):
-                self.torn += 1
-            else:
-                self.foreign += 1
-            return
-        if type(record) is not dict:
+        record = _parsed(line)
+        if record is None:  # behind a record that a killed run tore, the next run's begin
+            for part in _unglued(line):
+                self._part(part, _parsed(part))
+        else:
+            self._part(line, record)
+
+    def _part(self, line: bytes, record: Any) -> None:
+        if type(record) is dict:
+            self._record(record)
+        elif record is None and (line.startswith(_HEAD) or _HEAD.startswith(line)):
+            self.torn += 1
+        else:
             self.foreign += 1
-            return
+
+    def _record(self, record: dict[str, Any]) -> None:
         kind = record.get("type")
         if kind == "end":
             self._end(record)
@@ -136,7 +147,13 @@ class Reader:
             else:
                 self.foreign += 1
             return
-        times = self._times.pop(id, None)
+        if id not in self._times:  # the end record is all that there is
+            if self._seen.add(id):
+                self._take(record, None, None)
+            else:
+                self.duplicates += 1
+            return
+        times = self._times.pop(id)
         counts, asked = self._counts.pop(id, None), self._asked.pop(id, None)
         if not self._seen.add(id):
             self.duplicates += 1
@@ -189,14 +206,6 @@ class Reader:
         self._counts.setdefault(id, _Gaps()).add(times)
         times.clear()
 
-    def _unglued(self, line: bytes) -> Iterator[bytes]:
-        """Yield the records of a line: behind one that a killed run tore, the next run's begin."""
-        start = 0
-        while (at := line.find(_HEAD, start + 1)) >= 0:
-            yield line[start:at]
-            start = at
-        yield line[start:]
-
 
 class _Gaps:
     """The gaps of an answer so far, in steps of 0.1 ms as the records have them, and their number.
@@ -225,6 +234,22 @@ class _Gaps:
             for gap, count in counts.items():
                 histogram.add_many(gap, count)
             self.counts = dict(histogram.counts())
+
+
+def _parsed(line: bytes) -> Any:
+    """Return a line's value; None if it is not JSON."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _unglued(line: bytes) -> Iterator[bytes]:
+    start = 0
+    while (at := line.find(_HEAD, start + 1)) >= 0:
+        yield line[start:at]
+        start = at
+    yield line[start:]
 
 
 def _id(record: dict[str, Any]) -> bytes | None:

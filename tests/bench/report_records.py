@@ -1,4 +1,4 @@
-"""--report against a jq program that works out the same percentiles. Standalone.
+"""--report against a jq program that works out the same figures of each model. Standalone.
 
 python tests/bench/report_records.py [--records N] [--runs N] [--ours-only]
 
@@ -24,26 +24,50 @@ import measure
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = [sys.executable, "-m", "streamcli", "--no-config", "--report", "--json"]
 DELTAS = 32
+METRICS = ("ttft_ms", "ttfo_ms", "duration_ms", "queue_ms", "tokens_per_second", "icl_ms")
 JQ = r"""
-def four: sort as $s | ($s | length) as $n | def at($q): $s[([$n * $q | ceil, 1] | max) - 1];
-  {p50: at(0.5), p90: at(0.9), p99: at(0.99), max: $s[$n - 1]};
-[foreach inputs as $r ({last: {}, out: null};
+def at($q): .[([length * $q | ceil, 1] | max) - 1];
+def four: if length == 0 then null else
+  sort | {p50: at(0.5), p90: at(0.9), p99: at(0.99), max: .[-1]} end;
+def known(f): map(f | values);
+def total(f): known(f) | add;
+# What --report does with an answer of which only the percentiles of its gaps are known.
+def bounds: (.chunks - 1) as $n | select($n > 0 and .icl_ms) | .icl_ms as $g
+  | ([$n * 0.5 | ceil, $n - 1] | min) as $a | ([$n * 0.9 | ceil, $n - 1] | min) as $b
+  | ([$n * 0.99 | ceil, $n - 1] | min) as $c
+  | [$g.p50, $a], [$g.p90, $b - $a], [$g.p99, $c - $b], [$g.max, $n - $c];
+def weighted: if length == 0 then null else
+  sort as $s | ($s | map(.[1]) | add) as $n
+  | [0.5, 0.9, 0.99 | [. * $n | ceil, 1] | max] + [infinite] as $ranks
+  | reduce $s[] as $e ({sum: 0, at: []};
+      .sum += $e[1] | if .sum < $ranks[.at | length] then .
+        else until(.sum < $ranks[.at | length]; .at += [$e[0]]) end)
+  | {p50: .at[0], p90: .at[1], p99: .at[2], max: $s[-1][0]} end;
+[foreach inputs as $r ({last: {}, gaps: {}, asked: {}, out: null};
+   $r.request_id as $id | .out = null |
    if $r.type == "delta" then
-     .out = (.last[$r.request_id] as $t | if $t then $r.t_ms - $t else null end)
-     | .last[$r.request_id] = $r.t_ms
+     (if .last[$id] then .gaps[$id] += [$r.t_ms - .last[$id]] else . end) | .last[$id] = $r.t_ms
+   elif $r.type == "start" then .asked[$id] //= "\($r.provider):\($r.model)"
    elif $r.type == "end" then
-     .out = ($r | {status, exit_code, usage, timings}) | del(.last[$r.request_id])
-   else .out = null end;
-   .out | select(. != null))]
-| (map(select(type == "number")) | if length > 0 then four else null end) as $gaps
-| map(select(type == "object"))
-| {n: length, statuses: (group_by(.status) | map({(.[0].status): length}) | add),
-   output_tokens: (map(.usage.output_tokens) | add), icl_ms: $gaps,
-   queue_ms: (map(.timings.queue_ms) | four)}
-  + (map(select(.exit_code == 0).timings)
-     | {ttft_ms: (map(.ttft_ms) | four), ttfo_ms: (map(.ttfo_ms) | four),
-        duration_ms: (map(.duration_ms) | four),
-        tokens_per_second: (map(.tokens_per_second) | four)})
+     .out = ($r | {status, exit_code, usage, timings, cost})
+       + {model: (.asked[$id] // "\($r.provider):\($r.model)"), gaps: .gaps[$id]}
+     | del(.last[$id], .gaps[$id], .asked[$id])
+   else . end;
+   .out | values)]
+| group_by(.model)
+| map((map(select(.exit_code == 0).timings)) as $ok
+  | {model: .[0].model, n: length, goodput: (($ok | length) / length),
+     statuses: (group_by(.status) | map({(.[0].status): length}) | add),
+     usage: {input_tokens: total(.usage.input_tokens), output_tokens: total(.usage.output_tokens),
+       reasoning_tokens: total(.usage.reasoning_tokens), total_tokens: total(.usage.total_tokens),
+       cache_read_tokens: total(.usage.cache_read_tokens),
+       cache_write_tokens: total(.usage.cache_write_tokens)},
+     cost: total(.cost),
+     icl_ms: (if any(.gaps) then map(.gaps[]?) | four else map(.timings | bounds) | weighted end),
+     queue_ms: (known(.timings.queue_ms) | four),
+     ttft_ms: ($ok | known(.ttft_ms) | four), ttfo_ms: ($ok | known(.ttfo_ms) | four),
+     duration_ms: ($ok | known(.duration_ms) | four),
+     tokens_per_second: ($ok | known(.tokens_per_second) | four)})
 """
 
 
@@ -106,19 +130,14 @@ def write(path: Path, records: int, *, deltas: bool) -> None:
             file.writelines(lines(number, deltas=deltas))
 
 
-def compare(ours: bytes, theirs: bytes, *, gaps: bool) -> None:
+def compare(ours: bytes, theirs: bytes) -> None:
     """Raise Cannot unless both found the same, within 1 %."""
     (group,) = json.loads(ours)["groups"]
-    found = json.loads(theirs)
-    same = [
-        (group["n"], found["n"]),
-        (group["statuses"], found["statuses"]),
-        (group["usage"]["output_tokens"], found["output_tokens"]),
-    ]
-    if any(one != other for one, other in same):
-        raise measure.Cannot(f"counts differ: {same}")
-    metrics = ["ttft_ms", "ttfo_ms", "duration_ms", "queue_ms", "tokens_per_second"]
-    for metric in [*metrics, "icl_ms"] if gaps else metrics:
+    (found,) = json.loads(theirs)
+    for name in ("n", "goodput", "statuses", "usage", "cost"):
+        if group[name] != found[name] and abs(group[name] - found[name]) > 1e-6:
+            raise measure.Cannot(f"{name} is {found[name]}, not {group[name]}")
+    for metric in METRICS:
         for name, value in found[metric].items():
             figure = group["percentiles"][metric][name]
             if abs(figure - value) > 0.0101 * value:
@@ -143,7 +162,7 @@ def main() -> None:
             if not given.ours_only:
                 commands["jq"] = ["jq", "-nc", JQ, str(path)]
                 found = [measure.output(each, env, deadline) for each in commands.values()]
-                compare(found[0], found[1], gaps=deltas)
+                compare(found[0], found[1])
             runs = measure.paired(
                 {**commands, "a tenth": [*REPORT, str(tenth)]}, given.runs, env, deadline
             )

@@ -264,3 +264,9 @@ def test_groups_are_a_bounded_number() -> None:
     counts = grouped(*({"id": number} for number in range(MOST + 50)), by="id")
     assert len(counts) == MOST + 1
     assert [*counts.items()][-1] == (OTHERS, 50)
+
+
+def test_many_records_glued_in_one_line_take_linear_time() -> None:
+    """Not one call a record inside another one: Python's stack would end."""
+    taken = Taken(end(1)[:-3] + b"".join(end(number)[:-1] for number in range(2, 5000)) + b"\n")
+    assert (len(taken.records), taken.reader.torn) == (4998, 1)
