@@ -16,6 +16,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from shlex import quote
 from typing import Any, NamedTuple
 
 import orjson
@@ -291,4 +292,8 @@ def _unwritable(label: str, error: OSError) -> StreamError:
     if isinstance(error, IsADirectoryError):
         return usage(f"the session {label} is a directory", "name a file")
     why = (error.strerror or str(error)).lower()
-    return StreamError("write", f"cannot write the session {label}: {why}", hint_to_write(error))
+    hint = hint_to_write(error)
+    folder = os.path.dirname(label)
+    if error.errno == errno.ENOENT and folder and not os.path.exists(folder):
+        hint = f"mkdir -p {quote(folder)}"
+    return StreamError("write", f"cannot write the session {label}: {why}", hint)

@@ -123,7 +123,7 @@ def no_field(name: str, known: tuple[str, ...], where: str) -> StreamError:
     if plain in _NEVER:
         return usage(
             f"a request line cannot choose '{name}'",
-            "it says what is asked; with which files and tools, and where to, are options",
+            "addresses, keys, files, tools and the like are options of the command",
         )
     from difflib import get_close_matches
 

@@ -11,8 +11,10 @@ from .request_fields import no_field, text_of, wrong
 
 def conversation(value: Any, with_tools: bool) -> tuple[str | None, list[Message]]:
     """Return (system, messages): the leading system messages as one text, and the rest."""
-    if type(value) is not list or not value:
+    if type(value) is not list:
         raise wrong("messages", "a list with messages in it", value)
+    if not value:
+        raise usage("'messages' has to be a list with messages in it, and is empty")
     system: list[str] = []
     messages: list[Message] = []
     for number, message in enumerate(value):

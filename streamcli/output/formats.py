@@ -208,6 +208,8 @@ class Outputs:
             raise usage(f"{what} both write to stdout", "-O FILE")
         for option in ("events", "record"):
             place = getattr(settings, option)
+            if place is not None and self._file is not None and _is_one_file(place, self._file):
+                raise usage(f"-O and --{option} name the same file", f"--{option} ANOTHER")
             if place not in STDOUT and not (option == "events" and place == "1"):
                 continue
             if records or self._file is None:
@@ -292,6 +294,12 @@ class Outputs:
             return ""
         name = one_line(name)  # it may be from a line of --requests
         return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
+
+
+def _is_one_file(path: str, other: str) -> bool:
+    """Return whether two names are those of one file, which may not exist yet; no device."""
+    same = os.path.realpath(path) == os.path.realpath(other)
+    return same and (os.path.isfile(path) or not os.path.exists(path))
 
 
 def _is_among(events: str | None, reuse: tuple[str, ...]) -> bool:

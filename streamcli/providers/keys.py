@@ -101,8 +101,9 @@ def _checked(key: str, where: str, row: Row) -> str:
         raise usage(f"{where} holds a line break or a character beyond ASCII", "a key has neither")
     if key[0] in "'\"`<" or key[-1] in "'\"`>":
         raise usage(f"{where} holds a key in quotes", "take the quotes away")
-    if key[0] == "$":
-        raise usage(f"{where} holds the name of a variable, not its value", "use double quotes")
+    if key[0] == "$" or key in row.key_vars:
+        hint = "use double quotes" if key[0] == "$" else "put the key itself there"
+        raise usage(f"{where} holds the name of a variable, not its value", hint)
     if key[0] == "{":
         raise usage(f"{where} holds JSON, not a key", f"{alone}: jq -r")
     if key.lower().startswith("bearer") and key[6:7] in (" ", ":"):

@@ -248,7 +248,7 @@ class _Table:
         try:
             return kind.convert(str(value), None, None)
         except click.BadParameter as error:
-            self._bad(key, error.message)
+            self._bad(key, error.message.removesuffix("."))
 
     def _parameters(self) -> dict[str, Any]:
         value = self._table.get("parameters", {})

@@ -51,6 +51,21 @@ def test_a_recording_and_records_cannot_share_stdout(server: FaultServer, stream
     assert "--events and --record both write to stdout" in run.stderr
 
 
+@pytest.mark.parametrize("option", ["--events", "--record"])
+def test_one_file_cannot_hold_the_text_and_records(
+    server: FaultServer, stream: Stream, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "link").symlink_to("answer")
+    for name in ("answer", "./answer", "link"):
+        run = stream(*MODEL, server.url("ok"), option, name, "-O", "answer", "hi")
+        assert run.returncode == 2
+        assert f"-O and {option} name the same file: {option} ANOTHER" in run.stderr
+    assert not server.requests
+    assert not (tmp_path / "answer").exists()
+    run = stream(*MODEL, server.url("ok"), option, "/dev/null", "-O", "/dev/null", "hi")
+    assert run.returncode == 0
+
+
 @pytest.mark.parametrize("place", ["-", "/dev/stdin"])
 def test_a_journal_on_stdin(
     server: FaultServer, stream: Stream, tmp_path: Path, place: str

@@ -196,6 +196,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         assert raised.value.exit_code == 2
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = str(tmp_path / "no" / "s")
+    with pytest.raises(StreamError, match="cannot write the session") as raised:
+        Conversation(path, path, print)
+    assert (raised.value.exit_code, raised.value.hint) == (23, f"mkdir -p {tmp_path / 'no'}")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_file_that_cannot_be_written_is_told_first(tmp_path: Path) -> None:
     path = tmp_path / "s"

@@ -220,8 +220,20 @@ def test_the_readme_is_short_and_agrees_with_the_tables() -> None:
     assert {status: int(code) for code, status in codes.items()}.items() <= EXIT_OF_STATUS.items()
     (named,) = re.findall(r"^.*Rows for (.*?), and `local`", readme, re.MULTILINE | re.DOTALL)
     assert set(re.split(r",\s+", named)) <= {row.name for row in ROWS}
-    for address in re.findall(r"\]\(([^)#:]+)", readme):
+    for address, place in re.findall(r"\]\(([^)#:]+)#?([^)]*)\)", readme):
         assert (ROOT / address).exists(), address
+        assert not place or place in places((ROOT / address).read_text()), place
+
+
+def places(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as forges name them."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M):
+        name = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        found.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
 
 
 PROMPTS = FILES["prompts.txt"].split()

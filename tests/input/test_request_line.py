@@ -334,7 +334,7 @@ def test_no_request_at_all(text: bytes | str, why: str) -> None:
     + ["provider", "timeout", "prefill", "format", "extra_headers", "mcp", "template"],
 )
 def test_what_only_the_command_line_chooses(name: str) -> None:
-    words = f"a request line cannot choose '{name}': it says what is asked"
+    words = f"a request line cannot choose '{name}': addresses, keys, files, tools and"
     assert words in refusal({"prompt": "x", name: "y"})
     if name not in ("url", "format"):
         if name not in ("tools", "tool_choice", "provider", "timeout", "prefill"):
@@ -361,6 +361,7 @@ def test_no_option_but_the_fields_of_a_line_is_taken() -> None:
         ({"prompt": "x", "": 1}, "'' is not a field"),
         ({"prompt": 1}, "'prompt' has to be a text, and is 1"),
         ({"prompt": ["x"]}, "'prompt' has to be a text, and is a list"),
+        ({"messages": []}, "'messages' has to be a list with messages in it, and is empty"),
         ({"prompt": {"a": 1}}, "and is an object"),
         ({"prompt": "x", "id": 1.5}, "'id' has to be a text or a whole number of 64 bits"),
         ({"prompt": "x", "id": True}, "and is true"),

@@ -491,6 +491,7 @@ def test_a_key_in_a_file_that_a_variable_names(
         ("Authorization: Bearer sk-1234", "'Authorization:' and a key"),
         ("x-api-key: sk-1234", "'x-api-key:' and a key"),
         ("<sk-1234>", "a key in quotes"),
+        ("OPENAI_API_KEY", "the name of a variable, not its value"),
         ("${KEY1234}", "the name of a variable, not its value"),
         ('{"key":"sk-1234"}', "JSON, not a key"),
         ("sk-1234 # mine", "more than a key: there is a blank in it"),

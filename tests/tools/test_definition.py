@@ -139,6 +139,7 @@ def test_a_mistake_names_file_and_key(keys: dict[str, Any], message: str, tmp_pa
     assert raised.value.exit_code == 2
     assert raised.value.message.startswith(f"{path}: "), raised.value.message
     assert message in raised.value.message
+    assert not raised.value.message.endswith(".")
     path = write(tmp_path, [{"name": "fine"}, tool])
     with pytest.raises(StreamError) as raised:
         loaded(path)
