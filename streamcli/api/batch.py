@@ -31,6 +31,10 @@ _UNLIMITED = 1 << 62  # updates that may wait: so many answers are kept in memor
 def answers(prompts: Iterable[str], jobs: int, given: Mapping[str, Any]) -> Answers:
     """Return the answers, each read to its end; see `streamcli.stream_batch`."""
     given = checked(given)
+    if isinstance(prompts, str):
+        raise TypeError("the prompts have to be several, not a str: [prompt]")
+    if not isinstance(jobs, int) or isinstance(jobs, bool):
+        raise TypeError(f"jobs has to be an int, not {type(jobs).__name__}")
     if jobs < 1:
         raise ValueError("jobs has to be at least 1")
     if "session" in given:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def stream(prompt: str, **options: Unpack[Options]) -> Answer:
     """Return the answer to a prompt, to be iterated over as it arrives.
 
-    `options` are those of the command. Raises TypeError for one that does not exist, and for what
-    cannot be a tool; whatever else goes wrong is `answer.outcome`, or an exception of
-    `answer.raise_for_status()`.
+    `options` are those of the command. Raises TypeError for one that does not exist or is of
+    another type, and for what cannot be a tool; whatever else goes wrong is `answer.outcome`, or
+    an exception of `answer.raise_for_status()`.
     """
     return Answer(prompt, options)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
+
+from ..errors import StreamError
 
 if TYPE_CHECKING:
     from ..messages import Tool
@@ -66,15 +68,58 @@ _FIELDS = tuple(name for name in Options.__annotations__ if name not in _OTHERS)
 _SEVERAL = ("model", "fallback", "stop", "attach")
 
 
+# What each option has to be, for those that are not a str.
+_WHOLE = ("max_tokens", "seed", "schema_retries", "max_rounds", "max_retries", "max_event_size")
+_NUMBERS = (
+    *("temperature", "top_p", "frequency_penalty", "presence_penalty", "connect_timeout"),
+    *("first_timeout", "idle_timeout", "timeout", "max_wait"),
+)
+_FLAGS = ("no_stream", "config")
+_MAPPINGS = ("options", "headers")
+_LISTS = ("fallback", "stop", "attach", "tool_files")
+# Options whose values have bounds or a few choices, which the option table knows.
+_BOUNDED = frozenset((*_WHOLE, *_NUMBERS, "think", "on_drop"))
+
+
 def check_names(given: Mapping[str, Any]) -> None:
-    """Raise TypeError for an option that does not exist."""
-    for name in given:
+    """Raise TypeError for an option that does not exist, or is of another type."""
+    for name, value in given.items():
         if name not in Options.__annotations__:
             raise TypeError(f"stream() has no option {name!r}")
+        if value is not None and (kind := _wrong(name, value)):
+            raise TypeError(f"{name} has to be {kind}, not {type(value).__name__}")
     if given.get("tools") and given.get("tool_files"):
         raise TypeError("tools and tool_files exclude each other")
     if isinstance(given.get("api_key"), str) and given.get("fallback"):
         raise TypeError("with fallback, api_key has to be a mapping: {provider: key}")
+
+
+def _wrong(name: str, value: Any) -> str:
+    """Return what the value of an option has to be; "" if it is that."""
+    from numbers import Integral, Real
+
+    if name in _WHOLE or name in _NUMBERS:
+        whole = name in _WHOLE
+        good = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+        return "" if good else "an int" if whole else "a number"
+    if name in _FLAGS:
+        return "" if isinstance(value, bool) else "a bool"
+    if name in _MAPPINGS:
+        return "" if isinstance(value, Mapping) else "a mapping"
+    if name in ("schema", "api_key"):
+        return "" if isinstance(value, str | Mapping) else "a str or a mapping"
+    if name in _LISTS:
+        return "" if _are_texts(value, name == "attach") else "a str or a sequence of them"
+    if name == "tools":
+        return "" if isinstance(value, Iterable) else "a sequence of functions"
+    return "" if isinstance(value, str) else "a str"
+
+
+def _are_texts(value: Any, paths: bool) -> bool:
+    kinds = (str, os.PathLike) if paths else (str,)
+    if isinstance(value, kinds):
+        return True
+    return isinstance(value, Sequence) and all(isinstance(each, kinds) for each in value)
 
 
 def checked(given: Mapping[str, Any], *, awaits: bool = False) -> Mapping[str, Any]:
@@ -101,7 +146,8 @@ def invocation_of(prompt: str, given: Mapping[str, Any], environ: Mapping[str, s
     from ..input.prompt import LITERAL_DASH
     from ..settings.settings import Config, Invocation, Settings
 
-    values = _values(given)
+    values = _bounded(_values(given))
+    _check_texts({"the prompt": prompt, **values})
     config = _config(environ) if given.get("config", True) else Config()
     general = {name: config.defaults[name] for name in _FIELDS if name in config.defaults}
     if variable := environ.get("STREAM_MODEL"):
@@ -116,8 +162,6 @@ def invocation_of(prompt: str, given: Mapping[str, Any], environ: Mapping[str, s
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of Settings that the options set."""
-    import orjson
-
     values = {name: given[name] for name in _FIELDS if name in given and given[name] is not None}
     for name in _SEVERAL:
         if name in values:
@@ -125,16 +169,52 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     if str(values.get("system", "")).startswith("@"):
         values["system"] = f"@{values['system']}"  # a text, not the name of a file
     if isinstance(schema := values.get("schema"), Mapping):
-        values["schema"] = orjson.dumps(schema).decode()
+        values["schema"] = _json("schema", schema)
     if options := given.get("options"):
-        values["option"] = tuple(
-            f"{key}={orjson.dumps(value).decode()}" for key, value in options.items()
-        )
+        values["option"] = tuple(f"{key}={_json(key, each)}" for key, each in options.items())
     if headers := given.get("headers"):
         values["header"] = tuple(f"{name}: {value}" for name, value in headers.items())
     if files := given.get("tool_files"):
         values["tools"] = tuple(_several(files))
     return values
+
+
+def _json(name: str, value: Any) -> str:
+    import orjson
+
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:
+        raise StreamError("usage", f"{name} cannot be written as JSON: {error}") from None
+
+
+def _bounded(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as the command would convert them; usage errors for those out of bounds."""
+    names = _BOUNDED & values.keys()
+    if not names:
+        return values  # without the option table, whose import takes longer than all of this
+    import click
+
+    from ..settings.options import TABLE
+
+    context = click.Context(click.Command("stream"))
+    for option in TABLE:
+        if option.name in names:
+            try:
+                values[option.name] = option.type_cast_value(context, values[option.name])
+            except click.BadParameter as error:
+                raise StreamError("usage", f"{option.name}: {error.message.rstrip('.')}") from None
+    return values
+
+
+def _check_texts(values: Mapping[str, Any]) -> None:
+    """Raise a usage error for a text that UTF-8 cannot hold."""
+    from ..input.text import is_utf8
+
+    for name, value in values.items():
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not is_utf8(text):
+                raise StreamError("usage", f"{name} has half a surrogate pair in it")
 
 
 def _several(value: Any) -> Sequence[Any]:

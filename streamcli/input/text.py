@@ -20,7 +20,12 @@ def arguments_text(word: str, where: str = "an argument") -> str:
 
 def is_utf8(word: str) -> bool:
     """Return whether an argument, or the name of a file, is UTF-8."""
-    return not any("\ud800" <= character <= "\udfff" for character in word)
+    if not word.isascii():
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def decode(data: bytes, where: str) -> str:

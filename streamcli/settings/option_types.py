@@ -204,8 +204,6 @@ class Size(click.ParamType):  # type: ignore[type-arg]
     UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        if isinstance(value, int):
-            return value
         text = str(value).strip().lower().removesuffix("ib").removesuffix("b")
         digits = text.rstrip("kmg")
         unit = text[len(digits) :]

@@ -17,6 +17,7 @@ from ..events import ToolCall, ToolResult
 from ..messages import Tool
 from ..settings.option_types import ToolChoice
 from ..settings.settings import Settings
+from ..wire.lenient_json import whole
 
 _TYPES: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -173,10 +174,10 @@ class FunctionTools:
         try:
             result = self._call(function, orjson.loads(call.arguments or "{}"))
             if isinstance(result, str):
-                return result, False
+                return whole(result), False
             return orjson.dumps(result, default=str, option=orjson.OPT_NON_STR_KEYS).decode(), False
         except Exception as error:
-            return f"{type(error).__name__}: {error}", True
+            return whole(f"{type(error).__name__}: {error}"), True
 
     def stop(self) -> None:
         pass  # they run in the thread that would stop them

@@ -148,6 +148,59 @@ def test_mistakes_in_the_call_are_type_errors() -> None:
         _ = streamcli.steam
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"temperature": True}, "temperature has to be a number, not bool"),
+        ({"timeout": "2s"}, "timeout has to be a number, not str"),
+        ({"max_tokens": 1.5}, "max_tokens has to be an int, not float"),
+        ({"stop": 5}, "stop has to be a str or a sequence of them, not int"),
+        ({"fallback": ["a", 5]}, "fallback has to be a str or a sequence of them, not list"),
+        ({"model": 5}, "model has to be a str, not int"),
+        ({"session": Path("x")}, "session has to be a str, not PosixPath"),
+        ({"headers": "a: b"}, "headers has to be a mapping, not str"),
+        ({"schema": 5}, "schema has to be a str or a mapping, not int"),
+        ({"no_stream": "yes"}, "no_stream has to be a bool, not str"),
+        ({"tools": 5}, "tools has to be a sequence of functions, not int"),
+    ],
+)
+def test_a_value_of_another_type_is_a_type_error(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        streamcli.stream("hi", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"temperature": -5}, "temperature: -5 is not at least 0"),
+        ({"top_p": float("nan")}, "top_p: nan is not a finite number"),
+        ({"max_tokens": 0}, "max_tokens: 0 is not at least 1"),
+        ({"max_event_size": 5}, "max_event_size: less than 1K is too small"),
+        ({"timeout": -1}, "timeout: -1 is not at least 0"),
+        ({"think": "hard"}, "think: 'hard' is not one of"),
+        ({"on_drop": "weep"}, "on_drop: 'weep' is not one of"),
+        ({"options": {"a": object()}}, "a cannot be written as JSON"),
+        ({"system": "\ud800"}, "system has half a surrogate pair"),
+        ({"stop": ["a", "\ud800"]}, "stop has half a surrogate pair"),
+    ],
+)
+def test_a_value_out_of_bounds_is_an_outcome(
+    server: FaultServer, given: dict[str, Any], said: str
+) -> None:
+    outcome = streamcli.stream("hi", model="vllm:m", base_url=server.url("ok"), **given).outcome
+    assert (outcome.status, outcome.exit_code) == ("usage", 2)
+    assert outcome.message.startswith(said)
+    assert not server.requests
+
+
+def test_half_a_surrogate_pair_is_no_prompt() -> None:
+    outcome = streamcli.stream("\ud800", model="vllm:m").outcome
+    assert (outcome.status, outcome.message) == (
+        "usage",
+        "the prompt has half a surrogate pair in it",
+    )
+
+
 def test_mistakes_in_values_are_an_outcome() -> None:
     outcome = streamcli.stream("hi", model="nowhere:m").outcome
     assert (outcome.status, outcome.exit_code) == ("usage", 2)

@@ -88,6 +88,10 @@ def test_leaving_early_cancels_what_is_in_flight(server: FaultServer) -> None:
 def test_mistakes_in_the_call(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         stream_batch(["a"], jobs=0, **options)
+    with pytest.raises(TypeError, match="jobs has to be an int, not str"):
+        stream_batch(["a"], jobs="2", **options)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="have to be several, not a str"):
+        stream_batch("abc", **options)
     with pytest.raises(TypeError, match="session"):
         stream_batch(["a"], session="s", **options)
     with pytest.raises(TypeError, match="no option"):

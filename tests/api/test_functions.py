@@ -119,6 +119,17 @@ def test_an_exception_goes_to_the_model(server: FaultServer) -> None:
     assert sent_back(server) == ["LookupError: no Atlantis"]
 
 
+def test_half_a_surrogate_pair_is_replaced(server: FaultServer) -> None:
+    def bad(fails: bool) -> str:
+        if fails:
+            raise ValueError("\ud800")
+        return "\ud800"
+
+    calls = [call("bad", {"fails": n == 1}, f"c{n}", n) for n in range(2)]
+    assert loop(server, asks_for(*calls), RAIN, tools=[bad]).outcome.complete
+    assert sent_back(server) == ["\ufffd", "ValueError: \ufffd"]
+
+
 def test_bad_arguments_do_not_reach_the_function(server: FaultServer) -> None:
     called: list[str] = []
 

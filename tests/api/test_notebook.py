@@ -45,7 +45,7 @@ def test_all_of_it_works_within_a_running_loop(server: FaultServer) -> None:
 
     async def main() -> None:
         assert streamcli.stream("hi", **options).text == "Hello world"
-        assert [each.text for each in streamcli.stream_batch("ab", **options)] == [
+        assert [each.text for each in streamcli.stream_batch(["a", "b"], **options)] == [
             "Hello world"
         ] * 2
         assert [delta async for delta in streamcli.astream("hi", **options)] == ["Hello", " world"]
