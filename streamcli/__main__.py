@@ -9,6 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+if not __package__:  # its folder is run, or a zipapp of only that: no relative import works
+    sys.stderr.write("stream: cannot run from within its package: try python -m streamcli\n")
+    sys.exit(2)
+
 from .errors import Interrupted, bug
 from .terminal.fds import hold_standard_fds
 from .terminal.signals import Signals, die_by

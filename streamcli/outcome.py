@@ -161,7 +161,7 @@ def _finished(
         return Verdict(
             "tool", "the model called a tool, which text cannot show", "use --jsonl or --json"
         )
-    if not (outcome.chars or outcome.calls):
+    if not (outcome.chars or outcome.open_call):  # what the server called is no answer
         why = f" (finish reason '{end.raw}')" if end.reason == "other" else ""
         return Verdict("complete", f"the answer is complete and empty{why}")
     if end.reason == "other":

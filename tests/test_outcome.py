@@ -30,6 +30,8 @@ TABLE = [
     ("stop", 0, 0, False, False, "complete", 0, "empty"),
     ("other", 0, 0, False, False, "complete", 0, "empty (finish reason 'moon')"),
     (None, 0, 0, False, False, "complete", 0, "empty"),
+    # A call that the server answered itself is seen by nobody.
+    (None, 0, 1, False, False, "complete", 0, "empty"),
     ("length", 0, 0, False, False, "length", 10, "cut"),
     ("length", 2, 1, True, False, "length", 10, "cut"),
     ("content_filter", 0, 0, False, False, "filtered", 11, "moon"),

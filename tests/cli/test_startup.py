@@ -108,6 +108,15 @@ def test_httpx_is_imported_without_its_command_line() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_folder_of_the_package_says_how_it_is_run(tmp_path: Path) -> None:
+    """A zipapp of that folder alone is the same."""
+    zipapp.create_archive(ROOT / "streamcli", tmp_path / "a.pyz")
+    for place in (ROOT / "streamcli", tmp_path / "a.pyz"):
+        run = subprocess.run([sys.executable, place, "hi"], capture_output=True, timeout=60)
+        said = b"stream: cannot run from within its package: try python -m streamcli\n"
+        assert (run.returncode, run.stdout, run.stderr) == (2, b"", said)
+
+
 def test_a_zipapp(child_env: dict[str, str], tmp_path: Path) -> None:
     """Files of the package are no files there; an OSError is not taken for a broken stdout."""
     source, app = tmp_path / "source", tmp_path / "stream.pyz"
