@@ -215,7 +215,7 @@ class Decoder:
         else:  # /api/generate has its fields at the top
             message, text = value, value.get("response")
             if text is None and done is None:
-                if error := error or error_in(value):
+                if error := error_in(value) or error:
                     self._count(value, out)
                     body.fail_after_usage(stream_failure(error), out)
                 return

@@ -60,4 +60,4 @@ def error_alone(value: dict[str, Any], event: str = "message", depth: int = 2) -
             return found
     for name in ("id", "object", "created", "model", "timestamp"):
         bare.pop(name, None)
-    return None if is_fine(value, said) else error_in(bare)
+    return None if is_fine(value, said) else error_in(bare, event)

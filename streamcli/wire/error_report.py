@@ -42,7 +42,8 @@ _MESSAGES = (
     "title",
     "description",
 )
-_ELSE = ("content", "text", "data", "error_info", "errorInfo", "traceback")  # without any of these
+# Where none of these has words.
+_ELSE = ("content", "text", "data", "details", "error_info", "errorInfo", "traceback")
 _CODES = (
     *("code", "type", "status", "error_type", "errorCode", "error_code", "reason", "__type"),
     "Code",

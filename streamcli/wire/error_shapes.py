@@ -21,8 +21,12 @@ HARMLESS = (
 _NOTICES = (
     *("status", "info", "log", "debug", "notice", "notification", "progress", "warning", "warn"),
     *("loading", "loaded", "queued", "pending", "processing", "running", "in_progress", "starting"),
-    *("started", "searching", "thinking", "waiting", "connected", "ready"),
+    *("started", "searching", "thinking", "waiting", "connected", "ready", "session", "metadata"),
+    *("meta", "ack", "connection"),
 )
+# Names of events that do not tell what is in them, and fields of words alone.
+_UNTOLD = ("message", "data", "chunk", "delta", "token", "result", "response", "error")
+_WORDS = frozenset(("message", "msg", "id", "timestamp", "title", "object"))
 _SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
 _FAILURES = (
     *("fatal", "err", "failure", "failed", "fail", "abort", "aborted", "cancel", "cancelled"),
@@ -59,7 +63,8 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
         if value.get("detail") and type(value["detail"]) in (str, list, dict):
             return value
         said = value.get("message") or value.get("msg")
-        if said and type(said) is str and not is_fine(value, said):
+        told = event in _UNTOLD or not value.keys() <= _WORDS  # another name tells what it is
+        if said and type(said) is str and told and not is_fine(value, said):
             return value
     errors = value.get("errors")
     if errors and type(errors) in (list, dict) and "choices" not in value:

@@ -57,6 +57,9 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
     if not values:
         if says_failure(said):
             body.fail(stream_failure(said), out)
+        elif name in MARKER_EVENTS:
+            if body.done_ends_it:
+                body.marker(out)
         elif name in NOTICES:
             return
         elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict

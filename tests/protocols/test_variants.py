@@ -233,6 +233,64 @@ def test_a_reason_in_another_form(name: str, body: bytes, exit: int) -> None:
     check(name, body, exit=exit, text="Hi")
 
 
+# Notices and errors of a gateway, in the middle of every format
+
+WHOLE = [
+    ("openai-chat", sse({"choices": [{"delta": {"content": "Hi"}}]}), DONE),
+    ("openai-completions", sse({"choices": [{"text": "Hi"}]}), DONE),
+    ("anthropic", HI_ANTHROPIC, A().reason("end_turn")),
+    ("gemini", HI_GEMINI, G().reason("STOP")),
+    ("cohere", HI_COHERE, C().reason("COMPLETE")),
+    (
+        "openai-responses",
+        sse({"type": "response.output_text.delta", "delta": "Hi"}),
+        sse({"type": "response.completed", "response": {}}),
+    ),
+    ("ui-message", sse({"type": "text-delta", "delta": "Hi"}), sse(ui_end("stop"))),
+    ("ag-ui", agui("TEXT_MESSAGE_CONTENT", delta="Hi"), agui("RUN_FINISHED")),
+    ("honcho", sse({"delta": {"content": "Hi"}, "done": False}), sse({"done": True})),
+    ("a2a", rpc(OLD_PART), rpc({**OLD_TASK, "final": True})),
+]
+NOTICES = [
+    sse({"type": "status", "message": "Searching the web"}),
+    sse({"status": "processing", "message": "The model is loading"}),
+    sse({"level": "warning", "message": "slow today"}),
+    sse({"message": "model loaded"}, event="info"),
+    sse({"message": "50 %"}, event="progress"),
+    sse({"message": "calling a tool"}, event="tool_status"),
+    sse({"code": 0, "message": "success"}),
+    b"event: status\ndata: Searching\n\n",
+    b"event: open\ndata: connected\n\n",
+]
+TOLD = [
+    sse({"message": "it broke"}),
+    sse({"message": "it broke"}, event="fail"),
+    sse({"message": "it broke", "code": 500}, event="info"),
+    sse({"error": True, "message": "it broke"}),
+    sse({"error": {"type": "x", "details": "it broke"}}),
+    sse({"type": "error", "content": "it broke"}),
+    sse({"status": {"code": 500, "message": "it broke"}}),
+    b"event: status\ndata: Error: it broke\n\n",
+    b"event: cancelled\ndata: it broke\n\n",
+]
+
+
+@pytest.mark.parametrize(("name", "text", "end"), WHOLE, ids=short)
+def test_a_notice_is_not_an_error(name: str, text: bytes, end: bytes) -> None:
+    for notice in NOTICES:
+        check(name, text + notice + end, exit=0, text="Hi")
+        check(name, notice + text + end, exit=0, text="Hi")
+
+
+@pytest.mark.parametrize(("name", "text", "end"), WHOLE, ids=short)
+def test_an_error_in_the_clothes_of_a_notice(name: str, text: bytes, end: bytes) -> None:
+    for error in TOLD:
+        if name == "a2a" and b"true" in error:
+            continue  # its own error is an object
+        check(name, text + error + end, exit=15, text="Hi", message="it broke")
+        assert read(name, error + end)["exit"] == 15
+
+
 # A call without a name, or one of which only the input came
 
 NAMELESS = [

@@ -97,6 +97,7 @@ class Values:
         if type(usage) is dict:
             self._count(usage, out)
         if "error" in value and (error := value["error"]):
+            error = value if error is True else error
             self.body.fail_after_usage(stream_failure(error), out)
             return
         if isinstance(feedback := value.get("promptFeedback"), dict):
@@ -105,7 +106,7 @@ class Values:
             self.body.alive = True
             if len(out) == before:
                 out.append(Progress())
-        elif error := error_in(value):
+        elif error := error_in(value, event):
             self.body.fail_after_usage(stream_failure(error), out)
 
     def _start(self, version: Any, id: Any, out: list[Event]) -> None:
