@@ -46,6 +46,7 @@ _CODES: dict[str, tuple[str, ...]] = {
         "content_blocked",
         "content_violation",
         "safety_check_failed",
+        "censorship_blocked",  # StepFun
         "prompt_blocked",
         "input_moderation",
         # DashScope (Qwen), GLM, Volcengine (Doubao), MiniMax

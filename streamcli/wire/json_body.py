@@ -302,7 +302,7 @@ class JsonBody:
 
             if (error := error_alone(value, event)) is not None:
                 self.fail(stream_failure(error, "error"), out)
-        elif type(value) is str and value and (event == "message" or is_error_event(event)):
+        elif type(value) is str and value and _says_more(event):
             # A marker, a sign of life, an error; else it is text that nobody would see.
             from .odd_payloads import odd_payload
 
@@ -316,7 +316,11 @@ class JsonBody:
         if self.done_ends_it and event in MARKER_EVENTS:
             self.marker(out)
             return True
-        return event in PINGS
+        if value != {} and is_error_event(event):
+            from .provider_errors import stream_failure
+
+            self.fail(stream_failure("", event), out)
+        return event in PINGS or self.ended
 
     def marker(self, out: list[Event]) -> None:
         """End the answer by its format's marker; it is a failure if nothing came before."""
@@ -331,6 +335,11 @@ class JsonBody:
             return cut(broken)
         over = self._eof_ends_it and not self.torn
         return broken or no_stream(self._payloads, self._noun, over)
+
+
+def _says_more(event: str) -> bool:
+    """Return whether a string in an event of this name is read: it may be an error or a marker."""
+    return event == "message" or event.lower() in MARKER_EVENTS or is_error_event(event)
 
 
 def has_answer(events: list[Event]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .error_shapes import is_error_event
 from .lenient_json import is_json
 from .spread_json import SpreadJson
 from .sse import BOM, MAX_EVENT_SIZE, SSE, Message, Stray
@@ -19,6 +20,10 @@ class _InOrder(SSE):
 
     def _stray(self, line: bytes, out: list[bytes]) -> None:
         out.append(Stray(line))
+
+    def _dataless(self, out: list[bytes]) -> None:
+        if is_error_event(self._event.decode("utf-8", "replace")):
+            out.append(Message.of(b"", self._event, self._id))
 
     def _other(self, field: bytes, value: bytes, line: bytes, out: list[bytes]) -> None:
         name = field.removeprefix(BOM).strip().lower()

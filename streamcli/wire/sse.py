@@ -169,6 +169,8 @@ class SSE:
                 out.append(data)
                 self._data = []
                 self._data_size = 0
+            elif self._event:
+                self._dataless(out)
             self._event = b""
             self._open = False
             return
@@ -194,6 +196,9 @@ class SSE:
             self._other(field, value, line, out)
             return
         self.recognised = True
+
+    def _dataless(self, out: list[bytes]) -> None:
+        """Read the end of an event that has a name and no data: the rules drop it."""
 
     def _other(self, field: bytes, value: bytes, line: bytes, out: list[bytes]) -> None:
         """Read a line that does not follow the format."""

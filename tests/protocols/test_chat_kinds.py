@@ -273,7 +273,8 @@ def test_an_event_without_data_is_a_keepalive(odd: bytes) -> None:
     [
         *(b"data: [done]\n\n", b"data: DONE\n\n", b"data: Done\n\n", b"data:[DONE]", b"[DONE]\n\n"),
         *(b"event: done\ndata:\n\n", b"event: end\ndata: {}\n\n", b"data: [DONE]\r\n\r\n"),
-        *(b"event: done\ndata: [DONE]\n\n", b'data: "[DONE]"\n\n'),
+        *(b"event: done\ndata: [DONE]\n\n", b'data: "[DONE]"\n\n', b"event: end\ndata: bye\n\n"),
+        b'event: done\ndata: "[DONE]"\n\n',
     ],
 )
 def test_an_end_in_other_spellings(end: bytes) -> None:
@@ -540,6 +541,20 @@ def test_an_error_in_other_clothes(error: bytes) -> None:
         assert not set("{}'") & set(found["message"])
         for pieces in (bytewise(body), *sampled(body, 3)):
             assert found_in(decode(openai_chat.Decoder(), pieces)) == found
+
+
+@pytest.mark.parametrize("data", ["", "data:\n", "data: null\n", 'data: ""\n', "data: {}\n"])
+def test_an_error_without_words(data: str) -> None:
+    error = f"event: error\n{data}\n".encode()
+    for chunks in ([error], [text("a"), error, DONE], [text("a"), STOP, error, DONE]):
+        check(sse(*chunks), exit=15, message="error")
+
+
+def test_a_filtered_prompt_without_an_answer() -> None:
+    """Azure's, where the stream has begun before its filter was asked."""
+    hate = {"hate": {"filtered": True, "severity": "high"}}
+    found = value(choices=[], prompt_filter_results=[{"content_filter_results": hate}])
+    check(sse(found, DONE), exit=11)
 
 
 def test_an_error_before_any_text() -> None:

@@ -400,6 +400,8 @@ class ChatDecoder:
         if self._state is not None and self._ending.calls and (state := self._state.value()):
             out.append(Opaque("openai-chat", state))
         end = self._ending.finish(evidence, out)
+        if self._filtered and not self._begun and isinstance(end, Failed):
+            end = Finished("content_filter", end.raw, evidence)  # of the prompt
         if isinstance(end, Finished) and end.reason in ("stop", "other", None):
             if self._filtered:
                 end.reason = "content_filter"
