@@ -46,9 +46,14 @@ def batch_table(summary: Summary, wall_ms: float) -> Table:
     if not once:
         right = [_row(n, [record["timings"][n] for record in records]) for n in whole["timings"]]
     for name in whole["percentiles"]:
+        if once:
+            times = [part.first.get(name) for part in parts]
+            if times != [None] * len(times):
+                right.append(_row(name, times))
+            continue
         told: list[dict[str, Any]] = [record["percentiles"].get(name) or {} for record in records]
         if any(told):
-            right += list(_times(name, told, once))
+            right += [_row(f"{name}.{p}", [each.get(p) for each in told]) for p in _SHARES]
     if not several and summary.ttft.count > 1:
         right.append(Row("ttft_ms", sparkline(summary.ttft)))
     return Table(left, right)
@@ -66,12 +71,3 @@ def _counts(summary: Summary, records: list[dict[str, Any]]) -> Iterator[Row]:
     for status in summary.statuses:
         counts = [record["statuses"].get(status, 0) for record in records]
         yield _row(f"statuses.{status}", counts)
-
-
-def _times(name: str, told: list[dict[str, Any]], once: bool) -> Iterator[Row]:
-    """Give the rows of a time: its percentiles, or the exact value of one prompt."""
-    if once:
-        yield _row(name, [each.get("max") for each in told])
-        return
-    for share in _SHARES:
-        yield _row(f"{name}.{share}", [each.get(share) for each in told])

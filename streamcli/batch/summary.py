@@ -16,6 +16,8 @@ _PARTS = 50  # models of --requests that are counted apart, the first ones
 class Summary:
     """Counts prompts by verdict, sums their usage, and keeps percentiles (within 1 %).
 
+    Times are those of prompts that are ok, as in a report; waits in the queue are those of all.
+
     `parts` are the same for each model alone, if `models` are given: these, and others that come.
     """
 
@@ -36,6 +38,7 @@ class Summary:
         self.ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
         self._rate = Histogram()
         self._queue = Histogram()
+        self.first: dict[str, float | None] = {}  # the times of the first one, ok or not
         self._by_model = models is not None
         self.parts = {model: Summary() for model in models or ()}
 
@@ -65,13 +68,23 @@ class Summary:
             self._queue.add(outcome.queue_ms)
         meter = outcome.meter
         self.tokens += usage.output_tokens or meter.chunks
-        if meter.ttft_ms is None:
+        rate = meter.rate(outcome.t_ms, usage.output_tokens)
+        if self.done == 1:
+            self.first = {
+                "ttft_ms": meter.ttft_ms,
+                "ttfo_ms": meter.ttfo_ms,
+                "duration_ms": outcome.t_ms,
+                "tokens_per_second": rate,
+                "queue_ms": outcome.queue_ms,
+            }
+        if verdict.exit_code:  # as in a report: failing fast improves no percentile
             return
-        self.ttft.add(meter.ttft_ms)
         self._duration.add(outcome.t_ms)
+        if meter.ttft_ms is not None:
+            self.ttft.add(meter.ttft_ms)
         if meter.ttfo_ms is not None:
             self._ttfo.add(meter.ttfo_ms)
-        if (rate := meter.rate(outcome.t_ms, usage.output_tokens)) is not None:
+        if rate is not None:
             self._rate.add(rate)
 
     @property

@@ -7,9 +7,10 @@ from itertools import groupby
 from math import isinf
 
 from ..terminal.widths import cells as width_of
+from ..terminal.widths import cut
 from .against import Row
 from .markdown import escaped
-from .words import cut, left, number, right, shown_name
+from .words import left, number, right, shown_name
 
 _HEADINGS = ("", "A", "B", "change", "interval", "verdict")
 _WORDS = {

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from ..terminal.widths import cells as width_of
+from ..terminal.widths import cut
 from .figures import Figures
 from .table import lines as table_lines
-from .words import SHOWN, bins, cut, figure, number, shown_name
+from .words import SHOWN, bins, figure, number, shown_name
 
 _CHAR, _LINE = 7.8, 18  # of the font, in pixels
 _PLOT, _HEIGHT, _SPACE, _BINS = 240, 80, 30, 48

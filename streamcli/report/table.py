@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..terminal.widths import cells as width_of
+from ..terminal.widths import cut
 from .figures import Figures
 from .words import (
     SHOWN,
-    cut,
     figure,
     left,
     right,

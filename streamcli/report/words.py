@@ -10,7 +10,6 @@ from ..terminal.row_words import number as whole_number
 from ..terminal.sanitize import one_line
 from ..terminal.stats import BARS
 from ..terminal.widths import cells as width_of
-from ..terminal.widths import cut as shortened
 from ..timings import Histogram
 from .figures import Figures
 
@@ -88,11 +87,6 @@ def totals(figures: Figures) -> Iterator[str]:
 def shown_name(name: str) -> str:
     """Return a group's name as one harmless line."""
     return one_line(name, 200) or "-"
-
-
-def cut(text: str, width: int) -> str:
-    """Return a text that takes at most `width` columns, with … where it was cut."""
-    return shortened(text, width, "…")
 
 
 def left(text: str, width: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from typing import Any
@@ -133,6 +134,26 @@ def test_a_report_on_the_records_has_the_same_verdict(stream: Stream) -> None:
         if not told["slo"].startswith(("request_throughput", "icl_ms")):
             assert told == again
         assert told["met"] == again["met"]
+
+
+def test_a_report_on_the_records_has_the_percentiles_of_the_summary(stream: Stream) -> None:
+    """Answers that broke off had tokens, and a time: they are in neither."""
+
+    def plan(prompt: str, before: int) -> Act:
+        return Act(end="cut" if prompt == "cut" else "length" if prompt == "long" else "whole")
+
+    with BatchServer(plan) as server:
+        run = asked(stream, server, prompts="cut\nlong\n" * 3 + "p\n" * 10)
+        accepted = asked(stream, server, "--accept", "length", prompts="cut\nlong\n" * 3)
+    for each, counted in ((run, 10), (accepted, 3)):
+        percentiles = each.records[-1]["percentiles"]
+        report = json.loads(stream("--report", "--json", stdin=each.stdout).stdout)
+        (group,) = report["groups"]
+        assert group["ok"] == counted
+        for metric in ("ttft_ms", "ttfo_ms", "duration_ms"):
+            for name, value in percentiles[metric].items():
+                figure = group["percentiles"][metric][name]
+                assert figure == pytest.approx(value, rel=0.021, abs=0.1)
 
 
 def test_nothing_is_asked_if_an_objective_is_none(stream: Stream) -> None:

@@ -38,7 +38,7 @@ def bounds: (.chunks - 1) as $n | select($n > 0 and .icl_ms) | .icl_ms as $g
   | [$g.p50, $a], [$g.p90, $b - $a], [$g.p99, $c - $b], [$g.max, $n - $c];
 def weighted: if length == 0 then null else
   sort as $s | ($s | map(.[1]) | add) as $n
-  | [0.5, 0.9, 0.99 | [. * $n | ceil, 1] | max] + [infinite] as $ranks
+  | ([0.5, 0.9, 0.99 | [. * $n | ceil, 1] | max] + [infinite]) as $ranks
   | reduce $s[] as $e ({sum: 0, at: []};
       .sum += $e[1] | if .sum < $ranks[.at | length] then .
         else until(.sum < $ranks[.at | length]; .at += [$e[0]]) end)

@@ -17,6 +17,7 @@ from streamcli.report.figures import Figures
 from streamcli.report.table import lines
 from streamcli.report.words import number, shown_name, sparkline
 from streamcli.terminal.widths import cells as width_of
+from streamcli.terminal.widths import cut
 from streamcli.timings import Histogram
 
 HOSTILE = "evil\x1b[31m|[bold]<b>`x`\u202e\n[a](http://b) 日本語"
@@ -174,6 +175,6 @@ def test_json_has_the_figures_by_their_names() -> None:
 
 @given(st.text(max_size=30), st.integers(1, 40))
 def test_any_name_is_one_line(name: str, width: int) -> None:
-    assert width_of(words.cut(shown_name(name), width)) <= width
+    assert width_of(cut(shown_name(name), width)) <= width
     for _, row in enumerate(shown((name, Figures()), width=40)):
         assert "\n" not in row
