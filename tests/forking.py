@@ -11,6 +11,7 @@ child's three descriptors go there, its pid and then its exit status come back.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -22,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,10 +68,12 @@ class Forks:
         cwd: Path,
         env: Mapping[str, str],
         new_session: bool = False,
+        terminal: int | None = None,
         ignoring: str = "",
     ) -> Fork:
         """Start one run; the descriptors are as subprocess.Popen takes them.
 
+        `terminal` is the descriptor whose terminal becomes that of the new session.
         `ignoring` names the signals that it ignores from its start on.
         """
         ours: dict[int, IO[bytes]] = {}
@@ -92,6 +96,7 @@ class Forks:
             "cwd": str(cwd),
             "env": dict(env),
             "new_session": new_session,
+            "terminal": terminal,
             "ignoring": ignoring.split(),
         }
         data = json.dumps(order).encode()
@@ -416,6 +421,8 @@ def _become(order: dict[str, Any], fds: list[int], ours: list[socket.socket]) ->
     for number, fd in zip(numbers, spare, strict=True):
         os.dup2(fd, number)
     os.closerange(300, 300 + len(spare))
+    if order.get("terminal") is not None:
+        fcntl.ioctl(order["terminal"], termios.TIOCSCTTY, 0)
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])

@@ -12,13 +12,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyte
+from forking import Fork, Forks
 
 
 class Pty:
     """A process with a terminal of its own; `until` waits for what the screen shows.
 
     `places` names the descriptors on the terminal ("0", "1", "2" in any combination); the others
-    are /dev/null for stdin, and files in `cwd` called "out" and "err".
+    are /dev/null for stdin, and files in `cwd` called "out" and "err". With `forks`, `command` is
+    only the arguments of ours, and `terminal` a descriptor whose terminal the session gets.
     """
 
     def __init__(
@@ -31,7 +33,8 @@ class Pty:
         term: str = "xterm-256color",
         columns: int = 80,
         rows: int = 24,
-        group: Callable[[], None] | None = None,
+        forks: Forks | None = None,
+        terminal: int | None = None,
     ) -> None:
         self.raw = b""
         self.master, slave = pty.openpty()
@@ -40,16 +43,29 @@ class Pty:
         self._stream = pyte.ByteStream(self.screen)
         others = [open(os.devnull, "rb"), open(cwd / "out", "wb"), open(cwd / "err", "wb")]
         fds = [slave if str(fd) in places else others[fd] for fd in range(3)]
-        self.process = subprocess.Popen(
-            command,
-            stdin=fds[0],
-            stdout=fds[1],
-            stderr=fds[2],
-            cwd=cwd,
-            env={**env, "TERM": term},
-            start_new_session=True,
-            preexec_fn=group,
-        )
+        self.process: subprocess.Popen[bytes] | Fork
+        env = {**env, "TERM": term}
+        if forks is not None:
+            self.process = forks.start(
+                command,
+                stdin=fds[0],
+                stdout=fds[1],
+                stderr=fds[2],
+                cwd=cwd,
+                env=env,
+                new_session=True,
+                terminal=terminal,
+            )
+        else:
+            self.process = subprocess.Popen(
+                command,
+                stdin=fds[0],
+                stdout=fds[1],
+                stderr=fds[2],
+                cwd=cwd,
+                env=env,
+                start_new_session=True,
+            )
         os.close(slave)
         for other in others:
             other.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from batchserver import Act, BatchServer
 from conftest import COMMAND, Configure
+from forking import Forks
 from ptys import Pty
 
 CONFIG = """
@@ -36,7 +37,11 @@ def go_on() -> Iterator[threading.Event]:
 
 @pytest.fixture
 def on_pty(
-    child_env: dict[str, str], configure: Configure, tmp_path: Path, go_on: threading.Event
+    child_env: dict[str, str],
+    configure: Configure,
+    tmp_path: Path,
+    go_on: threading.Event,
+    forks: Forks,
 ) -> Iterator[Run]:
     def plan(prompt: str, before: int) -> Act:
         word = prompt.split()[0]
@@ -55,12 +60,12 @@ def on_pty(
             prompts: str, *args: str, places: str = "2", kind: str = "-L", pipe: str = ""
         ) -> Pty:
             (tmp_path / "prompts").write_text(prompts)
-            script = '"$@" -j 8 --max-retries 0 -f prompts'
-            script = f"{script} --json | {pipe}" if pipe else f"exec {script}"
-            command = ["sh", "-c", script, "sh", *COMMAND, *args, kind]
-            started = Pty(
-                command, child_env, tmp_path, places="12" if pipe else places, columns=100
-            )
+            command = [*args, kind, "-j", "8", "--max-retries", "0", "-f", "prompts"]
+            if pipe:
+                places = "12"
+                command = ["sh", "-c", f'"$@" --json | {pipe}', "sh", *COMMAND, *command]
+            by = None if pipe else forks
+            started = Pty(command, child_env, tmp_path, places=places, columns=100, forks=by)
             stack.callback(started.close)
             return started
 

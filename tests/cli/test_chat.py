@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, by_word
-from conftest import COMMAND, Stream, eventually
+from conftest import Stream, eventually
 from faultserver import Conn, FaultServer
+from forking import Forks
 from ptys import Pty
 from tool_answers import PROTOCOLS
 
@@ -65,34 +66,20 @@ class Person:
 
 
 @pytest.fixture
-def chat(env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Person]]:
+def chat(env: dict[str, str], tmp_path: Path, forks: Forks) -> Iterator[Callable[..., Person]]:
     """Starts a chat on a terminal of its own."""
     open_: list[Pty] = []
 
     def start(*args: str) -> Person:
-        command = [*COMMAND, "--chat", *args]
-        terminal = Pty(command, env, tmp_path, places="012", group=_take_terminal)
+        # The terminal is that of the session, so that ^C is a signal.
+        command = ["--chat", *args]
+        terminal = Pty(command, env, tmp_path, places="012", forks=forks, terminal=1)
         open_.append(terminal)
         return Person(terminal)
 
     yield start
     for terminal in open_:
         terminal.close()
-
-
-def _take_terminal() -> None:
-    """Make the terminal on stdout that of the new session, so that ^C is a signal."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(1, termios.TIOCSCTTY, 0)
-
-
-def _take_stdin() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def state(name: str = "") -> Path:
@@ -257,9 +244,9 @@ def test_a_tool_that_is_stopped_runs_again(chat: Any, server: FaultServer, tmp_p
 
 
 def test_answers_that_go_elsewhere_have_lines_of_their_own(
-    env: dict[str, str], tmp_path: Path
+    env: dict[str, str], tmp_path: Path, forks: Forks
 ) -> None:
-    terminal = Pty([*COMMAND, "--chat"], env, tmp_path, places="02", group=_take_stdin)
+    terminal = Pty(["--chat"], env, tmp_path, places="02", forks=forks, terminal=0)
     try:
         person = Person(terminal)
         person.types("one", "\n")
@@ -298,8 +285,10 @@ def test_records_of_a_chat(chat: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("args", [["-L"], ["-n"], ["-f", "-"], ["--race"], ["--record", "r"]])
-def test_a_chat_has_no_place_for_it(args: list[str], env: dict[str, str], tmp_path: Path) -> None:
-    terminal = Pty([*COMMAND, "--chat", *args], env, tmp_path, places="012")
+def test_a_chat_has_no_place_for_it(
+    args: list[str], env: dict[str, str], tmp_path: Path, forks: Forks
+) -> None:
+    terminal = Pty(["--chat", *args], env, tmp_path, places="012", forks=forks)
     try:
         code, lines = terminal.end()
     finally:

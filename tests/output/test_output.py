@@ -38,6 +38,7 @@ from faultserver import (
     sse,
     usage,
 )
+from forking import Forks
 from records import of_type, parse_records, text_of
 
 MODEL = ("-m", "vllm:tiny")
@@ -117,8 +118,9 @@ class OnTerminal:
     `places` is "out", "err", "out err" for two terminals, or "same" for both on one.
     """
 
-    def __init__(self, server: FaultServer, env: dict[str, str], cwd: Path) -> None:
+    def __init__(self, server: FaultServer, env: dict[str, str], cwd: Path, forks: Forks) -> None:
         self._server = server
+        self._forks = forks
         self._env = env
         self._cwd = cwd
 
@@ -132,14 +134,14 @@ class OnTerminal:
                 err, err_end = out, out_end
             else:
                 err, err_end = _channel("err" in places, ours, theirs)
-            process = subprocess.Popen(
-                [*COMMAND, *MODEL, "--base-url", url, *options, "hi"],
+            process = self._forks.start(
+                [*MODEL, "--base-url", url, *options, "hi"],
                 stdin=subprocess.DEVNULL,
                 stdout=out_end,
                 stderr=err_end,
                 cwd=self._cwd,
                 env={**self._env, **(env or {})},
-                start_new_session=True,
+                new_session=True,
             )
             ours.callback(process.wait, 60)
             ours.callback(process.kill)
@@ -179,8 +181,10 @@ def _read_all(files: set[IO[bytes]]) -> dict[IO[bytes], bytes]:
 
 
 @pytest.fixture
-def on_terminal(server: FaultServer, child_env: dict[str, str], tmp_path: Path) -> OnTerminal:
-    return OnTerminal(server, child_env, tmp_path)
+def on_terminal(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path, forks: Forks
+) -> OnTerminal:
+    return OnTerminal(server, child_env, tmp_path, forks)
 
 
 DIM = re.compile("\x1b\\[2m(.*?)\x1b\\[(?:0|22)?m", re.DOTALL)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import COMMAND, Configure, Stream
 from faultserver import Conn, FaultServer, part
+from forking import Forks
 from ptys import Pty
 
 Run = Callable[..., Pty]
@@ -34,12 +35,12 @@ PLAIN = "# Title\n\nSome bold text and `code`.\n\n • one\n • two\n\n```py\nx
 
 
 @pytest.fixture
-def on_pty(child_env: dict[str, str], tmp_path: Path) -> Iterator[Run]:
+def on_pty(child_env: dict[str, str], tmp_path: Path, forks: Forks) -> Iterator[Run]:
     with ExitStack() as stack:
 
         def run(*args: str, env: dict[str, str] | None = None, **options: object) -> Pty:
-            command = [*COMMAND, *MODEL, *args]
-            started = Pty(command, {**child_env, **(env or {})}, tmp_path, **options)  # type: ignore[arg-type]
+            seen = {**child_env, **(env or {})}
+            started = Pty([*MODEL, *args], seen, tmp_path, forks=forks, **options)  # type: ignore[arg-type]
             stack.callback(started.close)
             return started
 

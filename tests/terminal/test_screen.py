@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import COMMAND
 from faultserver import Conn, FaultServer, part
+from forking import Forks
 from ptys import Pty
 
 Run = Callable[..., Pty]
@@ -19,15 +20,17 @@ MODEL = ("-m", "vllm:m")
 
 
 @pytest.fixture
-def on_pty(child_env: dict[str, str], tmp_path: Path) -> Iterator[Run]:
+def on_pty(child_env: dict[str, str], tmp_path: Path, forks: Forks) -> Iterator[Run]:
     with ExitStack() as stack:
 
         def run(
             *args: str, env: dict[str, str] | None = None, wrap: str = "", **options: object
         ) -> Pty:
-            command = [*COMMAND, *MODEL, *args]
+            command = [*MODEL, *args]
             if wrap:
-                command = ["sh", "-c", wrap, "sh", *command]
+                command = ["sh", "-c", wrap, "sh", *COMMAND, *command]
+            else:
+                options["forks"] = forks
             started = Pty(command, {**child_env, **(env or {})}, tmp_path, **options)  # type: ignore[arg-type]
             stack.callback(started.close)
             return started

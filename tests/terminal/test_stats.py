@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, Configure, Stream
+from conftest import Configure, Stream
 from faultserver import Conn, FaultServer, delta, finish, role, sse, usage
+from forking import Forks
 from ptys import Pty
 
 from streamcli.batch.stats import batch_table
@@ -241,10 +242,15 @@ def test_models_of_requests_are_counted_apart_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize(("columns", "lines"), [(80, 11), (40, 18)])
 def test_on_a_terminal_it_follows_the_answer(
-    server: FaultServer, child_env: dict[str, str], tmp_path: Path, columns: int, lines: int
+    server: FaultServer,
+    child_env: dict[str, str],
+    tmp_path: Path,
+    forks: Forks,
+    columns: int,
+    lines: int,
 ) -> None:
-    command = [*COMMAND, *MODEL, "--base-url", server.url("ok"), "--stats", "-q", "hi"]
-    run = Pty(command, child_env, tmp_path, columns=columns)
+    command = [*MODEL, "--base-url", server.url("ok"), "--stats", "-q", "hi"]
+    run = Pty(command, child_env, tmp_path, columns=columns, forks=forks)
     try:
         code, shown = run.end()
     finally:
@@ -264,13 +270,14 @@ def test_without_colors_a_terminal_gets_no_escapes(
     server: FaultServer,
     child_env: dict[str, str],
     tmp_path: Path,
+    forks: Forks,
     env: dict[str, str],
     options: tuple[str, ...],
 ) -> None:
     term = "dumb" if "dumb" in options else "xterm"
     words = ["hi"] if "dumb" in options else [*options, "hi"]
-    command = [*COMMAND, *MODEL, "--base-url", server.url("ok"), "--stats", "-q", *words]
-    run = Pty(command, {**child_env, **env}, tmp_path, term=term)
+    command = [*MODEL, "--base-url", server.url("ok"), "--stats", "-q", *words]
+    run = Pty(command, {**child_env, **env}, tmp_path, term=term, forks=forks)
     try:
         code, shown = run.end()
     finally:
@@ -297,14 +304,14 @@ def test_where_nothing_was_asked_there_is_nothing_to_show(stream: Stream) -> Non
 
 
 def test_an_interrupted_answer_has_its_table(
-    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path, forks: Forks
 ) -> None:
     def play(conn: Conn) -> None:
         conn.open_with("Hello")
         conn.wait_peer_closed(90)
 
     url = server.script("held", play)
-    run = Pty([*COMMAND, *MODEL, "--base-url", url, "--stats", "-u", "hi"], child_env, tmp_path)
+    run = Pty([*MODEL, "--base-url", url, "--stats", "-u", "hi"], child_env, tmp_path, forks=forks)
     try:
         run.until(lambda lines: lines[:1] == ["Hello"])
         run.process.send_signal(2)

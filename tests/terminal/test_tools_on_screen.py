@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import COMMAND
 from faultserver import Conn, FaultServer, error_body, part
+from forking import Forks
 from ptys import Pty
 
 from streamcli.events import ToolCall, ToolResult
@@ -30,12 +31,11 @@ WAITS = 'until [ -e "$1" ]; do sleep 0.05; done; cat "$1"'
 
 
 @pytest.fixture
-def on_pty(child_env: dict[str, str], tmp_path: Path) -> Iterator[Run]:
+def on_pty(child_env: dict[str, str], tmp_path: Path, forks: Forks) -> Iterator[Run]:
     with ExitStack() as stack:
 
         def run(*args: str, **options: object) -> Pty:
-            command = [*COMMAND, *MODEL, *args]
-            started = Pty(command, child_env, tmp_path, **options)  # type: ignore[arg-type]
+            started = Pty([*MODEL, *args], child_env, tmp_path, forks=forks, **options)  # type: ignore[arg-type]
             stack.callback(started.close)
             return started
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COMMAND, Popen, Stream, eventually
+from conftest import Popen, Stream, eventually
 from faultserver import Conn, FaultServer
+from forking import Forks
 from ptys import Pty
 from records import parse_records
 from tool_answers import PROTOCOLS, anthropic, call, chunk, sse, use, words
@@ -407,10 +408,15 @@ def test_a_tool_that_became_a_daemon_does_not_outlive_us(
 
 @pytest.mark.parametrize("more", [[], ["-q"]])
 def test_rounds_on_a_terminal(
-    more: list[str], child_env: dict[str, str], tmp_path: Path, look: Any, answers: Any
+    more: list[str],
+    child_env: dict[str, str],
+    tmp_path: Path,
+    look: Any,
+    answers: Any,
+    forks: Forks,
 ) -> None:
     args = [*answers(ONE_WITH_TEXT, RAIN), "--tools", look(ECHO), *more, "Weather?"]
-    shell = Pty([*COMMAND, *map(str, args)], child_env, tmp_path, places="12")
+    shell = Pty([*map(str, args)], child_env, tmp_path, places="12", forks=forks)
     try:
         code, lines = shell.end()
     finally:
@@ -439,9 +445,10 @@ def test_a_call_is_confirmed_on_the_terminal(
     look: Any,
     answers: Any,
     server: FaultServer,
+    forks: Forks,
 ) -> None:
     args = [*answers(ONE, RAIN), "--tools", look(ECHO), "--confirm", "Weather?"]
-    shell = Pty([*COMMAND, *map(str, args)], child_env, tmp_path, places="12", group=_take_terminal)
+    shell = Pty([*map(str, args)], child_env, tmp_path, places="12", forks=forks, terminal=1)
     try:
         shell.until(lambda lines: any('run look {"q":"Oslo"}? [y/N]' in line for line in lines))
         os.write(shell.master, f"{typed}\n".encode())
@@ -463,11 +470,12 @@ def test_an_interrupt_answers_the_question(
     look: Any,
     answers: Any,
     server: FaultServer,
+    forks: Forks,
 ) -> None:
     """^C while it asks whether a call may run: nothing runs, and there is an `end` record."""
     tools = look("open('ran', 'w')", cwd=str(tmp_path))
     args = [*answers(ONE), "--tools", tools, "--confirm", "--jsonl", *more, "Weather?"]
-    shell = Pty([*COMMAND, *map(str, args)], child_env, tmp_path, places="02", group=_take_stdin)
+    shell = Pty([*map(str, args)], child_env, tmp_path, places="02", forks=forks, terminal=0)
     try:
         shell.until(lambda lines: any("[y/N]" in line for line in lines))
         os.write(shell.master, b"\x03")
@@ -482,18 +490,6 @@ def test_an_interrupt_answers_the_question(
     assert len(ends) == (2 if more else 1)
     assert not (tmp_path / "ran").exists()
     assert all(len(request.json["messages"]) == 1 for request in server.seen("tools"))
-
-
-def _take_stdin() -> None:
-    _take_terminal(0)
-
-
-def _take_terminal(fd: int = 1) -> None:
-    """Make the terminal on this descriptor that of the new session."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
 
 
 def test_without_a_terminal_nothing_is_confirmed(
