@@ -319,7 +319,7 @@ class Decoder:
         usage = holder.get("usage")
         if usage and usage != self._usage and isinstance(usage, dict):
             self._usage = usage
-            out.append(usage_of(usage, "input", "output"))
+            out.append(usage_of(usage, input_first=True))
 
     def _fail(self, failed: Failed, out: list[Event]) -> None:
         """End the answer with an error, behind which the response with its usage may still come."""

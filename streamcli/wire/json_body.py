@@ -245,15 +245,15 @@ class JsonBody:
         if len(payload) > self._limit:
             self.fail(too_large(self._limit), out)
             return
+        if payload == b"[DONE]":
+            if self.done_ends_it:
+                self.marker(out)
+            return
         try:
             value = orjson.loads(payload)
         except orjson.JSONDecodeError:
             if self._template is not None:
                 self._template.forget()  # it may say something else than text
-            if payload == b"[DONE]":
-                if self.done_ends_it:
-                    self.marker(out)
-                return
             from .odd_payloads import odd_payload
 
             odd_payload(self, payload, event, out, last)
@@ -264,11 +264,12 @@ class JsonBody:
         self.read(value, event, out)
         if template is None or self.ended:
             return
+        given = len(out) - before
         if self.failure is not None:
             template.forget()
-        elif len(out) == before + 1 and template.learning:
+        elif given == 1 and template.learning:
             template.learn(payload, value, out[before])
-        elif len(out) != before + 1 or type(out[before]) is not Text:
+        elif given != 1 or type(out[before]) is not Text:
             template.forget()  # what was learned may mean something else from here on
 
     def read(self, value: Any, event: str, out: list[Event]) -> None:
@@ -277,8 +278,10 @@ class JsonBody:
             self._reader.value(value, event, out)
         except RecursionError:
             self.fail(_nested(), out)
-        # It gave nothing, or no more than who answers.
-        quiet = len(out) == before or (len(out) == before + 1 and type(out[before]) is Started)
+        given = len(out) - before
+        quiet = given < 2 and (
+            not given or type(out[before]) is Started
+        )  # no more than who answers
         if quiet and self._finds_errors and self.failure is None and not self.ended:
             self._find_error(value, event, out)
         if self._odd and not self.ended and self.failure is not None:

@@ -109,4 +109,6 @@ def count(value: Any) -> int | None:
 
 def whole(text: str) -> str:
     """Return `text` with pairs of surrogates merged and lone ones replaced."""
+    if text.isascii():
+        return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -14,45 +14,49 @@ if TYPE_CHECKING:
     from ...request import Quirks
 
 
-def usage_of(usage: dict[str, Any], asked: str = "prompt", said: str = "completion") -> Usage:
-    """Return the token counts; Responses calls what was `asked` and `said` input and output.
+# What was asked and what was said: Chat Completions' names, or Responses' and Anthropic's.
+_ASKED = ("prompt", "input")
+_SAID = ("completion", "output")
+
+
+def usage_of(usage: dict[str, Any], *, input_first: bool = False) -> Usage:
+    """Return the token counts; `input_first`: Responses calls them input and output.
 
     Each count has several names: OpenAI's, and those of DeepSeek, xAI, Mistral, Moonshot, and of
     gateways in front of Anthropic's models.
     """
-    prompt = _details(usage, asked, "input", "prompt")
-    completion = _details(usage, said, "output", "completion")
-    cached = (
-        prompt.get("cached_tokens"),
-        usage.get("prompt_cache_hit_tokens"),
-        usage.get("cached_tokens"),
-        usage.get("num_cached_tokens"),
-        usage.get("cache_read_input_tokens"),
-        prompt.get("cache_read_input_tokens"),
-    )
-    written = (
-        prompt.get("cache_write_tokens"),
-        prompt.get("cache_creation_tokens"),
-        usage.get("cache_creation_input_tokens"),
-        prompt.get("cache_creation_input_tokens"),
-        usage.get("cache_write_tokens"),
-    )
-    thoughts = (
-        completion.get("reasoning_tokens"),
-        usage.get("reasoning_tokens"),
-        completion.get("thinking_tokens"),
-    )
+    asked, said = _ASKED, _SAID
+    if input_first:
+        asked, said = asked[::-1], said[::-1]
+    prompt, completion = _details(usage, asked), _details(usage, said)
     return Usage(
-        _first(*(usage.get(f"{name}_tokens") for name in (asked, "input", "prompt"))),
-        _first(*(usage.get(f"{name}_tokens") for name in (said, "output", "completion"))),
-        _first(*thoughts),
-        _first(*cached),
-        _first(*written),
-        count(usage.get("total_tokens")),
+        _first(*[(usage, f"{name}_tokens") for name in asked]),
+        _first(*[(usage, f"{name}_tokens") for name in said]),
+        _first(
+            (completion, "reasoning_tokens"),
+            (usage, "reasoning_tokens"),
+            (completion, "thinking_tokens"),
+        ),
+        _first(
+            (prompt, "cached_tokens"),
+            (usage, "prompt_cache_hit_tokens"),
+            (usage, "cached_tokens"),
+            (usage, "num_cached_tokens"),
+            (usage, "cache_read_input_tokens"),
+            (prompt, "cache_read_input_tokens"),
+        ),
+        _first(
+            (prompt, "cache_write_tokens"),
+            (prompt, "cache_creation_tokens"),
+            (usage, "cache_creation_input_tokens"),
+            (prompt, "cache_creation_input_tokens"),
+            (usage, "cache_write_tokens"),
+        ),
+        _first((usage, "total_tokens")),
     )
 
 
-def _details(usage: dict[str, Any], *names: str) -> dict[str, Any]:
+def _details(usage: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Return the object that splits a count up, by the first of these names that has one."""
     for name in names:
         if type(details := usage.get(f"{name}_tokens_details")) is dict:
@@ -60,10 +64,10 @@ def _details(usage: dict[str, Any], *names: str) -> dict[str, Any]:
     return {}
 
 
-def _first(*fields: Any) -> int | None:
-    """Return the first field that is a count; None if no one is."""
-    for field in fields:
-        if field is not None and (number := count(field)) is not None:
+def _first(*places: tuple[dict[str, Any], str]) -> int | None:
+    """Return the first of these fields that is a count; None if no one is."""
+    for holder, name in places:
+        if (field := holder.get(name)) is not None and (number := count(field)) is not None:
             return number
     return None
 
