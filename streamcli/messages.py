@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from .message_parts import Call, Part, Placed, parts_of
@@ -244,8 +245,10 @@ class ChatRequest:
     def but(self, **changes: Any) -> ChatRequest:
         """Return a copy with other values for these fields."""
         other = ChatRequest.__new__(ChatRequest)
-        for name in self.__slots__:
-            setattr(other, name, changes[name] if name in changes else getattr(self, name))
+        for name, value in zip(self.__slots__, _fields_of(self), strict=True):
+            setattr(other, name, value)
+        for name, value in changes.items():
+            setattr(other, name, value)
         return other
 
     def canonical(self) -> dict[str, Any]:
@@ -255,3 +258,7 @@ class ChatRequest:
         plain["messages"] = [message.canonical() for message in self.messages]
         plain["tools"] = [tool.canonical() for tool in self.tools]
         return plain
+
+
+# All fields in one call: each prompt of a batch is a copy of one request.
+_fields_of = attrgetter(*ChatRequest.__slots__)

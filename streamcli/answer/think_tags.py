@@ -49,8 +49,10 @@ class Splitter:
         out: list[Event] = []
         plain = not (self._first or self._after or self._held)
         start, *others = self._starts
-        for event in events:
-            if type(event) is Text and not event.choice and not self.done:
+        for at, event in enumerate(events):
+            if self.done:
+                return out + events[at:]
+            if type(event) is Text and not event.choice:
                 text = event.text
                 if not plain or start in text or (others and any(c in text for c in others)):
                     self._text(self._held + text, out)
@@ -61,7 +63,7 @@ class Splitter:
                 else:
                     out.append(event)
             else:
-                if isinstance(event, Finished | Failed) and not self.done:
+                if isinstance(event, Finished | Failed):
                     self._end(out)
                 out.append(event)
         return out

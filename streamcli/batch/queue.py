@@ -43,7 +43,7 @@ class Queue(Generic[T]):
         self._later: deque[T] = deque()
         self._dropped: list[T] = []
         self._over = False  # no more input is there, or wanted
-        lock = Lock()
+        self._lock = lock = Lock()  # taken by itself: a Condition's way there costs two calls
         self._work, self._room = Condition(lock), Condition(lock)
         self._alarm = Alarm(self._work, clock)
 
@@ -54,7 +54,7 @@ class Queue(Generic[T]):
 
         `waited_for`: it was not there before.
         """
-        with self._room:
+        with self._lock:
             if waited_for:
                 task.arrived = self._clock()
                 if not self._ready:
@@ -71,7 +71,7 @@ class Queue(Generic[T]):
 
     def refuse(self, task: T, outcome: Outcome) -> bool:
         """End a task that cannot be asked. False: it is dropped, no more tasks are wanted."""
-        with self._work:
+        with self._lock:
             if self._over:
                 self._drop(task)
                 return False
@@ -81,7 +81,7 @@ class Queue(Generic[T]):
 
     def end(self) -> bool:
         """Note the end of the input; return whether all is done already."""
-        with self._work:
+        with self._lock:
             self._over = True
             self._work.notify_all()
             return self._done()
@@ -96,7 +96,7 @@ class Queue(Generic[T]):
         """Return whether another worker is needed, and count it: tasks wait, and all are busy."""
         if self._workers >= self._jobs:
             return False
-        with self._work:
+        with self._lock:
             waiting = self._ready or self._later
             if not waiting or self._workers > len(self.running) or self._workers >= self._jobs:
                 return False
@@ -105,14 +105,14 @@ class Queue(Generic[T]):
 
     def unhire(self) -> bool:
         """Uncount a worker for which there is no thread; return whether others are left."""
-        with self._work:
+        with self._lock:
             self._workers -= 1
             self._jobs = max(1, self._workers)
             return self._workers > 0
 
     def take(self) -> T | None:
         """Return the next task, started, as soon as it may start; None if there will be none."""
-        with self._work:
+        with self._lock:
             while not self.stopped:
                 now = self._clock()
                 task, wait = self._start_next(now)
@@ -129,17 +129,17 @@ class Queue(Generic[T]):
 
         Infinite seconds: it depends on tasks that run, or on the input.
         """
-        with self._work:
+        with self._lock:
             return self._start_next(self._clock())
 
     def dry(self) -> bool:
         """Return whether nothing waits, nor will, unless a running task comes back."""
-        with self._work:
+        with self._lock:
             return self._over and not self._ready and not self._later
 
     def put_back(self, task: T, delay: float) -> bool:
         """Let it be continued in `delay` seconds, by any worker. False: the batch is stopped."""
-        with self._work:
+        with self._lock:
             if self.stopped:
                 return False
             task.wait(self._clock() + delay)
@@ -149,7 +149,7 @@ class Queue(Generic[T]):
 
     def finish(self, task: T, outcome: Outcome) -> bool:
         """End a task. False: the main thread did not wait for it, and has ended it itself."""
-        with self._work:
+        with self._lock:
             if task.state is State.OVER:
                 return False
             task.finish(outcome)
@@ -163,19 +163,19 @@ class Queue(Generic[T]):
         ):  # no worker waits for it, and a little is lost at most
             gate.answered(task.entry, self._clock())
         elif gate is not None:
-            with self._work:
+            with self._lock:
                 if gate.answered(task.entry, self._clock()):
                     self._work.notify()
 
     def advise(self, task: T, gate: Gate, given: Iterable[Allowance]) -> None:
         """Note what a response to a task says of the limits of its server."""
-        with self._work:
+        with self._lock:
             gate.advise(task.entry if task.passed is gate else None, given, self._clock())
 
     def limited(self, task: T, failed: Failed) -> float | None:
         """Return the seconds until a task that was refused has its turn again, or None."""
         gate = task.gate
-        with self._work:
+        with self._lock:
             wait = gate.limited(task.entry, failed, self._clock())
             if gate.closed is not None:
                 self._work.notify()
@@ -183,12 +183,12 @@ class Queue(Generic[T]):
 
     def spend(self) -> bool:
         """Return whether the budget has one retry more, and spend it."""
-        with self._work:
+        with self._lock:
             return self._budget.spend()
 
     def judge(self, gate: Gate, failed: Failed) -> None:
         """Close the gate if the failure concerns every other request too."""
-        with self._work:
+        with self._lock:
             gate.judge(failed)
             if gate.closed is not None:
                 self._work.notify()
@@ -197,7 +197,7 @@ class Queue(Generic[T]):
 
     def settle(self, task: T) -> bool:
         """Note that the end of a task is handled; return whether all is done."""
-        with self._work:
+        with self._lock:
             task.settle()
             self.running.discard(task)
             self._work.notify()
@@ -208,7 +208,7 @@ class Queue(Generic[T]):
 
         These count as running until their ends are handled.
         """
-        with self._work:
+        with self._lock:
             for task in self._ready:
                 self._drop(task)
             self._ready.clear()
@@ -226,18 +226,18 @@ class Queue(Generic[T]):
         """Return the tasks that were dropped since the last call."""
         if not self._dropped:
             return []
-        with self._work:
+        with self._lock:
             dropped, self._dropped = self._dropped, []
             return dropped
 
     def all_done(self) -> bool:
         """Return whether nothing runs, waits, or will come."""
-        with self._work:
+        with self._lock:
             return self._done()
 
     def unsettled(self) -> list[T]:
         """Return the tasks whose end is not handled."""
-        with self._work:
+        with self._lock:
             return list(self.running)
 
     # With the lock held

@@ -153,9 +153,8 @@ class ChatDecoder:
         if type(value) is not dict or value.get("usage") or not _RARE.isdisjoint(value):
             return False
         choices = value.get("choices")
-        if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+        if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
             return False
-        choice = choices[0]
         if choice.get("index") or choice.get("finish_reason") or not _UNUSUAL.isdisjoint(choice):
             return False
         delta = choice.get("delta")
