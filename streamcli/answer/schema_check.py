@@ -22,6 +22,8 @@ _DEEPEST = DEEPEST  # levels of a value: what checks it recurses, in native code
 _MOST_STEPS = 50_000_000  # of a check: a second
 _MOST_NAMED = 20_000  # steps of a check that names its fault: one for each branch takes long
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# What the library says of a reference to elsewhere, or to nowhere in the schema.
+_MISSING = re.compile(r"(?:Resource|Pointer|Anchor) ('.*?') (?:is not present|does not exist)")
 # A pattern takes linear time; one that looks around, or back, takes so many steps and no more.
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
 
@@ -54,6 +56,9 @@ class Schema:
             self._validator = make(schema, offline=True, pattern_options=_PATTERNS)
         except Exception as error:
             text = str(getattr(error, "message", error))
+            if missing := _MISSING.match(text):
+                what = f"{name} cannot be used: it refers to {missing[1]}, which is not in it"
+                raise usage(what, "put that below $defs, as nothing is fetched") from None
             raise usage(f"{name} cannot be used: {_short(_first_line(text))}") from None
 
     def problem(self, value: Any) -> str:

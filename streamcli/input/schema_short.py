@@ -92,6 +92,8 @@ def _values_of(name: str, values: str) -> list[Any]:
     each = [value.strip() for value in values.split("|")]
     if not all(each):
         raise _wrong(f"the enum of {name} has an empty value")
+    if len(each) == 1 and "," in values:
+        raise _wrong(f"the values of the enum of {name} have '|' between them, not ','")
     if len(set(each)) < len(each):
         raise _wrong(f"the enum of {name} has a value twice")
     return list(each)

@@ -87,6 +87,7 @@ def test_the_short_form(text: str, schema: dict[str, Any] | None) -> None:
         ("a enum()", "empty value"),
         ("a enum(x||y)", "empty value"),
         ("a enum(x|x)", "twice"),
+        ("a enum(x, y)", "have '|' between them"),
         ("a enum(x", "unknown type enum"),
         ("people [name, age int]", "behind the field people"),
         (": text", "no field's name is at"),
@@ -116,7 +117,9 @@ WORDS = st.from_regex(r"[a-z]([a-z ,']{0,10}[a-z])?", fullmatch=True)
             st.booleans(),
             st.integers(0, 2),
             WORDS,
-            st.lists(WORDS, min_size=1, max_size=4, unique=True),
+            st.lists(WORDS, min_size=1, max_size=4, unique=True).filter(
+                lambda values: len(values) > 1 or "," not in values[0]
+            ),
         ),
         min_size=1,
         max_size=6,
