@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,43 @@ from ptys import Pty
 from tool_answers import PROTOCOLS
 
 from streamcli.cli.chat_lines import files_like
+
+# A signal that another thread gets does not end the wait of the first one: as one that comes after
+# the prompt is written and before the wait begins. SIGALRM has no other thread to go to.
+MISSED = """
+import io, os, signal, sys, threading
+from streamcli.cli.chat_lines import Lines
+
+ours, theirs = os.pipe()
+waiting, over = threading.Event(), threading.Event()
+late = False
+
+class Typed(io.RawIOBase):
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        waiting.set()
+        return os.readv(ours, [buffer])
+
+def interrupt():
+    global late
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    waiting.wait()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    if not over.wait(PATIENCE):
+        late = True
+        os.write(theirs, b"typed\\n")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.stdin = io.TextIOWrapper(io.BufferedReader(Typed()))
+threading.Thread(target=interrupt).start()
+try:
+    Lines("", lambda line, word: []).read()
+except KeyboardInterrupt:
+    print("late" if late else "at once")
+over.set()
+"""
 
 WHOLE = "answer to <{}> done"
 
@@ -341,3 +380,11 @@ def test_an_answer_is_there_before_the_next_line(popen: Any, env: Any) -> None:
     process.stdin.close()
     process.stdin = None
     assert process.wait(60) == 0
+
+
+def test_a_signal_before_the_wait_for_a_line_is_not_missed(child_env: dict[str, str]) -> None:
+    code = MISSED.replace("PATIENCE", "60")
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=child_env, stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert (run.returncode, run.stdout) == (0, b"at once\n"), run.stderr
