@@ -49,6 +49,7 @@ def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
     """Run many prompts; return the exit status, or raise Interrupted to die by."""
     settings = invocation.settings
     messages = messages_of(settings)
+    signals.before_death = messages.screen.wipe
     channel: Channel[Prompt] = Channel(max(64, 4 * settings.jobs))
     with ExitStack() as held:
         try:

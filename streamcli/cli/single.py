@@ -57,6 +57,7 @@ class Single:
         self._signals = signals
         self._closed = closed_fds
         self._messages = messages_of(settings) if context is None else context.messages
+        signals.before_death = self._messages.screen.wipe
         self._delivery = Delivery(settings)
         self._facts: Any = None
         self._asking: AnswerStream | None = None

@@ -49,7 +49,7 @@ class Watch:
                     for event in events:
                         if isinstance(event, ToolCall | ToolResult):
                             self._step(event)
-                if sign is not None and not sign.shown:
+                if sign is not None:
                     _go_on(sign, events[-1])
         finally:
             messages.waiting = None
@@ -74,7 +74,13 @@ class Watch:
 
 def _go_on(sign: Waiting, last: Event) -> None:
     """Show what the answer waits for behind its event `last`; a call of ours shows itself."""
-    if isinstance(last, ToolResult):
+    if isinstance(last, Retry):
+        sign.show("retrying in", seconds=last.delay)
+    elif isinstance(last, Attempt):
+        sign.show()
+    elif sign.shown:
+        return
+    elif isinstance(last, ToolResult):
         sign.show()
     elif isinstance(last, ToolCall) and last.by:
         sign.show(f"running {one_line(last.name, _NAME)}")

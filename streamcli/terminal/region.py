@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
 from .fds import in_foreground, takes_more
+from .rewrap import ESCAPES, height, rewraps, size_of
 from .sanitize import visible
 from .screen import Line
 from .suspend import Suspend
 from .widths import cells
 
 _PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay what goes elsewhere
-_ESCAPES = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
-# Terminals that set these wrap the rows that are there when they become narrow; xterm, the console
-# and screen(1), which sets STY, cut them.
-_REWRAP = (
-    *("TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "ALACRITTY_WINDOW_ID"),
-    *("KONSOLE_VERSION", "WEZTERM_PANE", "GHOSTTY_RESOURCES_DIR", "ITERM_SESSION_ID"),
-)
 
 
 class Region:
@@ -36,7 +29,7 @@ class Region:
         self._line = line
         self._rows: list[str] = []
         self._drawn: list[int] = []  # the cells of each row on the screen
-        self._rewraps = alone and "STY" not in os.environ and any(map(os.environ.get, _REWRAP))
+        self._rewraps = alone and rewraps()
         self._partial = bytearray()
         self._closed = False
         self._hidden = False
@@ -109,7 +102,7 @@ class Region:
         rows = [self._tail(), *self._rows] if self._partial else self._rows
         up = self._height() - 1
         begin = f"\r\x1b[{up}A" if up > 0 else "\r"
-        self._drawn = [cells(_ESCAPES.sub("", row)) for row in rows]
+        self._drawn = [size_of(row) for row in rows]
         # Without wrapping, a row that is wider than we think is cut, and stays one row.
         shown = f"{begin}\x1b[?7l" + "\x1b[K\r\n".join(rows) + "\x1b[J\x1b[?7h"
         return shown.encode("utf-8", "backslashreplace")
@@ -124,13 +117,12 @@ class Region:
         """Return how many lines of the screen the rows take."""
         if not self._rewraps:
             return len(self._drawn)
-        width = _columns()
-        return sum(max(1, -(-size // width)) for size in self._drawn)
+        return height(self._drawn, _columns())
 
     def _tail(self) -> str:
         """Return the end of the line that is not whole, as much as fits."""
         width = _columns()
-        text = _ESCAPES.sub("", self._partial[-8 * width :].decode(errors="ignore"))
+        text = ESCAPES.sub("", self._partial[-8 * width :].decode(errors="ignore"))
         text = visible(text.replace("\r", "").expandtabs())[-width:]
         while cells(text) >= width:
             text = text[1:]

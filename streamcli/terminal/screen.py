@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _ERASE = b"\x1b[K"  # to the end of the line
 _ERASE_BELOW = b"\x1b[J"  # to the end of the screen: a terminal that became narrow wraps its lines
+_PATIENCE = 1.0  # seconds that a writer may delay the end
 _STIFF = b"\x1b[?7l%b\x1b[?7h"  # no line wraps, however wide the terminal believes a glyph to be
 
 
@@ -55,6 +56,7 @@ class Line:
         self.answers = 0
         self.region: Region | None = None
         self.rows: Sequence[bytes] = ()
+        self._wide = 0  # columns of the terminal when they were drawn
         self._finished_for_message = False
 
     def answer(self, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
@@ -117,7 +119,7 @@ class Line:
                 same += 1
         first, self.answers = not self.answers, self.answers + 1
         if same:
-            up = len(before) - 1 - same
+            up = self._height(same) - 1
             begin = b"\n" if up < 0 else _back(up)
         elif before:
             begin = self.clear()
@@ -126,7 +128,11 @@ class Line:
         else:
             begin = _fresh() if first else b""
         self.rows, self.unfinished, self._finished_for_message = rows, bool(rows), False
-        drawn = _STIFF % b"\n".join(rows[same:]) if rows else b""
+        drawn = b""
+        if rows:
+            from .widths import columns_of
+
+            drawn, self._wide = _STIFF % b"\n".join(rows[same:]), columns_of(1)
         return self.erase() + begin + data + drawn
 
     def message(self, data: bytes) -> bytes:
@@ -143,9 +149,22 @@ class Line:
         """Return what takes the open rows away; their writer draws them again."""
         if not self.rows:
             return b""
-        up = len(self.rows) - 1
+        up = self._height(0) - 1
         self.rows, self.unfinished = (), False
         return _back(up)
+
+    def _height(self, first: int) -> int:
+        """Return how many lines of the screen the open rows take from `first` on."""
+        from .widths import columns_of
+
+        rows, width = self.rows[first:], columns_of(1)
+        if width >= self._wide:
+            return len(rows)
+        from .rewrap import height, rewraps, size_of
+
+        if not rewraps():
+            return len(rows)
+        return height((size_of(row.decode(errors="replace")) for row in rows), width)
 
     def erase(self) -> bytes:
         """Return what takes the sign of life away."""
@@ -169,6 +188,19 @@ class Screen:
     def line(self, fd: int) -> Line | None:
         """Return the line of that descriptor's terminal."""
         return self._lines.get(fd)
+
+    def wipe(self) -> None:
+        """Take the rows and the sign of life away: this process is about to die."""
+        for line in set(self._lines.values()):
+            if line.region is not None:
+                line.region.close()
+            elif line.sign and line.lock.acquire(timeout=_PATIENCE):
+                try:
+                    os.write(2, line.erase())
+                except OSError:
+                    pass  # nobody is there to see it
+                finally:
+                    line.lock.release()
 
 
 def is_dumb() -> bool:

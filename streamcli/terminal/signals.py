@@ -34,6 +34,7 @@ class Signals:
         self._notify: Callable[[int], None] | None = None
         self.notified = 0
         self.shield = self
+        self.before_death: Callable[[], None] | None = None  # called before a second one kills
         self._depth = 0
         self._first: float | None = None  # when the first one came
         self._before: dict[int, Any] = {}
@@ -73,6 +74,9 @@ class Signals:
         now = time.monotonic()
         if self._first is not None:
             if now - self._first > _TWINS:
+                before, self.before_death = self.before_death, None  # a third one does not wait
+                if before is not None:
+                    before()
                 die_by(number)
             return
         self._first = now

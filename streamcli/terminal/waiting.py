@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from math import ceil
 from threading import Event, Thread, current_thread, get_ident, main_thread
 from types import FrameType
 
@@ -26,7 +27,8 @@ class Waiting:
     """Shows for how many seconds something has been waited for, behind the cursor of stderr.
 
     `line` is that of stderr's terminal. `start` begins, `hide` takes the sign away until the next
-    look, `pause` until `show`, and `stop` for good. Only the foreground job draws.
+    look, `pause` until `show`, and `stop` for good. Only the foreground job draws. A wait
+    whose end is known is counted down.
 
     With `words`, which return what is shown after so many seconds and "" for nothing, an answer
     that is written to the line begins the wait anew.
@@ -45,6 +47,7 @@ class Waiting:
         self._what = WAITING
         self._breaks = False
         self._began = 0.0
+        self._until: float | None = None  # when the wait is over, if that is known
         self._answers = line.answers
         self._awake = Event()
         self._stopped = Event()
@@ -61,14 +64,18 @@ class Waiting:
             signal.signal(signal.SIGTSTP, self._suspend)
             self._suspends = True
 
-    def show(self, what: str = WAITING, *, breaks: bool = False) -> None:
+    def show(
+        self, what: str = WAITING, *, breaks: bool = False, seconds: float | None = None
+    ) -> None:
         """Show the sign from half a second on; `what` is waited for, from now on.
 
         `breaks`: a text that stands in the middle of the line does not keep it away, but gets a
-        line break. The caller knows that a message follows, which needs the same.
+        line break. The caller knows that a message follows, which needs the same. `seconds`: how
+        long it takes, which are counted down.
         """
         with self._line.lock:
-            self._began = self._clock()
+            self._began = now = self._clock()
+            self._until = None if seconds is None else now + seconds
             self._what, self._breaks, self.shown = one_line(what, _LONGEST), breaks, True
         self._awake.set()
 
@@ -132,8 +139,9 @@ class Waiting:
             waited = now - self._began
             if waited < DELAY:
                 return DELAY - waited
+            left = 0.0 if self._until is None else max(0.0, self._until - now)
             if self._words is None:
-                words = f"{self._what} {waited:.0f} s"
+                words = f"{self._what} {ceil(left) if self._until else waited:.0f} s"
             elif not (words := self._words(waited)):
                 self._began = now
                 _write(line.erase() if in_foreground(2) else b"")
@@ -142,7 +150,7 @@ class Waiting:
                 broken = line.message(b"")
                 line.sign = columns_of(2)
                 _write(broken + (_DRAWN % words).encode())
-        return 1 - waited % 1
+        return (left % 1 or 1) if left else 1 - waited % 1
 
 
 def _write(data: bytes) -> None:

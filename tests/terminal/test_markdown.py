@@ -153,6 +153,23 @@ def test_the_next_block_has_the_new_width(server: FaultServer, on_pty: Run) -> N
     assert [len(line) for line in lines if line.startswith("word")] == [32, 32, 29, 29, 29, 9]
 
 
+@pytest.mark.parametrize(("env", "found"), [({}, False), ({"TMUX": "x"}, True)])
+def test_an_open_block_that_the_terminal_wraps_anew_is_found_again(
+    server: FaultServer, on_pty: Run, env: dict[str, str], found: bool
+) -> None:
+    """Its one row takes two lines of a narrow screen, where the terminal wraps it."""
+    held = Held(server, "- " + "x" * 50, "y")
+    run = on_pty("--base-url", held.url, "--md", "hi", columns=60, env=env)
+    held.go_on()
+    run.until(lambda lines: lines == [" • " + "x" * 50])
+    run.resize(32)
+    held.go_on()
+    run.until(lambda lines: lines and lines[-1].endswith("xy"))
+    assert (b"\r\x1b[2K\x1b[A\x1b[2K" in run.raw) is found
+    held.go_on()
+    assert run.end()[0] == 0
+
+
 def test_a_dumb_terminal_gets_each_block_once(server: FaultServer, on_pty: Run) -> None:
     run = on_pty("--base-url", answering(server, *TEXT), "--md", "hi", term="dumb")
     assert run.end() == (0, PLAIN.splitlines())

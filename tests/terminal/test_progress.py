@@ -254,6 +254,27 @@ def test_rows_that_a_terminal_wraps_anew(
     assert b"\r\x1b[%dA\x1b[?7lz" % up in watched.raw
 
 
+def test_a_second_interrupt_takes_the_rows_away(terminal: Callable[..., Terminal]) -> None:
+    watched = terminal()
+    watched.do("from streamcli.terminal.screen import Screen")
+    watched.do("from streamcli.terminal.signals import Signals")
+    watched.do("watching, signals = Screen(), Signals(); line = watching.line(2)")
+    watched.do("signals.before_death = watching.wipe; signals.install()")
+    watched.start(100)
+    watched.update(50)
+    watched.until(lambda rows: rows[:1] and rows[0].startswith("50 of 100"))
+    watched.do("held = signals.notifying(lambda number: say('stopping')); held.__enter__()")
+    watched.do("messages.screen = watching; say('ready')")
+    watched.until(lambda rows: rows[0].endswith("ready"))
+    while watched.process.poll() is None:  # one within a moment of the first counts as the first
+        watched.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    assert watched.process.returncode == -signal.SIGINT
+    *said, last = [line for line in watched.end() if line]
+    assert "of 100" not in "".join([*said, last])
+    assert last.endswith("stopping")
+
+
 def test_without_color(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
     watched.start(100, color=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -95,6 +96,24 @@ def test_the_seconds_are_counted(server: FaultServer, on_pty: Run) -> None:
     run.until(lambda lines: lines == [" waiting 2 s"])
     held.go_on()
     assert run.end() == (0, ["Hello"])
+
+
+def test_the_wait_before_a_retry_is_counted_down(server: FaultServer, on_pty: Run) -> None:
+    def refuse(conn: Conn) -> None:
+        conn.reply(429, {}, retry_after="60")
+
+    def seconds(lines: list[str]) -> int:
+        shown = re.fullmatch(r" retrying in (\d+) s", lines[-1] if lines else "")
+        return int(shown[1]) if shown else 99
+
+    run = on_pty("--base-url", server.script("busy", refuse), "hi")
+    run.until(lambda lines: seconds(lines) <= 60)
+    first = seconds(run.lines)
+    run.until(lambda lines: seconds(lines) < first)
+    os.kill(run.process.pid, 2)
+    code, lines = run.end()
+    assert code == -2
+    assert not any("retrying in" in line for line in lines[1:])
 
 
 def test_a_sign_of_life_spares_what_stands_before_it(
