@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import StreamError
 from ..events import Retry
 from ..outcome import Verdict
-from ..providers.endpoint import Endpoint, hint_of
+from ..providers.endpoint import Endpoint, hint_of, reporter_of
 from ..settings.formats import format_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_pipe, is_terminal
@@ -83,7 +83,9 @@ class Reports:
         if (route := task.question.route) is None:  # a bad line has named itself
             return verdict.message
         several = endpoint is not None and len(route.endpoints) > 1
-        provider = f"{endpoint.target.provider}: " if endpoint and several else ""
+        provider = reporter_of(verdict, endpoint)
+        if endpoint and several:
+            provider = f"{endpoint.target.provider}: "
         return f"{self._name(task)}: {provider}{verdict.message}"
 
     def _name(self, task: Prompt) -> str:

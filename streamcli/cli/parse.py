@@ -21,7 +21,7 @@ HEAD = """\
 Usage: stream [OPTIONS] [PROMPT]...
 
 Ask a language model and write its answer as it arrives.
-The exit status is the verdict on the answer (--help=exit).
+The exit status is the verdict on the answer (stream --help=exit).
 """
 EXAMPLES = """\
   git diff --staged | stream -m openai:gpt-5-mini "Write the commit message."

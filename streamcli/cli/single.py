@@ -17,7 +17,7 @@ from ..outcome import Outcome, Verdict
 from ..output.delivery import Delivery
 from ..output.formats import Outputs
 from ..providers.context import Context, context_of, messages_of
-from ..providers.endpoint import hint_of
+from ..providers.endpoint import hint_of, reporter_of
 from ..settings.formats import format_of
 from ..terminal.messages import usage_line
 from ..terminal.sanitize import one_line
@@ -251,9 +251,9 @@ class Single:
             elif verdict.status == "length":
                 messages.error(self._name() + verdict.message, verdict.hint)
             else:
-                messages.error(
-                    self._name() + verdict.message + kept, hint_of(verdict, self._endpoint())
-                )
+                endpoint = self._endpoint()
+                message = reporter_of(verdict, endpoint) + verdict.message + kept
+                messages.error(self._name() + message, hint_of(verdict, endpoint))
         if self._delivery.shape is not None and (answer := self._delivery.shape.around()):
             messages.detail(f"the answer: {answer}", limit=4000)
 

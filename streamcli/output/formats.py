@@ -6,9 +6,10 @@ To add an output format NAME:
    `records=True` if it is made of records.
 2. Write output/MODULE.py. It has a function `sink(out, context)` that returns a Sink (sink.py): an
    object with `emit(t_ms, events)` and `close(outcome, verdict)`. `out` has `lines(bytes)` for a
-   format of records and `write(bytes)` for the others; sink.Context has the rest. If the row
-   says `summary=True`, the file also has `summary(record)`, which returns the bytes of a batch's
-   summary record.
+   format of records and `write(bytes)` for the others; sink.Context has the rest (`context.item`
+   says how an answer of a batch ends). json_object.py is an example for records, text.py for text.
+   If the row says `summary=True`, the file also has `summary(record)`, which returns the bytes of a
+   batch's summary record.
 
 `--format`, the help, the manual, the completions, batches, --keep-order, --events and -O then
 know it.

@@ -261,6 +261,16 @@ def hash_of(endpoint: Endpoint, chat: ChatRequest) -> str:
     return prompt_hash({"provider": endpoint.target.provider, **chat.canonical(), **more})
 
 
+def reporter_of(verdict: Verdict, endpoint: Endpoint | None) -> str:
+    """Return the words before an error inside a stream, whose message is the server's own."""
+    error = verdict.error
+    if error is None or error["kind"] not in ("stream_error", "overloaded"):
+        return ""
+    if error["http_status"] is not None:  # the message names it
+        return ""
+    return f"{'the server' if endpoint is None else endpoint.target.provider} reports: "
+
+
 def hint_of(verdict: Verdict, endpoint: Endpoint | None) -> str:
     """Return what would help: a key above all, if `endpoint` was asked without any."""
     refused = verdict.error is not None and verdict.error["kind"] == "auth"

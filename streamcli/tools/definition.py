@@ -107,7 +107,7 @@ def _of_place(place: str, files: Files, describe: SelfDescription) -> list[Comma
         return [_Table(place, "", data, folder).tool()]
     if not isinstance(data, list) or not data:
         what = f"{place}: it has to be a tool (name, description, ...) or a list of them"
-        raise usage(what, "`man stream` shows one: --tools")
+        raise usage(what, "stream --help=manual shows one under TOOLS")
     return [
         _Table(place, f"tools[{number}].", table, folder).tool()
         for number, table in enumerate(data)

@@ -42,7 +42,7 @@ def test_messages_carry_the_name_of_the_command(
     usage = shown["--help"].stdout.decode()
     assert usage.startswith(f"Usage: {called} [OPTIONS]")
     assert f"{called} -m ollama:" in usage
-    assert f"(man {called})" in usage
+    assert f"({called} --help=exit)" in usage
 
 
 @pytest.mark.parametrize(
