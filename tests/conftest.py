@@ -35,9 +35,11 @@ from records import parse_records
 # Their asserts are tests too, and tell what they saw.
 pytest.register_assert_rewrite("guides")
 
-# The same examples in each run, and as much time for each as a busy machine takes.
+# The same examples in each run, and as much time for each as a busy machine takes. More of them
+# take more time: STREAM_TEST_EXAMPLES=1000.
 hypothesis.settings.register_profile(
     "steady",
+    max_examples=int(os.environ.get("STREAM_TEST_EXAMPLES", "50")),
     deadline=None,
     derandomize=True,
     database=None,
@@ -109,6 +111,19 @@ sys.dont_write_bytecode = False
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist's own order knows numbers of tests only
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Start three workers for each two processors: a third of the time a test only waits.
+
+    Real servers keep a processor busy each, and a number in the environment is the user's.
+    """
+    if config.option.markexpr == "real" or "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    affinity = getattr(os, "sched_getaffinity", None)
+    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return processors + (processors + 1) // 2
 
 
 class Backwards(pytest.Dir):

@@ -18,7 +18,7 @@ def bytewise(data: bytes) -> list[bytes]:
     return [data[i : i + 1] for i in range(len(data))]
 
 
-def tiny(data: bytes, edge: int = 1024) -> list[bytes]:
+def tiny(data: bytes, edge: int = 400) -> list[bytes]:
     """Cut a recording into bytes; between the edges of a long one into seeded reads of 1 to 40."""
     random = Random(len(data))
     pieces = bytewise(data[:edge])

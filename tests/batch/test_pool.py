@@ -195,7 +195,7 @@ def one_batch(seed: int, what: str, then: str) -> None:
 @pytest.mark.parametrize("then", ["end", "signal", "halt", "input"])
 @pytest.mark.parametrize("what", KINDS)
 def test_every_batch_ends_and_loses_nothing(what: str, then: str) -> None:
-    for seed in range(5 if what == "limits" else 20):
+    for seed in range(3 if what == "limits" else 8):
         one_batch(seed, what, then)
 
 

@@ -372,7 +372,7 @@ def test_agenticraft(server: FaultServer, stream: Stream) -> None:
     assert (run.returncode, run.text) == (18, "Once upon a time.\n\n<think>")
     (end,) = stream(*args, "--json", "cut", env=env).records
     assert (end["status"], end["evidence"]) == ("truncated", ["transport_error"])
-    (end,) = stream(*args, "--json", "holds", env=env).records
+    (end,) = stream(*args, "--json", "--idle-timeout", "3", "holds", env=env).records
     assert (end["status"], end["evidence"]) == ("complete", ["marker"])
 
 

@@ -61,15 +61,15 @@ def found(a: Figures, b: Figures, tolerance: Tolerance = NONE) -> set[str]:
     return {row.figure for row in regressions(rows(a, b, tolerance).values())}
 
 
-@pytest.mark.parametrize("n", [25, 600])
-def test_equal_runs_pass(n: int) -> None:
+@pytest.mark.parametrize(("n", "pairs"), [(25, 100), (600, 40)])
+def test_equal_runs_pass(n: int, pairs: int) -> None:
     """Without any tolerance, and with eight figures each, at most 5 of 100 fail."""
     failed = 0
-    for seed in range(100):
+    for seed in range(pairs):
         compared = rows(run(2 * seed, n), run(2 * seed + 1, n))
         assert len(compared) == len(JUDGED) + 2
         failed += bool(regressions(compared.values()))
-    assert failed <= 5
+    assert failed <= 0.05 * pairs
 
 
 @pytest.mark.parametrize("n", [60, 700])

@@ -279,7 +279,7 @@ def test_without_color(terminal: Callable[..., Terminal]) -> None:
     watched = terminal()
     watched.start(100, color=False)
     watched.update(50, failed=[("timeout", 50)], held="held")
-    watched.until(lambda rows: rows[:1] and re.match("50 of 100  ━+ +50 %.* 50 timeout", rows[0]))
+    watched.until(lambda rows: rows[:1] and re.match("50 of 100  ━+╸? +50 %.* 50 timeout", rows[0]))
     watched.do("p.close()")
     assert watched.end() == []
     assert not re.search(rb"\x1b\[[0-9;]*m", watched.raw)
