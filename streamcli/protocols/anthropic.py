@@ -23,11 +23,11 @@ from ..events import (
     Text,
     Usage,
 )
-from ..messages import Attachment, ChatRequest, Message, Tool
+from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target, join_url
 from ..wire.error_shapes import error_in
 from ..wire.fast_runs import PaddedRuns, UnnamedEvents
-from ..wire.json_body import JsonBody
+from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
@@ -35,7 +35,7 @@ from ._contract import Glimpse
 from .shared import anthropic_blocks as blocks
 from .shared.anthropic_blocks import Block, list_of, number_of
 from .shared.arguments import object_of
-from .shared.claude import advice, max_tokens, sendable, thinking
+from .shared.claude import advice, max_tokens, sendable, thinking, tool_choice, tool_of
 from .shared.ending import Ending
 from .shared.finish_reasons import first_of
 from .shared.listing import Listing, models_below
@@ -70,8 +70,8 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         ("temperature", sent(chat, target, "temperature")),
         ("top_p", sent(chat, target, "top_p")),
         ("stop_sequences", sent(chat, target, "stop", "stop_sequences")),
-        ("tools", [_tool(tool) for tool in chat.tools] or None),
-        ("tool_choice", _tool_choice(chat.tool_choice)),
+        ("tools", [tool_of(tool) for tool in chat.tools] or None),
+        ("tool_choice", tool_choice(chat.tool_choice)),
     )
     body |= {field: value for field, value in fields if value is not None}
     if chat.think is not None:
@@ -164,18 +164,6 @@ def _attachment(attachment: Attachment) -> dict[str, Any]:
     raise cannot(NAME, what, hint)
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    schema = tool.parameters or {"type": "object"}
-    return {"name": tool.name, "description": tool.description, "input_schema": schema}
-
-
-def _tool_choice(choice: str | None) -> dict[str, str] | None:
-    if choice is None:
-        return None
-    words = {"auto": "auto", "none": "none", "required": "any"}
-    return {"type": words[choice]} if choice in words else {"type": "tool", "name": choice}
-
-
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
     failed = http_refusal(status, headers, body)
     failed.hint = failed.hint or advice(failed.message)
@@ -240,7 +228,7 @@ class Decoder:
         elif kind == "ping":
             return
         elif kind == "message" and "role" in value:
-            self._message(value, out)
+            self._whole(value, out)
         elif self._body.failure is not None or value.get("error"):
             self._fail(value, event, out)
         elif kind == "content_block_start":
@@ -295,6 +283,15 @@ class Decoder:
         self._count(message.get("usage"), out)
         if error := message.get("error"):
             self._body.fail_after_usage(stream_failure(error, "error"), out)
+
+    def _whole(self, message: dict[str, Any], out: list[Event]) -> None:
+        """Read a whole message. Behind events (MiniMax) it repeats their text, and adds its end."""
+        if self._body.answered or has_answer(out):
+            self._close_all(out)
+            self._end(message, out)
+            self._count(message.get("usage"), out)
+        else:
+            self._message(message, out)
 
     def _start(self, model: str, id: str, out: list[Event]) -> None:
         if (model, id) != self._started and (model or id):

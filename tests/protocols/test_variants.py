@@ -209,6 +209,26 @@ def test_text_in_another_place_is_given(name: str, body: bytes) -> None:
     check(name, body, exit=0, text="Hi")
 
 
+@pytest.mark.parametrize(
+    ("before", "reason", "exit"),
+    [
+        (b"", "end_turn", 0),
+        (b"", "max_tokens", 10),
+        (b"", None, 18),
+        (A().reason("end_turn"), "end_turn", 0),
+        (A().reason("end_turn"), None, 0),
+        (A().reason("max_tokens"), "max_tokens", 10),
+    ],
+)
+def test_a_whole_message_behind_its_events_repeats_nothing(
+    before: bytes, reason: str | None, exit: int
+) -> None:
+    """MiniMax sums an answer up so, in Anthropic's format."""
+    message = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hi"}]}
+    told = sse({**message, "stop_reason": reason, "usage": {"input_tokens": 3}})
+    check("anthropic", A().body(HI_ANTHROPIC) + before + told, exit=exit, text="Hi")
+
+
 def test_a_response_that_does_not_tell_its_status_is_shown() -> None:
     message = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
     whole_answer = {"id": "r", "object": "response", "output": [message]}

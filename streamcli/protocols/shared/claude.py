@@ -1,4 +1,4 @@
-"""The abilities of a Claude model, by its name: thinking, length of the answer, sampling. Pure.
+"""The abilities of a Claude model, by its name: thinking, length, sampling; and its tools. Pure.
 
 The names are `claude-FAMILY-MAJOR-MINOR-DATE`, before version 4 `claude-MAJOR-MINOR-FAMILY-DATE`,
 with prefixes and other separators at other vendors (us.anthropic.claude-opus-4-6-v1).
@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ...errors import usage
-from ...messages import ChatRequest
+from ...messages import ChatRequest, Tool
 from ...request import Target
 
 # Tokens to think with, where a model is told a number. The least it may be told is 1024.
@@ -117,3 +117,17 @@ def thinking(chat: ChatRequest, effort: str, default_max_tokens: int) -> dict[st
                 f"give at least {2 * _LEAST}, or --think=none",
             )
     return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": limit}
+
+
+def tool_of(tool: Tool) -> dict[str, Any]:
+    """Return a tool in the form of the Messages API."""
+    schema = tool.parameters or {"type": "object"}
+    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+def tool_choice(choice: str | None) -> dict[str, str] | None:
+    """Return the `tool_choice` of the Messages API; None for its default."""
+    if choice is None:
+        return None
+    words = {"auto": "auto", "none": "none", "required": "any"}
+    return {"type": words[choice]} if choice in words else {"type": "tool", "name": choice}
