@@ -666,6 +666,8 @@ def test_control_characters_that_are_not_escaped() -> None:
         ({"prompt_tokens_details": None, "num_cached_tokens": 0}, {"cache_read_tokens": 0}),
         ({"input_tokens": 9, "output_tokens": 2}, {"input_tokens": 9, "output_tokens": 2}),
         ({"reasoning_tokens": 4}, {"reasoning_tokens": 4}),
+        ({"promptTokens": 9, "completionTokens": 2}, {"input_tokens": 9, "output_tokens": 2}),
+        ({"promptTokenCount": 9, "totalTokenCount": 11}, {"input_tokens": 9, "total_tokens": 11}),
     ],
 )
 def test_counts_under_other_names(counts: dict[str, Any], usage: dict[str, int]) -> None:

@@ -29,7 +29,7 @@ def usage_of(usage: dict[str, Any], *, input_first: bool = False) -> Usage:
     if input_first:
         asked, said = asked[::-1], said[::-1]
     prompt, completion = _details(usage, asked), _details(usage, said)
-    return Usage(
+    counted = Usage(
         _first(*[(usage, f"{name}_tokens") for name in asked]),
         _first(*[(usage, f"{name}_tokens") for name in said]),
         _first(
@@ -53,6 +53,19 @@ def usage_of(usage: dict[str, Any], *, input_first: bool = False) -> Usage:
             (usage, "cache_write_tokens"),
         ),
         _first((usage, "total_tokens")),
+    )
+    return _in_camel_case(usage) if counted == Usage() else counted
+
+
+def _in_camel_case(usage: dict[str, Any]) -> Usage:
+    """Return the counts of gateways that write them so: Gemini's words, and the AI SDK's."""
+    asked = ("promptTokens", "inputTokens", "promptTokenCount")
+    said = ("completionTokens", "outputTokens", "candidatesTokenCount")
+    return Usage(
+        _first(*[(usage, name) for name in asked]),
+        _first(*[(usage, name) for name in said]),
+        _first((usage, "reasoningTokens"), (usage, "thoughtsTokenCount")),
+        total_tokens=_first((usage, "totalTokens"), (usage, "totalTokenCount")),
     )
 
 
