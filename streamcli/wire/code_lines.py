@@ -25,7 +25,7 @@ class CodeLines(Payloads):
         self._prose = prose.encode()
         self._begun = False
         self._recognised = False  # there was a line of the format
-        self._spread = SpreadJson()
+        self._strays = SpreadJson()
 
     def feed(self, data: bytes) -> list[bytes]:
         if len(self.excerpt) < 200:
@@ -47,7 +47,7 @@ class CodeLines(Payloads):
         rest = b"".join(self._fragments)
         self._fragments = []
         out = self._parse(rest)
-        if self._spread and b'"error"' in (cut := self._spread.rest()):
+        if self._strays and b'"error"' in (cut := self._strays.rest()):
             out.append(Stray(cut))
         return out
 
@@ -58,7 +58,7 @@ class CodeLines(Payloads):
             lines = lines.removeprefix(BOM)
         for line in lines.split(b"\n"):
             if line[1:2] == b":" and line[0] in self._codes:
-                self._spread.rest()
+                self._strays.rest()
                 self._recognised = True
                 data = line[2:]
                 if line[:1] in self._prose and not is_json(data):
@@ -71,11 +71,11 @@ class CodeLines(Payloads):
     def _other(self, line: bytes, bare: bytes, out: list[bytes]) -> None:
         """Read a line that is not of the format."""
         value: bytes | None = None
-        if self._spread:
-            value = self._spread.add(line)
+        if self._strays:
+            value = self._strays.add(line)
         elif bare.startswith(b'{"') or bare in (b"{", b"[", b"[{"):
             if self._recognised or b'"error"' in line:
-                value = self._spread.begin(line)
+                value = self._strays.begin(line)
         elif self._recognised and says_failure(bare.decode("utf-8", "replace")):
             value = line
         if value is not None:

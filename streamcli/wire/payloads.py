@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .error_shapes import is_error_event
 from .lenient_json import is_json
-from .spread_json import SpreadJson
 from .sse import BOM, MAX_EVENT_SIZE, SSE, Message, Stray
+
+if TYPE_CHECKING:
+    from .spread_json import SpreadJson
 
 _FIELDS = (b"event:", b"id:", b"retry:", b":")  # of SSE, but for its data
 _NAMES = (b"data", b"event", b"id")
@@ -55,7 +59,7 @@ class Payloads:
         self._whole = False
         self._by_line = False
         self._overflow = False
-        self._spread = SpreadJson()
+        self._spread: SpreadJson | None = None  # made for the first line that needs it
         self._event = b""  # of an SSE event among JSON lines
 
     @property
@@ -139,6 +143,10 @@ class Payloads:
         elif bare[0] == 0x7B and bare[-1] == 0x7D:
             out.append(bare)
         elif bare[0] in b"{[":
+            if spread is None:
+                from .spread_json import SpreadJson
+
+                spread = self._spread = SpreadJson()
             if (whole := spread.begin(bare if line[:5] == b"data:" else line)) is not None:
                 out.append(whole)
         else:

@@ -6,7 +6,10 @@ except that `close` hands over the event the spec would drop, for its reader to 
 
 from __future__ import annotations
 
-from .spread_json import SpreadJson
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .spread_json import SpreadJson
 
 MAX_EVENT_SIZE = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -60,7 +63,7 @@ class SSE:
         self._event = b""
         self._id = b""
         self._open = False  # lines of an unfinished event were read
-        self._spread = SpreadJson()
+        self._spread: SpreadJson | None = None  # made for the first line that needs it
 
     @property
     def last_event_id(self) -> str:
@@ -159,7 +162,7 @@ class SSE:
             self._line(line, out)
 
     def _line(self, line: bytes, out: list[bytes]) -> None:
-        if self._spread and self._continue(line, out):
+        if self._spread and self._continue(self._spread, line, out):
             return
         if not line:
             if self._data:
@@ -206,18 +209,22 @@ class SSE:
         if field == b"error":
             stray = value
         elif field.lstrip()[:1] in (b"{", b"["):
+            if self._spread is None:
+                from .spread_json import SpreadJson
+
+                self._spread = SpreadJson()
             stray = self._spread.begin(line)
         if stray:
             self._stray(stray, out)
 
-    def _continue(self, line: bytes, out: list[bytes]) -> bool:
+    def _continue(self, spread: SpreadJson, line: bytes, out: list[bytes]) -> bool:
         """Read a line behind the beginning of a JSON value; False if the value does not go on."""
         if not line:
             return False  # it ends an event all the same
-        if line.startswith(_FIELDS) or self._spread.is_too_long:
-            self._spread.rest()
+        if line.startswith(_FIELDS) or spread.is_too_long:
+            spread.rest()
             return False
-        if (value := self._spread.add(line)) is not None:
+        if (value := spread.add(line)) is not None:
             self._stray(value, out)
         return True
 
