@@ -20,22 +20,14 @@ from .option_types import (
     TEMPLATE,
     TOPICS,
     Buffering,
-    Count,
     EnoughOf,
-    Halt,
     Names,
-    Number,
     Opt,
     Patterns,
-    PerSecond,
-    Rate,
-    Seconds,
-    Size,
-    Speed,
-    Tolerance,
     ToolChoice,
     Topic,
 )
+from .quantities import Count, Halt, Number, PerSecond, Rate, Seconds, Size, Speed, Tolerance
 
 PROMPT = "The prompt"
 MODEL = "Choosing the model"

@@ -17,7 +17,7 @@ from ..errors import usage
 from ..input.files import Files
 from ..input.stdin import NAMES as STDIN
 from ..messages import Tool
-from ..settings.option_types import Seconds, Size
+from ..settings.quantities import Seconds, Size
 
 _KEYS = (
     *("name", "description", "parameters", "command", "timeout", "max_output"),

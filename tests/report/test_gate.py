@@ -10,7 +10,7 @@ from streamcli.errors import StreamError
 from streamcli.report.against import Tolerance
 from streamcli.report.figures import Figures
 from streamcli.report.gate import Gate
-from streamcli.settings.option_types import Tolerance as ToleranceType
+from streamcli.settings.quantities import Tolerance as ToleranceType
 
 
 def figures(*ttfts: float | None, limits: dict[str, float] | None = None) -> Figures:

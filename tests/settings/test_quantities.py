@@ -7,8 +7,8 @@ import math
 import click
 import pytest
 
-from streamcli.settings.option_types import Count, PerSecond, Rate, Seconds, Size, Speed
 from streamcli.settings.options import TABLE
+from streamcli.settings.quantities import Count, PerSecond, Rate, Seconds, Size, Speed
 
 
 @pytest.mark.parametrize(
