@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any
 
 from ..outcome import Limits
 from .formats import format_of
+from .frozen import Frozen
 
 if TYPE_CHECKING:
     from ..errors import StreamError
@@ -24,30 +25,7 @@ INSPECTIONS = (
 BATCH_INPUTS = ("files", "rows", "lines", "null", "requests")  # options that make stdin a batch
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-class _Frozen:
-    """A value whose fields are its class's annotations, with defaults, and never change.
-
-    A dataclass would do the same, but its import costs every start 5 ms.
-    """
-
-    def __init__(self, **values: Any) -> None:
-        if unknown := values.keys() - type(self).__annotations__.keys():
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
-        self.__dict__.update(values)
-
-    def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} is frozen: use but({name}=...)")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} is frozen")
-
-    def but(self, **values: Any) -> Self:
-        """Return a copy with other values for these fields."""
-        return type(self)(**{**self.__dict__, **values})
-
-
-class Settings(_Frozen):
+class Settings(Frozen):
     """The value of every option: one field for each, with the option's own default.
 
     The command line makes one from options, environment and configuration; a provider's defaults
