@@ -22,19 +22,9 @@ from ..events import (
     ToolCall,
     ToolResult,
 )
-from .endings import (
-    MARKER_EVENTS,
-    PINGS,
-    WAITED,
-    cut,
-    held_no,
-    no_stream,
-    proof_of,
-    too_large,
-)
-from .error_shapes import is_error_event
+from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Runs
-from .lenient_json import Halves, whole
+from .lenient_json import Halves
 from .payloads import Payloads
 from .sse import MAX_EVENT_SIZE, Message
 
@@ -101,7 +91,7 @@ class JsonBody:
         self.done_ends_it = done_ends_it
         self._eof_ends_it = eof_ends_it
         self._finds_errors = finds_errors
-        self._odd = False  # a value that is read held something else where text belongs
+        self.odd = False  # a value that is read held something else where text belongs
         self.torn = False  # the bytes ended inside a value
         self.strict = False  # a control character in a string stands for a line break: bad JSON
         self._payloads = payloads or Payloads(limit)
@@ -159,7 +149,9 @@ class JsonBody:
         for one, ends the answer: without it the answer would seem whole.
         """
         if type(text) is not str:
-            text = self._as_text(text)
+            from .odd_values import text_of
+
+            text = text_of(self, text)
         if not text:
             return
         # Lone surrogates make a string that UTF-8 cannot hold; only the lenient parser yields them.
@@ -167,26 +159,6 @@ class JsonBody:
             text = self.halves.join((channel, choice), text)
         if text:
             out.append(channel(text, choice))
-
-    def _as_text(self, value: Any) -> str:
-        """Return the JSON text of a number or a boolean; "" for nothing, or for what is not text.
-
-        The reader has not done with the value yet, so that the failure waits until it has.
-        """
-        import json
-
-        if value is None or value in ([], {}):
-            return ""
-        if isinstance(value, bool | int | float):
-            return json.dumps(value)
-        try:
-            shown = json.dumps(value, ensure_ascii=False)
-        except RecursionError:
-            shown = "something nested too deeply"
-        shown = whole(shown if len(shown) <= 80 else shown[:77] + "...")
-        self.fail_later(Failed("bad_json", f"the stream holds {shown} where text belongs"))
-        self._odd = True
-        return ""
 
     def finish(self, proof: str, out: list[Event]) -> None:
         """End the answer by the provider's word; `proof` is marker, eof, hold or transport_error.
@@ -259,8 +231,11 @@ class JsonBody:
             odd_payload(self, payload, event, out, last)
             return
         template, before = self._template, len(out)
-        if not value and event != "message" and self._is_sign(value, event, out):
-            return
+        if not value and event != "message":
+            from .odd_values import is_sign
+
+            if is_sign(self, value, event, out):
+                return
         self.read(value, event, out)
         if template is None or self.ended:
             return
@@ -279,12 +254,10 @@ class JsonBody:
         except RecursionError:
             self.fail(_nested(), out)
         given = len(out) - before
-        quiet = given < 2 and (
-            not given or type(out[before]) is Started
-        )  # no more than who answers
+        quiet = given < 2 and (not given or type(out[before]) is Started)  # or who answers
         if quiet and self._finds_errors and self.failure is None and not self.ended:
             self._find_error(value, event, out)
-        if self._odd and not self.ended and self.failure is not None:
+        if self.odd and not self.ended and self.failure is not None:
             self.fail(self.failure, out)
 
     def each(self, values: Any, event: str, out: list[Event]) -> None:
@@ -294,36 +267,11 @@ class JsonBody:
                 self._reader.value(value, event, out)
 
     def _find_error(self, value: Any, event: str, out: list[Event]) -> None:
-        """Fail if a value that gave nothing is an error in other clothes than the protocol's."""
-        if type(value) is list and value:
-            value = value[0]
-        if type(value) is dict:
-            if value.get("choices"):  # a chunk that has nothing to say, as most streams begin with
-                return
-            from .bare_errors import error_alone
-            from .provider_errors import stream_failure
+        if type(value) is dict and value.get("choices"):
+            return  # a chunk that has nothing to say, as most streams begin with
+        from .odd_values import find_error
 
-            if (error := error_alone(value, event)) is not None:
-                self.fail(stream_failure(error, "error"), out)
-        elif type(value) is str and value and _says_more(event):
-            # A marker, a sign of life, an error; else it is text that nobody would see.
-            from .odd_payloads import odd_payload
-
-            odd_payload(self, whole(value).encode(), event, out, last=False)
-
-    def _is_sign(self, value: Any, event: str, out: list[Event]) -> bool:
-        """Return whether an event says all it has to say by its name; its value is empty then."""
-        if value not in (None, "", [], {}):
-            return False
-        event = event.lower()
-        if self.done_ends_it and event in MARKER_EVENTS:
-            self.marker(out)
-            return True
-        if value != {} and is_error_event(event):
-            from .provider_errors import stream_failure
-
-            self.fail(stream_failure("", event), out)
-        return event in PINGS or self.ended
+        find_error(self, value, event, out)
 
     def marker(self, out: list[Event]) -> None:
         """End the answer by its format's marker; it is a failure if nothing came before."""
@@ -338,11 +286,6 @@ class JsonBody:
             return cut(broken)
         over = self._eof_ends_it and not self.torn
         return broken or no_stream(self._payloads, self._noun, over)
-
-
-def _says_more(event: str) -> bool:
-    """Return whether a string in an event of this name is read: it may be an error or a marker."""
-    return event == "message" or event.lower() in MARKER_EVENTS or is_error_event(event)
 
 
 def has_answer(events: list[Event]) -> bool:
