@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 from batchserver import Act, BatchServer, Plan, answer_to
-from conftest import COMMAND, WITH_SIGNALS, Popen, Stream, eventually
+from conftest import WITH_SIGNALS, Popen, Stream, eventually
 from records import of_type, parse_records
 
 from streamcli.output.order import Turnstile
@@ -313,13 +313,13 @@ def test_small_pieces_wait_in_little_memory() -> None:
 
 
 def test_xargs_and_jobs_give_the_same_answers(
-    stream: Stream, child_env: dict[str, str], tmp_path: Path
+    stream: Stream, shell_env: dict[str, str], tmp_path: Path
 ) -> None:
     prompts = [f"prompt {number}" for number in range(12)]
     with BatchServer(late(4)) as server:
         run = stream(*model(server), "-L", "-j", "8", "--json", stdin=lines(prompts))
-        one = shlex.join([*COMMAND, *model(server), "--json", "--"])
-        many = shlex.join([*COMMAND, *model(server), "-L", "--json"])
+        one = shlex.join(["stream", *model(server), "--json", "--"])
+        many = shlex.join(["stream", *model(server), "-L", "--json"])
         scripts = {
             "each.jsonl": f"xargs -P 8 -d '\\n' -n 1 {one}",
             "some.jsonl": f"xargs -P 3 -d '\\n' -n 4 sh -c 'printf \"%s\\n\" \"$@\" | {many}' _",
@@ -328,7 +328,7 @@ def test_xargs_and_jobs_give_the_same_answers(
             subprocess.run(
                 ["sh", "-c", f"{script} >> {name}"],
                 input=lines(prompts),
-                env=child_env,
+                env=shell_env,
                 cwd=tmp_path,
                 check=True,
                 timeout=60,

@@ -244,6 +244,17 @@ def test_an_exhausted_system_is_not_a_bug() -> None:
     assert bug(ValueError("open files")).exit_code == 1
 
 
+DELETED = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+
+
+def test_what_needs_no_working_directory(
+    server: FaultServer, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    command = ["sh", "-c", DELETED, "sh", *COMMAND, *MODEL, server.url("ok"), "-n", "hi"]
+    run = subprocess.run(command, env=child_env, cwd=tmp_path, capture_output=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, HELLO, b"")
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -263,10 +274,7 @@ def test_a_working_directory_that_was_deleted(
     args: tuple[str, ...],
     says: str,
 ) -> None:
-    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
-    command = ["sh", "-c", script, "sh", *COMMAND, *MODEL, server.url("ok"), "-n"]
-    run = subprocess.run([*command, "hi"], env=child_env, cwd=tmp_path, capture_output=True)
-    assert (run.returncode, run.stdout, run.stderr) == (0, HELLO, b"")
+    command = ["sh", "-c", DELETED, "sh", *COMMAND, *MODEL, server.url("ok"), "-n"]
     run = subprocess.run([*command, *args], env=child_env, cwd=tmp_path, capture_output=True)
     line = run.stderr.decode().splitlines()[-1]
     assert "the working directory was deleted" in line
