@@ -41,6 +41,8 @@ class Confirm:
                 self._write(fd, Line.question, f"{line_of(f'run {what}? [y/N] ')}".encode())
                 try:
                     answer = os.read(fd, 1024)
+                    if not answer.endswith(b"\n"):  # ^D: the cursor stands behind the question
+                        os.write(fd, b"\n")
                 finally:
                     self._write(fd, Line.answered)
             except OSError:

@@ -436,7 +436,11 @@ ONE_WITH_TEXT = sse(
 )
 
 
-@pytest.mark.parametrize(("typed", "sent"), [("y", "Oslo: rain"), ("", "the user did not allow")])
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [("y\n", "Oslo: rain"), ("\n", "the user did not allow"), ("\x04", "the user did not allow")],
+    ids=["yes", "nothing", "^D"],
+)
 def test_a_call_is_confirmed_on_the_terminal(
     typed: str,
     sent: str,
@@ -451,13 +455,13 @@ def test_a_call_is_confirmed_on_the_terminal(
     shell = Pty([*map(str, args)], child_env, tmp_path, places="12", forks=forks, terminal=1)
     try:
         shell.until(lambda lines: any('run look {"q":"Oslo"}? [y/N]' in line for line in lines))
-        os.write(shell.master, f"{typed}\n".encode())
+        os.write(shell.master, typed.encode())
         _, lines = shell.end()
     finally:
         shell.close()
     assert sent in results(server)[0]
     asked, traced, answer = lines
-    assert asked == f'stream: run look {{"q":"Oslo"}}? [y/N] {typed}'.rstrip()
+    assert asked == f'stream: run look {{"q":"Oslo"}}? [y/N] {typed[:-1]}'.rstrip()
     assert traced.startswith('stream: look {"q":"Oslo"} -> ')
     assert answer == " It rains."
 
