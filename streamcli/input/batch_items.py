@@ -13,7 +13,7 @@ from ..settings.settings import Invocation
 from ..terminal.fds import is_null, is_terminal
 from .files import Files
 from .prompt import around, gather, without_newline
-from .stdin import NAMES, Stdin
+from .stdin import LIMIT, NAMES, Stdin
 from .text import BOM, decode, unreadable
 
 if TYPE_CHECKING:
@@ -257,15 +257,25 @@ def _separated(fds: Sequence[int], separator: bytes) -> Iterator[bytes]:
 
 
 def _pieces(fd: int, separator: bytes) -> Iterator[bytes]:
-    """Yield the pieces of one file; the last one needs no separator after it."""
+    """Yield the pieces of one file; the last one needs no separator after it.
+
+    A piece without an end, as of /dev/zero, is a usage error, which ends the input.
+    """
     begun: list[bytes] = []
+    size = 0
     while block := _read(fd):
         first, *others = block.split(separator)
         begun.append(first)
+        size += len(first)
         if others:
             yield b"".join(begun)
             yield from others[:-1]
             begun = [others[-1]] if others[-1] else []
+            size = len(others[-1])
+        elif size > LIMIT:
+            what, end = ("text", "a NUL") if separator == b"\0" else ("line", "a newline")
+            hint = f"is this text? Each prompt has {end} behind it"
+            raise usage(f"a {what} of the input is larger than {LIMIT >> 20} MiB", hint)
     if begun:
         yield b"".join(begun)
 

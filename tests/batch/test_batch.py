@@ -142,6 +142,17 @@ def test_stdin_is_read_as_it_comes(ask: Ask, popen: Popen) -> None:
     assert process.wait(60) == 0
 
 
+def test_a_line_without_end_ends_the_input(ask: Ask, tmp_path: Path) -> None:
+    """As that of /dev/zero, which would fill the memory; what was read before is answered."""
+    endless = tmp_path / "endless"
+    with endless.open("wb") as file:
+        file.write(b"say a\n")
+        file.truncate(300 << 20)
+    run = ask("-L", "-f", endless)
+    assert (run.returncode, run.text) == (2, "a\n")
+    assert "a line of the input is larger than 256 MiB" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
