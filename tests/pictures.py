@@ -1,14 +1,17 @@
 """The pictures of the README and the manual: what a terminal shows of real runs.
 
 `python tests/pictures.py` draws them anew, into streamcli/docgen/pages/. Each is a run of
-the command on a terminal, against a server of ours that answers as a model would.
+the command on a terminal, against a server of ours that answers as a model would; the last one is
+the command's own, of a load on such a server.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import random
 import re
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyte
+from batchserver import Act, BatchServer
 from faultserver import Conn, FaultServer
 from pages import PAGES, ROOT
 from ptys import Pty
@@ -148,6 +152,31 @@ def lines_of(svg: str) -> list[list[str]]:
     return [line.replace("\xa0", " ").split() for line in lines.values()]
 
 
+def report(env: dict[str, str], folder: Path, *, prompts: int = 300, pace: float = 1.0) -> str:
+    """Load a server with prompts, and return the picture that --report=svg makes of the records.
+
+    `pace` is what its waits are multiplied by: 0 for a server that answers at once.
+    """
+    rng = random.Random(4)
+
+    def plan(prompt: str, before: int) -> Act:
+        if rng.random() < 0.02:
+            return Act(status=500)
+        wait, gap = rng.lognormvariate(-2, 0.4), rng.lognormvariate(-4.5, 0.3)
+        return Act(text="A joke of ten words or so. " * 2, wait=wait * pace, gap=gap * pace)
+
+    def stream(*args: str) -> str:
+        command = [sys.executable, "-m", "streamcli", "-n", "--no-config", *args]
+        done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
+        assert done.returncode in (0, 20), done.stderr
+        return done.stdout
+
+    with BatchServer(plan) as server:
+        to = ("-m", "vllm:m", "--base-url", server.base, "--max-retries", "0")
+        stream(*to, "--repeat", str(prompts), "-j", "12", "--events", "load.jsonl", "A joke?")
+    return stream("--report=svg", "load.jsonl")
+
+
 # As rich has it, but for the fonts that it gets from the network.
 FORMAT = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -186,6 +215,8 @@ def made() -> Iterator[tuple[Path, str]]:
                 yield PAGES / f"{picture.name}.svg", drawn(picture, terminal)
     finally:
         server.close()
+    with tempfile.TemporaryDirectory() as folder:
+        yield PAGES / "report.svg", report({**env, "HOME": folder}, Path(folder))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from xml.etree import ElementTree
 import pytest
 from faultserver import FaultServer
 from pages import PAGES, ROOT
-from pictures import PICTURES, Picture, drawn, lines_of, run
+from pictures import PICTURES, Picture, drawn, lines_of, report, run
 
-NAMES = [picture.name for picture in PICTURES]
+TERMINALS = [picture.name for picture in PICTURES]
+NAMES = [*TERMINALS, "report"]
 
 
-@pytest.mark.parametrize("picture", PICTURES, ids=NAMES)
+@pytest.mark.parametrize("picture", PICTURES, ids=TERMINALS)
 def test_a_picture_shows_what_the_command_does(
     picture: Picture, server: FaultServer, child_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -29,6 +30,18 @@ def words(lines: list[list[str]]) -> list[str]:
     """Return the words, sorted, but those of the last lines: their figures are of the run."""
     shown = takewhile(lambda line: "TTFT" not in line, lines)
     return sorted(word for line in shown for word in line if not re.fullmatch("[─│┼]+", word))
+
+
+def test_the_picture_of_a_report(child_env: dict[str, str], tmp_path: Path) -> None:
+    """Made anew, too; its figures are of the run."""
+    stored = (PAGES / "report.svg").read_text()
+    now = report(child_env, tmp_path, prompts=60, pace=0.1)
+    assert labels(now) == labels(stored)
+
+
+def labels(svg: str) -> set[str]:
+    texts = "\n".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+    return {word for word in texts.split() if not re.search(r"\d(?!0\b)", word)}
 
 
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.svg")), ids=lambda path: path.stem)
