@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import EXIT_OF_STATUS, StreamError, usage
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..report.groups import Groups
 
 _NARROW = 20  # columns: what is narrower is drawn for these
+_PACKED = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"))
 _COME = "records come with --json, --jsonl or --events"
 
 
@@ -147,7 +149,9 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 
 def _note(skipped: Mapping[str, int], groups: Groups, messages: Messages) -> None:
-    """Write one note that says what was not measured."""
+    """Write one note that says what was not measured, and one for groups that are none."""
+    from ..report.groups import UNKNOWN
+
     words = (
         ("torn", "torn line", "torn lines"),
         ("foreign", "line that is not a record", "lines that are not records"),
@@ -163,6 +167,8 @@ def _note(skipped: Mapping[str, int], groups: Groups, messages: Messages) -> Non
     ]
     if parts:
         messages.note(f"skipped {', '.join(parts)}")
+    if groups.by != "model" and [name for name, _ in groups] == [UNKNOWN]:
+        messages.note(f"no record has {groups.by}, so all requests are in one group")
     if groups.crowded:
         from ..report.groups import MOST, OTHERS
 
@@ -185,7 +191,19 @@ def _check_measured(groups: Groups, skipped: Mapping[str, int], names: Sequence[
         raise usage(f"{where}: records of another version", "another version of stream reads them")
     if skipped["unfinished"]:
         raise usage(f"{where}: no request has ended", "report when the run is over")
+    if len(names) == 1 and names[0] not in NAMES and (program := _compressed(names[0])):
+        unpack = f"{program} -dc {quote(names[0])} | stream --report"
+        raise usage(f"{where} is compressed", unpack)
     raise usage(f"{where}: no end records", _COME)
+
+
+def _compressed(name: str) -> str:
+    """Return the program that unpacks a file, by its first bytes; "" if it is not packed."""
+    if not os.path.isfile(name):  # not a FIFO, which cannot be read twice
+        return ""
+    with _opened(name) as file:
+        begin = file.read(6)
+    return next((each for mark, each in _PACKED if begin.startswith(mark)), "")
 
 
 def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int], gate: Gate) -> bytes:

@@ -15,7 +15,7 @@ from .descriptor import Out
 from .shape import Shape
 from .text import Look, TextSink
 
-_NOT_ASKED = ("not asked", "yellow")
+_NOT_ASKED = ("not asked", "magenta")
 
 
 def is_side_by_side(settings: Settings, screen: Screen) -> bool:

@@ -174,6 +174,8 @@ class Tolerance(click.ParamType):  # type: ignore[type-arg]
             bound = float(number)
         except ValueError:
             bound = math.nan
+        if bound == 0 and not unit:
+            unit = "%"
         if not unit or not 0 <= bound < math.inf:
             self.fail(f"{value!r} is neither a share like 5% nor a time like 20ms.", param, ctx)
         return (bound / 100, "%") if unit == "%" else (bound * _TIMES[unit] * 1000, "ms")

@@ -233,4 +233,4 @@ def _percent(figures: Figures) -> list[tuple[str, str]]:
 
 
 def _held(state: State) -> list[tuple[str, str]]:
-    return [(one_line(state.held), "yellow")] if state.held else []
+    return [(one_line(state.held), "magenta")] if state.held else []

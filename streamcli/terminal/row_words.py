@@ -12,7 +12,7 @@ GAP = "   "  # between two words
 # Cells that are left at the end of a row: the terminal writes ^C there, and terminals differ in
 # what becomes of a character in the last one.
 MARGIN = 3
-_CODES = {"red": 31, "yellow": 33}
+_CODES = {"red": 31, "magenta": 35}  # yellow is hardly seen on white, blue on black
 
 
 def joined(words: Words, room: int, *, color: bool) -> str:

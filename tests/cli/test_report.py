@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -128,6 +129,21 @@ def test_nothing_to_measure_is_exit_2(stream: Stream, line: bytes, message: str)
     run = stream("--report", stdin=line)
     assert (run.returncode, run.stdout) == (2, b"")
     assert run.complaints[-1].startswith(f"stream: stdin: {message}")
+
+
+def test_a_compressed_file_is_named_so(stream: Stream, tmp_path: Path) -> None:
+    (tmp_path / "load 1.gz").write_bytes(gzip.compress(records()))
+    run = stream("--report", "load 1.gz")
+    assert (run.returncode, run.stdout) == (2, b"")
+    hint = "gzip -dc 'load 1.gz' | stream --report"
+    assert run.complaints[-1] == f"stream: load 1.gz is compressed: {hint}"
+
+
+def test_a_field_that_no_record_has_is_noted(stream: Stream, load: Path) -> None:
+    run = stream("--report", "--by", "nosuch", load)
+    assert run.returncode == 0
+    assert run.complaints == ["stream: no record has nosuch, so all requests are in one group"]
+    assert stream("--report", "--by", "status", load).stderr == ""
 
 
 def test_a_report_in_a_file_is_never_half(stream: Stream, load: Path, tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_tolerances() -> None:
     convert = ToleranceType().convert
     assert convert("5%", None, None) == (0.05, "%")
     assert convert("0%", None, None) == (0, "%")
+    assert convert("0", None, None) == (0, "%")
     assert convert("20ms", None, None) == (20, "ms")
     assert convert("0.5s", None, None) == (500, "ms")
     assert Tolerance(*convert("20ms", None, None)) == Tolerance(20, "ms")

@@ -90,7 +90,7 @@ class Held:
 def test_it_is_drawn_on_a_terminal(server: FaultServer, on_pty: Run, columns: int) -> None:
     run = on_pty("--base-url", answering(server, *TEXT), "--md", "hi", columns=columns)
     assert run.end() == (0, DRAWN)
-    assert b"\x1b[36m" in run.raw
+    assert b"\x1b[35m" in run.raw
 
 
 def test_the_open_block_is_seen_as_it_grows(server: FaultServer, on_pty: Run) -> None:
@@ -317,7 +317,7 @@ def test_color_always_is_for_a_pager(server: FaultServer, stream: Stream) -> Non
     args = (*MODEL, "--base-url", answering(server, TEXT), "--md", "--color", "always", "hi")
     text = stream(*args).text
     assert "\x1b[1mbold\x1b[0m" in text
-    assert "\x1b[36mcode\x1b[0m" in text
+    assert "\x1b[35mcode\x1b[0m" in text
     assert not [each for each in ("\x1b[A", "\x1b[2K", "\r") if each in text]
 
 

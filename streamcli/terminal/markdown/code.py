@@ -23,23 +23,22 @@ from rich.style import Style
 from rich.text import Text
 
 LONGEST = 500  # characters of a line that has colors
-# Of the eight colors that every terminal has, and that read well on dark and light.
+# Of the eight colors that every terminal has. On white yellow and cyan are hardly seen, on black
+# blue is not: names are bold instead. Green is for strings only, which are seen by their quotes.
 _STYLES = {
     Comment: Style(dim=True, italic=True),
     Comment.Preproc: Style(color="magenta"),
     Keyword: Style(color="magenta"),
-    Keyword.Constant: Style(color="cyan"),
-    Keyword.Type: Style(color="cyan"),
+    Keyword.Constant: Style(color="red"),
     Operator.Word: Style(color="magenta"),
-    Name.Builtin: Style(color="cyan"),
-    Name.Class: Style(color="blue", bold=True),
+    Name.Class: Style(bold=True),
     Name.Decorator: Style(color="magenta"),
-    Name.Exception: Style(color="cyan"),
-    Name.Function: Style(color="blue"),
-    Name.Tag: Style(color="blue"),
-    Name.Attribute: Style(color="cyan"),
+    Name.Exception: Style(color="magenta"),
+    Name.Function: Style(bold=True),
+    Name.Tag: Style(color="magenta"),
+    Name.Attribute: Style(color="red"),
     String: Style(color="green"),
-    Number: Style(color="cyan"),
+    Number: Style(color="red"),
     Literal: Style(color="green"),
     Generic.Deleted: Style(color="red"),
     Generic.Inserted: Style(color="green"),

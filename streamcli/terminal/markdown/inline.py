@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..sanitize import visible
 
-CODE = Style(color="cyan")
+CODE = Style(color="magenta")  # cyan is hardly seen on white
 DIM = Style(dim=True)
 _LINK = Style(underline=True)
 _STYLES = {
