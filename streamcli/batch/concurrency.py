@@ -11,6 +11,7 @@ from collections import deque
 
 AT_FIRST = 14  # refusals, the first of which gives the bound
 INSIDE = 2  # signs that the limit is another one
+BEYOND = 1.25  # times the fewest that were refused: if so many are accepted, it is another limit
 SPREAD = 0.8  # of even distances from one start to the next
 SLOWEST = 200  # rounds of answers from one probe to the next, at most
 
@@ -44,6 +45,7 @@ class Concurrency:
         self._answers = 0  # of requests that ran with as many as may, since the bound was set
         self._ceiling = jobs + 1  # so many were refused
         self._inside = 0  # signs that it is not the concurrency that is limited
+        self._least = jobs + 1  # the fewest that ran when one was refused, since the bound was set
         self._running: deque[int] = deque(maxlen=AT_FIRST)  # of those refused
 
     @property
@@ -74,6 +76,7 @@ class Concurrency:
             least = ticket.running if named else min(self._running)
             self._found = self._step = max(1, least - 1)
         elif self.most > found:  # more were tried
+            self._least = min(self._least, ticket.running)
             self._inside += self._answers > 2 * found + 4  # too long before this one
             self._ceiling = self.most
             if ticket.running > 1.25 * self.most:
@@ -87,7 +90,7 @@ class Concurrency:
             self._step = self._rounds = 1
         if self._inside >= INSIDE and not named:
             self.guesses = False
-            self.most, self._found = self._jobs, 0
+            self.most, self._found, self._least = self._jobs, 0, self._jobs + 1
             return False
         self.most = self._found
         self._answers = 0
@@ -97,6 +100,8 @@ class Concurrency:
         """Try more after a while without refusals, and then still more."""
         if not self._found or ticket.running < self.most:
             return
+        if self.most >= ticket.running > BEYOND * self._least:
+            self._inside = INSIDE
         self._answers += 1
         if self.most == self._found and self._answers > self._found * SLOWEST:
             self._inside = 0

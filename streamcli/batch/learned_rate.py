@@ -23,18 +23,11 @@ from .advance import Advance
 from .concurrency import Concurrency, Ticket
 from .holds import Holds
 from .limit_headers import Allowance
-from .refusals import BASE, Refusals, backoff
+from .refusals import AGREED, BASE, Cut, Refusals, backoff
+from .steps import CUT, FAR, INFINITE, grown, lowered
 from .throughput import ENOUGH, Throughput
 
-INFINITE = float("inf")
-CUT = 0.88  # what is left of the rate after a refusal
-SOFT_CUT = 0.95, 30  # and if it is the first among so many requests
-DEEP_CUT = 0.5  # at most so much less
-FAR = 0.8  # less than this part of the rate was accepted: it is far beyond the limit
-SLOWER = 0.6  # and in a trial
-STEP = 0.02  # a second: how the rate comes back, in parts of the one that was refused
-NEAR = 0.97  # quickly up to this part of that one
-DOUBLING = 1.5  # seconds in which a rate doubles that was never refused
+SLOWER = 0.6  # what is left of the rate in a trial
 JITTER = 0.04  # of an interval: two processes must not ask in step
 CHANCE = 3  # refusals of a prompt that may be chance, while others are answered
 AGAIN = 3  # refusals of a prompt that are its own, unless others are refused as often in a row
@@ -66,10 +59,13 @@ class LearnedRate:
         self._cut = -1  # the number of the last request before the last cut
         self._grown_at = 0.0
         self._strikes = 0  # refusals since something was accepted
+        self._unanswered = 0  # the same, with those that were on their way before a cut
         self._in_vain = 0  # holds since then
         self._probe = 0  # the number of the only request that may run after holds in vain
         self._held_before = 0.0  # until the last cut
         self._hits = 0  # refusals of requests after the last cut
+        self._named = False  # a moment was named since then by one refusal after the other
+        self._guessed = False  # a trial came of a wrong guess
         self._cut_at = -INFINITE
         self._latency = PATIENT / 2  # seconds until an answer begins, on average
         self._throughput = Throughput()
@@ -140,7 +136,7 @@ class LearnedRate:
 
     def answered(self, ticket: Ticket, now: float) -> None:
         """Learn that it was accepted: the first event of its answer came."""
-        self._strikes = self._in_vain = self._probe = 0
+        self._strikes = self._in_vain = self._probe = self._unanswered = 0
         took = min(max(now - ticket.at, 0.0), PATIENT)
         self._latency += (took - self._latency) / 8
         self._throughput.answered(now)
@@ -164,17 +160,19 @@ class LearnedRate:
         """
         self.refusals += 1
         refusals, at_once = self._refusals, self._at_once
+        self._unanswered += 1
         self._throughput.refused(now)
         self._hits += ticket.number > self._cut
         at_once.note(ticket)
-        refusals.add(ticket.number)
+        refusals.add(ticket.number, self.running)
         # While others are answered it may be chance, which does not wait longer each time.
         often = before if refusals.dense else max(0, before - CHANCE)
         own = backoff(often, self._random)
         if wanted is not None:
             own = max(wanted, backoff(max(0, often - 1), self._random) if before else 0.0)
-        if wanted and refusals.agree(ticket.number, now, wanted):
+        if wanted and refusals.agree(ticket.number, now, wanted) and self._unanswered >= AGREED:
             self.holds.hold(now, wanted)  # nothing is accepted before
+            self._named = True
         early = wanted is not None and wanted < EARLY and self.holds.came_early(now)
         if early or ticket.number <= self._cut or 0 <= now - self._cut_at < self._latency:
             # It came a moment early after a hold; it was on its way before the last cut, or
@@ -189,9 +187,12 @@ class LearnedRate:
             if at_once.refused(ticket, concurrent):
                 self._cut = self._number
                 return own
-            self.rate = max(self._throughput.rate(now), 1.0)  # from what was accepted so far on
-            self._next = now + 1 / self.rate
-            self._settle(now)
+            if refusals.dense or refusals.are_few(None):
+                self.rate = max(self._throughput.rate(now), 1.0)  # from what was accepted so far on
+                self._next = now + 1 / self.rate
+                self._settle(now)
+            else:
+                self._try(now, guessed=True)
             return own
         if refusals.trying:
             self._judge_trial(ticket, now)
@@ -204,10 +205,11 @@ class LearnedRate:
         if before >= AGAIN and self._strikes < AGAIN and self.rate < INFINITE:
             return own  # others are answered meanwhile
         holds = self._cut >= 0 and self._strikes > (1 if wanted else IN_VAIN)
-        deep = ticket.number - self._cut <= self._hits
+        deep = self._named or ticket.number - self._cut <= self._hits
         self._cut_rate(ticket, now, wanted or BASE, holds)
-        if refusals.cut(ticket.number, self.rate, self.running, deep=deep):
-            self._open()
+        cut = Cut(ticket.number, now, self.rate, self.running, self.rate * self._latency)
+        if refusals.cut(cut, deep=deep):
+            self._open(2 * self.rate)
             return own
         if holds:
             again = self._in_vain - (1 if wanted else 0)  # a wish that was in vain is doubted
@@ -243,19 +245,15 @@ class LearnedRate:
             self._throughput.forget()
 
     def _grow(self, now: float) -> None:
-        """Let the rate come back: doubling while it was never refused, by steps after that."""
-        passed = min(max(0.0, now - self._grown_at), 1.0)  # a clock that jumps grows nothing
-        self._grown_at = now
+        """Let the rate come back."""
+        passed, self._grown_at = now - self._grown_at, now
         if self.rate == INFINITE or self._refusals.trying:
             return
-        if self.rate > 4 * max(self._throughput.rate(now), 1.0):
-            return  # it is not what holds us up
-        if self._refused_at == INFINITE:
-            self.rate *= 2 ** (passed / DOUBLING)
+        if self.rate > 4 * max(self._throughput.rate(now), 1.0):  # it is not what holds us up
+            if self._refusals.random and self.rate > 4 * self._throughput.asked_rate(now):
+                self.rate = INFINITE
             return
-        part = self.rate / self._refused_at
-        step = STEP * (1 + 20 * (part - 1)) if part > 1 else STEP / 2 + max(0.0, NEAR - part) / 2
-        self.rate += passed * step * self._refused_at
+        self.rate = grown(self.rate, self._refused_at, passed, self._number - self._cut)
 
     def _cut_rate(self, ticket: Ticket, now: float, wait: float, holds: bool) -> None:
         measured = self._throughput.rate(now, self._number - ticket.number)
@@ -266,22 +264,23 @@ class LearnedRate:
             passed = now - self._cut_at
             if accepted >= ENOUGH and self.holds.total - self._held_before > (1 - FAR) * passed:
                 measured = min(measured, accepted / passed)  # it was mostly waited
-            far = accepted < 2 or measured < FAR * self.rate
-            soft, many = SOFT_CUT
-            cut = soft if accepted >= many else CUT
-            rate = max(DEEP_CUT * self.rate, CUT * measured) if far else cut * self.rate
-            self._refused_at = rate / CUT if far else self.rate
-            self.rate = rate
+            self.rate, refused_at = lowered(self.rate, measured, accepted)
+            if accepted > 1 or not holds:  # otherwise it was shut, which says nothing of its limit
+                self._refused_at = refused_at
         self._next = max(self._next, now + 1 / self.rate)
         self._settle(now)
 
     def _settle(self, now: float) -> None:
         """Let the requests that are on their way be: they began before this."""
-        self._cut, self._cut_at, self._hits = self._number, now, 0
+        self._cut, self._cut_at, self._hits, self._named = self._number, now, 0, False
         self._held_before = self.holds.total
 
-    def _try(self, now: float) -> None:
-        """Ask more slowly for a while, to see whether fewer are refused."""
+    def _try(self, now: float, *, guessed: bool = False) -> None:
+        """Ask more slowly for a while, to see whether fewer are refused.
+
+        `guessed`: a wrong guess held the rate down, so that the limit may be much higher.
+        """
+        self._guessed = guessed
         self._refused_at = max(self._throughput.rate(now), 0.1)
         self.rate = SLOWER * self._refused_at
         self._next = max(self._next, now + 1 / self.rate)
@@ -290,11 +289,12 @@ class LearnedRate:
     def _judge_trial(self, ticket: Ticket, now: float) -> None:
         if self._refusals.judge_trial(ticket.number):
             if self._refusals.random:
-                self._open()
+                self._open(INFINITE)
             else:
-                self.rate = CUT * self._refused_at
+                self.rate = self._refused_at if self._guessed else CUT * self._refused_at
+                self._refused_at = INFINITE if self._guessed else self._refused_at
                 self._settle(now)
 
-    def _open(self) -> None:
-        self.rate = self._refused_at = INFINITE
-        self._next = 0.0
+    def _open(self, rate: float) -> None:
+        """Let the rate double until it holds nothing up: a limit may be there all the same."""
+        self.rate, self._refused_at, self._next = rate, INFINITE, 0.0

@@ -36,6 +36,12 @@ class Throughput:
         """Return the seconds since the first request."""
         return 0.0 if self._began is None else now - self._began
 
+    def asked_rate(self, now: float) -> float:
+        """Return the requests a second, refused ones included."""
+        _forget(self._asked, now)
+        since = max(SHORT_ASKED, now - self._asked[0]) if self._asked else 1.0
+        return len(self._asked) / since
+
     def rate(self, now: float, unknown: int = 0) -> float:
         """Return the accepted requests a second.
 

@@ -80,6 +80,16 @@ class SlidingWindow:
         return None
 
 
+class Outage:
+    """Refuses everything for some seconds, and has no limit after that."""
+
+    def __init__(self, seconds: float, hint: Hint) -> None:
+        self.seconds, self.hint = seconds, hint
+
+    def ask(self, now: float, running: int, before: int) -> Refusal | None:
+        return Refusal(self.hint(self.seconds - now)) if now < self.seconds else None
+
+
 class ConcurrencyLimit:
     def __init__(self, most: int, says_so: bool) -> None:
         self.most, self.says_so = most, says_so
@@ -232,6 +242,42 @@ def test_a_rate_is_not_taken_for_a_concurrency(
         (client,) = simulate(server, seconds=60, latency=(latency, 1.02 * latency), seed=seed)
         assert client.per_second(20, 60) >= 0.9 * rate
         assert client.refused_per_answer(20, 60) <= 0.2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TokenBucket(7, 1, lambda seconds: seconds + 0.5),
+        lambda: TokenBucket(38, 319, lambda seconds: 0.0),
+        lambda: SlidingWindow(8, 12, lambda seconds: float(math.floor(seconds))),
+        lambda: SlidingWindow(6, 1, exact),
+    ],
+)
+def test_many_jobs_that_are_refused_at_once_do_not_go_on(make: Callable[[], Server]) -> None:
+    """Their refusals do not come in the order of the requests, and each starts another."""
+    jobs = 240
+    (client,) = simulate(make(), jobs=jobs, seconds=12, latency=(1, 3))
+    assert client.answers
+    assert len(client.refusals) <= 5 * jobs
+
+
+@pytest.mark.parametrize("hint", [exact, whole, none])
+@pytest.mark.parametrize("jobs", [8, 64, 200])
+def test_an_outage_is_soon_forgotten(jobs: int, hint: Hint) -> None:
+    """Nothing was accepted before it, so the requests that it refused tell of no rate."""
+    (free,) = simulate(Outage(0, hint), jobs=jobs, prompts=600)
+    (client,) = simulate(Outage(3, hint), jobs=jobs, prompts=600)
+    assert last(client) <= 3 + last(free) + 5
+    assert len(client.refusals) <= 2 * jobs + 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_jobs_are_not_held_up_by_prompts_that_are_refused_once(seed: int) -> None:
+    free, shed = (
+        simulate(Once(share, None, seed), jobs=2, prompts=1500, seconds=9999, seed=seed)[0]
+        for share in (0, 0.2)
+    )
+    assert last(shed) <= 2 * last(free)
 
 
 @pytest.mark.parametrize("jobs", [4, 16, 128])
