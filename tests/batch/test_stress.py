@@ -366,26 +366,29 @@ class Refusing:
         return Act(wait=0.01)
 
 
-def test_a_limit_for_all_loses_nothing(popen: Popen) -> None:
-    """3 s of 429 from the first request on, or in the middle; the server says how long, or not.
+def test_a_limit_for_all_loses_nothing(popen: Popen, tmp_path: Path) -> None:
+    """429 for a while from the first request on, or in the middle, with a hint or without one.
 
-    How many requests that costs depends on the machine: test_limits.py bounds it on a fake clock.
+    How many requests and how much time that costs: test_limits.py and test_learned_rate.py, on a
+    fake clock. The answers fit into a pipe, so that the batches run side by side.
     """
-    prompts = [f"prompt {number}" for number in range(300)]
+    prompts = [f"prompt {number}" for number in range(60)]
     with ExitStack() as stack:
         running = []
-        busy = (BUSY, Act(429, headers="retry-after: 1\r\n"), BUSY_INSIDE)
-        for first, each in [(0, busy[0]), (0, busy[1]), (100, busy[1]), (100, busy[2])]:
-            plan = Refusing(3, first, each)
+        busy = (BUSY, Act(429, headers="retry-after-ms: 300\r\n"), BUSY_INSIDE)
+        for first, each in [(0, busy[0]), (0, busy[1]), (20, busy[1]), (20, busy[2])]:
+            plan, events = Refusing(0.5, first, each), f"{len(running)}.jsonl"
             server = stack.enter_context(BatchServer(plan))
-            process = popen(*model(server), "-L", "-j", "64", "--jsonl", stdin=subprocess.PIPE)
+            process = popen(
+                *model(server), "-L", "-j", "32", "--events", events, stdin=subprocess.PIPE
+            )
             process.stdin.write(lines(prompts))
             process.stdin.close()
-            running.append((server, plan, process))
-        for server, plan, process in running:
-            out, err = process.stdout.read(), process.stderr.read()
-            assert (process.wait(60), err) == (0, b"")
-            records = parse_records(out)
+            running.append((server, plan, events, process))
+        for server, plan, events, process in running:
+            _, err = process.communicate(timeout=60)
+            assert (process.returncode, err) == (0, b"")
+            records = parse_records((tmp_path / events).read_bytes())
             ends = ends_by_index(records)
             assert {end["status"] for end in ends.values()} == {"complete"}
             assert len(ends) == len(prompts)
