@@ -22,6 +22,19 @@ def parse_records(data: bytes) -> Records:
     return [json.loads(line) for line in data.split(b"\n")[:-1]]
 
 
+def whole_answers(journal: bytes) -> set[tuple[str, int]]:
+    """Return which prompts have a whole answer in a journal that kills have torn."""
+    found = set()
+    for line in journal.split(b"\n"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record["type"] == "end" and record["complete"]:
+            found.add((record["prompt_hash"], record["occurrence"]))
+    return found
+
+
 def of_type(records: Records, kind: str) -> Records:
     return [record for record in records if record["type"] == kind]
 

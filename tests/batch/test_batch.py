@@ -750,7 +750,7 @@ def test_answers_that_wait_are_asked_again_but_for_events(popen: Popen, tmp_path
 
 def test_a_full_disk(ask: Ask, tmp_path: Path) -> None:
     """Exit 23, and what was not written is asked again."""
-    lines = b"".join(b"say %d\n" % number for number in range(40))
+    lines = b"".join(b"say %d\n" % number for number in range(300))
     with open("/dev/full", "wb") as full:
         for args in ((), ("--json",), ("--jsonl",)):
             run = ask("-L", *args, stdin=lines, stdout=full)
@@ -763,7 +763,7 @@ def test_a_full_disk(ask: Ask, tmp_path: Path) -> None:
     started = {record["index"] for record in records if record["type"] == "start"}
     assert started == {record["index"] for record in records if record["type"] == "end"}
     assert records[-1]["exit_code"] == run.returncode == 23
-    assert len(ask.server.asked) < 4 * 40
+    assert len(ask.server.asked) < 4 * 300
 
 
 LIMITED = """
