@@ -273,7 +273,7 @@ class Decoder:
             self._started(response, out)
         if kind in TERMINAL:
             self._count(value, out)
-            self._result(kind, response if isinstance(response, dict) else {}, out)
+            self._result(kind, response if isinstance(response, dict) else value, out)
             if not self._body.ended:
                 self._body.finish("marker", out)
             return

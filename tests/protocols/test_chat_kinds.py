@@ -249,6 +249,27 @@ def test_text_and_reasoning_in_other_forms(delta: Any, said: str, thought: str) 
     check(sse(delta, STOP, DONE), exit=0, text=said, reasoning=thought)
 
 
+HI = {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize("before", [{"role": "assistant"}, {"reasoning": "hm"}, text("")])
+@pytest.mark.parametrize("delta", [{"delta": {}}, {"delta": text("")}, {"delta": None}, {}])
+def test_a_last_chunk_with_the_whole_message(before: Any, delta: Any) -> None:
+    """Its text is given once: here, or where the deltas had it."""
+    thought = before.get("reasoning", "")
+    last = {"index": 0, **delta, "finish_reason": "stop"}
+    whole_answer = value(choices=[{**last, "message": {**HI, **before, "content": "a"}}])
+    check(sse(before, whole_answer, DONE), exit=0, text="a", reasoning=thought)
+    check(sse(before, text("a"), whole_answer, DONE), exit=0, text="a", reasoning=thought)
+    calls = [{"function": {"name": "w", "arguments": ONE}}]
+    ends = {**last, "finish_reason": "tool_calls"}
+    called = value(choices=[{**ends, "message": {"role": "assistant", "tool_calls": calls}}])
+    check(sse(before, called, DONE), exit=0, finish="tool_calls", calls=[ONE])
+    for given in (call(**W), call(name="w")):
+        found = found_in(decode(openai_chat.Decoder(), whole(sse(before, given, called, DONE))))
+        assert len(found["calls"]) == 1
+
+
 # Keepalives and ends
 
 

@@ -229,6 +229,17 @@ def test_a_whole_message_behind_its_events_repeats_nothing(
     check("anthropic", A().body(HI_ANTHROPIC) + before + told, exit=exit, text="Hi")
 
 
+def test_a_response_without_its_object() -> None:
+    """What the last event tells stands in the event itself."""
+    details = {"incomplete_details": {"reason": "max_output_tokens"}}
+    said = sse({"type": "response.output_text.delta", "delta": "Hi"})
+    check("openai-responses", said + sse({"type": "response.incomplete", **details}), exit=10)
+    output = [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}]
+    whole_answer = sse({"type": "response.completed", "output": output})
+    check("openai-responses", whole_answer, exit=0, text="Hi")
+    check("openai-responses", said + whole_answer, exit=0, text="Hi")
+
+
 def test_a_response_that_does_not_tell_its_status_is_shown() -> None:
     message = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
     whole_answer = {"id": "r", "object": "response", "output": [message]}

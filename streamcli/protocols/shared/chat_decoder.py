@@ -261,7 +261,7 @@ class ChatDecoder:
 
     def _rare_choice(self, delta: Any, choice: dict[str, Any], index: int, out: list[Event]) -> Any:
         """Read what stands beside a delta; return the delta, with what only the choice has."""
-        from .chat_parts import error_of_choice, thought_in, was_filtered
+        from .chat_parts import answer_of, error_of_choice, thought_in, was_filtered
 
         self._filtered = self._filtered or was_filtered(choice)
         for holder in (choice, choice.get("message")):
@@ -271,6 +271,8 @@ class ChatDecoder:
         if self._error is None and (error := error_of_choice(choice)):
             self._error = _failure(error)
         plain = delta if type(delta) is dict else {}
+        if "message" in choice and not (self._ending.answered or self._calls.open):
+            plain = answer_of(choice, plain, self._begun)
         if "tool_calls" in choice and _CALLS.isdisjoint(plain):
             plain = {**plain, "tool_calls": choice["tool_calls"]}
         if thought_in(plain) is None and (thought := thought_in(choice)):

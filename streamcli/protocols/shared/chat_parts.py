@@ -24,6 +24,7 @@ _THOUGHT_FIELDS = ("thinking", "summary", "text", "reasoning", "content")
 _TEXT_FIELDS = ("text", "content", "value")
 _TEXT_KINDS = ("text", "output_text", "json")
 _CALL_KINDS = ("tool_use", "tool_call", "function_call", "tool-call")
+_ANSWER = ("content", "refusal", "tool_calls", "function_call", "audio")  # fields of a message
 _URLS = ("url", "link", "uri")
 
 Source = tuple[str, str, int | None, int | None]  # url, title, and where the text relies on it
@@ -103,6 +104,19 @@ def sources_in(holder: dict[str, Any]) -> Iterator[Source]:
 
 def _url_of(source: dict[str, Any]) -> str:
     return next((url for name in _URLS if (url := words(source.get(name)))), "")
+
+
+def answer_of(choice: dict[str, Any], delta: dict[str, Any], begun: bool) -> dict[str, Any]:
+    """Return the delta of a last chunk, with the answer that its message has and no chunk gave.
+
+    `begun`: reasoning was given before, which the message repeats.
+    """
+    message = choice.get("message")
+    if not isinstance(message, dict) or not choice.get("finish_reason") or delta.get("content"):
+        return delta
+    if begun:
+        message = {name: each for name, each in message.items() if name in _ANSWER}
+    return {**message, **{name: each for name, each in delta.items() if each}}
 
 
 def error_of_choice(choice: dict[str, Any]) -> Any:

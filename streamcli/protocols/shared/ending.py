@@ -133,6 +133,11 @@ class Ending:
         return self._reasons.raw
 
     @property
+    def answered(self) -> bool:
+        """Whether text or a call came."""
+        return self._reasons.answered
+
+    @property
     def reached(self) -> bool:
         """Whether the reason of every choice stands."""
         return self._reasons.complete

@@ -87,6 +87,11 @@ class ToolCalls:
         # The last one of a choice, of an index in it, and of an id.
         self._last: dict[tuple[Any, ...], _Call] = {}
 
+    @property
+    def open(self) -> bool:
+        """Whether a call has begun that was not given."""
+        return any(self._pending.values())
+
     def add(self, choice: int, delta: Any, out: list[Event]) -> None:
         """Read one element of `tool_calls`."""
         if not isinstance(delta, dict):
