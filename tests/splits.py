@@ -37,15 +37,15 @@ def every_two(data: bytes) -> Iterator[list[bytes]]:
 
 
 def some_two(data: bytes) -> Iterator[list[bytes]]:
-    """Cut `data` in two: anywhere if it is short, else around each end of a line and at each 11th.
+    """Cut `data` in two: anywhere if it is short, else around each end of a line and at each 29th.
 
-    The 11th are counted from a place that depends on `data`: over many bodies that are alike, no
+    The 29th are counted from a place that depends on `data`: over many bodies that are alike, no
     place in them is left out.
     """
     places: Iterable[int] = range(len(data) + 1)
-    if len(data) > 300:
+    if len(data) > 150:
         ends = {at + beside for at, byte in enumerate(data) if byte == 10 for beside in (0, 1, 2)}
-        places = sorted(ends.union(range(crc32(data) % 11, len(data) + 1, 11)))
+        places = sorted(ends.union(range(crc32(data) % 29, len(data) + 1, 29)))
     for at in places:
         yield [data[:at], data[at:]]
 

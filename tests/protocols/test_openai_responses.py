@@ -1213,7 +1213,7 @@ def test_attaching_again_repeats_and_misses_nothing(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in NUMBERED if "background-mode" in p.id])
 def test_attaching_again_at_every_kind_of_byte(path: Path) -> None:
-    """Within a line one byte is like the next: each eleventh, and those around its end."""
+    """Within a line one byte is like the next: each 29th, and those around its end."""
     data = body_of(path)
     for number, (before, _) in enumerate(some_two(data)):
         check_attached(data, len(before), replay=number % 2 == 0)
