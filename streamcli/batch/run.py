@@ -290,7 +290,7 @@ def _refuse(
     delivery = Delivery(settings)
     outcome = Outcome()
     outcome.end = Failed.of(error)
-    if settings.records and error.kind != "write":
+    if settings.records:
         try:
             outputs = Outputs(settings, signals, closed_fds, messages.screen)
             delivery.open(outputs.sinks(Facts(time.time)))

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import pyte
 import pytest
 from batchserver import Act, BatchServer, answer_to, by_word
 from conftest import COMMAND, WITH_SIGNALS, Popen, Result, Stream, eventually
-from records import check
+from records import check, parse_records
 
 from streamcli.output.order import Turnstile
 
@@ -194,6 +195,22 @@ def test_what_cannot_be_asked(ask: Ask, args: list[str], said: str) -> None:
     (complaint,) = run.complaints
     assert complaint.startswith(f"stream: {said}")
     assert (run.stdout, ask.server.asked) == (b"", [])
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_closed_stdout_has_its_end_among_the_events(
+    ask: Ask, child_env: dict[str, str], tmp_path: Path, form: str
+) -> None:
+    events = tmp_path / "e.jsonl"
+    words = shlex.join([*COMMAND, *ask.args, "-L", "--format", form, "--events", str(events)])
+    run = subprocess.run(
+        ["sh", "-c", f"echo hi | {words} >&-"], stderr=subprocess.PIPE, env=child_env, text=True
+    )
+    assert run.returncode == 23
+    assert run.stderr == "stream: stdout is closed: give it a place to write to\n"
+    (end,) = parse_records(events.read_bytes())
+    assert (end["type"], end["status"], end["exit_code"]) == ("end", "write", 23)
+    assert ask.server.asked == []
 
 
 def test_a_closed_stdin_and_a_terminal(ask: Ask, child_env: dict[str, str]) -> None:
