@@ -101,6 +101,7 @@ class Outputs:
 
     def open(self) -> None:
         """Open what the prompts share, for a batch: before anything is asked."""
+        self._check_files()
         self._check_usage()
         self._open_events()
         self._check_stdout()
@@ -132,6 +133,8 @@ class Outputs:
         index, and its id if it has one. --events comes first, so that its `end` record can have the
         trouble of the others.
         """
+        if not self._batch:
+            self._check_files()
         self._check_usage()
         if facts is not None and (events := self._open_events()) is not None:
             from .jsonl import JournalSink, RecordSink
@@ -196,6 +199,12 @@ class Outputs:
             self._events.lines(summary(record))
         if self._format.summary and isinstance(self._stdout, LineOut):
             self._stdout.lines(self._module.summary(record))
+
+    def _check_files(self) -> None:
+        if self._settings.session is not None or self._settings.batch_inputs:
+            from .same_files import check_apart
+
+            check_apart(self._settings)
 
     def _check_usage(self) -> None:
         settings, records = self._settings, self._format.records
@@ -298,9 +307,9 @@ class Outputs:
 
 
 def _is_one_file(path: str, other: str) -> bool:
-    """Return whether two names are those of one file, which may not exist yet; no device."""
-    same = os.path.realpath(path) == os.path.realpath(other)
-    return same and (os.path.isfile(path) or not os.path.exists(path))
+    from .same_files import is_one_file
+
+    return is_one_file(path, other)
 
 
 def _is_among(events: str | None, reuse: tuple[str, ...]) -> bool:

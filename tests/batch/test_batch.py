@@ -143,6 +143,25 @@ def test_stdin_is_read_as_it_comes(ask: Ask, popen: Popen) -> None:
     assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize("more", [[], ["--json"], ["--chat"], ["--events", "p"]])
+def test_answers_do_not_become_prompts(ask: Ask, tmp_path: Path, more: list[str]) -> None:
+    """As of `stream -L < p >> p`, which would ask for ever."""
+    path = tmp_path / "p"
+    path.write_bytes(b"say a\nsay b\n")
+    option = [] if "--chat" in more else ["-L"]
+    with path.open("rb") as lines, path.open("ab") as out:
+        where: dict[str, Any] = {} if "--events" in more else {"stdout": out}
+        run = ask(*option, *more, stdin=lines, **where)
+    assert run.returncode == 2
+    what = "--events" if "--events" in more else "stdout"
+    assert run.complaints == [
+        f"stream: {what} is a file that the prompts are read from: "
+        "name another one, or the answers become prompts"
+    ]
+    assert path.read_bytes() == b"say a\nsay b\n"
+    assert not prompts(ask)
+
+
 def test_a_line_without_end_ends_the_input(ask: Ask, tmp_path: Path) -> None:
     """As that of /dev/zero, which would fill the memory; what was read before is answered."""
     endless = tmp_path / "endless"

@@ -66,6 +66,22 @@ def test_one_file_cannot_hold_the_text_and_records(
     assert run.returncode == 0
 
 
+@pytest.mark.parametrize("option", ["--events", "--record", "--output"])
+def test_nothing_else_is_written_into_a_session(
+    server: FaultServer, stream: Stream, tmp_path: Path, option: str
+) -> None:
+    """-O would replace the conversation by its last answer."""
+    args = (*MODEL, server.url("ok"), "--session", "./talk")
+    for _ in range(2):  # whether the session is there or not
+        run = stream(*args, option, "talk", "hi")
+        assert (run.returncode, run.text) == (2, "")
+        assert f"{option} and --session name the same file: {option} ANOTHER" in run.stderr
+        if not (tmp_path / "talk").exists():
+            assert stream(*args, "hi").returncode == 0
+            kept = (tmp_path / "talk").read_bytes()
+    assert (tmp_path / "talk").read_bytes() == kept
+
+
 @pytest.mark.parametrize("place", ["-", "/dev/stdin"])
 def test_a_journal_on_stdin(
     server: FaultServer, stream: Stream, tmp_path: Path, place: str
