@@ -27,6 +27,7 @@ _NOTICES = (
 # Names of events that do not tell what is in them, and fields of words alone.
 _UNTOLD = ("message", "data", "chunk", "delta", "token", "result", "response", "error")
 _WORDS = frozenset(("message", "msg", "id", "timestamp", "title", "object"))
+_LONGEST = 4000  # characters of prose in which words about a failure are looked for
 _SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
 _FAILURES = (
     *("fatal", "err", "failure", "failed", "fail", "abort", "aborted", "cancel", "cancelled"),
@@ -63,9 +64,10 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
         if value.get("detail") and type(value["detail"]) in (str, list, dict):
             return value
         said = value.get("message") or value.get("msg")
-        told = event in _UNTOLD or not value.keys() <= _WORDS  # another name tells what it is
-        if said and type(said) is str and told and not is_fine(value, said):
-            return value
+        if said and type(said) is str and not is_fine(value, said):
+            # The event's own name tells what is in it, but for an error.
+            untold = event in _UNTOLD or not value.keys() <= _WORDS or re.match(_SAYS_ERROR, said)
+            return value if untold else None
     errors = value.get("errors")
     if errors and type(errors) in (list, dict) and "choices" not in value:
         return value
@@ -99,6 +101,7 @@ def is_error_event(name: str) -> bool:
 
 def says_failure(said: str) -> bool:
     """Return whether text in a value's place is words about what failed, not broken JSON."""
+    said = said[:_LONGEST]
     if re.match(_SAYS_ERROR, said):
         return True
     from .error_codes import kind_of_words
@@ -112,6 +115,6 @@ def is_fine(value: dict[str, Any], said: str) -> bool:
         return True
     kinds = (value.get(name) for name in ("type", "status", "level", "object"))
     if any(type(kind) is str and kind.lower() in _NOTICES for kind in kinds):
-        return "code" not in value
+        return "code" not in value and not re.match(_SAYS_ERROR, said)
     code = value.get("code", value.get("status"))
     return code is not None and str(code).lower() in FINE

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .json_body import JsonBody
 
 _OURS = frozenset(("choices", "candidates", "type"))  # of events that may say nothing
+_FIELD = re.compile(rb"\s*(?:data:\s*)*", re.IGNORECASE)
 _MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 
 
@@ -37,7 +38,7 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
     if word in NOTHING or word[0] == ":" or {word, inside, name} & PINGS:
         return  # a colon begins a comment: some proxies put `data:` before theirs too
     if word.startswith("data:"):  # a proxy put it before events that had it
-        body.payload(payload.strip()[5:].lstrip(), out, last)
+        body.payload(payload[_FIELD.match(payload).end() :], out, last)  # type: ignore[union-attr]
         return
     values = _values(payload, body.strict)
     if not values and b"\\ndata:" in payload:  # escapes in the place of line breaks

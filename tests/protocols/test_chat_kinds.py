@@ -651,6 +651,14 @@ def test_fields_that_blanks_or_capitals_hide(before: str, behind: str) -> None:
     check(mixed.encode(), exit=0, text="ab", finish="stop")
 
 
+def test_a_field_that_is_repeated() -> None:
+    first, second, *_ = CHUNKS
+    body = f"data: data: {first}\n\ndata:DATA:data:{second}\n\n".encode() + sse(STOP)
+    check(body, exit=0, text="ab")
+    events = decode(openai_chat.Decoder(), whole(b"data: " + b"data:" * 20_000 + b"\n\n" + body))
+    assert found_in(events)["text"] == "ab"
+
+
 def test_lines_whose_field_is_missing() -> None:
     """Some of an answer's events, or all behind the first, come as JSON lines."""
     first, second, end, done = CHUNKS

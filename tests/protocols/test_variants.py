@@ -302,6 +302,8 @@ TOLD = [
     sse({"type": "error", "content": "it broke"}),
     sse({"status": {"code": 500, "message": "it broke"}}),
     b"event: status\ndata: Error: it broke\n\n",
+    sse({"message": "Error: it broke"}, event="progress"),
+    sse({"type": "status", "message": "Error: it broke"}),
     b"event: cancelled\ndata: it broke\n\n",
 ]
 
