@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from ..report.groups import Groups
 
 _NARROW = 20  # columns: what is narrower is drawn for these
-_PACKED = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"))
+_FORMS = tuple(
+    (mark, "is compressed", f"{program} -dc")
+    for mark, program in (
+        (b"\x1f\x8b", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\xfd7zXZ\0", "xz"),
+    )
+)
+_ARRAY = ("is an array, not one record a line", "jq -c '.[]'")
+_LAID_OUT = ("has records of several lines", "jq -c .")
 _COME = "records come with --json, --jsonl or --events"
 
 
@@ -191,19 +200,23 @@ def _check_measured(groups: Groups, skipped: Mapping[str, int], names: Sequence[
         raise usage(f"{where}: records of another version", "another version of stream reads them")
     if skipped["unfinished"]:
         raise usage(f"{where}: no request has ended", "report when the run is over")
-    if len(names) == 1 and names[0] not in NAMES and (program := _compressed(names[0])):
-        unpack = f"{program} -dc {quote(names[0])} | stream --report"
-        raise usage(f"{where} is compressed", unpack)
+    if len(names) == 1 and names[0] not in NAMES and (found := _other_form(names[0])):
+        form, command = found
+        raise usage(f"{where} {form}", f"{command} {quote(names[0])} | stream --report")
     raise usage(f"{where}: no end records", _COME)
 
 
-def _compressed(name: str) -> str:
-    """Return the program that unpacks a file, by its first bytes; "" if it is not packed."""
+def _other_form(name: str) -> tuple[str, str] | None:
+    """Return what a file has in place of lines, by its first bytes, and what makes lines of it."""
     if not os.path.isfile(name):  # not a FIFO, which cannot be read twice
-        return ""
+        return None
     with _opened(name) as file:
-        begin = file.read(6)
-    return next((each for mark, each in _PACKED if begin.startswith(mark)), "")
+        begin = file.read(64)
+    line = begin.lstrip().partition(b"\n")[0].rstrip()
+    return next(
+        ((form, command) for mark, form, command in _FORMS if begin.startswith(mark)),
+        _ARRAY if line.startswith(b"[") else _LAID_OUT if line == b"{" else None,
+    )
 
 
 def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int], gate: Gate) -> bytes:

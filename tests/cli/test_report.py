@@ -131,12 +131,24 @@ def test_nothing_to_measure_is_exit_2(stream: Stream, line: bytes, message: str)
     assert run.complaints[-1].startswith(f"stream: stdin: {message}")
 
 
-def test_a_compressed_file_is_named_so(stream: Stream, tmp_path: Path) -> None:
-    (tmp_path / "load 1.gz").write_bytes(gzip.compress(records()))
-    run = stream("--report", "load 1.gz")
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (gzip.compress(records()), "is compressed: gzip -dc"),
+        (json.dumps([*map(json.loads, records().splitlines())]).encode(), "is an array, not"),
+        (json.dumps(json.loads(records(1)), indent=2).encode(), "has records of several lines: jq"),
+        (b"\0\1", "no end records"),
+    ],
+)
+def test_a_file_of_another_form_has_a_command(
+    stream: Stream, tmp_path: Path, data: bytes, message: str
+) -> None:
+    (tmp_path / "load 1").write_bytes(data)
+    run = stream("--report", "load 1")
     assert (run.returncode, run.stdout) == (2, b"")
-    hint = "gzip -dc 'load 1.gz' | stream --report"
-    assert run.complaints[-1] == f"stream: load 1.gz is compressed: {hint}"
+    assert run.complaints[-1].startswith("stream: load 1")
+    assert message in run.complaints[-1]
+    assert ("'load 1' | stream --report" in run.complaints[-1]) == (data[0] > 0)
 
 
 def test_a_field_that_no_record_has_is_noted(stream: Stream, load: Path) -> None:
