@@ -115,7 +115,7 @@ class Decoder:
             body.fail_after_usage(error_of(value), out)
         elif type(value) is dict:
             self._object(event, value, out)
-        if len(out) == before:
+        if len(out) == before and event in CODES:  # JSON without a code may be an error
             out.append(Progress())
 
     def _object(self, code: str, value: dict[str, Any], out: list[Event]) -> None:
