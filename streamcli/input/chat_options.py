@@ -16,6 +16,7 @@ from .stdin import NAMES
 from .text import arguments_text
 
 NESTED = 64  # levels of a schema: what checks it recurses, and no provider takes so many
+_TOO_DEEP = f"-o is nested more than {NESTED} levels deep"
 
 
 def chat_of(
@@ -137,6 +138,8 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
         try:
             value: Any = orjson.loads(text)
         except orjson.JSONDecodeError:
+            if _is_deep(text):
+                raise usage(_TOO_DEEP, "no provider takes so many") from None
             value = text
         place = options
         for name in names[:-1]:
@@ -147,5 +150,19 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
             place = inner
         place[names[-1]] = value
     if deeper(options, NESTED):
-        raise usage(f"-o is nested more than {NESTED} levels deep", "no provider takes so many")
+        raise usage(_TOO_DEEP, "no provider takes so many")
     return options
+
+
+def _is_deep(text: str) -> bool:
+    """Tell whether a text is JSON that is nested too deeply for the parser, and no plain text."""
+    if text.count("[") + text.count("{") <= NESTED:
+        return False
+    import json
+
+    try:
+        return deeper(json.loads(text), NESTED)
+    except ValueError:
+        return False
+    except RecursionError:
+        return True
