@@ -34,7 +34,8 @@ MEANINGS = {
     " stopped_by_user connection_lost server_shutdown worker_died insufficient_credits looping"
     " 超时",
     "overloaded": "insufficient_system_resource server_busy no_capacity",
-    "paused": "pause_turn compaction OTHER other incomplete max_iterations",
+    "paused": "pause_turn compaction OTHER other incomplete max_iterations"
+    " max_tool_calls tool_limit too_many_steps",
 }
 
 

@@ -85,7 +85,8 @@ WORDS = {
         *("pause_turn", "pause", "paused", "compaction", "compacted", "other", "incomplete"),
         *("interrupted", "interrupt", "in_progress", "not_finished", "unfinished", "truncated"),
         *("partial", "max_turns", "turn_limit", "iteration_limit", "max_iterations", "max_steps"),
-        *("max_rounds", "recursion_limit", "step_limit"),
+        *("max_rounds", "recursion_limit", "step_limit", "tool_limit", "max_tool_calls"),
+        *("max_function_calls", "max_depth", "max_retries", "too_many_steps"),
     ),
     # Not a reason, though it is written out.
     "": (
