@@ -10,23 +10,26 @@ from operator import itemgetter
 from types import NoneType
 from typing import Any, NamedTuple
 
+from ..errors import EXIT_OF_STATUS
 from ..events import USAGE_FIELDS
 from .names import LATENCIES
 from .numbers import MOST
 
 FEW = 8  # rows that are not worth columns
-_TOP = ("ts", "status", "exit_code", "attempts", "rounds", "cost")
+_TOP = ("exit_code", "attempts", "rounds", "cost")
 _SUMMARY = ("mean", "p50", "p90", "p99", "max")  # of `icl_ms`
 _LATENCIES = tuple(name for name in LATENCIES if name != "queue_ms")  # that is not in all records
-_TIMINGS = (*_LATENCIES, "chunks", "icl_ms")
+_TIMINGS = (*_LATENCIES, "chunks")
 _top, _tokens = itemgetter(*_TOP), itemgetter(*USAGE_FIELDS)
 _timings, _summary = itemgetter(*_TIMINGS), itemgetter(*_SUMMARY)
-
-_EVERY: frozenset[type] = frozenset({int})
 _WHOLE: frozenset[type] = frozenset({int, NoneType})
+_EVERY: frozenset[type] = frozenset({int})
 _NUMBERS: frozenset[type] = frozenset({int, float, NoneType})
+_TS = 24  # characters
 
-Row = tuple[Any, ...]  # the values of _TOP, USAGE_FIELDS and _TIMINGS, and `queue_ms`
+# `ts`, `status`, the values of _SUMMARY or None, those of _TOP, USAGE_FIELDS and _TIMINGS, and
+# `queue_ms`. Nothing in it is long, so many may wait.
+Row = tuple[Any, ...]
 
 
 class Columns(NamedTuple):
@@ -45,35 +48,51 @@ class Columns(NamedTuple):
 
 
 def row_of(record: Mapping[str, Any]) -> Row | None:
-    """Return what figures need of an `end` record; None if fields are missing."""
+    """Return what figures need of an `end` record; None if one is missing, or of an odd type."""
     if "reused_from" in record:
         return None
     try:
-        timings = record["timings"]
-        queue = timings.get("queue_ms")
-        return (*_top(record), *_tokens(record["usage"]), *_timings(timings), queue)
+        timings, ts, status = record["timings"], record["ts"], record["status"]
+        gaps, queue = timings["icl_ms"], timings.get("queue_ms")
+        summary = None if gaps is None else _summary(gaps)
+        numbers = (*_top(record), *_tokens(record["usage"]), *_timings(timings), queue)
+        if type(ts) is not str or len(ts) != _TS or status not in EXIT_OF_STATUS:
+            return None
     except (KeyError, TypeError, AttributeError):
         return None
+    if not _NUMBERS.issuperset(map(type, numbers)):
+        return None
+    if summary is not None and not _NUMBERS.issuperset(map(type, summary)):
+        return None
+    return (ts, status, summary, *numbers)
 
 
 def record_of(row: Row) -> dict[str, Any]:
     """Return the record of a row, as far as figures need it."""
+    ts, status, summary, *numbers = row
     tokens, timings = len(_TOP), len(_TOP) + len(USAGE_FIELDS)
+    gaps = None if summary is None else dict(zip(_SUMMARY, summary, strict=True))
     return {
-        **dict(zip(_TOP, row, strict=False)),
-        "usage": dict(zip(USAGE_FIELDS, row[tokens:], strict=False)),
-        "timings": dict(zip((*_TIMINGS, "queue_ms"), row[timings:], strict=True)),
+        **{"ts": ts, "status": status, **dict(zip(_TOP, numbers, strict=False))},
+        "usage": dict(zip(USAGE_FIELDS, numbers[tokens:], strict=False)),
+        "timings": {
+            **dict(zip((*_TIMINGS, "queue_ms"), numbers[timings:], strict=True)),
+            "icl_ms": gaps,
+        },
     }
 
 
 def columns(rows: Iterable[Row]) -> Columns | None:
-    """Return the columns of rows; None if a value has another type than `stream` writes."""
-    ts, statuses, _, attempts, rounds, costs, *rest = zip(*rows, strict=True)
+    """Return the columns of rows; None if a value is not as `stream` writes it."""
+    ts, statuses, summaries, _, attempts, rounds, costs, *rest = zip(*rows, strict=True)
     tokens, timings = rest[: len(USAGE_FIELDS)], rest[len(USAGE_FIELDS) :]
-    *latencies, chunks, summaries, queues = timings
+    *latencies, chunks, queues = timings
     try:
-        times = {name: _numbers(column) for name, column in zip(_LATENCIES, latencies, strict=True)}
-        times["queue_ms"] = _numbers(queues)
+        times = {
+            name: _checked(column, _NUMBERS)
+            for name, column in zip(_LATENCIES, latencies, strict=True)
+        }
+        times["queue_ms"] = _checked(queues, _NUMBERS)
         ttfts = latencies[_LATENCIES.index("ttft_ms")]
         if times["queue_ms"]:
             times["wait_ms"] = [
@@ -82,27 +101,32 @@ def columns(rows: Iterable[Row]) -> Columns | None:
                 if queue is not None and ttft is not None
             ]
         gaps, gap_counts = [], []
-        for summary, number, parts in zip(summaries, _every(chunks), _every(rounds), strict=True):
+        rounds_of_each = _checked(rounds, _EVERY)
+        for summary, number, parts in zip(
+            summaries, _checked(chunks, _EVERY), rounds_of_each, strict=True
+        ):
             if summary is not None and (total := number - (parts or 1)) > 0:
-                gaps.append(_summary(summary))
+                gaps.append(summary)
                 gap_counts.append(total)
         for column in zip(*gaps, strict=True):
-            _numbers(column)
+            if len(_checked(column, _NUMBERS)) < len(gaps):
+                return None
         return Columns(
-            ts=_texts(ts),
-            statuses=_texts(statuses),
-            attempts=_every(attempts),
-            rounds=_every(rounds),
-            costs=_numbers(costs),
+            ts=ts,
+            statuses=statuses,
+            attempts=_checked(attempts, _EVERY),
+            rounds=rounds_of_each,
+            costs=_checked(costs, _NUMBERS),
             tokens={
-                name: _whole(column) for name, column in zip(USAGE_FIELDS, tokens, strict=True)
+                name: _checked(column, _WHOLE)
+                for name, column in zip(USAGE_FIELDS, tokens, strict=True)
             },
             times=times,
             durations=latencies[_LATENCIES.index("duration_ms")],
             gaps=gaps,
             gap_counts=gap_counts,
         )
-    except (_Odd, KeyError, TypeError):
+    except _Odd:
         return None
 
 
@@ -110,32 +134,13 @@ class _Odd(Exception):
     """A value is not as `stream` writes it."""
 
 
-def _numbers(column: Sequence[Any]) -> Sequence[Any]:
-    """Return the measurements of a column, without None."""
-    return _checked(column, _NUMBERS)
-
-
-def _whole(column: Sequence[Any]) -> Sequence[Any]:
-    return _checked(column, _WHOLE)
-
-
-def _every(column: Sequence[Any]) -> Sequence[Any]:
-    """Return a column of whole numbers in which None is odd, too."""
-    return _checked(column, _EVERY)
-
-
 def _checked(column: Sequence[Any], allowed: frozenset[type]) -> Sequence[Any]:
+    """Return the column without None; raise _Odd for a type or a value that it cannot have."""
     types = set(map(type, column))
     if not types <= allowed:
         raise _Odd
     if NoneType in types:
         column = [value for value in column if value is not None] if len(types) > 1 else ()
     if column and not (min(column) >= 0 and max(column) <= MOST):
-        raise _Odd
-    return column
-
-
-def _texts(column: Sequence[Any]) -> Sequence[str]:
-    if set(map(type, column)) != {str}:
         raise _Odd
     return column
