@@ -84,6 +84,14 @@ def test_docgen_runs_as_a_module(child_env: dict[str, str], tmp_path: Path) -> N
     assert subprocess.run([*command, "--bogus"], env=child_env, capture_output=True).returncode == 2
 
 
+def test_the_changelog_tells_each_thing_once() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    told = [line for line in lines if line.startswith(("- ", "#"))]
+    assert [line for line in told if told.count(line) > 1] == []
+    groups = [line for line in told if line.startswith("### ")]
+    assert all(": " in group for group in groups), "a line belongs to one of the groups"
+
+
 # ---- every option, by another road --------------------------------------------------------------
 
 
