@@ -817,7 +817,7 @@ def test_a_disk_that_fills_up(ask: Ask, child_env: dict[str, str], tmp_path: Pat
     codes = []
     for kilobytes in (5, 11, 100):
         with out.open("ab") as file:
-            limited = [sys.executable, "-c", LIMITED, str(kilobytes << 10), *command]
+            limited = [sys.executable, "-IS", "-c", LIMITED, str(kilobytes << 10), *command]
             run = subprocess.run(
                 limited, input=lines, stdout=file, stderr=subprocess.PIPE, env=child_env
             )
@@ -835,7 +835,7 @@ def test_a_file_that_cannot_be_written(ask: Ask, child_env: dict[str, str], tmp_
     lines = b"say %s\nsay b\n" % (b"x" * 20_000)
     command = [*COMMAND, *ask.args, "-L", "-j", "1", "-O", "out/{index}"]
     run = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(10 << 10), *command],
+        [sys.executable, "-IS", "-c", LIMITED, str(10 << 10), *command],
         input=lines,
         capture_output=True,
         env=child_env,
@@ -848,7 +848,7 @@ def test_a_file_that_cannot_be_written(ask: Ask, child_env: dict[str, str], tmp_
     for more in (["-L", "-O", "out/{index}"], ["-O", "out/x"]):  # nor what --accept lets pass
         command = [*COMMAND, *ask.args, "--accept", "truncated", *more]
         run = subprocess.run(
-            [sys.executable, "-c", LIMITED, "4", *command],
+            [sys.executable, "-IS", "-c", LIMITED, "4", *command],
             input=b"cut\n",
             capture_output=True,
             env=child_env,
@@ -1064,7 +1064,17 @@ def watch(
     """(what a terminal on stderr got, the exit status); `then` is for when all `until` was seen."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 100))
-    command = [sys.executable, "-c", WITH_SIGNALS, "", *COMMAND, *ask.args, "-L", *map(str, args)]
+    command = [
+        sys.executable,
+        "-IS",
+        "-c",
+        WITH_SIGNALS,
+        "",
+        *COMMAND,
+        *ask.args,
+        "-L",
+        *map(str, args),
+    ]
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -173,7 +173,7 @@ def run(
         text = "".join(f"{line}\n" for line in lines)
         return Ran(code, text, watched.raw.decode(), list(server.requests), folder)
     done = subprocess.run(
-        [sys.executable, "-c", WITH_SIGNALS, "", bash, "-c"]
+        [sys.executable, "-IS", "-c", WITH_SIGNALS, "", bash, "-c"]
         + [command.replace(HERE, server.url("guide"))],
         env=env,
         cwd=folder,
