@@ -26,6 +26,7 @@ class Files:
         if path in NAMES:
             return self._stdin.read()
         if path not in self._read:
+            _check_name(path)
             try:
                 self._read[path] = self._bytes(path, most)
             except OSError as error:
@@ -53,6 +54,7 @@ class Files:
         others can only read gets a note, once: containers and Nix cannot change its mode.
         """
         if path not in self._read and path not in NAMES:
+            _check_name(path)
             try:
                 if stat.S_ISFIFO(os.stat(path).st_mode):
                     return self.text(path)
@@ -66,3 +68,9 @@ class Files:
             except OSError as error:
                 raise unreadable(path, error) from error
         return self.text(path)
+
+
+def _check_name(path: str) -> None:
+    """Raise a usage error for a name that no file can have: files and callers may hold any text."""
+    if "\0" in path:
+        raise usage(f"{path} is not the name of a file: there is a NUL in it")

@@ -177,6 +177,8 @@ class Front(ConfigFile):
 
         The template may be a link itself, with all that is beside it, as dotfiles often are.
         """
+        if "\0" in found:
+            return True  # no file has that name, which is told when it is read
         real = os.path.realpath(found)
         folders = {os.path.realpath(self._folder), os.path.dirname(os.path.realpath(self.path))}
         return any(os.path.commonpath((folder, real)) == folder for folder in folders)

@@ -367,6 +367,13 @@ def test_files_that_a_template_names_are_beside_it(
             assert "names a file that is not beside the template" in said
 
 
+@pytest.mark.parametrize("key", ['system = "@a\\u0000b"', 'schema = "a\\u0000b/c"'])
+def test_a_name_with_a_nul_is_no_file(stream: Stream, write: Write, key: str) -> None:
+    run = stream("-t", write(f"+++\n{key}\n+++\nhi"), "-m", MODELS, "--dry-run", "-n")
+    assert run.returncode == 2
+    assert "is not the name of a file: there is a NUL in it" in run.stderr
+
+
 def test_a_link_leads_out_of_no_template(stream: Stream, write: Write, tmp_path: Path) -> None:
     """It would send any file of ours; but all files of a template may be links, as dotfiles are."""
     (tmp_path / "secret").write_text("of ours")
