@@ -25,7 +25,7 @@ def grown(rate: float, refused_at: float, passed: float, requests: int) -> float
         return rate * float(2 ** (min(passed, DOUBLING) / DOUBLING))
     part = rate / refused_at
     step = STEP * (1 + 20 * (part - 1)) if part > 1 else STEP / 2
-    back = passed * max(0.0, NEAR - part) / 2
+    back = min(passed / 2, 1.0) * max(0.0, NEAR - part)
     slowly = min(passed, PART) if requests <= FIRST else passed
     return rate + (slowly * step + back) * refused_at
 

@@ -17,6 +17,7 @@ import pytest
 from streamcli.batch import found
 from streamcli.batch.learned_rate import LearnedRate
 from streamcli.batch.limit_headers import Allowance
+from streamcli.batch.steps import grown
 
 WAY = 0.005  # seconds to the server, and back with a refusal
 JOBS = 64
@@ -394,6 +395,12 @@ def test_a_clock_that_jumps(jump: float) -> None:
     )
     assert client.per_second(40, 60) >= 0.85 * 20
     assert client.refused_per_answer(20, 60) <= 0.2
+
+
+@pytest.mark.parametrize("rate", [0.1, 5.0, 9.0])
+@pytest.mark.parametrize("requests", [1, 1000])
+def test_a_pause_does_not_bring_a_rate_beyond_the_refused_one(rate: float, requests: int) -> None:
+    assert rate < grown(rate, 10.0, 3600.0, requests) <= 10.3
 
 
 def refused_until(learned: LearnedRate, moments: list[float]) -> float:
