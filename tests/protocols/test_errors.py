@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from splits import bytewise, decode, merged, sampled, whole
+from splits import decode, merged, sampled, tiny, whole
 
 from streamcli.events import Event, Failed, Finished, Text
 from streamcli.protocols._contract import get, names
@@ -110,7 +110,7 @@ CLOTHES: dict[str, Any] = {
 def told(name: str, data: bytes) -> list[Event]:
     """What the protocol's decoder tells, at sampled splits."""
     events = decode(get(name).Decoder(), whole(data))
-    for pieces in [bytewise(data), *sampled(data, 1)]:
+    for pieces in [tiny(data, 60), *sampled(data, 1)]:
         assert merged(decode(get(name).Decoder(), pieces)) == merged(events)
     return events
 

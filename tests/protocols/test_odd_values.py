@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -79,7 +80,10 @@ def odd(value: Any) -> Iterator[Any]:
 
 
 def odd_bodies(name: str) -> Iterator[bytes]:
-    """Of each body the first lines that have other fields than those before them."""
+    """Of each body the first lines that have other fields than those before them.
+
+    A field gets every second of the odd values there, and the field behind it the others.
+    """
     seen = set()
     own = BODIES.get(name)
     bodies = own_bodies(name) if own is None else [json.dumps(each).encode() for each in own]
@@ -93,7 +97,7 @@ def odd_bodies(name: str) -> Iterator[bytes]:
             if form not in seen and len(body) < 3000:
                 seen.add(form)
                 start, end = line.span(2)
-                for changed in odd(value):
+                for changed in islice(odd(value), len(seen) % 2, None, 2):
                     yield (
                         body[:start]
                         + json.dumps(changed).encode()
