@@ -203,16 +203,16 @@ _stream() {
                 --option --tools --mcp --mcp-allow --tool-choice --max-rounds --confirm \
                 --session -c --continue --history --chat --format --jsonl --json --md \
                 --events -O --output --reasoning -x --extract --extract= --items --items= \
-                --enough --buffer --pace --sanitize --accept --progress -u --usage --stats \
-                --color -q --quiet -v --verbose --debug -L --lines -0 --null --requests \
-                --files --rows --rows= --into --force -j --jobs -k --keep-order --resume \
-                --reuse --halt --rate --repeat --print0 --base-url -H --header --key-file \
-                --connect-timeout --first-timeout --idle-timeout --timeout --max-retries \
-                --max-wait --max-event-size --on-drop --no-stream --unix-socket --record \
-                --replay --speed --decode --decode= --dry-run --dry-run= --report --report= \
-                --by --adjusted --slo --against --tolerance --check --check= --list-models \
-                --list-providers --list-templates --list-sessions --no-config -V --version \
-                -h --help --help=
+                --enough --buffer --pace --sanitize --accept --with-prompt --progress -u \
+                --usage --stats --color -q --quiet -v --verbose --debug -L --lines -0 --null \
+                --requests --files --rows --rows= --into --force -j --jobs -k --keep-order \
+                --resume --reuse --halt --rate --repeat --print0 --base-url -H --header \
+                --key-file --connect-timeout --first-timeout --idle-timeout --timeout \
+                --max-retries --max-wait --max-event-size --on-drop --no-stream \
+                --unix-socket --record --replay --speed --decode --decode= --dry-run \
+                --dry-run= --report --report= --by --adjusted --slo --against --tolerance \
+                --check --check= --list-models --list-providers --list-templates \
+                --list-sessions --no-config -V --version -h --help --help=
         fi
         ;;
     esac

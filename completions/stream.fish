@@ -129,6 +129,7 @@ complete -c stream -l buffer -x -a 'chunk line sentence paragraph' -d 'Hold the 
 complete -c stream -l pace -x -d 'Write the text at so many characters a second.'
 complete -c stream -l sanitize -x -a 'auto always never' -d 'Make control characters visible.'
 complete -c stream -l accept -x -a '(__stream_list length filtered truncated mismatch malformed tool timeout)' -d 'Exit 0 for these verdicts too, such as length.'
+complete -c stream -l with-prompt -d 'Put the prompt into its end record.'
 complete -c stream -l progress -x -a 'auto always never' -d 'Show the progress of a batch on stderr.'
 complete -c stream -s u -l usage -d 'Print token counts on stderr at the end.'
 complete -c stream -l stats -d 'Print a table of timings on stderr at the end.'

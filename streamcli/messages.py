@@ -251,6 +251,11 @@ class ChatRequest:
             setattr(other, name, value)
         return other
 
+    @property
+    def prompt(self) -> str:
+        """The text of the user's last message; empty if there is none."""
+        return next((each.text for each in reversed(self.messages) if each.role == "user"), "")
+
     def canonical(self) -> dict[str, Any]:
         """Return all that decides the answer, as plain data, for `prompt_hash`."""
         output = ("stream", "hide_reasoning", "wishes")

@@ -103,6 +103,7 @@ class Live:
         self._chats = chats
         if self._facts is not None:
             self._facts.hash = hash_of(endpoints[0], chats[0])
+            self._facts.prompt = chats[0].prompt if settings.with_prompt else None
         if settings.reuse and (reused := self._reused(chats[0])) is not None:
             return reused
         for endpoint in endpoints:

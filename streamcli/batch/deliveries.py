@@ -36,6 +36,7 @@ class Deliveries:
 
             facts = delivery.facts = Facts(time.time, question.tags)
             facts.hash, facts.occurrence = question.hash, question.occurrence
+            facts.prompt = question.prompt if self._settings.with_prompt else None
             facts.reused = task.given is not None
             if route is not None:
                 facts.asks(route.endpoints[0].source)

@@ -89,8 +89,11 @@ class Reports:
         return f"{self._name(task)}: {provider}{verdict.message}"
 
     def _name(self, task: Prompt) -> str:
-        """Return the name of a prompt, with --verbose its beginning too."""
-        beginning = task.question.beginning if self._messages.verbose else ""
+        """Return the name of a prompt, with --verbose its beginning too.
+
+        That tells it from the third prompt of another run (xargs -P).
+        """
+        beginning = task.question.prompt if self._messages.verbose else ""
         return (
             f"{task.question} ({one_line(beginning, _NAME)})" if beginning else str(task.question)
         )

@@ -51,9 +51,9 @@ class Question:
         return self.route.endpoints[number] if self.route is not None else None
 
     @property
-    def beginning(self) -> str:
-        """The text of the prompt, to tell it from the third prompt of another run (xargs -P)."""
-        return self.chats[0].messages[-1].text if self.chats else ""
+    def prompt(self) -> str | None:
+        """The text of the prompt; None for a line that cannot be read."""
+        return self.chats[0].prompt if self.chats else None
 
     def __str__(self) -> str:
         """Return the name of the prompt in messages: `prompt 3 (id) to MODEL`."""

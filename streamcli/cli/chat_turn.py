@@ -98,6 +98,7 @@ class ChatTurn:
             self.matching = Matching(schema)
         if self._facts is not None:
             self._facts.hash = hash_of(first, self._chats[0])
+            self._facts.prompt = self._chats[0].prompt if first.settings.with_prompt else None
         candidates = [
             Candidate(endpoint, chat, partial(self._partner.connect, endpoint))
             for endpoint, chat in zip(self.endpoints, self._chats, strict=True)

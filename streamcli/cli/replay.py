@@ -44,6 +44,8 @@ def check(invocation: Invocation) -> None:
     others = [option.removesuffix("_last") for option in unfit if getattr(settings, option)]
     if "schema_retries" in invocation.typed and settings.schema_retries:
         others.append("schema-retries")
+    if "with_prompt" in invocation.typed and settings.with_prompt:
+        others.append("with-prompt")
     if len(given) > 1 or others or invocation.words:
         what = f"--{(*given, *others)[1]}" if len(given) > 1 or others else "a prompt"
         raise usage(f"--{given[0]} reads an answer that is there already: it does not take {what}")

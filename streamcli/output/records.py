@@ -88,6 +88,7 @@ class Facts:
         "model",
         "now",
         "occurrence",
+        "prompt",
         "protocol",
         "provider",
         "request_id",
@@ -104,6 +105,7 @@ class Facts:
         self.model: str | None = None
         self.hash: str | None = None
         self.occurrence = 0
+        self.prompt: str | None = None  # only where it is wanted
         self.reused = False  # the answer is from the records of --reuse
 
     def asks(self, asked: tuple[str, str, str] | None) -> None:
@@ -156,6 +158,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
     error = verdict.error and {**verdict.error, "message": _short(verdict.error["message"])}
     source = facts.source()
     source["model"] = outcome.model or facts.model
+    prompt = {} if facts.prompt is None else {"prompt": facts.prompt}
     reused = {"reused_from": outcome.reused_from} if outcome.reused_from else {}
     return {
         **facts.base("end", outcome.t_ms),
@@ -163,6 +166,7 @@ def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, An
         "response_id": outcome.response_id or None,
         "prompt_hash": facts.hash,
         "occurrence": facts.occurrence,
+        **prompt,
         "status": verdict.status,
         "complete": verdict.complete,
         "evidence": list(end.evidence) if end is not None else [],

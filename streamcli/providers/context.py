@@ -61,6 +61,8 @@ def context_of(
     settings = invocation.settings
     check_readers(invocation.words, settings)
     _check_schema_retries(invocation)
+    if "with_prompt" in invocation.typed and settings.with_prompt and not settings.records:
+        raise usage("--with-prompt needs records", "--json, --jsonl or --events FILE")
     stdin = Stdin(messages.note, clock, closed=0 in closed_fds, timeout=settings.limits.timeout)
     context = Context(invocation.config, environ, messages, stdin)
     if "mcp_allow" in invocation.typed and "mcp" not in invocation.typed:

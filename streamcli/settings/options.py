@@ -565,6 +565,13 @@ TABLE: tuple[Opt, ...] = (
         details=f"Any of {', '.join(ACCEPTABLE)}. The status in the record stays what it was.",
     ),
     Opt(
+        "--with-prompt",
+        section=OUTPUT,
+        is_flag=True,
+        help="Put the prompt into its end record.",
+        details="As `prompt`: the text that was asked, without the system prompt and attachments.",
+    ),
+    Opt(
         "--progress",
         look=True,
         section=OUTPUT,

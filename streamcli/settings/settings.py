@@ -82,6 +82,7 @@ class Settings(Frozen):
     pace: float | None = None  # characters a second
     sanitize: str = "auto"
     accept: tuple[str, ...] = ()
+    with_prompt: bool = False
     progress: str = "auto"
     usage: bool = False
     stats: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonschema
@@ -187,3 +188,37 @@ def test_a_cost_is_a_plain_decimal(
     batch = stream("-m", "mine:m", "-L", "--jsonl", stdin=b"hi\n")
     assert b'"cost":0.0000' in batch.stdout.splitlines()[-1]
     assert b"e-" not in b"".join(batch.stdout.split(b'"cost":')[1:]).split(b",")[0]
+
+
+def test_the_prompt_is_in_the_record_where_it_is_wanted(
+    server: FaultServer, stream: Stream
+) -> None:
+    base = ["-m", "vllm:m", "--base-url", server.url("ok"), "--with-prompt"]
+    result = stream(
+        *base, "--jsonl", "-s", "brief", "Sum", "it up:", stdin="the \x85 notes\n".encode()
+    )
+    assert result.returncode == 0
+    assert result.records[-1]["prompt"] == server.seen("ok")[0].json["messages"][-1]["content"]
+    assert result.records[-1]["prompt"] == "the \x85 notes\n\nSum it up:"
+    assert not [each for each in result.records[:-1] if "prompt" in each]
+    check(result.records)
+    requests = [
+        {"prompt": "a"},
+        {"messages": [{"role": role, "content": role} for role in ("user", "assistant", "user")]},
+        {"prompt": 7},
+    ]
+    lines = "".join(json.dumps(each) + "\n" for each in requests)
+    batch = stream(*base, "--json", "--requests", "-j", "1", stdin=lines.encode())
+    prompts = {each["index"]: each.get("prompt") for each in batch.records}
+    assert prompts == {0: "a", 1: "user", 2: None}
+    check(batch.records)
+
+
+def test_the_prompt_needs_a_record(server: FaultServer, stream: Stream) -> None:
+    base = ["-m", "vllm:m", "--base-url", server.url("ok")]
+    result = stream(*base, "--with-prompt", "hi")
+    assert (result.returncode, len(server.seen("ok"))) == (2, 0)
+    assert "--with-prompt needs records: --json, --jsonl or --events FILE" in result.stderr
+    assert stream("--decode", "--json", "--with-prompt", stdin=b"").returncode == 2
+    as_default = stream(*base, "hi", env={"STREAM_WITH_PROMPT": "1"})
+    assert (as_default.returncode, as_default.stderr) == (0, "")
