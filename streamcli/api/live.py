@@ -179,7 +179,7 @@ class Live:
 
     def _reused(self, chat: ChatRequest) -> AnswerStream | None:
         """Return the answer that --reuse has; None if it has to be asked."""
-        from ..batch.reuse import Reuse
+        from ..batch.journals.reuse import Reuse
 
         settings = self._settings
         if settings.converses:

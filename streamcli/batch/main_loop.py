@@ -16,10 +16,10 @@ from ..providers.endpoint import Endpoint
 from ..providers.prices import price
 from ..settings.settings import Settings
 from ..terminal.messages import Messages
-from . import found
 from .channel import Update
 from .deliveries import Deliveries
 from .halt import Halt
+from .limits import found
 from .messages import Reports
 from .plan import Plan, Prompt
 from .pool import Pool

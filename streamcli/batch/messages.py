@@ -17,9 +17,9 @@ from ..terminal.fds import is_pipe, is_terminal
 from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line, visible
 from ..terminal.screen import is_colored, is_dumb
-from . import found
 from .halt import Halt
-from .limits import Gate
+from .limits import found
+from .limits.gate import Gate
 from .plan import Plan, Prompt
 from .summary import Summary
 

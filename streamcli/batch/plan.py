@@ -12,9 +12,9 @@ from ..events import Failed
 from ..input.batch_items import Item
 from ..messages import ChatRequest
 from ..providers.endpoint import hash_of
+from .journals.seen import Done, Occurrences, known_by
 from .question import Question
 from .routes import Route, Routes
-from .seen import Done, Occurrences, known_by
 from .task import Task
 from .worker import Worker
 

@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 from ..events import Failed
 from ..outcome import Outcome
 from .alarm import INFINITE, Alarm
-from .limit_headers import Allowance
-from .limits import Budget, Gate
+from .limits.gate import Budget, Gate
+from .limits.limit_headers import Allowance
 from .pace import Pace
 from .task import State, Task
 from .turns import in_turn

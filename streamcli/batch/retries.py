@@ -7,8 +7,8 @@ from typing import Any
 
 from ..answer.answer_stream import Pause
 from ..events import Failed
-from .limit_headers import Allowance
-from .limits import Gate
+from .limits.gate import Gate
+from .limits.limit_headers import Allowance
 from .queue import Queue
 from .task import Task
 

@@ -14,7 +14,7 @@ from ..providers.choose import compared, fallbacks_of, named, with_fallbacks
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint
 from ..settings.settings import Invocation, Settings
-from .limits import Gate
+from .limits.gate import Gate
 
 if TYPE_CHECKING:
     from ..answer.schema_check import Matching

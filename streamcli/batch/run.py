@@ -26,6 +26,7 @@ from ..settings.settings import Invocation, Settings
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
 from .channel import Channel
+from .journals.seen import Done, Occurrences
 from .main_loop import MainLoop, found_bug
 from .messages import Reports, shows_progress
 from .open_files import raise_limit
@@ -36,7 +37,6 @@ from .queue import Queue
 from .retries import Retries
 from .routes import Routes
 from .rows import check_rows, row_format
-from .seen import Done, Occurrences
 from .summary import Summary
 from .worker import Asker
 
@@ -55,7 +55,7 @@ def run(invocation: Invocation, signals: Signals, closed_fds: set[int]) -> int:
         try:
             _check(invocation, messages)
             if settings.resume or settings.reuse:
-                from .journal_lock import locked
+                from .journals.lock import locked
 
                 journals, events = settings.resume + settings.reuse, settings.events
                 held.enter_context(locked(journals, events=events, note=messages.note))
@@ -232,7 +232,7 @@ def _conversation_of(
 def _journal(settings: Settings, messages: Messages) -> Done | None:
     if not settings.resume:
         return None
-    from .resume import read
+    from .journals.resume import read
 
     return read(settings.resume, events=settings.events, note=messages.note)
 
@@ -243,7 +243,7 @@ def _given(settings: Settings) -> Given | None:
         return None
     from ..answer.enough import Enough
     from ..answer.reused import Reused
-    from .reuse import Reuse
+    from .journals.reuse import Reuse
 
     exact = (settings.repeat or 1) > 1
     reuse = Reuse(settings.reuse, events=settings.events, exact=exact)

@@ -25,7 +25,7 @@ from typing import Generic, Protocol, TypeVar
 from ..answer.answer_stream import AnswerStream, Moment
 from ..events import Failed
 from ..outcome import Outcome
-from .limits import Entry, Gate
+from .limits.gate import Entry, Gate
 
 
 class State(Enum):

@@ -17,8 +17,8 @@ from ..messages import ChatRequest, Message
 from ..providers.endpoint import Endpoint, hash_of
 from ..request import HttpRequest
 from ..transport.seam import Open, Patience, Response
-from .limit_headers import Allowance, allowances
-from .limits import Gate
+from .limits.gate import Gate
+from .limits.limit_headers import Allowance, allowances
 from .question import Question
 from .retries import Retries
 from .task import Task

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from streamcli.batch import found
-from streamcli.batch.learned_rate import LearnedRate
-from streamcli.batch.limit_headers import Allowance
+from streamcli.batch.limits import found
+from streamcli.batch.limits.learned_rate import LearnedRate
+from streamcli.batch.limits.limit_headers import Allowance
 from streamcli.batch.steps import grown
 
 WAY = 0.005  # seconds to the server, and back with a refusal

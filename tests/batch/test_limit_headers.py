@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamcli.batch.limit_headers import Allowance, allowances
+from streamcli.batch.limits.limit_headers import Allowance, allowances
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from streamcli.batch.limits import PATIENCE, Budget, Entry, Gate
+from streamcli.batch.limits.gate import PATIENCE, Budget, Entry, Gate
 from streamcli.batch.pace import Pace
 from streamcli.batch.queue import Queue
 from streamcli.batch.task import Client, Task

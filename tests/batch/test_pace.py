@@ -14,7 +14,7 @@ from batchserver import Act, BatchServer
 from conftest import Popen, Stream, eventually
 from records import check, parse_records
 
-from streamcli.batch.limits import Gate
+from streamcli.batch.limits.gate import Gate
 from streamcli.batch.pace import CATCH_UP, Pace
 from streamcli.batch.queue import Queue
 from streamcli.batch.task import Client, Task

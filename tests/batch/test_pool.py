@@ -20,7 +20,7 @@ from streamcli.answer.answer_stream import Moment, Pause
 from streamcli.answer.retry import delay
 from streamcli.batch import pool as pool_module
 from streamcli.batch.channel import Channel, Item
-from streamcli.batch.limits import Gate
+from streamcli.batch.limits.gate import Gate
 from streamcli.batch.pace import Pace
 from streamcli.batch.pool import Pool
 from streamcli.batch.queue import Queue

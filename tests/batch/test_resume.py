@@ -23,9 +23,9 @@ from faultserver import FaultServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcli.batch import journal
-from streamcli.batch.resume import read
-from streamcli.batch.seen import Done, Occurrences, known_by
+from streamcli.batch.journals import journal
+from streamcli.batch.journals.resume import read
+from streamcli.batch.journals.seen import Done, Occurrences, known_by
 from streamcli.errors import StreamError
 from streamcli.events import Finished
 from streamcli.outcome import Outcome, Verdict
@@ -144,7 +144,7 @@ def test_a_full_disk_is_told() -> None:
     code = (
         "import resource\n"
         "from streamcli.errors import StreamError\n"
-        "from streamcli.batch.seen import Occurrences\n"
+        "from streamcli.batch.journals.seen import Occurrences\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "occurrences = Occurrences(spill=0)\n"
         "try:\n"

@@ -17,7 +17,7 @@ from conftest import ROOT, Popen, Stream, eventually
 from forking import Fork
 from records import check, whole_answers
 
-from streamcli.batch.reuse import Reuse
+from streamcli.batch.journals.reuse import Reuse
 from streamcli.events import Reasoning, Text
 from streamcli.output.records import line
 
@@ -289,7 +289,7 @@ def test_a_pipe_is_read_too(tmp_path: Path, child_env: dict[str, str]) -> None:
     journal = tmp_path / "J"
     journal.write_bytes(line(end(HASHES[0], "text", 4)))
     code = (
-        "import sys; from streamcli.batch.reuse import Reuse;"
+        "import sys; from streamcli.batch.journals.reuse import Reuse;"
         "print(Reuse(sys.argv[1:2]).find(sys.argv[2]).events[0].text)"
     )
     script = f'exec python3 -c "$1" <(cat "{journal}") {HASHES[0]} > "{tmp_path}/out"'

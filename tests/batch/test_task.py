@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from streamcli.batch.limits import Gate
+from streamcli.batch.limits.gate import Gate
 from streamcli.batch.task import Client, State, Task
 from streamcli.outcome import Outcome
 

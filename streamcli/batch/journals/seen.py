@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from ..errors import StreamError
+from ...errors import StreamError
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any
 
-from .limits import Gate
+from .gate import Gate
 
 Gates = Mapping[tuple[str, str], Gate]  # by provider and address
 

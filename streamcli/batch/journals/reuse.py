@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from ..answer.reused import Answer
-from ..errors import usage
-from ..events import Event, Reasoning, Text, ToolCall
-from ..output.descriptor import Out, ends_torn
+from ...answer.reused import Answer
+from ...errors import usage
+from ...events import Event, Reasoning, Text, ToolCall
+from ...output.descriptor import Out, ends_torn
 from .journal import (
     BLOCK,
     HASH,

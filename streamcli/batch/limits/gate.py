@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from copy import copy
 
-from ..answer.retry import explain
-from ..events import Failed
+from ...answer.retry import explain
+from ...events import Failed
 from .concurrency import Ticket
 from .learned_rate import LearnedRate
 from .limit_headers import Allowance

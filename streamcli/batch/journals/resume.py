@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from ..output.descriptor import Out, ends_torn
+from ...output.descriptor import Out, ends_torn
 from .journal import (
     HASH,
     blocks,

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from ..errors import StreamError, usage
-from ..file_errors import lost_folder, unreadable
-from ..output.records import SCHEMA
-from ..terminal.fds import is_null
+from ...errors import StreamError, usage
+from ...file_errors import lost_folder, unreadable
+from ...output.records import SCHEMA
+from ...terminal.fds import is_null
 
 BLOCK = 64 * 1024  # bytes of a read
 LONGEST = 32 << 20  # bytes of a line: longer ones come in pieces, and so are no records
