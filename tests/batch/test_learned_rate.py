@@ -17,7 +17,7 @@ import pytest
 from streamcli.batch.limits import found
 from streamcli.batch.limits.learned_rate import LearnedRate
 from streamcli.batch.limits.limit_headers import Allowance
-from streamcli.batch.steps import grown
+from streamcli.batch.limits.steps import grown
 
 WAY = 0.005  # seconds to the server, and back with a refusal
 JOBS = 64

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..steps import CUT, FAR, INFINITE, grown, lowered
 from .advance import Advance
 from .concurrency import Concurrency, Ticket
 from .holds import Holds
 from .limit_headers import Allowance
 from .refusals import AGREED, BASE, Cut, Refusals, backoff
+from .steps import CUT, FAR, INFINITE, grown, lowered
 from .throughput import ENOUGH, Throughput
 
 SLOWER = 0.6  # what is left of the rate in a trial
