@@ -35,7 +35,7 @@ CELLS = st.text(alphabet="ab\"',;|\t\n\r\\ =é\0\ufeff", max_size=6)
 NAMES = st.lists(st.from_regex(r"[a-z]{1,4}", fullmatch=True), min_size=2, max_size=4, unique=True)
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(
     NAMES.filter(lambda names: "new" not in names),
     st.lists(st.lists(CELLS, min_size=4, max_size=4), max_size=5),
@@ -89,7 +89,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(
     st.lists(st.dictionaries(st.text(max_size=4), JSON, max_size=4), min_size=1, max_size=4),
     st.booleans(),

@@ -14,7 +14,7 @@ from splits import decode, whole
 from streamcli.events import Event, Failed, Finished, ToolCall, Usage
 from streamcli.protocols._contract import get
 
-MANY = 12_000
+MANY = 8_000
 IDS = [f"c{number}" for number in range(MANY)]
 
 
