@@ -45,6 +45,7 @@ def serve(listening: socket.socket) -> None:
             os.kill(programs.pop(connection), signal.SIGKILL)  # the client was killed
         if listening in ready:
             connection = listening.accept()[0]
+            connection.settimeout(60)
             pid, is_program = _fork(connection, [listening, waking, woken, *running.values()])
             running[pid] = connection
             if is_program:
@@ -181,7 +182,9 @@ def _fork(connection: socket.socket, ours: list[socket.socket]) -> tuple[int, bo
     size = int.from_bytes(head, "big")
     data = b""
     while len(data) < size:
-        data += connection.recv(size - len(data))
+        if not (piece := connection.recv(size - len(data))):
+            break  # the client was killed, and the child will find no order
+        data += piece
     if b"mcp" in data:
         _import_mcp()
     pid = os.fork()

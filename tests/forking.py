@@ -96,6 +96,7 @@ class Forks:
         }
         data = json.dumps(order).encode()
         connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(90)  # a server that hangs is to fail a test and not to stop them all
         connection.connect(self._address)
         socket.send_fds(connection, [len(data).to_bytes(8, "big")], theirs)
         connection.sendall(data)
