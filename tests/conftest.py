@@ -122,6 +122,10 @@ sys.dont_write_bytecode = False
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist's own order knows numbers of tests only
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:  # as in the background of a script
+            default = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if default else signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -368,7 +372,7 @@ def stream(child_env: dict[str, str], tmp_path: Path, forks: Forks) -> Stream:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        return Result(process.wait(), out or b"", err.decode(), time.monotonic() - began)
+        return Result(process.wait(timeout), out or b"", err.decode(), time.monotonic() - began)
 
     return run
 

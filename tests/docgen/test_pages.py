@@ -186,7 +186,7 @@ def shown(conn: Conn) -> None:
 def test_an_output(
     block: Block, server: FaultServer, reader_env: dict[str, str], tmp_path: Path
 ) -> None:
-    """What is shown below a command is what it prints, but for the times that were measured."""
+    """A command prints what is shown below it, but for the times that were measured."""
     env = reader_env | at(server.script("shown", shown)) | {"STREAM_MODEL": "openai:gpt-5-mini"}
     needs(*re.findall(r"\b(curl|jq)\b", block.text))
     terminal = Pty(["bash", "-c", block.text], env, tmp_path, columns=200)

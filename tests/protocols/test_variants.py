@@ -230,7 +230,7 @@ def test_a_whole_message_behind_its_events_repeats_nothing(
 
 
 def test_a_response_without_its_object() -> None:
-    """What the last event tells stands in the event itself."""
+    """The last event tells it in itself."""
     details = {"incomplete_details": {"reason": "max_output_tokens"}}
     said = sse({"type": "response.output_text.delta", "delta": "Hi"})
     check("openai-responses", said + sse({"type": "response.incomplete", **details}), exit=10)
