@@ -6,6 +6,7 @@ Nothing in here imports the package: what builds on it sees only arguments, byte
 from __future__ import annotations
 
 import fcntl
+import gc
 import itertools
 import os
 import re
@@ -119,7 +120,14 @@ LONGEST = [
 sys.dont_write_bytecode = False
 
 
+def pytest_collection_finish() -> None:
+    """Take the tests, twelve thousand objects and what is in them, out of collections."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    gc.set_threshold(20_000, 20, 20)  # collecting garbage is a twentieth of all time otherwise
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist's own order knows numbers of tests only
     for number in (signal.SIGINT, signal.SIGQUIT):

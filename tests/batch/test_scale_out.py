@@ -383,6 +383,7 @@ HERE = "stream --requests --json --resume answers.jsonl < requests.jsonl >> answ
 ON_THE_OTHER = ON_HOSTS.replace("node1,", "")
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("again", [HERE, ON_THE_OTHER], ids=["here", "on the other"])
 def test_a_host_dies(exec_shell: Shell, hosts: Hosts, answering: BatchServer, again: str) -> None:
     needs("parallel", "rsync")
@@ -429,6 +430,7 @@ def test_a_host_dies(exec_shell: Shell, hosts: Hosts, answering: BatchServer, ag
     assert asked + len(answering.asked) <= count + in_flight
 
 
+@pytest.mark.real
 def test_hosts_that_live(shell: Shell, hosts: Hosts, answering: BatchServer) -> None:
     needs("parallel", "rsync")
     shell.write([f"prompt {number}" for number in range(12)])

@@ -88,6 +88,7 @@ def serve(server: FaultServer, shell_env: dict[str, str], tmp_path: Path) -> Ite
 KINDS = ["http.server", pytest.param("fastapi", marks=pytest.mark.real)]
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_browser_shows_the_answer_and_asks_once(
     kind: str, serve: Serve, server: FaultServer, tmp_path: Path

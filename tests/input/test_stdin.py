@@ -123,18 +123,20 @@ def test_a_silent_fifo_ends_with_the_timeout(
 def test_a_late_fifo_is_waited_for_and_interrupted(
     server: FaultServer, popen: Popen, tmp_path: Path
 ) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    process = popen(*MODEL, "--base-url", server.url("ok"), "-f", "fifo")
-    assert process.stderr is not None
-    assert process.stderr.readline() == b"stream: waiting for fifo\n"
-    (tmp_path / "fifo").write_text("late")
-    assert process.communicate()[0] == b"Hello world"
-    assert contents(server) == ["late"]
-    process = popen(*MODEL, "--base-url", server.url("ok"), "-f", "fifo")
-    assert process.stderr is not None
-    process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == -signal.SIGINT
+    for name in ("late", "never"):
+        os.mkfifo(tmp_path / name)
+    late, never = (
+        popen(*MODEL, "--base-url", server.url("ok"), "-f", name) for name in ("late", "never")
+    )
+    assert late.stderr is not None
+    assert late.stderr.readline() == b"stream: waiting for late\n"
+    (tmp_path / "late").write_text("words")
+    assert late.communicate()[0] == b"Hello world"
+    assert contents(server) == ["words"]
+    assert never.stderr is not None
+    assert never.stderr.readline() == b"stream: waiting for never\n"
+    never.send_signal(signal.SIGINT)
+    assert never.wait(60) == -signal.SIGINT
 
 
 def test_an_input_without_an_end(server: FaultServer, stream: Stream) -> None:

@@ -373,6 +373,7 @@ def adds(run: Result, server: FaultServer) -> None:
     assert results(server)[0] == "42"
 
 
+@pytest.mark.real
 @needs_sdk
 def test_a_server_of_the_newest_protocol(
     stream: Stream, model: Any, server: FaultServer, tmp_path: Path
