@@ -138,7 +138,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Start three workers for each two processors: a third of the time a test only waits.
+    """Start two workers more than there are processors: a third of the time a test only waits.
 
     Real servers keep a processor busy each, and a number in the environment is the user's.
     """
@@ -146,7 +146,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
         return None
     affinity = getattr(os, "sched_getaffinity", None)
     processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return processors + (processors + 1) // 2
+    return processors + 2
 
 
 class Backwards(pytest.Dir):
