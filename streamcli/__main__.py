@@ -70,6 +70,7 @@ def _run(closed: set[int]) -> int:
     if isinstance(invocation, int):
         return invocation
     gc.freeze()
+    gc.set_threshold(5000)  # the prompts of a batch are many objects that live for a while
     gc.enable()
     run = _mode(invocation.settings)
     import orjson  # noqa: F401 - which crashes if a signal raises in the middle of its import

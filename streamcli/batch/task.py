@@ -147,6 +147,7 @@ class Task(Generic[Q, C]):
 
     def settle(self) -> None:
         self._move(State.DONE)
+        self.answer = None  # it knows this task: without a cycle both are freed at once
 
     def drop(self) -> None:
         self._move(State.DROPPED)

@@ -111,7 +111,8 @@ class TextSink:
     def __init__(self, out: Writer, look: Look, shape: Shape | None = None) -> None:
         self._out = out
         self._shape = shape
-        self._put = self._write if look.paced is None else look.paced(self._write)
+        # Without a pace there is no method of its own kept here: that cycle would outlive the sink.
+        self._paced = None if look.paced is None else look.paced(self._write)
         self._reasoning = look.reasoning
         self._clean = Sanitizer() if look.sanitize else None
         self._end_newline = look.end_newline
@@ -193,6 +194,12 @@ class TextSink:
         if self._last != "\n":
             self._write("\n")
         self._breaks = 2  # the lines of the tools are between
+
+    def _put(self, text: str) -> None:
+        if self._paced is None:
+            self._write(text)
+        else:
+            self._paced(text)
 
     def _write(self, text: str) -> None:
         if self._clean is not None:
