@@ -2,7 +2,7 @@
 
 The rooms, low to high; a room imports from itself and from those before it (tests/test_layers.py):
 
-    errors events messages request timings outcome   values: what can go wrong, happen, be asked
+    errors limits events messages request timings outcome   values: what can go wrong, be asked, ...
     wire/        bytes to JSON values, for any chunking; no I/O
     protocols/   one wire format a file: request, refusal, decoder; shared/: what several use
     transport/   the network, and recordings of it
@@ -12,6 +12,8 @@ The rooms, low to high; a room imports from itself and from those before it (tes
     input/       prompts, attachments and batch items in
     output/      text, files and records out
     tools/       programs that a model may call
+    conversation/  sessions: what was said before, kept in a file
+    report/      records read again: tables, limits, plots
     providers/   a row each, keys, and who is asked; providers/local: the local engine
     batch/       many questions
     api/         the same from Python: stream, astream, stream_batch

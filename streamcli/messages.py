@@ -163,13 +163,10 @@ class Tool:
         return [self.name, self.description, self.parameters]
 
 
-EFFORTS = ("none", "low", "medium", "high", "max")
-
-
 class ChatRequest:
     """Messages and request options, free of any provider.
 
-    None means "the server's default". `think` is one of EFFORTS; `schema` a JSON Schema that the
+    None means "the server's default". `think` is a word of --think; `schema` a JSON Schema that the
     answer has to match; `prefill` the beginning of the answer (the answer continues it and does not
     repeat it); `tool_choice` is "auto", "none", "required" or a tool's name; `hide_reasoning` is
     True if the user chose to hide it, False to show it; `options` are extra body fields that the

@@ -10,8 +10,8 @@ from streamcli.answer.answer_stream import AnswerStream
 from streamcli.answer.turn import Turn
 from streamcli.errors import StreamError
 from streamcli.events import Event, Failed, Finished, Text
+from streamcli.limits import Limits
 from streamcli.messages import ChatRequest, Message
-from streamcli.outcome import Limits
 from streamcli.protocols._contract import get
 from streamcli.request import HttpRequest, Target
 from streamcli.transport.errors import out_of_time

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..events import ToolCall, ToolResult
+from ..limits import Limits
 from ..messages import ChatRequest, Tool
-from ..outcome import Limits
 from ..protocols._contract import Keeper, WireFormat
 from ..request import Target
 from ..transport.seam import Open

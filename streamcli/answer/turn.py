@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StreamError
 from ..events import Attempt, Event, Failed, Finished, Retry, Usage
-from ..outcome import Limits, Outcome
+from ..outcome import Outcome
 from ..protocols._contract import Decoder, WireFormat, decoder_for
 from ..transport.seam import Open, Patience, Response
 from ..wire.endings import WAITED
@@ -21,6 +21,7 @@ from .stages import Redact, Tally, last_events
 from .think_tags import Splitter
 
 if TYPE_CHECKING:
+    from ..limits import Limits
     from ..messages import ChatRequest
     from ..request import HttpRequest, Target
     from .answer_stream import Cancel, Earlier, Moment, Pause, Store

@@ -15,8 +15,8 @@ from ..answer.turn import Turn
 from ..errors import StreamError, usage
 from ..events import Failed
 from ..input.chat_options import schema_of
+from ..limits import Limits
 from ..messages import ChatRequest
-from ..outcome import Limits
 from ..protocols._contract import Decoder, DecoderFactory, ReadsRow, decoder_for, get
 from ..providers.context import Context
 from ..request import HttpRequest, Target

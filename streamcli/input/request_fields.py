@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from ..errors import StreamError, usage
-from ..messages import EFFORTS
-from ..settings.options import TABLE
+from ..settings.options import EFFORTS, TABLE
 from ..wire.lenient_json import deeper
 from .chat_options import NESTED
 

@@ -27,12 +27,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from ..events import Event, Failed
-from ..messages import ChatRequest
-from ..request import HttpRequest, Target
 from .shared.listing import Listing
+
+if TYPE_CHECKING:
+    from ..events import Event, Failed
+    from ..messages import ChatRequest
+    from ..request import HttpRequest, Target
 
 
 class Decoder(Protocol):

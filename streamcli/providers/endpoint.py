@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StreamError, usage
 from ..events import Failed, Finished
 from ..input.chat_options import chat_of, options_of
+from ..limits import Limits
 from ..messages import ChatRequest
-from ..outcome import Limits, Verdict
+from ..outcome import Verdict
 from ..protocols._contract import Cancels, Decoder, Keeper, WireFormat, get
 from ..request import HttpRequest, Target
 from ..secrets import redact_headers

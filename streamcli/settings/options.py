@@ -10,7 +10,6 @@ import os
 import click
 
 from ..errors import ACCEPTABLE
-from ..messages import EFFORTS
 from .formats import FORMATS
 from .option_types import (
     FILE,
@@ -57,6 +56,7 @@ def _protocols() -> list[str]:
 PROTOCOLS = tuple(_protocols())
 REASONING = ("hide", "stderr", "stdout", "only", "raw")
 WHEN = ("auto", "always", "never")
+EFFORTS = ("none", "low", "medium", "high", "max")
 
 TABLE: tuple[Opt, ...] = (
     # The prompt

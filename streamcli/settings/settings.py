@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..outcome import Limits
+from ..limits import Limits
 from .formats import format_of
 from .frozen import Frozen
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..outcome import Outcome, decimal
 from .sanitize import one_line, visible
 from .screen import Screen, is_colored, is_dumb
 
 if TYPE_CHECKING:
+    from ..outcome import Outcome
     from .stats import Table
     from .waiting import Waiting
 
@@ -141,5 +141,7 @@ def usage_line(outcome: Outcome) -> str:
     )
     known = [f"{count} {name}" for name, count in named if count is not None]
     if outcome.cost is not None:
+        from ..outcome import decimal
+
         known.append(f"cost {decimal(outcome.cost, 6)}")
     return "tokens: " + (", ".join(known) if known else "the server sent none")

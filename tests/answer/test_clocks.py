@@ -9,7 +9,8 @@ import pytest
 from turns import CALL, DONE, FOREVER, PING, ROLE, STOP, USAGE, Read, Run, chunk, text
 
 from streamcli.events import Failed, Retry
-from streamcli.outcome import Limits, judge
+from streamcli.limits import Limits
+from streamcli.outcome import judge
 
 # ---- first --------------------------------------------------------------------------------------
 

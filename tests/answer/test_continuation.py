@@ -13,8 +13,8 @@ from turns import DONE, FOREVER, ROLE, STOP, USAGE, Read, Run, text
 from streamcli.answer.continuation import Splice
 from streamcli.errors import StreamError
 from streamcli.events import Finished, Reasoning, Retry, Text, ToolCall, Usage
+from streamcli.limits import Limits
 from streamcli.messages import ChatRequest, Message
-from streamcli.outcome import Limits
 from streamcli.protocols._contract import get
 from streamcli.request import HttpRequest, Target
 

@@ -9,7 +9,7 @@ from streamcli.answer.fallback import Fallback
 from streamcli.errors import StreamError
 from streamcli.events import Attempt as Asked
 from streamcli.events import Retry
-from streamcli.outcome import Limits
+from streamcli.limits import Limits
 
 STALL: Attempt = [(FOREVER, b"")]
 LOST = StreamError("lost", "the connection was lost", transient=True)

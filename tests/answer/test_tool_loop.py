@@ -25,8 +25,9 @@ from streamcli.events import (
     ToolResult,
     Usage,
 )
+from streamcli.limits import Limits
 from streamcli.messages import ChatRequest, Message, Tool
-from streamcli.outcome import Limits, Outcome, judge
+from streamcli.outcome import Outcome, judge
 from streamcli.protocols._contract import get
 from streamcli.request import HttpRequest, Target
 from streamcli.transport.seam import Patience

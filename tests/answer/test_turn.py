@@ -9,8 +9,8 @@ import pytest
 from streamcli.answer.turn import Turn
 from streamcli.errors import StreamError
 from streamcli.events import Attempt, Event, Failed, Finished, Reasoning, Retry, Returned, Text
+from streamcli.limits import Limits
 from streamcli.messages import ChatRequest, Message
-from streamcli.outcome import Limits
 from streamcli.protocols._contract import get
 from streamcli.request import HttpRequest, Target
 from streamcli.transport.seam import Patience

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from streamcli.cli.parse import parse
-from streamcli.outcome import Limits
+from streamcli.limits import Limits
 from streamcli.settings.options import TABLE
 from streamcli.settings.settings import BATCH_INPUTS, INSPECTIONS, Config, Invocation, Settings
 

@@ -19,8 +19,8 @@ from splits import decode, sampled, whole
 from streamcli.answer.turn import Turn
 from streamcli.errors import Interrupted, StreamError
 from streamcli.events import Event, Failed, Finished
+from streamcli.limits import Limits
 from streamcli.messages import ChatRequest, Message
-from streamcli.outcome import Limits
 from streamcli.output.recording_file import RecordingFile
 from streamcli.output.records import timestamp
 from streamcli.protocols._contract import get
