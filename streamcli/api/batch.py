@@ -171,7 +171,7 @@ class _Batch:
     def _ask(self, answer: Answer, number: int) -> None:
         from ..batch.question import Question
         from ..batch.task import Task
-        from ..input.batch_items import Item
+        from ..input.item import Item
         from ..input.text import is_utf8
         from ..output.delivery import Delivery
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..answer.answer_stream import AnswerStream
 from ..errors import StreamError, usage
 from ..events import Failed
-from ..input.batch_items import Item
+from ..input.item import Item
 from ..messages import ChatRequest
 from ..providers.endpoint import hash_of
 from .journals.seen import Done, Occurrences, known_by

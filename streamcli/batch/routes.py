@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
-from ..input.batch_items import Item
 from ..input.chat_options import schema_and_prefill
+from ..input.item import Item
 from ..messages import ChatRequest, Message
 from ..providers.choose import compared, fallbacks_of, named, with_fallbacks
 from ..providers.context import Context

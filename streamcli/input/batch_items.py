@@ -5,59 +5,23 @@ from __future__ import annotations
 import os
 import select
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import StreamError, usage
 from ..settings.settings import Invocation
 from ..terminal.fds import is_null, is_terminal
 from .files import Files
+from .item import Item
 from .prompt import around, gather, without_newline
 from .stdin import LIMIT, NAMES, Stdin
 from .text import BOM, decode, unreadable
 
 if TYPE_CHECKING:
-    from .request_line import Request
-    from .rows import Row, Table
+    from .rows import Table
 
 _BLOCK = 1 << 16
 _COUNTED = 1 << 30  # bytes of a file that are read, within a second, just to count its lines
-
-
-class Item:
-    """One prompt of the input. `index` is its position from 0, skipped ones counted.
-
-    `prompt` is its text, or `request` its line of --requests; `trouble` is why it cannot
-    be asked. `id` is the line's own, if it could be read; `source` the name of its file; `row` what
-    it was filled in from, with the `changes` that made in other fields of the request.
-    """
-
-    __slots__ = ("changes", "id", "index", "prompt", "request", "row", "source", "trouble")
-
-    def __init__(
-        self,
-        index: int,
-        prompt: str = "",
-        request: Request | None = None,
-        trouble: StreamError | None = None,
-        id: str | int | None = None,
-        source: str | None = None,
-        row: Row | None = None,
-        changes: Mapping[str, str] | None = None,
-    ) -> None:
-        self.index = index
-        self.source = source
-        self.row = row
-        self.changes = changes or {}
-        self.id = request.id if request is not None else id
-        self.prompt = prompt
-        self.request = request
-        self.trouble = trouble
-
-    @property
-    def model(self) -> str | None:
-        """The model that its line names."""
-        return self.request.model if self.request is not None else None
 
 
 class Input:

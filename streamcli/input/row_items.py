@@ -10,9 +10,9 @@ import orjson
 from ..errors import StreamError, usage
 from ..settings.settings import Invocation
 from ..wire.lenient_json import whole
-from .batch_items import Item
 from .chat_options import system_of
 from .files import Files
+from .item import Item
 from .prompt import LITERAL_DASH
 from .row_fields import filler, has_fields
 from .rows import Read, Table, read
