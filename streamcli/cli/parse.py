@@ -88,7 +88,7 @@ class Command(click.Command):
             lines += ["", f"{section}:"]
             for option in TABLE:
                 if option.section == section:
-                    lines += _help_rows(synopsis(option), option.help or "")
+                    lines += _help_rows(option.synopsis, option.help or "")
         return "\n".join(lines)
 
 
@@ -146,16 +146,6 @@ def _letters(arg: str, of_flag: Mapping[str, Opt]) -> list[str] | None:
             raise click.UsageError(f"'-' begins an option: {literal(arg)}")
         return [*options, f"{option.long}={value}" if value else option.long]
     return options
-
-
-def synopsis(option: Opt) -> str:
-    """Return how an option is written: `-m, --model NAME`, `--dry-run[=http|curl]`."""
-    flags = ", ".join(filter(None, (option.short, option.long)))
-    if option.is_flag:
-        return flags
-    choices = getattr(option.type, "choices", ())
-    value = option.metavar or "|".join(choices)
-    return f"{flags}[={value}]" if option.bare else f"{flags} {value}"
 
 
 def _help_rows(flags: str, text: str, column: int = 27, width: int = 79) -> list[str]:

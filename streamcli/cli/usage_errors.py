@@ -6,7 +6,6 @@ import click
 
 from ..settings.option_types import Opt
 from ..settings.options import TABLE
-from .parse import synopsis
 
 _KEY_OPTIONS = ("--api-key", "--apikey", "--key", "--token", "--api-token")
 _WAYS_FOR_A_KEY = (
@@ -66,7 +65,7 @@ def _without_value(error: click.BadOptionUsage) -> str:
     option = next((each for each in TABLE if error.option_name in each.opts), None)
     if option is None:
         return error.format_message().rstrip(".")
-    return f"{error.option_name} needs a value: {synopsis(option)}"
+    return f"{error.option_name} needs a value: {option.synopsis}"
 
 
 def literal(word: str) -> str:

@@ -13,7 +13,8 @@ from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, Screen, is_colored, is_dumb
 from .descriptor import Out
 from .shape import Shape
-from .text import Look, TextSink
+from .sink import Look
+from .text import TextSink
 
 _NOT_ASKED = ("not asked", "magenta")
 

@@ -10,7 +10,8 @@ from ..events import Event
 from ..outcome import Outcome, Verdict
 from ..terminal.fds import is_terminal
 from .descriptor import Out, unwritable
-from .text import Look, TextSink
+from .sink import Look
+from .text import TextSink
 
 if TYPE_CHECKING:
     from .shape import Shape

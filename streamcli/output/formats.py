@@ -31,8 +31,8 @@ from ..terminal.sanitize import one_line
 from ..terminal.screen import Screen
 from ..terminal.signals import Signals
 from .descriptor import STDOUT, LineOut, Out, ScreenOut
-from .sink import Context, Item, Sink
-from .text import Look, look_of
+from .sink import Context, Item, Look, Sink
+from .text import look_of
 
 if TYPE_CHECKING:
     from ..input.rows import Row

@@ -1,7 +1,8 @@
-"""A sink: the place where the events of one answer are written."""
+"""A sink: where the events of one answer are written, and what it knows of the answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from ..events import Event
@@ -11,7 +12,6 @@ from ..settings.settings import Settings
 if TYPE_CHECKING:
     from .records import Facts
     from .shape import Shape
-    from .text import Look
 
 
 class Sink(Protocol):
@@ -48,6 +48,64 @@ class Item:
     def __init__(self, end: bytes = b"\n", heading: str = "") -> None:
         self.end = end
         self.heading = heading
+
+
+class Look:
+    """How a text is shown.
+
+    `reasoning` is one of "hide", "stderr" (to `aside`), "stdout" (before the text, a blank line
+    between), "only", and "raw" (tags are in the text already; the sink does nothing). `together`:
+    `aside` and the text are on one terminal, and have a blank line between them there. `sanitize`
+    and `sanitize_aside` make control characters visible. `end_newline` ends a text with a newline
+    if it has none. `paced` makes a writer of text that keeps a steady pace.
+    """
+
+    __slots__ = (
+        "aside",
+        "end_newline",
+        "paced",
+        "reasoning",
+        "sanitize",
+        "sanitize_aside",
+        "together",
+    )
+
+    def __init__(
+        self,
+        reasoning: str = "hide",
+        *,
+        sanitize: bool = False,
+        end_newline: bool = False,
+        aside: Writer | None = None,
+        sanitize_aside: bool = False,
+        together: bool = False,
+        paced: Callable[[Callable[[str], None]], Callable[[str], None]] | None = None,
+    ) -> None:
+        self.reasoning = reasoning
+        self.sanitize = sanitize
+        self.end_newline = end_newline
+        self.aside = aside
+        self.sanitize_aside = sanitize_aside
+        self.together = together
+        self.paced = paced
+
+    def but(
+        self,
+        *,
+        sanitize: bool | None = None,
+        end_newline: bool = False,
+        aside: Writer | None = None,
+    ) -> Look:
+        """Return a copy for another place."""
+        return Look(
+            self.reasoning,
+            sanitize=self.sanitize if sanitize is None else sanitize,
+            end_newline=end_newline,
+            aside=aside or self.aside,
+            sanitize_aside=self.sanitize_aside,
+            together=self.together,
+            paced=self.paced,
+        )
 
 
 class Context:

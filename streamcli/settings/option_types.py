@@ -51,6 +51,15 @@ class Opt(click.Option):
         if env:
             self.envvar = "STREAM_" + self.long[2:].replace("-", "_").upper()
 
+    @property
+    def synopsis(self) -> str:
+        """How it is written: `-m, --model NAME`, `--dry-run[=http|curl]`."""
+        flags = ", ".join(filter(None, (self.short, self.long)))
+        if self.is_flag:
+            return flags
+        value = self.metavar or "|".join(getattr(self.type, "choices", ()))
+        return f"{flags}[={value}]" if self.bare else f"{flags} {value}"
+
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """Return a variable as one value: click would split repeatable ones at blanks."""
         value = self.resolve_envvar_value(ctx)
