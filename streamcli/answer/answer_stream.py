@@ -1,4 +1,4 @@
-"""The answer to a prompt as a stream of events: the interface of turns, fallbacks, races, loops."""
+"""AnswerStream: the one interface of turns, fallbacks, races, tool loops and schema retries."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from ..protocols._contract import Decoder
 
 # Milliseconds since the prompt began, and the events of one network read.
 Moment = tuple[float, list[Event]]
-# From the text of a whole answer: the trouble of storing it, None if there is none. Another call
-# continues with what is not stored yet.
+# Stores the text of a whole answer; returns the failure, or None once all is stored. After a
+# failure another call continues with what is not stored yet.
 Store = Callable[[str], Failed | None]
-# Tells the server that nobody reads the decoder's answer any more.
+# Tells the server that the answer of this decoder is not read any further.
 Cancel = Callable[[Decoder], None]
-# From a failure and the number of the attempt: seconds until the next, None if there is none.
+# Takes a failure and the number of its attempt; returns the seconds until the next attempt, None
+# for no further one.
 Pause = Callable[[Failed, int], float | None]
 
 
 class AnswerStream(Protocol):
     """A prompt in progress: one Turn, or several as one. Iterate, then read `outcome`.
 
-    `number` is the index of the target whose answer it is. `resumable`: after a Retry the
-    iteration may be left, and resumed in any thread.
+    `number` is the index of the target that answers. `resumable`: the iteration may be left after
+    a Retry event, and resumed in any thread. `stop` ends the answer from outside with `failed`.
+    `t_ms` returns the milliseconds since the prompt began.
     """
 
     @property
@@ -38,8 +40,8 @@ class AnswerStream(Protocol):
     def t_ms(self) -> float: ...
 
 
-class Earlier(Protocol):
-    """A turn before this one: when its prompt began on the clock, and its attempts."""
+class EarlierTurn(Protocol):
+    """A turn of the same prompt before this one: when the prompt began, and the attempts so far."""
 
     @property
     def began(self) -> float: ...

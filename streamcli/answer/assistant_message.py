@@ -10,9 +10,9 @@ from ..messages import Message
 
 
 class AssistantMessage:
-    """Collects choice 0 of an answer as it streams; `message` may be read at any time.
+    """Collects choice 0 of an answer as it streams; call `message` at any time.
 
-    `prefill` is how the caller began the answer: the events do not repeat it.
+    `prefill` is the beginning of the answer that the caller gave: the events do not repeat it.
     """
 
     def __init__(self, prefill: str = "") -> None:
@@ -41,7 +41,7 @@ class AssistantMessage:
             elif isinstance(event, Opaque):
                 self._opaque.append(Placed(event, self._chars, len(self.calls)))
             elif isinstance(event, Attempt) and not self._delivered:
-                self._opaque.clear()  # another attempt begins: what this state belongs to is lost
+                self._opaque.clear()  # state of the failed attempt: the next one has its own
 
     def message(self) -> Message:
         return Message(

@@ -1,4 +1,4 @@
-"""The one place that joins turns, fallbacks, races and tools into the answer to one prompt."""
+"""Join turns, fallbacks, races, tools and schema retries into the answer to one prompt."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..transport.seam import Open
 from .turn import Turn
 
 if TYPE_CHECKING:
-    from .answer_stream import AnswerStream, Cancel, Earlier, Pause, Store
+    from .answer_stream import AnswerStream, Cancel, EarlierTurn, Pause, Store
     from .tool_loop import Round, Runner
 
 
 class Endpoint(Protocol):
-    """The facts of an endpoint that a turn needs."""
+    """What a turn needs of an endpoint (providers/endpoint.py)."""
 
     target: Target
     protocol: WireFormat
@@ -36,7 +36,7 @@ class Endpoint(Protocol):
 
 
 class Tools(Protocol):
-    """The tools of a run: how calls are checked, allowed, run and shown; see tool_loop."""
+    """The tools of a run: how calls are checked, allowed, run and shown; see tool_loop.py."""
 
     max_rounds: int
 
@@ -50,8 +50,9 @@ class Tools(Protocol):
 class Connection:
     """How one endpoint is reached for one prompt.
 
-    `open` sends the question, `plain` what goes before and after it (the same, if not given).
-    `sleep` waits between attempts; `cancel` breaks off both, and is needed in a race only.
+    `open` sends the prompt's request, `plain` those that go before and after it (`open`, if not
+    given). `sleep` waits between attempts, in seconds; `cancel` interrupts a request and a wait,
+    and is needed in a race only.
     """
 
     __slots__ = ("cancel", "open", "plain", "sleep")
@@ -73,8 +74,8 @@ class Connection:
 class Candidate:
     """An endpoint that may answer, the request for it, and how it is reached.
 
-    `connect` is called when its turn begins, in the thread that asks. `pause` decides instead of
-    the endpoint's limits whether and when to ask again.
+    `connect` is called when the endpoint's turn begins, in the thread that iterates. `pause`
+    decides instead of the endpoint's limits whether and when to retry.
     """
 
     __slots__ = ("chat", "connect", "endpoint", "pause")
@@ -103,29 +104,24 @@ def compose(
     problem: Callable[[str], str] | None = None,
     schema_retries: int = 0,
 ) -> AnswerStream:
-    """Return what will give the answer: of one candidate, the first that can, or the fastest.
+    """Return the AnswerStream of one prompt; iterating it sends the requests.
 
-    In a race all are asked at once; otherwise one after the other, beginning with the `first`.
-    With `tools` the calls of the answer are run, and asking goes on with their results. An answer
-    that has a `problem` is asked for again, `schema_retries` times. A provider that pauses in its
-    own tools is asked to go on.
+    `race`: all candidates are asked at once; otherwise one after the other, as fallbacks, beginning
+    with the index `first`. With `tools` the calls of the answer are run, and further requests send
+    their results. `problem` returns what is wrong with an answer's text ("" for nothing): it is
+    asked for again, at most `schema_retries` times. An answer that Anthropic pauses in its own
+    tools is continued.
     """
-    race = race and len(candidates) > 1
+    ask = _Rounds(candidates, clock, random, race and len(candidates) > 1, first)
     retries = 0 if problem is None else schema_retries
     if tools is None and not retries and not any(map(_may_pause, candidates)):
-        return _first_round(candidates, clock, random, race, first)
-
-    def ask(chat: ChatRequest, round: int, before: Round | None) -> Round:
-        if before is None:
-            return _first_round(candidates, clock, random, race, first)
-        return _next_round(candidates, clock, random, race, chat, round, before)
-
+        return ask.first_round()
     if retries and tools is None:
         from .schema_retries import SchemaRetries
 
         assert problem is not None
-        repeats = isinstance(candidates[first].endpoint.protocol, Keeper)
-        return SchemaRetries(candidates[first].chat, ask, problem, retries, repeats=repeats)
+        keeps = isinstance(candidates[first].endpoint.protocol, Keeper)
+        return SchemaRetries(candidates[first].chat, ask, problem, retries, repeats_prompt=keeps)
     from .tool_loop import NoTools, ToolLoop
 
     tools = NoTools() if tools is None else tools
@@ -145,88 +141,85 @@ def _may_pause(candidate: Candidate) -> bool:
     return candidate.endpoint.target.protocol == "anthropic" and "tools" in candidate.chat.options
 
 
-def _first_round(
-    candidates: Sequence[Candidate],
-    clock: Callable[[], float],
-    random: Callable[[], float],
-    race: bool,
-    first: int,
-) -> Round:
-    if race:
-        from .race import Race
+class _Rounds:
+    """Makes the AnswerStream of each round of a prompt; a call is tool_loop.AskRound."""
 
-        connections = [candidate.connect() for candidate in candidates]
-        turns = [
-            _turn(candidate, connection, clock, random)
-            for candidate, connection in zip(candidates, connections, strict=True)
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        race: bool,
+        first: int,
+    ) -> None:
+        self._candidates = candidates
+        self._clock = clock
+        self._random = random
+        self._race = race
+        self._first = first
+
+    def __call__(self, chat: ChatRequest, round: int, before: Round | None) -> Round:
+        return self.first_round() if before is None else self._next_round(chat, round, before)
+
+    def first_round(self) -> Round:
+        if self._race:
+            from .race import Race
+
+            connections = [candidate.connect() for candidate in self._candidates]
+            turns = [
+                self._turn(candidate, connection)
+                for candidate, connection in zip(self._candidates, connections, strict=True)
+            ]
+            return Race(turns, [connection.cancel for connection in connections])
+        makers = [partial(self._connected_turn, candidate, 1) for candidate in self._candidates]
+        if len(makers) == 1:
+            return makers[0](None)
+        from .fallback import Fallback
+
+        return Fallback(makers, self._first)
+
+    def _next_round(self, chat: ChatRequest, round: int, before: Round) -> Round:
+        """Ask the endpoint of the round before, then its fallbacks; a race's winner has none."""
+        changes = {name: getattr(chat, name) for name in ("messages", "prefill", "tool_choice")}
+        candidates = [
+            Candidate(each.endpoint, each.chat.but(**changes), each.connect, each.pause)
+            for each in self._candidates
         ]
-        return Race(turns, [connection.cancel for connection in connections])
-    makers = [partial(_connected_turn, candidate, clock, random, 1) for candidate in candidates]
-    if len(makers) == 1:
-        return makers[0](None)
-    from .fallback import Fallback
+        makers = [partial(self._connected_turn, candidate, round) for candidate in candidates]
+        if len(makers) == 1:
+            return makers[0](before)
+        from .fallback import Fallback
 
-    return Fallback(makers, first)
+        number = before.number
+        if self._race:  # a racer's connection sleeps by itself, and belongs to its thread
+            return Fallback(makers[: number + 1], number, before, resumable=False)
+        return Fallback(makers, number, before)
 
+    def _connected_turn(self, candidate: Candidate, round: int, before: EarlierTurn | None) -> Turn:
+        return self._turn(candidate, candidate.connect(), before, round)
 
-def _next_round(
-    candidates: Sequence[Candidate],
-    clock: Callable[[], float],
-    random: Callable[[], float],
-    race: bool,
-    chat: ChatRequest,
-    round: int,
-    before: Round,
-) -> Round:
-    """Ask who answered the round before, and then its fallbacks; the winner of a race has none."""
-    changes = {name: getattr(chat, name) for name in ("messages", "prefill", "tool_choice")}
-    again = [
-        Candidate(each.endpoint, each.chat.but(**changes), each.connect, each.pause)
-        for each in candidates
-    ]
-    makers = [partial(_connected_turn, candidate, clock, random, round) for candidate in again]
-    if len(makers) == 1:
-        return makers[0](before)
-    from .fallback import Fallback
-
-    number = before.number
-    # A racer's connection sleeps by itself, and belongs to its thread.
-    return Fallback(makers[: number + 1] if race else makers, number, before, resumable=not race)
-
-
-def _connected_turn(
-    candidate: Candidate,
-    clock: Callable[[], float],
-    random: Callable[[], float],
-    round: int,
-    before: Earlier | None,
-) -> Turn:
-    return _turn(candidate, candidate.connect(), clock, random, before, round)
-
-
-def _turn(
-    candidate: Candidate,
-    connection: Connection,
-    clock: Callable[[], float],
-    random: Callable[[], float],
-    before: Earlier | None = None,
-    round: int = 1,
-) -> Turn:
-    endpoint, chat = candidate.endpoint, candidate.chat
-    return Turn(
-        chat,
-        endpoint.target,
-        endpoint.protocol,
-        endpoint.prepared(chat, connection.plain, connection.open),
-        endpoint.limits,
-        clock=clock,
-        sleep=connection.sleep,
-        random=random,
-        split_think=endpoint.split_think,
-        go_on=endpoint.continues,
-        pause=candidate.pause,
-        before=before,
-        store=endpoint.store(chat, connection.plain),
-        cancel=endpoint.canceller(),
-        round=round,
-    )
+    def _turn(
+        self,
+        candidate: Candidate,
+        connection: Connection,
+        before: EarlierTurn | None = None,
+        round: int = 1,
+    ) -> Turn:
+        endpoint, chat = candidate.endpoint, candidate.chat
+        return Turn(
+            chat,
+            endpoint.target,
+            endpoint.protocol,
+            endpoint.prepared(chat, connection.plain, connection.open),
+            endpoint.limits,
+            clock=self._clock,
+            sleep=connection.sleep,
+            random=self._random,
+            split_think=endpoint.split_think,
+            continues=endpoint.continues,
+            pause=candidate.pause,
+            before=before,
+            store=endpoint.store(chat, connection.plain),
+            cancel=endpoint.canceller(),
+            round=round,
+        )

@@ -8,12 +8,13 @@ from ..events import Event, Failed, Finished, Text
 from ..outcome import Outcome
 from .answer_stream import AnswerStream, Moment
 
-# Takes the text of an answer in pieces, and returns how much of a piece is wanted: None for all.
+# Takes the text of an answer delta by delta. Returns how many characters of this delta belong to
+# an answer that is enough now, None while it is not.
 Watch = Callable[[str], int | None]
 
 
 class Enough:
-    """An answer that ends where `watch` has seen enough: its request is cancelled there."""
+    """An AnswerStream that cancels its request as soon as `watch` has seen enough."""
 
     def __init__(self, stream: AnswerStream, watch: Watch) -> None:
         self.resumable = stream.resumable
@@ -36,7 +37,7 @@ class Enough:
 
     def __iter__(self) -> Iterator[Moment]:
         for t_ms, events in self._stream:
-            wanted = self._wanted(events)
+            wanted = self._wanted_events(events)
             if wanted is None:
                 yield t_ms, events
                 continue
@@ -48,8 +49,8 @@ class Enough:
             yield self.outcome.t_ms, [end]
             return
 
-    def _wanted(self, events: list[Event]) -> list[Event] | None:
-        """Return the events up to where it is enough; None if it is not yet."""
+    def _wanted_events(self, events: list[Event]) -> list[Event] | None:
+        """Return the events up to the place where it is enough; None if it is not enough yet."""
         for number, event in enumerate(events):
             if not isinstance(event, Text) or event.choice:
                 continue
@@ -60,6 +61,7 @@ class Enough:
         return None
 
     def _cancel(self, events: list[Event], wanted: list[Event]) -> None:
+        """Stop the request, and count only the characters that are given out."""
         outcome = self.outcome
         outcome.chars -= _chars(events) - _chars(wanted)
         self._stream.stop(Failed("interrupted", "enough was seen"))

@@ -1,4 +1,4 @@
-"""One prompt, several turns: the next one only while nothing was delivered (--fallback)."""
+"""--fallback: ask the next endpoint when one fails before it has delivered anything."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from ..events import Event, Failed, Retry
 
 if TYPE_CHECKING:
     from ..outcome import Outcome
-    from .answer_stream import Earlier, Moment
+    from .answer_stream import EarlierTurn, Moment
     from .turn import Turn
 
-# The kinds of failure that another provider would meet too.
-_OURS = ("usage", "write", "interrupted", "bug", "total_timeout")
+# The kinds of failure that would be the same with another provider.
+_SAME_ELSEWHERE = ("usage", "write", "interrupted", "bug", "total_timeout")
 
 
 class Fallback:
-    """Turns, one after the other, as one: iterate, then read `outcome`.
+    """Turns, one after the other, as one AnswerStream.
 
-    Each of `makers` makes a turn from the one before it (or None); `first` is the index of the
-    first one to use, and `before` the earlier round of a tool loop. Only if it is `resumable` may
-    the iteration be left after a Retry.
+    Each of `makers` makes a turn and takes the turn before it (None for the first). `first` is the
+    index of the maker to begin with, `before` the earlier round of a tool loop.
     """
 
     def __init__(
         self,
-        makers: Sequence[Callable[[Earlier | None], Turn]],
+        makers: Sequence[Callable[[EarlierTurn | None], Turn]],
         first: int = 0,
-        before: Earlier | None = None,
+        before: EarlierTurn | None = None,
         *,
         resumable: bool = True,
     ) -> None:
@@ -48,7 +47,7 @@ class Fallback:
     def __iter__(self) -> Iterator[Moment]:
         for make in (*self._makers[self.number + 1 :], None):
             for t_ms, events in self._turn:
-                failed = self._gave_nothing(events)
+                failed = self._failed_undelivered(events)
                 if failed is None or make is None:
                     yield t_ms, events
                     continue
@@ -60,10 +59,10 @@ class Fallback:
             else:
                 return
 
-    def _gave_nothing(self, events: list[Event]) -> Failed | None:
+    def _failed_undelivered(self, events: list[Event]) -> Failed | None:
         """Return the failure of a turn that delivered nothing, if another may do better."""
         end = events[-1]
-        if isinstance(end, Failed) and not self._turn.delivered and end.kind not in _OURS:
+        if isinstance(end, Failed) and not self._turn.delivered and end.kind not in _SAME_ELSEWHERE:
             return end
         return None
 

@@ -1,6 +1,6 @@
-"""One prompt, several turns at once: the first visible token wins, the rest are cancelled (--race).
+"""--race: ask several endpoints at once; the first visible text wins, the others are cancelled.
 
-The one place outside a batch that has threads: one for each racer; they share nothing.
+Each racer has a thread of its own, and they share nothing but the queue of their events.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ..outcome import Outcome
 from .answer_stream import Moment
 from .turn import Turn
 
-_BOUND = 64  # moments that wait for a slow reader; then the racers wait, and their sockets
+_QUEUE_SIZE = 64  # moments; a slow reader then stops the racers, which stop reading their sockets
 
 
 class Race:
-    """Turns at the same time, of which one wins: iterate, then read `outcome`.
+    """Turns at the same time, of which one wins, as one AnswerStream.
 
-    `cancels` interrupt the wait of each racer. A whole answer without text (a tool call) wins only
-    if no racer has text. If all fail, the failure of the first in the list counts.
+    `cancels` holds a function for each racer that interrupts its wait. A whole answer without text
+    (a tool call) wins only if no racer has text. If all fail, the failure of the first one counts.
     """
 
     resumable = False
@@ -31,9 +31,9 @@ class Race:
     def __init__(self, turns: Sequence[Turn], cancels: Sequence[Callable[[], None]]) -> None:
         self._turns = turns
         self._cancels = cancels
-        self._moments: Queue[tuple[int, Moment | BaseException | None]] = Queue(_BOUND)
-        self._winner: int | None = None  # the index of the racer whose moments are given out
-        self.number = 0  # the index of the winner; 0 as long as there is none
+        self._moments: Queue[tuple[int, Moment | BaseException | None]] = Queue(_QUEUE_SIZE)
+        self._winner: int | None = None  # the index of the racer that won
+        self.number = 0  # the same index; 0 as long as nobody has won
         self._stopped: Outcome | None = None
 
     @property
@@ -53,13 +53,13 @@ class Race:
                 Thread(target=self._run, args=(number,), daemon=True).start()
             except RuntimeError as error:
                 raise usage(f"no thread to race in: {error}", "see ulimit -u") from error
-        held, running = self._until_text()
+        received, running = self._until_text()
         if self._winner is None:
-            self._winner = self._best()
+            self._winner = self._best_without_text()
         winner = self.number = self._winner
         self._cancel_all_but(winner)
-        yield from held[winner]
-        held.clear()
+        yield from received[winner]
+        received.clear()
         while winner in running:
             number, moment = self._next()
             if number != winner:
@@ -71,17 +71,17 @@ class Race:
 
     def _until_text(self) -> tuple[list[list[Moment]], set[int]]:
         """Return the moments up to the first text, by racer, and the racers still running."""
-        held: list[list[Moment]] = [[] for _ in self._turns]
+        received: list[list[Moment]] = [[] for _ in self._turns]
         running = set(range(len(self._turns)))
         while running and self._winner is None:
             number, moment = self._next()
             if moment is None:
                 running.discard(number)
                 continue
-            held[number].append(moment)
+            received[number].append(moment)
             if any(isinstance(event, Text) for event in moment[1]):
                 self._winner = number
-        return held, running
+        return received, running
 
     def _next(self) -> tuple[int, Moment | None]:
         number, moment = self._moments.get()
@@ -89,19 +89,21 @@ class Race:
             raise moment
         return number, moment
 
-    def _best(self) -> int:
+    def _best_without_text(self) -> int:
+        """Return the index of the first racer that finished; 0 if all failed."""
         ends = [turn.outcome.end for turn in self._turns]
         finished = [number for number, end in enumerate(ends) if isinstance(end, Finished)]
         return finished[0] if finished else 0
 
     def _run(self, number: int) -> None:
+        """Run one racer in its thread; None in the queue, or an exception, says that it ended."""
         last: BaseException | None = None
         try:
             for moment in self._turns[number]:
                 if self._winner not in (None, number):
                     return
                 self._moments.put((number, moment))
-        except BaseException as bug:  # `_next` raises it in the thread that reports
+        except BaseException as bug:  # `_next` raises it in the thread that iterates
             last = bug
         if self._winner in (None, number):
             self._moments.put((number, last))

@@ -1,17 +1,22 @@
-"""When to try again, and how long to wait before: pure policy, no clock and no sleep.
+"""Whether to retry, and how long to wait before: pure policy, no clock and no sleep.
 
-Whether a failure is worth another attempt is in `Failed.transient`, which wire/provider_errors.py
-sets for errors of servers.
+`Failed.transient` says whether a failure is worth another attempt; wire/provider_errors.py sets it
+for errors of servers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..events import Failed
 
-BASE = 0.5
-CAP = 20.0
+if TYPE_CHECKING:
+    from ..limits import Limits
+    from .answer_stream import Pause
+
+BASE = 0.5  # seconds: the longest wait before the second attempt; it doubles with each attempt
+CAP = 20.0  # seconds
 
 
 def delay(
@@ -19,9 +24,10 @@ def delay(
 ) -> float | None:
     """Return the seconds until the next attempt, or None if `failed` is final.
 
-    `attempt` is the number of the one that failed (1, 2, ...); `random` gives [0, 1). The caller
-    has made sure that nothing was delivered. The server's x-should-retry decides where it is
-    present. The delay that the server asks for is kept; beyond `max_wait` the failure is final.
+    `attempt` is the number of the attempt that failed (1, 2, ...); `random` returns a number of
+    [0, 1). Call it only while nothing was delivered. The server's x-should-retry decides where it
+    is present. The delay that the server asks for is kept; beyond `max_wait` (seconds) the failure
+    is final.
     """
     wanted = failed.transient if failed.should_retry is None else failed.should_retry
     if not wanted or attempt > max_retries:
@@ -29,6 +35,36 @@ def delay(
     if failed.retry_after is not None:
         return failed.retry_after if failed.retry_after <= max_wait else None
     return min(CAP, BASE * 2.0 ** min(attempt - 1, 16)) * random()  # full jitter
+
+
+def pause(
+    failed: Failed,
+    attempt: int,
+    limits: Limits,
+    *,
+    decide: Pause | None,
+    left: float | None,
+    random: Callable[[], float],
+) -> float | None:
+    """Return the seconds until the next attempt; None, explained in `failed`, if it is final.
+
+    `decide` replaces the policy of `delay`. `left` is how many seconds of --timeout remain.
+    """
+    if decide is not None:
+        wait = decide(failed, attempt)
+    else:
+        wait = delay(
+            failed,
+            attempt,
+            max_retries=limits.max_retries,
+            max_wait=limits.max_wait,
+            random=random,
+        )
+    if wait is not None and left is not None and wait >= left:
+        wait = None
+    if wait is None:
+        explain(failed, attempt, limits.max_wait)
+    return wait
 
 
 def explain(failed: Failed, attempt: int, max_wait: float) -> Failed:

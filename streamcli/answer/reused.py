@@ -1,4 +1,4 @@
-"""An answer that is there already, in records (--reuse), as an AnswerStream."""
+"""--reuse: give an answer that records hold already, as an AnswerStream."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class Answer:
     def __init__(self, end: dict[str, Any], events: list[Event]) -> None:
         self.end = end
         reason = end.get("finish_reason")
-        # Calls that were answered are no part of what the model said last.
-        calls = reason == "tool_calls"
-        self.events = [each for each in events if calls or not isinstance(each, ToolCall)]
+        # A tool loop answered its calls: the answer is the text of its last round.
+        open_calls = reason == "tool_calls"
+        self.events = [each for each in events if open_calls or not isinstance(each, ToolCall)]
 
     @property
     def request_id(self) -> str:
-        """The id of the prompt that was asked, however often it has been reused since."""
+        """The id of the prompt that was sent, also where records of a reused answer are reused."""
         return str(self.end.get("reused_from") or self.end.get("request_id"))
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of its text is there."""
+        """Whether the records hold all of its text."""
         chars = sum(len(each.text) for each in self.events if isinstance(each, Text))
         return bool(chars == self.end.get("chars"))
 
@@ -47,7 +47,7 @@ class Answer:
 
 
 class Reused:
-    """Gives an answer without asking: no attempt, and no tokens of this run."""
+    """Gives a stored answer without a request: no attempts, and no usage."""
 
     number = 0
     resumable = True

@@ -18,21 +18,21 @@ from ..wire.lenient_json import deeper, json_values
 from .schema_cost import DEEPEST, SchemaCost, TooMuch
 
 _LONGEST = 300  # characters of a problem: it quotes the value
-_DEEPEST = DEEPEST  # levels of a value: what checks it recurses, in native code
-_MOST_STEPS = 50_000_000  # of a check: a second
-_MOST_NAMED = 20_000  # steps of a check that names its fault: one for each branch takes long
+_DEEPEST = DEEPEST  # levels of a value: the library recurses, in native code
+_MOST_STEPS = 50_000_000  # of a check: about a second
+_MOST_STEPS_TO_LOCATE = 20_000  # the library describes the fault of each branch, which takes long
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-# What the library says of a reference to elsewhere, or to nowhere in the schema.
+# The library's message about a reference to another document, or to nothing in the schema.
 _MISSING = re.compile(r"(?:Resource|Pointer|Anchor) ('.*?') (?:is not present|does not exist)")
-# A pattern takes linear time; one that looks around, or back, takes so many steps and no more.
+# Patterns take linear time; those with lookaround or backreferences get at most so many steps.
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
 
 
 class Schema:
-    """A JSON Schema, checked itself; `name` is what messages call it."""
+    """A valid JSON Schema; `name` is how messages call it."""
 
     def __init__(self, schema: dict[str, Any], name: str = "--schema") -> None:
-        """Raise a usage error if `schema` is not a JSON Schema, or refers to what it lacks."""
+        """Compile the schema; raise a usage error if it is not one, or refers outside itself."""
         if not isinstance(schema.get("$schema", ""), str):
             raise usage(f"{name} is not a JSON Schema: its $schema is not a text")
         make = jsonschema_rs.validator_for
@@ -62,7 +62,7 @@ class Schema:
             raise usage(f"{name} cannot be used: {_short(_first_line(text))}") from None
 
     def problem(self, value: Any) -> str:
-        """Return what does not match, and where; "" if all of `value` does."""
+        """Return what does not match, and where; "" if `value` matches."""
         if deeper(value, _DEEPEST):
             return "the value is nested too deeply"
         cost = self._cost
@@ -71,21 +71,21 @@ class Schema:
         try:
             if self._validator.is_valid(value):
                 return ""
-            if cost.branches and cost.exceeds(value, _MOST_NAMED):
+            if cost.branches and cost.exceeds(value, _MOST_STEPS_TO_LOCATE):
                 return "it is too large to say where"
             self._validator.validate(value)
         except jsonschema_rs.ValidationError as error:
             return f"{_short(error.message)} (at {_path(error.instance_path)})"
-        except Exception as error:  # half a surrogate pair
+        except Exception as error:  # a lone surrogate, for one
             return f"it cannot be checked: {_first_line(str(error))}"
         return ""
 
 
 class Matching:
-    """A sink that keeps the answer's text and checks it at the end."""
+    """A sink that collects the answer's text and checks it at the end."""
 
     def __init__(self, schema: dict[str, Any] | Matching) -> None:
-        """Raise a usage error for a bad schema. Another Matching shares its checked one."""
+        """Raise a usage error for a bad schema. Another Matching shares its compiled one."""
         self._text: list[str] = []
         self._schema: Schema = schema._schema if isinstance(schema, Matching) else Schema(schema)
 
@@ -96,11 +96,11 @@ class Matching:
         pass
 
     def problem(self) -> str:
-        """Return what does not match; "" if the answer does."""
+        """Return what does not match in the answer; "" if it matches."""
         return self.problem_of("".join(self._text))
 
     def problem_of(self, text: str) -> str:
-        """Return what does not match in a whole answer's text."""
+        """Return what does not match in the text of a whole answer; "" if it matches."""
         try:
             values = json_values(text.encode())
         except ValueError as trouble:
@@ -110,7 +110,7 @@ class Matching:
         return self._schema.problem(values[0])
 
     def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:
-        """Return `verdict`, or `mismatch` in its place."""
+        """Return `verdict` if the answer matches, else the verdict `mismatch`."""
         problem = self.problem()
         if not problem:
             return verdict
@@ -124,7 +124,7 @@ class Matching:
 
 
 def _path(place: Sequence[str | int]) -> str:
-    """Return a place in a value as a JSONPath: `$.next[2]['two words']`."""
+    """Return the path of a value as a JSONPath: `$.next[2]['two words']`."""
     steps = []
     for step in place:
         if isinstance(step, str) and _NAME.fullmatch(step):
@@ -135,7 +135,7 @@ def _path(place: Sequence[str | int]) -> str:
 
 
 def _short(text: str) -> str:
-    """Return a text cut in the middle: a problem quotes its value, and then says what is wrong."""
+    """Return a text cut in the middle: a problem begins with its value and ends with the fault."""
     half = _LONGEST // 2
     return text if len(text) <= _LONGEST else f"{text[:half]}...{text[-half:]}"
 

@@ -1,7 +1,10 @@
-"""How much work a JSON Schema makes: the steps of a check, counted before they are made. Pure.
+"""Count the steps that checking a value against a JSON Schema will take, without taking them. Pure.
 
-A check follows every way through a schema. Ways multiply where two branches lead to one subschema,
-so a few lines of `anyOf` and `$ref` can take longer than the universe is old.
+A check follows every way through a schema. The ways multiply where two branches lead to one
+subschema, so a few lines of `anyOf` and `$ref` can take longer than the universe is old.
+
+A *way* is one path of keywords from a subschema to another one, for the same value. Each way that
+reaches a subschema costs one step for each value.
 """
 
 from __future__ import annotations
@@ -10,20 +13,22 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-DEEPEST = 256  # subschemas of one value in one another: what checks them recurses, in native code
-MOST_WAYS = 100_000  # through the subschemas of one value
-MOST_PLACES = 1_000_000  # that these ways lead to, from all subschemas together
+DEEPEST = 256  # nested subschemas of one value: the library recurses, in native code
+MOST_WAYS = 100_000  # from one subschema to all others of the same value
+MOST_TARGETS = 1_000_000  # subschemas that can be reached, summed over all subschemas
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-_ONES = ("not", "if", "then", "else")  # of the same value, as are those of the next two
+# Keywords with subschemas for the same value: with one, with a list, with an object of them.
+_ONES = ("not", "if", "then", "else")
 _LISTS = ("anyOf", "oneOf", "allOf")
 _MAPS = ("dependentSchemas", "dependencies")
+# Keywords with subschemas for the members of an object, or the elements of an array.
 _OF_MEMBERS = ("additionalProperties", "unevaluatedProperties", "propertyNames")
 _OF_ELEMENTS = ("items", "additionalItems", "unevaluatedItems", "contains")
-_BY_PLACE = ("prefixItems", "items")
-# What these leave over is found by looking at the other subschemas once more.
+_BY_INDEX = ("prefixItems", "items")
+# The library checks the other subschemas again to find what is unevaluated.
 _UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
-_AGAIN = 3
+_UNEVALUATED_FACTOR = 3
 
 Ways = dict[int, int]  # from the id of a subschema to the number of ways to it
 
@@ -38,12 +43,12 @@ class SchemaCost:
     def __init__(self, schema: dict[str, Any]) -> None:
         """Raise TooMuch if there are too many ways through the subschemas of one value."""
         self._root = schema
-        self._named: dict[str, Any] = {}
-        self.refers = False  # whether subschemas can be reached by several ways at all
-        self.branches = False  # whether its faults are many: those of each branch
+        self._named: dict[str, Any] = {}  # by $id, or by "#" and anchor
+        self.refers = False  # some subschema may be reached by several ways
+        self.branches = False  # a mismatch has a fault for each branch
         self._subschemas = {id(each): each for each in self._walk(schema)}
         self._ways: dict[int, Ways] = {}
-        self._places = 0
+        self._targets = 0
         for each in list(self._subschemas.values()):
             if sum(self._ways_from(each).values()) > MOST_WAYS:
                 raise TooMuch
@@ -52,7 +57,7 @@ class SchemaCost:
         """Return whether the check of `value` takes more than `most` steps, at worst."""
         steps = 0
         left: list[tuple[list[Any], Ways]] = [([value], {id(self._root): 1})]
-        while left:  # values that the same subschemas are for are counted together
+        while left:  # values with the same subschemas are counted together
             values, arriving = left.pop()
             here: Ways = {}
             for schema, ways in arriving.items():
@@ -62,12 +67,16 @@ class SchemaCost:
             if steps > most:
                 return True
             schemas = [(self._subschemas[schema], ways) for schema, ways in here.items()]
-            for place, inside in _by_place(values, [schema for schema, _ in schemas]).items():
-                left.append((inside, _arriving(schemas, place)))
+            children = _children(values, [schema for schema, _ in schemas])
+            for key, of_key in children.items():
+                left.append((of_key, _ways_to_children(schemas, key)))
         return False
 
     def _ways_from(self, schema: dict[str, Any]) -> Ways:
-        """Return the ways to the subschemas of the same value, and to itself."""
+        """Return the ways from `schema` to the subschemas of the same value, and to itself.
+
+        Depth first, with a stack of our own: a schema may be nested deeper than Python recurses.
+        """
         stack: list[tuple[dict[str, Any], Iterator[dict[str, Any]], Ways]] = []
         under_way: set[int] = set()
 
@@ -82,19 +91,20 @@ class SchemaCost:
         while stack:
             level, inner, ways = stack[-1]
             for each in inner:
-                if id(each) in under_way:  # in a circle: it is followed once
+                if id(each) in under_way:  # a cycle: it is followed once
                     continue
                 if id(each) not in self._ways:
                     stack[-1] = (level, _before(each, inner), ways)
                     enter(each)
                     break
-                again = _AGAIN if any(name in level for name in _UNEVALUATED) else 1
-                inside = self._ways[id(each)]
-                self._places += len(inside)
-                if self._places > MOST_PLACES:
+                again = any(name in level for name in _UNEVALUATED)
+                factor = _UNEVALUATED_FACTOR if again else 1
+                targets = self._ways[id(each)]
+                self._targets += len(targets)
+                if self._targets > MOST_TARGETS:
                     raise TooMuch
-                for target, more in inside.items():
-                    ways[target] = ways.get(target, 0) + again * more
+                for target, more in targets.items():
+                    ways[target] = ways.get(target, 0) + factor * more
             else:
                 stack.pop()
                 under_way.discard(id(level))
@@ -102,6 +112,7 @@ class SchemaCost:
         return self._ways[id(schema)]
 
     def _same_value(self, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the subschemas that `schema` applies to the same value."""
         for name in _REFERENCES:
             if name in schema and isinstance(target := self._target(schema[name]), dict):
                 yield target
@@ -117,7 +128,7 @@ class SchemaCost:
                 yield from _schemas(each)
 
     def _target(self, reference: Any) -> Any:
-        """Return what a reference leads to; the root if that is not known: the worst there is."""
+        """Return the subschema that a reference names; if unknown, the root: the worst case."""
         if not isinstance(reference, str):
             return None
         where, _, pointer = reference.partition("#")
@@ -135,7 +146,7 @@ class SchemaCost:
         return target
 
     def _walk(self, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield every object in a schema: a subschema may stand anywhere."""
+        """Yield every object in a schema, as each may be a subschema; note what they hold."""
         left: list[Any] = [schema]
         while left:
             value = left.pop()
@@ -162,35 +173,38 @@ def _schemas(value: Any) -> Iterator[dict[str, Any]]:
         yield value
 
 
-def _by_place(
+def _children(
     values: list[Any], schemas: list[dict[str, Any]]
 ) -> dict[str | int | None, list[Any]]:
-    """Return members by their name, None for those without a subschema, and elements by place."""
+    """Return the members of `values` by name, and their elements by index.
+
+    None stands for all names that no schema lists; the last index for all elements from there on.
+    """
     names: set[str] = set()
-    places = 0  # those with a subschema of their own
+    indexed = 0  # the number of elements with a subschema of their own
     for schema in schemas:
         names.update(own if isinstance(own := schema.get("properties"), dict) else ())
-        for keyword in _BY_PLACE:
+        for keyword in _BY_INDEX:
             if isinstance(several := schema.get(keyword), list):
-                places = max(places, len(several))
+                indexed = max(indexed, len(several))
     found: dict[str | int | None, list[Any]] = {}
     for value in values:
         if isinstance(value, dict):
             for name, each in value.items():
                 found.setdefault(name if name in names else None, []).append(each)
         elif isinstance(value, list):
-            for at, each in enumerate(value[:places]):
+            for at, each in enumerate(value[:indexed]):
                 found.setdefault(at, []).append(each)
-            if len(value) > places:
-                found.setdefault(places, []).extend(value[places:])
+            if len(value) > indexed:
+                found.setdefault(indexed, []).extend(value[indexed:])
     return found
 
 
-def _arriving(schemas: list[tuple[dict[str, Any], int]], place: str | int | None) -> Ways:
-    """Return the ways to the subschemas of a member, or of an element."""
+def _ways_to_children(schemas: list[tuple[dict[str, Any], int]], key: str | int | None) -> Ways:
+    """Return the ways to the subschemas of a member, or of an element (see `_children`)."""
     found: Ways = {}
     for schema, ways in schemas:
-        of = _of_element(schema, place) if isinstance(place, int) else _of_member(schema, place)
+        of = _of_element(schema, key) if isinstance(key, int) else _of_member(schema, key)
         for inner in of:
             if isinstance(inner, dict):
                 found[id(inner)] = found.get(id(inner), 0) + ways
@@ -212,7 +226,7 @@ def _of_member(schema: dict[str, Any], name: str | None) -> Iterator[Any]:
 
 
 def _of_element(schema: dict[str, Any], at: int) -> Iterator[Any]:
-    for keyword in _BY_PLACE:
+    for keyword in _BY_INDEX:
         several = schema.get(keyword)
         if isinstance(several, list) and at < len(several):
             yield several[at]

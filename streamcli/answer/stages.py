@@ -1,11 +1,13 @@
-"""The stages of a turn behind its decoder: the last events, redact, meter.
+"""The stages of a turn behind its decoder: think, continue, unwrap, redact, meter.
 
-Thinking is split out by `think_tags.Splitter`, a broken answer is joined by `continuation.Splice`.
+`Stages` joins the first three, which have files of their own: think_tags.py, continuation.py and
+unwrap.py. `Redact` and `Tally` are for every answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..events import (
     Citation,
@@ -22,17 +24,81 @@ from ..events import (
     Usage,
 )
 from ..outcome import Outcome
-from ..protocols._contract import Decoder
+from ..protocols._contract import Decoder, WireFormat
 from ..request import Target
 from ..wire.endings import WAITED
+from .think_tags import Splitter
 
-_BROKE = ("lost", "bad_http")  # the transport broke
+if TYPE_CHECKING:
+    from ..messages import ChatRequest
+    from .continuation import Continuation
+
+# Maps the events of one read; it may hold some back until a later one.
+Stage = Callable[[list[Event]], list[Event]]
+
+_BROKEN_TRANSPORT = ("lost", "bad_http")  # kinds of failure
 _CALLS = (ToolCall, ToolResult)
-_REFUSAL = 1000  # characters of a refusal that its message may need
+_REFUSAL = 1000  # characters of a refusal that are kept for the error's message
+
+
+class Stages:
+    """Splits off thinking, joins a continued answer and unwraps an array, as far as wanted.
+
+    Call `begin` with the decoder of each attempt, and `apply` with the events of each read, if
+    `left` is not empty.
+    """
+
+    def __init__(
+        self,
+        chat: ChatRequest,
+        target: Target,
+        protocol: WireFormat,
+        *,
+        split_think: bool,
+        continuation: Continuation | None,
+    ) -> None:
+        self.left: list[Stage] = []
+        self._chat = chat
+        self._target = target
+        self._protocol = protocol
+        self._split_think = split_think
+        self._continuation = continuation
+        self._think: Splitter | None = None  # the first of the stages, until it is done
+        self._unwrap: Stage | None = None
+
+    def begin(self, decoder: Decoder, *, continues: bool) -> None:
+        """Set up the stages of an attempt; `continues`: it asks for the rest of an answer."""
+        self.left = []
+        self._think = None
+        if self._split_think and not continues:
+            self._think = Splitter(anywhere=self._target.quirks.get("think_tags", ()))
+            self.left.append(self._think.split)
+        if self._continuation is not None:
+            self._continuation.attach(decoder)
+            self.left.append(self._continuation.join)
+        if self._chat.schema is not None:
+            if not continues:
+                from .unwrap import unwrapping
+
+                self._unwrap = unwrapping(self._chat, self._protocol)
+            if self._unwrap is not None:
+                self.left.append(self._unwrap)
+
+    def apply(self, events: list[Event]) -> list[Event]:
+        """Return the events of one read after the stages."""
+        for stage in self.left:
+            events = stage(events)
+        if self._think is not None and self._think.done:
+            self._think = None
+            del self.left[0]
+        return events
 
 
 class Redact:
-    """Hides the key where servers repeat it in facts beside the answer; text is left as it came."""
+    """Hides the key where a server repeats it beside the answer (model, id, citations, raw).
+
+    The text itself is left as it came.
+    """
 
     def __init__(self, target: Target, model: str) -> None:
         self._hide = target.hide
@@ -51,10 +117,10 @@ class Redact:
 
 
 class Tally:
-    """Counts what the attempts of one prompt gave, into its Outcome.
+    """Counts the events of all attempts of one prompt into its Outcome.
 
-    `delivered`: some delta was given out, so another attempt would repeat it. `counts_usage` is
-    False once an answer is put together of several: nobody counted the tokens of the whole.
+    `delivered`: some delta was given out, so another attempt would repeat it. Set `counts_usage` to
+    False for an answer that is joined from several: no server counted the tokens of the whole.
     `text` collects the answer if `keeps_text`.
     """
 
@@ -123,7 +189,7 @@ class Tally:
         return 0
 
     def _follow_calls(self, events: list[Event]) -> None:
-        """Note which calls wait for the caller: a call's result, or visible text, settles it."""
+        """Keep `open_calls`: a call waits for the caller until its result or visible text comes."""
         open_calls = self._outcome.open_calls
         for event in events:
             if isinstance(event, ToolCall):
@@ -136,15 +202,13 @@ class Tally:
 
 
 def last_events(decoder: Decoder, broken: Failed | None) -> list[Event]:
-    """Return what the decoder held back, and the end.
+    """Return the events that the decoder held back, and the end.
 
-    `broken` is why the bytes stopped, None if they ended. A decoder judges what a broken
-    transport means, and whether an answer was complete, or had failed before, when we stopped
-    waiting; any other trouble is the end itself, whatever the decoder makes of the cut.
+    `broken` is why the bytes stopped, None if they ended. The decoder judges a broken transport and
+    a timeout: the answer may have been complete, or have failed, before. Any other failure (of
+    writing, say) is the end itself, whatever the decoder makes of the cut.
     """
-    if broken is None or broken.kind in _BROKE:
-        return decoder.close(broken)
-    if broken.kind in WAITED:
+    if broken is None or broken.kind in (*_BROKEN_TRANSPORT, *WAITED):
         return decoder.close(broken)
     events = decoder.close()
     events[-1] = broken

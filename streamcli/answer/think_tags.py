@@ -1,10 +1,10 @@
-"""Split inline `<think>` blocks out of the text, as it streams and at any cut. Pure.
+"""Split inline `<think>` blocks out of the text, as it streams and for any chunking. Pure.
 
-As a rule only a `<think>` block that opens the answer counts: later tags are text (a model may
-write about them). Some servers send several blocks, with tags of their own: their row names them.
-The first closing tag of its kind ends a block, whatever stands in it. A block that never closes
-was text after all, and is given back as such at the end. Blanks before the answer's first block,
-and line breaks right behind a closing tag, belong to the block.
+As a rule only a `<think>` block at the beginning of the answer counts: later tags are text (a model
+may write about them). Some servers send several blocks, with tags of their own; their row in the
+provider table names the tags. The first closing tag ends a block, whatever the block holds. A block
+that never closes was text after all, and is given back as Returned at the end. Blanks before the
+answer's first block, and line breaks right after a closing tag, belong to the block.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _NO_BREAK = r"[^\r\n]"
 class Splitter:
     """Maps the events of one attempt; `done` once nothing is left to split.
 
-    `anywhere` are the kinds of blocks that may stand anywhere; if there are none, a `<think>` may
-    open the answer. Time is linear in the text, however many blocks one delta holds.
+    `anywhere` lists the kinds of blocks that may stand anywhere; if it is empty, one `<think>`
+    block may begin the answer. Time is linear in the text, however many blocks one delta holds.
     """
 
     def __init__(self, anywhere: Iterable[Tag] = ()) -> None:
         self.done = False
         pairs = [_pair(tag) for tag in anywhere]
         self._anywhere = bool(pairs)
-        # Opening tag: closing tag; of two that begin alike the longer one counts.
+        # From opening to closing tag; longer tags first, as one may be the beginning of another.
         self._closes = dict(sorted(pairs or [_THINK], key=lambda pair: -len(pair[0])))
         self._open = _opening(tuple(self._closes)) if pairs else None
-        self._first = True  # nothing yet but blanks
+        self._first = True  # only blanks were read yet
         self._close = ""  # the tag that ends the block we are in; "" outside
-        self._after = False  # behind a block, its line breaks are still to come
-        self._held = ""  # text that may turn out to be the beginning of a tag
+        self._after = False  # right after a block: line breaks still belong to it
+        self._pending = ""  # text that may turn out to be the beginning of a tag
         self._block: list[str] = []  # the block and what belongs to it, in case it never closes
         # Text without these characters holds neither a tag nor its beginning.
         self._starts = tuple({tag[0] for tag in (*self._closes, *self._closes.values())})
@@ -47,7 +47,7 @@ class Splitter:
     def split(self, events: list[Event]) -> list[Event]:
         """Return the events with the blocks as Reasoning; `events` are those of one read."""
         out: list[Event] = []
-        plain = not (self._first or self._after or self._held)
+        plain = not (self._first or self._after or self._pending)
         start, *others = self._starts
         for at, event in enumerate(events):
             if self.done:
@@ -55,8 +55,8 @@ class Splitter:
             if type(event) is Text and not event.choice:
                 text = event.text
                 if not plain or start in text or (others and any(c in text for c in others)):
-                    self._text(self._held + text, out)
-                    plain = not (self._first or self._after or self._held)
+                    self._text(self._pending + text, out)
+                    plain = not (self._first or self._after or self._pending)
                 elif self._close:
                     self._block.append(text)
                     out.append(Reasoning(text))
@@ -69,7 +69,8 @@ class Splitter:
         return out
 
     def _text(self, text: str, out: list[Event]) -> None:
-        self._held = ""
+        """Read the text of a delta, behind what an earlier one left pending."""
+        self._pending = ""
         at = self._opening(text, out) if self._first else 0
         while at < len(text):
             if self._close:
@@ -85,7 +86,7 @@ class Splitter:
                 out.append(Text(text[at:]))
                 return
 
-    # Each reads one stretch of the text, from `at` on, and returns where the next begins.
+    # Each of these reads one stretch of the text from `at` on, and returns where the next begins.
 
     def _opening(self, text: str, out: list[Event]) -> int:
         """Read the beginning of the answer, until something in it is not blank."""
@@ -96,7 +97,7 @@ class Splitter:
                 return self._enter(tag, text, 0, start + len(tag))
         if start == len(text) or any(tag.startswith(text[start:]) for tag in self._closes):
             self._block.append(text[:start])
-            self._held = text[start:]
+            self._pending = text[start:]
             return len(text)
         self._first = False
         if blanks := "".join(self._block):
@@ -105,6 +106,7 @@ class Splitter:
         return 0
 
     def _outside(self, text: str, at: int, out: list[Event]) -> int:
+        """Read text up to the next opening tag."""
         assert self._open is not None
         found = self._open.search(text, at)
         end = found.start() if found else len(text)
@@ -112,23 +114,24 @@ class Splitter:
             out.append(Text(text[at:end]))
         if found and found[1]:
             return self._enter(found[1], text, end, found.end())
-        self._held = text[end:]
+        self._pending = text[end:]
         return len(text)
 
     def _enter(self, tag: str, text: str, start: int, end: int) -> int:
-        """Begin a block: its tag, and what belongs to it before, is text[start:end]."""
+        """Begin a block; text[start:end] is its opening tag, with blanks before it."""
         self._close = self._closes[tag]
         self._block.append(text[start:end])
         return end
 
     def _within(self, text: str, at: int, out: list[Event]) -> int:
+        """Read a block up to its closing tag."""
         close = text.find(self._close, at)
-        end = close if close >= 0 else _held_from(self._close, text, at)
+        end = close if close >= 0 else _pending_from(self._close, text, at)
         if end > at:
             self._block.append(text[at:end])
             out.append(Reasoning(text[at:end]))
         if close < 0:
-            self._held = text[end:]
+            self._pending = text[end:]
             return len(text)
         end += len(self._close)
         self._close = ""
@@ -137,8 +140,9 @@ class Splitter:
         return end
 
     def _end(self, out: list[Event]) -> None:
+        """Give out what is left at the end of the answer: an open block was text after all."""
         self.done = True
-        if text := "".join(self._block) + self._held:
+        if text := "".join(self._block) + self._pending:
             out.append(Returned(text) if self._close else Text(text))
 
 
@@ -152,7 +156,7 @@ def _pair(tag: Tag) -> tuple[str, str]:
 
 @lru_cache(16)
 def _opening(tags: tuple[str, ...]) -> re.Pattern[str]:
-    """Return a pattern for a whole tag (its group 1), or the beginning of one at the end."""
+    """Return a pattern for a whole tag (its group 1), or for the beginning of one at the end."""
     whole = "|".join(map(re.escape, tags))
     begun = "|".join(
         "(?:".join(map(re.escape, tag[:-1])) + ")?" * (len(tag) - 2) for tag in tags if tag[1:]
@@ -160,8 +164,8 @@ def _opening(tags: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"({whole})|(?:{begun})\\Z" if begun else f"({whole})")
 
 
-def _held_from(tag: str, text: str, at: int) -> int:
-    """Return where the end of `text` may be the beginning of the tag; its length if it is not."""
+def _pending_from(tag: str, text: str, at: int) -> int:
+    """Return where `text` ends with the beginning of `tag`; the length of `text` if it does not."""
     start = text.find(tag[0], max(at, len(text) - len(tag) + 1))
     while start >= 0 and not tag.startswith(text[start:]):
         start = text.find(tag[0], start + 1)

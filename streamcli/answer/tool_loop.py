@@ -1,7 +1,7 @@
 """Rounds of a tool loop: ask, run the tools that the model calls, ask again with their results.
 
-The loop knows no tool and no network: how a round is asked, how calls are checked, allowed and
-run are arguments. A round's calls run together; their results keep the order of the calls.
+The loop knows no tool and no network: the functions that ask a round, and that check, allow and
+run calls, are arguments. A round's calls run together; their results keep the order of the calls.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .assistant_message import AssistantMessage
 from .call_ids import CallIds
 from .stages import Tally
 
-# From a tool and the arguments of a call: what does not match its schema, "" if all does.
+# Takes a tool and the arguments of a call; returns what does not match its schema, "" if all does.
 Check = Callable[[Tool, dict[str, Any]], str]
-# From a call that is sound: whether it may run.
+# Takes a call whose arguments match; returns whether it may run.
 Confirm = Callable[[ToolCall], bool]
-# Is told of each call that is answered, and of its result.
+# Is called with each call that is answered, and its result.
 Trace = Callable[[ToolCall, ToolResult], None]
 
-# Anthropic ends a long turn of its own tools so: the same conversation, sent back, goes on.
+# Anthropic's finish reason for a pause in its own tools: send the conversation back to continue.
 _PAUSED = "pause_turn"
-_KEPT = ("auto", "none")  # the tool choices that later rounds keep; others would call for ever
+_KEPT_CHOICES = ("auto", "none")  # for later rounds too; other tool choices would call for ever
 _CUT = ("length", "content_filter", "refusal")  # the finish reasons after which no call is run
 
 
@@ -40,7 +40,7 @@ class Round(AnswerStream, Protocol):
     def began(self) -> float: ...
 
 
-# From the request, the number of its round, and the round before it (None for the first).
+# Takes the request, the number of its round, and the round before it (None for the first).
 AskRound = Callable[[ChatRequest, int, Round | None], Round]
 
 
@@ -48,20 +48,20 @@ class Runner(Protocol):
     """Runs tools."""
 
     def runs(self, name: str) -> bool:
-        """Return whether there is something to run for this tool."""
+        """Return whether this tool has a program to run."""
 
     def run(self, calls: Sequence[ToolCall]) -> Iterable[ToolResult]:
-        """Run the calls together; give one result a call, in their order, as soon as it can be.
+        """Run the calls together; yield one result for each, in their order, as early as possible.
 
-        A StreamError ends the prompt; a tool that fails gives a result with `is_error`.
+        Raise StreamError to end the prompt; a tool that fails gives a result with `is_error`.
         """
 
     def stop(self) -> None:
-        """Stop what runs, from another thread or a signal's exception."""
+        """Stop the tools that run; callable from another thread, or while a signal is raised."""
 
 
 class NoTools:
-    """No tools, for an answer that may pause: all calls are the caller's."""
+    """Tools and Runner of a prompt without tools of ours, whose answer may pause."""
 
     max_rounds = 8
 
@@ -91,9 +91,9 @@ class ToolLoop:
     """A prompt with its rounds, as one AnswerStream: iterate, then read `outcome` and `messages`.
 
     `outcome` counts over all rounds: text, calls, usage (unknown as soon as one round's is),
-    attempts and timings. The end of a round that goes on is not an event. `messages` are those
-    that follow the request's own: answers, and with their calls the results. The answer of a round
-    that failed is not among them: it is `partial`.
+    attempts and timings. The end of a round before the last one is not an event. `messages` are the
+    new ones, after the request's own: each round's answer and the results of its calls. The answer
+    of a round that failed is in `partial` instead.
     """
 
     def __init__(
@@ -118,30 +118,30 @@ class ToolLoop:
         self._trace = trace
         self._max_rounds = max_rounds
         self._tools = {tool.name: tool for tool in chat.tools}
-        self._asking = ask(chat, 1, None)
+        self._current = ask(chat, 1, None)
         self._tally = Tally(self.outcome, lambda facts: None, keeps_text=False)
         self._tally.counts_usage = False  # it is summed here
-        self._used: Usage | None = None  # by the rounds that are over
+        self._used: Usage | None = None  # the usage of the rounds before this one
         self._ids = CallIds(chat.messages)
 
     @property
     def resumable(self) -> bool:
-        return self._asking.resumable
+        return self._current.resumable
 
     @property
     def number(self) -> int:
-        return self._asking.number
+        return self._current.number
 
     @property
     def began(self) -> float:
-        return self._asking.began
+        return self._current.began
 
     def t_ms(self) -> float:
-        return self._asking.t_ms()
+        return self._current.t_ms()
 
     def stop(self, failed: Failed) -> None:
         self._runner.stop()
-        self._asking.stop(failed)
+        self._current.stop(failed)
         self._end(failed)
 
     def __iter__(self) -> Iterator[Moment]:
@@ -149,39 +149,39 @@ class ToolLoop:
         while True:
             answer = AssistantMessage(chat.prefill or "")
             yield from self._round(answer)
-            end = self._asking.outcome.end
+            end = self._current.outcome.end
             assert end is not None
             message = answer.message()
             paused = end.raw == _PAUSED
-            calls = answer.calls if self._asking.outcome.open_call and not paused else []
-            if not paused and not self._to_run(end, calls):
+            calls = answer.calls if self._current.outcome.open_call and not paused else []
+            if not paused and not self._runs_here(end, calls):
                 yield self._end(end, message)
                 return
             if round == self._max_rounds:
                 yield self._end(end if paused else _rounds_ran_out(round, end), message)
                 return
-            news = [message]
+            new_messages = [message]
             try:
                 for result in self._results(calls):
-                    news.append(_message_of(result))
+                    new_messages.append(_message_of(result))
                     yield self.t_ms(), [result]
             except StreamError as error:
                 yield self._end(Failed.of(error), message)
                 return
-            self.messages += news  # together: calls without their results are refused
+            self.messages += new_messages  # together: providers refuse calls without results
             round += 1
             chat = self._next_chat(chat)
             self.outcome.rounds = round
             self.outcome.meter.next_round()
             self._used = self.outcome.usage
             self._ids.next_answer()
-            self._asking = self._ask(chat, round, self._asking)
+            self._current = self._ask(chat, round, self._current)
 
     def _round(self, answer: AssistantMessage) -> Iterator[Moment]:
         """Give out the events of one round, but not its end."""
         total = self.outcome
-        for t_ms, events in self._asking:
-            now = self._asking.outcome
+        for t_ms, events in self._current:
+            now = self._current.outcome
             self._ids.rename(events)
             answer.add(events)
             ended = self._tally.add(t_ms, events) is not None
@@ -192,15 +192,15 @@ class ToolLoop:
             if not ended:
                 yield t_ms, events
 
-    def _to_run(self, end: Finished | Failed, calls: Sequence[ToolCall]) -> bool:
-        """Return whether the calls are run here: all of them, or the caller answers them all."""
+    def _runs_here(self, end: Finished | Failed, calls: Sequence[ToolCall]) -> bool:
+        """Return whether all of the calls are run here; else the caller answers all of them."""
         if not calls or not self._tools or isinstance(end, Failed) or end.reason in _CUT:
             return False
         known = [call for call in calls if call.name in self._tools]
         return all(self._runner.runs(call.name) for call in known)
 
     def _results(self, calls: Sequence[ToolCall]) -> Iterator[ToolResult]:
-        """Run the sound calls together; give a result for each call, in their order."""
+        """Run the calls without a fault together; yield a result for each call, in their order."""
         refused = {}
         sound = []
         for number, call in enumerate(calls):
@@ -233,11 +233,12 @@ class ToolLoop:
         choice = self._chat.tool_choice
         return chat.but(
             messages=[*self._chat.messages, *self.messages],
-            prefill=None,  # it begins the first answer, and stands in its message now
-            tool_choice=choice if choice in _KEPT else None,
+            prefill=None,  # it began the first answer, and its message holds it now
+            tool_choice=choice if choice in _KEPT_CHOICES else None,
         )
 
     def _end(self, end: Finished | Failed, message: Message | None = None) -> Moment:
+        """Note the end, and the last round's message; return the moment to give out."""
         if isinstance(end, Failed):
             self.partial = message
         elif message is not None:
@@ -268,7 +269,7 @@ def _rounds_ran_out(rounds: int, end: Finished | Failed) -> Failed:
 
 
 def sum_of(one: Usage, other: Usage) -> Usage:
-    """Add the counts; a count that one of them does not know is unknown."""
+    """Return the sum of two usages; a count that is unknown in one of them is unknown."""
     counts = []
     for name in USAGE_FIELDS:
         a, b = getattr(one, name), getattr(other, name)

@@ -1,8 +1,8 @@
-"""One turn: ask, decode, stamp with time, and ask again only while nothing was delivered.
+"""One turn: send the request, decode the answer, and retry while nothing was delivered.
 
-A turn sends an attempt's request, hands each read to the decoder, and its events through the
-stages: think, continue, redact, meter. Then it decides whether the end stands, or another attempt
-follows. The clock, the sleep, the random source and the way to open a request are arguments.
+Each attempt sends a request, gives each read to the decoder and the decoded events to the stages
+(see stages.py). Then the turn decides whether the end is final, or another attempt follows. The
+clock, the sleep, the random source and the way to open a request are arguments.
 """
 
 from __future__ import annotations
@@ -17,26 +17,23 @@ from ..outcome import Outcome
 from ..protocols._contract import Decoder, WireFormat, decoder_for
 from ..transport.seam import Open, Patience, Response
 from ..wire.endings import WAITED
-from .stages import Redact, Tally, last_events
-from .think_tags import Splitter
+from .stages import Redact, Stages, Tally, last_events
 
 if TYPE_CHECKING:
     from ..limits import Limits
     from ..messages import ChatRequest
     from ..request import HttpRequest, Target
-    from .answer_stream import Cancel, Earlier, Moment, Pause, Store
-    from .continuation import Splice
+    from .answer_stream import Cancel, EarlierTurn, Moment, Pause, Store
+    from .continuation import Continuation
 
-# Maps the events of one read; it may hold some back until a later one.
-Stage = Callable[[list[Event]], list[Event]]
-# The failures with which we leave a response that is still open.
+# The kinds of failure with which we leave a response that is still open.
 _STOPPED = ("first_timeout", *WAITED)
 # Some servers take long answers, thinking or tools (HelpingAI) only in requests for a stream.
 _WANTS_A_STREAM = r"(?i)HTTP 400: .*(stream|tool|function)"
 
 
 class Turn:
-    """One prompt's request and its answer; iterate, then read `outcome`."""
+    """One prompt asked of one endpoint, with its retries, as an AnswerStream."""
 
     number = 0
     resumable = True
@@ -53,19 +50,20 @@ class Turn:
         sleep: Callable[[float], object],
         random: Callable[[], float],
         split_think: bool = True,
-        go_on: bool = False,
+        continues: bool = False,
         pause: Pause | None = None,
-        before: Earlier | None = None,
+        before: EarlierTurn | None = None,
         store: Store | None = None,
         cancel: Cancel | None = None,
         round: int = 1,
     ) -> None:
-        """`go_on`: ask for the rest of an answer that breaks off, where the protocol can.
+        """Prepare the turn; nothing is sent yet.
 
-        `pause` decides instead of `limits` whether and when to ask again. `before` is an earlier
-        turn of the same prompt, one that delivered nothing or a round of a tool loop: its attempts
-        and its time count. `store` is called with a whole answer, `cancel` where the answer is left
-        before its end. `round` counts a tool loop's.
+        `continues`: ask for the rest of an answer that breaks off, where the protocol can. `pause`
+        decides instead of `limits` whether and when to retry. `before` is an earlier turn of the
+        same prompt (it delivered nothing, or it was a round of a tool loop): its attempts and its
+        time count. `store` is called with a whole answer, `cancel` where the answer is left before
+        its end. `round` is the number of the tool loop's round, from 1.
         """
         self.outcome = Outcome()
         self._chat = chat
@@ -76,24 +74,23 @@ class Turn:
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        self._split_think = split_think
-        self._pause_of = pause
+        self._decide_pause = pause
         self.began: float = clock() if before is None else before.began
         self._earlier = 0 if before is None else before.outcome.attempts
         self._round = round
-        self._answer: Response | None = None
-        self._splice = _splice() if go_on else None
+        self._response: Response | None = None
+        self._continuation = _continuation() if continues else None
         self._sent = b""  # the body of the last request
         self._next: HttpRequest | None = None  # the request for the rest of a broken answer
         self._decoder: Decoder | None = None
-        self._stages: list[Stage] = []
-        self._think: Splitter | None = None  # the first of the stages, until it is done
-        self._unwrap: Stage | None = None
+        self._stages = Stages(
+            chat, target, protocol, split_think=split_think, continuation=self._continuation
+        )
         self._tally = Tally(self.outcome, Redact(target, chat.model), keeps_text=store is not None)
-        self._dropped: Failed | None = None  # the first break of an answer that was continued
+        self._first_break: Failed | None = None  # of an answer that was continued
         self._store = store
         self._cancel = cancel
-        self._left: Decoder | None = None  # of a response that the server has not ended
+        self._unended: Decoder | None = None  # of a response that the server has not ended
 
     @property
     def delivered(self) -> bool:
@@ -135,51 +132,54 @@ class Turn:
         self._end(failed)
 
     def _cancel_rest(self) -> None:
-        """Tell a server that may go on by itself that the answer is left, once."""
-        decoder, self._left = self._left, None
+        """Tell a server that may keep generating that nobody reads the answer; at most once."""
+        decoder, self._unended = self._unended, None
         if decoder is not None and self._cancel is not None:
             self._cancel(decoder)
 
     def close(self) -> None:
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
-            answer.close(whole=isinstance(self.outcome.end, Finished))
+        """Close the response, if one is open. A connection is kept after a whole answer."""
+        if self._response is not None:
+            response, self._response = self._response, None
+            response.close(whole=isinstance(self.outcome.end, Finished))
 
     def _attempt(self) -> Iterator[Moment]:
-        self._left = None
+        """Send one request and give out its events; the end is in `outcome.end`."""
+        self._unended = None
         limits = self._limits
         total = None if limits.timeout is None else self.began + limits.timeout
         patience = Patience(limits.first_timeout, limits.idle_timeout, total)
         request = self._next or self._protocol.request(self._chat, self._target)
         self._sent = request.body
-        answer = self._answer = self._open(request, patience)
+        response = self._response = self._open(request, patience)
         try:
             self.outcome.meter.headers_ms = self.t_ms()
-            if 200 <= answer.status < 300:
-                yield from self._stream(answer, patience)
+            if 200 <= response.status < 300:
+                yield from self._stream(response, patience)
             else:
-                self._end(self._refusal(answer))
+                self._end(self._refusal(response))
         finally:
             self.close()
 
-    def _refusal(self, answer: Response) -> Failed:
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        failed = self._protocol.refusal(answer.status, headers, answer.read())
+    def _refusal(self, response: Response) -> Failed:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        failed = self._protocol.refusal(response.status, headers, response.read())
         if not self._chat.stream and re.match(_WANTS_A_STREAM, failed.message):
             failed.hint = failed.hint or "try it without --no-stream"
         return failed
 
-    def _stream(self, answer: Response, patience: Patience) -> Iterator[Moment]:
+    def _stream(self, response: Response, patience: Patience) -> Iterator[Moment]:
+        """Decode a response as it arrives; each read with events gives one moment."""
         decoder = self._decoder = decoder_for(
             self._protocol, self._target, self._limits.max_event_size, self._chat
         )
-        self._left = decoder
-        self._stages = self._make_stages(decoder)
+        self._unended = decoder
+        self._stages.begin(decoder, continues=self._next is not None)
         deliver = self._deliver
         ending = False
         broken: Failed | None = None
         try:
-            for data in answer.chunks():
+            for data in response.chunks():
                 events = decoder.feed(data)
                 if events or decoder.ending is not ending:
                     ending = decoder.ending
@@ -187,11 +187,9 @@ class Turn:
                     if events and (moment := deliver(events)):
                         yield moment
                     if decoder.ended:
-                        if isinstance(self.outcome.end, Failed):
-                            self._cancel_rest()
-                        self._left = None
+                        self._leave_ended()
                         return
-            self._left = None
+            self._unended = None
         except StreamError as error:
             broken = Failed.of(error)
         except GeneratorExit:
@@ -202,33 +200,16 @@ class Turn:
         if broken is not None and broken.kind in _STOPPED:
             self._cancel_rest()
 
-    def _make_stages(self, decoder: Decoder) -> list[Stage]:
-        """Return the stages that an attempt has before redact and meter."""
-        stages: list[Stage] = []
-        self._think = None
-        if self._next is None and self._split_think:
-            self._think = Splitter(anywhere=self._target.quirks.get("think_tags", ()))
-            stages.append(self._think.split)
-        if self._splice is not None:
-            self._splice.attach(decoder)
-            stages.append(self._splice.join)
-        if self._chat.schema is not None:
-            if self._next is None:
-                from .unwrap import unwrapping
-
-                self._unwrap = unwrapping(self._chat, self._protocol)
-            if self._unwrap is not None:
-                stages.append(self._unwrap)
-        return stages
+    def _leave_ended(self) -> None:
+        """Note that the decoder read the end; after a failure the server may keep generating."""
+        if isinstance(self.outcome.end, Failed):
+            self._cancel_rest()
+        self._unended = None
 
     def _deliver(self, events: list[Event]) -> Moment | None:
         """Send the events of one read through the stages; keep the end for `__iter__`."""
-        if self._stages:
-            for stage in self._stages:
-                events = stage(events)
-            if self._think is not None and self._think.done:
-                self._think = None
-                del self._stages[0]
+        if self._stages.left:
+            events = self._stages.apply(events)
         t_ms = (self._clock() - self.began) * 1000.0
         end = self._tally.add(t_ms, events)
         if end is not None:
@@ -245,80 +226,74 @@ class Turn:
     # After an attempt
 
     def _wait_to_retry(self, end: Finished | Failed, attempt: int) -> float | None:
-        """Return the seconds until another attempt; None if this end stands."""
+        """Return the seconds until the next attempt; None if this end is final."""
         if isinstance(end, Finished) or self.delivered:
             return None
-        if end.without and self._asks_otherwise(end.without):
+        if end.without and self._changes_without(end.without):
             return 0.0
         return self._pause(end, attempt)
 
-    def _asks_otherwise(self, refused: str) -> bool:
-        """Return whether the request changes now that this field is known to be rejected."""
-        self._target.leave_out(refused)
+    def _changes_without(self, rejected: str) -> bool:
+        """Note a rejected body field; return whether the request changes by that."""
+        self._target.leave_out(rejected)
         return self._protocol.request(self._chat, self._target).body != self._sent
 
     def _wait_to_continue(self, end: Finished | Failed, attempt: int) -> float | None:
         """Return the seconds until the rest of a broken answer is asked for; None if it is not."""
-        splice = self._splice
-        if splice is None or isinstance(end, Finished) or not splice.mends(end):
+        continuation = self._continuation
+        if continuation is None or isinstance(end, Finished) or not continuation.may_follow(end):
             return None
-        self._next = splice.request(self._protocol, self._chat, self._target, self._decoder)
+        self._next = continuation.request(self._protocol, self._chat, self._target, self._decoder)
         if self._next is None:
             return None
-        if splice.pieced:  # the tokens of the part that broke off are unknown
+        if continuation.is_joined:  # the tokens of the part that broke off are unknown
             self._tally.counts_usage = False
             self.outcome.usage = Usage()
-        self._dropped = self._dropped or end
+        self._first_break = self._first_break or end
         end.transient = True
         return self._pause(end, attempt)
 
     def _reported(self, end: Finished | Failed) -> Finished | Failed:
         """Return the end to report: if continuing is refused, the original break."""
-        dropped = self._dropped
-        if dropped is None or isinstance(end, Finished) or end.http_status is None:
+        first = self._first_break
+        if first is None or isinstance(end, Finished) or end.http_status is None:
             return end
-        dropped.message += f"; going on with it failed: {end.message}"
-        return dropped
+        first.message += f"; going on with it failed: {end.message}"
+        return first
 
     def _stored(self, end: Finished | Failed) -> Generator[Moment, None, Finished | Failed]:
-        """Return `end`, or the trouble of storing a whole answer, after as many retries."""
+        """Store a whole answer, with retries; return `end`, or the failure of storing it."""
         if self._store is None or isinstance(end, Failed) or end.reason not in (None, "stop"):
             return end
         text, attempt = "".join(self._tally.text), 0
-        while (trouble := self._store(text)) is not None:
+        while (failed := self._store(text)) is not None:
             attempt += 1
-            trouble.message = self._target.hide(f"the answer was not stored: {trouble.message}")
-            wait = self._pause(trouble, attempt)
+            failed.message = self._target.hide(f"the answer was not stored: {failed.message}")
+            wait = self._pause(failed, attempt)
             if wait is None:
-                trouble.evidence = end.evidence
-                return trouble
-            yield self.t_ms(), [Retry(self.outcome.attempts, trouble, wait)]
+                failed.evidence = end.evidence
+                return failed
+            yield self.t_ms(), [Retry(self.outcome.attempts, failed, wait)]
             self._sleep(wait)
         return end
 
     def _pause(self, end: Failed, attempt: int) -> float | None:
-        from .retry import delay, explain
+        """Return the seconds until the next attempt; None, explained in `end`, if it is final."""
+        from .retry import pause
 
-        limits = self._limits
-        if self._pause_of is not None:
-            wait = self._pause_of(end, attempt)
-        else:
-            wait = delay(
-                end,
-                attempt,
-                max_retries=limits.max_retries,
-                max_wait=limits.max_wait,
-                random=self._random,
-            )
-        over = None if limits.timeout is None else self.began + limits.timeout
-        if wait is not None and over is not None and self._clock() + wait >= over:
-            wait = None  # --timeout ends before the wait
-        if wait is None:
-            explain(end, attempt, limits.max_wait)
-        return wait
+        timeout = self._limits.timeout
+        left = None if timeout is None else self.began + timeout - self._clock()
+        return pause(
+            end,
+            attempt,
+            self._limits,
+            decide=self._decide_pause,
+            left=left,
+            random=self._random,
+        )
 
 
-def _splice() -> Splice:
-    from .continuation import Splice
+def _continuation() -> Continuation:
+    from .continuation import Continuation
 
-    return Splice()
+    return Continuation()

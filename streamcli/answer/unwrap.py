@@ -1,8 +1,8 @@
-"""Take the object off an answer that had to be one: `{"items": [...]}` becomes `[...]`. Pure.
+"""Unwrap an answer that the request wrapped in an object: `{"items": [...]}` becomes `[...]`. Pure.
 
-A provider that takes schemas of objects only gets another schema wrapped so. The answer's text is
-unwrapped as it streams, at any cut, in linear time and byte for byte. An answer that does not begin
-with the wrapper is left as it is.
+Some providers take only schemas of objects, so a schema of anything else is sent as the one field
+of an object. The answer's text is unwrapped as it streams, for any chunking, in linear time and
+byte for byte. An answer that does not begin with the wrapper is left as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..protocols.shared.schemas import wrapper_of
 _BLANKS = " \t\r\n"
 _OUTSIDE = re.compile(r'["\[\]{}]')
 _INSIDE = re.compile(r'["\\]')
-# From a text and a place in it: the next place, and what is given out.
+# Takes a text and an index in it; returns the next index, and the text to give out.
 _Step = Callable[[str, int], tuple[int, str]]
 _SCALAR_ENDS = re.compile(r"[\s,}]")
 
@@ -26,7 +26,7 @@ _SCALAR_ENDS = re.compile(r"[\s,}]")
 def unwrapping(
     chat: ChatRequest, protocol: WireFormat
 ) -> Callable[[list[Event]], list[Event]] | None:
-    """Return what unwraps an answer to `chat`; None if its schema is sent as it is."""
+    """Return the stage that unwraps an answer to `chat`; None if its schema is not wrapped."""
     name = wrapper_in(chat, protocol)
     return Unwrap(name).unwrap if name else None
 
@@ -41,8 +41,8 @@ class Unwrap:
 
     def __init__(self, name: str) -> None:
         self._expected = f'{{"{name}":'
-        self._met = 0  # characters of that
-        self._held: list[str] = []
+        self._matched = 0  # characters of `_expected` that were read
+        self._pending: list[str] = []  # the text so far, in case the wrapper does not come
         self._step: _Step = self._head
         self._depth = 0
         self._in_string = False
@@ -62,7 +62,7 @@ class Unwrap:
         return out
 
     def feed(self, text: str) -> str:
-        """Return what a piece of the answer adds."""
+        """Return the unwrapped text that a delta adds."""
         at, out = 0, []
         while at < len(text):
             at, piece = self._step(text, at)
@@ -70,30 +70,30 @@ class Unwrap:
         return "".join(out)
 
     def close(self) -> str:
-        """Return what was held back: the answer is over, and the wrapper never began."""
-        held, self._held = "".join(self._held), []
+        """Return the text that was pending back: the answer is over, without a whole wrapper."""
+        pending, self._pending = "".join(self._pending), []
         self._step = self._rest
-        return held
+        return pending
 
-    # The steps, in their order
+    # The steps, in their order: `_step` is the current one
 
     def _head(self, text: str, at: int) -> tuple[int, str]:
         start = at
         while at < len(text):
             char = text[at]
-            if char == self._expected[self._met]:
-                self._met += 1
+            if char == self._expected[self._matched]:
+                self._matched += 1
                 at += 1
-                if self._met == len(self._expected):
-                    self._held = []
+                if self._matched == len(self._expected):
+                    self._pending = []
                     self._step = self._begin
                     return at, ""
-            elif char in _BLANKS and (self._met <= 1 or self._expected[self._met] == ":"):
+            elif char in _BLANKS and (self._matched <= 1 or self._expected[self._matched] == ":"):
                 at += 1
             else:
-                self._held.append(text[start:at])
+                self._pending.append(text[start:at])
                 return at, self.close()
-        self._held.append(text[start:])
+        self._pending.append(text[start:])
         return at, ""
 
     def _begin(self, text: str, at: int) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from conftest import Stream
 from faultserver import Conn, FaultServer
 from turns import DONE, FOREVER, ROLE, STOP, USAGE, Read, Run, text
 
-from streamcli.answer.continuation import Splice
+from streamcli.answer.continuation import Continuation
 from streamcli.errors import StreamError
 from streamcli.events import Finished, Reasoning, Retry, Text, ToolCall, Usage
 from streamcli.limits import Limits
@@ -27,22 +27,25 @@ def chat(prefill: str | None = None) -> ChatRequest:
 
 
 def test_the_text_so_far_is_the_beginning() -> None:
-    splice = Splice()
-    assert splice.going_on(chat()) is None
-    splice.join([Reasoning("hm"), Text("Once"), Text("other", 1), Text(" upon \n")])
-    again = splice.going_on(chat("So: "))
+    continuation = Continuation()
+    assert continuation.with_prefill(chat()) is None
+    continuation.join([Reasoning("hm"), Text("Once"), Text("other", 1), Text(" upon \n")])
+    again = continuation.with_prefill(chat("So: "))
     assert again is not None
     assert (again.prefill, again.seed) == ("So: Once upon", 7)
-    assert splice.join([Text(" "), Reasoning("r"), Text("\n  a")]) == [Reasoning("r"), Text("  a")]
-    assert splice.join([Text(" \n")]) == [Text(" \n")]
+    assert continuation.join([Text(" "), Reasoning("r"), Text("\n  a")]) == [
+        Reasoning("r"),
+        Text("  a"),
+    ]
+    assert continuation.join([Text(" \n")]) == [Text(" \n")]
 
 
 @pytest.mark.parametrize("again", [" \nb", "b", " b", "\nb", " ", ""])
 def test_white_space_that_comes_again_is_dropped_once(again: str) -> None:
-    splice = Splice()
-    splice.join([Text("a \n")])
-    splice.going_on(chat())
-    events = splice.join([Text(char) for char in again])
+    continuation = Continuation()
+    continuation.join([Text("a \n")])
+    continuation.with_prefill(chat())
+    events = continuation.join([Text(char) for char in again])
     text = "".join(e.text for e in events if isinstance(e, Text))
     dropped = next(n for n in (2, 1, 0) if " \n"[:n] == again[:n])
     assert text == again[dropped:]
@@ -110,7 +113,7 @@ def test_a_broken_answer_is_spliced_at_every_cut(how: str) -> None:
     for cuts in CUTS:
         target = Target("vllm", "openai-chat", "http://h/v1", quirks={"prefill": ({}, {})})
         attempts = [broken_off(cut, end) for cut in cuts]
-        run = Run(*attempts, rest, target=target, limits=Limits(max_retries=9), go_on=True)
+        run = Run(*attempts, rest, target=target, limits=Limits(max_retries=9), continues=True)
         run.finished("finish_reason", "marker")
         assert run.text == ANSWER, cuts
         retries = [event.error.kind for event in run.events if isinstance(event, Retry)]
@@ -123,11 +126,11 @@ def test_a_broken_answer_is_spliced_at_every_cut(how: str) -> None:
 def test_an_answer_with_a_tool_call_is_not_continued() -> None:
     """The model would make the call once more."""
     target = Target("vllm", "openai-chat", "http://h/v1", quirks={"prefill": ({}, {})})
-    splice = Splice()
-    splice.join([Text("Let me see.")])
-    assert splice.request(get("openai-chat"), chat(), target, None) is not None
-    splice.join([ToolCall("c", "look", "{}")])
-    assert splice.request(get("openai-chat"), chat(), target, None) is None
+    continuation = Continuation()
+    continuation.join([Text("Let me see.")])
+    assert continuation.request(get("openai-chat"), chat(), target, None) is not None
+    continuation.join([ToolCall("c", "look", "{}")])
+    assert continuation.request(get("openai-chat"), chat(), target, None) is None
 
 
 @pytest.mark.parametrize("how", ["rst", "stall"])
@@ -219,15 +222,15 @@ def test_a_model_that_writes_it_once_more_is_not_repeated(
 
 
 def test_a_beginning_like_the_old_one_is_not_lost() -> None:
-    splice = Splice()
+    continuation = Continuation()
     said = "0123456789abcdef and more"
-    splice.join([Text(said)])
-    splice.going_on(chat())
-    events = splice.join([Text("0123456789"), Text("abcdef and"), Text(" less")])
+    continuation.join([Text(said)])
+    continuation.with_prefill(chat())
+    events = continuation.join([Text("0123456789"), Text("abcdef and"), Text(" less")])
     assert "".join(e.text for e in events if isinstance(e, Text)) == "0123456789abcdef and less"
-    splice.going_on(chat())
+    continuation.with_prefill(chat())
     end = Finished("stop", "stop", ("finish_reason",))
-    assert splice.join([Text("0123"), end]) == [Text("0123"), end]
+    assert continuation.join([Text("0123"), end]) == [Text("0123"), end]
 
 
 def sequence(texts: list[str]) -> list[bytes]:
