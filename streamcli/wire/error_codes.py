@@ -55,6 +55,10 @@ _CODES: dict[str, tuple[str, ...]] = {
         "InputTextSensitiveContentDetected",
         "OutputTextSensitiveContentDetected",
         "InputImageSensitiveContentDetected",
+        "InputTextRiskDetection",
+        "OutputTextRiskDetection",
+        "InputImageRiskDetection",
+        "ContentSecurityDetectionError",
         "SensitiveContentDetected",
         "sensitive",
         "sensitive_content",
@@ -74,6 +78,7 @@ _CODES: dict[str, tuple[str, ...]] = {
         "GuardrailIntervened",
         "guardrail_violation",
         "content_filtered",
+        "hooks_failed",  # Portkey
     ),
     "quota": (
         # OpenAI, LiteLLM, watsonx
@@ -93,6 +98,13 @@ _CODES: dict[str, tuple[str, ...]] = {
         "out_of_credits",
         "credit_balance_exhausted",
         "exceeded_current_quota_error",
+        "usage_limit_reached",  # ChatGPT's plans
+        "usage_not_included",
+        "free_quota_exceeded",
+        "credit_limit",
+        "CreditsError",  # OpenCode
+        "MonthlyLimitError",
+        "pre_consume_token_quota_failed",  # New API
         # AWS
         "ServiceQuotaExceededException",
         # DashScope, Volcengine, GLM, MiniMax
@@ -103,6 +115,9 @@ _CODES: dict[str, tuple[str, ...]] = {
         "AllocationQuota.FreeTierOnly",
         "AccountOverdueError",
         "QuotaExceeded",
+        "SetLimitExceeded",
+        "account_overdue",  # Baidu
+        "EXCEED_TOKEN_QUOTA_LIMIT",  # Tencent
         "1113",
         "1304",
         "1308",
@@ -120,7 +135,10 @@ _CODES: dict[str, tuple[str, ...]] = {
         "max_context_length_exceeded",
         "string_above_max_length",
         "prompt_too_long",
+        "prompt_tokens_too_long",  # Baidu
+        "model_max_prompt_tokens_exceeded",  # GitHub Copilot
         "1261",  # GLM
+        "10907",  # Spark
         "minimax 1039",
     ),
     "auth": (
@@ -182,6 +200,20 @@ _CODES: dict[str, tuple[str, ...]] = {
         "limit_requests",  # DashScope
         "limit_burst_rate",
         "AccountRateLimitExceeded",  # Volcengine
+        "RequestBurstTooFast",
+        "InflightBatchsizeExceeded",
+        "EndpointTPMExceeded",
+        "EndpointRPMExceeded",
+        "ModelAccountIpmRateLimitExceeded",
+        "rpm_rate_limit_exceeded",  # Baidu
+        "tpm_rate_limit_exceeded",
+        "USER_TPM_RATELIMITING",
+        "USER_RPM_RATELIMITING",
+        "REQUEST_LIMIT_EXCEEDED",  # Databricks
+        "request_quota_exceeded",  # Cerebras
+        "queue_exceeded",
+        "too_many_requests_error",
+        "service_tier_capacity_exceeded",  # Mistral
         "ModelAccountTpmRateLimitExceeded",
         "ModelAccountRpmRateLimitExceeded",
         "1302",  # GLM
@@ -189,6 +221,7 @@ _CODES: dict[str, tuple[str, ...]] = {
         "1305",
         "minimax 1002",
         "minimax 1041",
+        "minimax 2045",
     ),
     "overloaded": (
         "overloaded_error",
@@ -210,6 +243,7 @@ _CODES: dict[str, tuple[str, ...]] = {
         "capacity_exceeded",
         "no_capacity",
         "model_overloaded",
+        "over_capacity",  # Groq
         "ModelNotReadyException",
         "1312",
     ),
@@ -264,6 +298,10 @@ _BROAD: dict[str, tuple[str, ...]] = {
 
 _PER_MOMENT = r"per[ _-]?(?:second|minute)|\b[rt]p[ms]\b"
 _LATER = r"try again later|backoff|please retry"
+_STAYS = rf"(?!.*(?:{_PER_MOMENT}|{_LATER}))"
+# What a prompt is made of, and what it may not exceed.
+_PROMPT = r"(?:input|prompt)(?! (?:image|file|audio|video|doc))[\w`']*(?: [\w()`]+){0,5}"
+_LONGEST = r"(?:the |this |your |its |model )?(?:[\w']+ ){0,2}(?:max|limit|context|allowed)"
 
 # Prose, where no code settles it; the first that matches counts. Each needs words that an error of
 # another kind does not use: no "billing" alone, which rate limits link to.
@@ -287,6 +325,11 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"acceptable use policy",
                 r"violat\w+ (?:[\w']+ ){0,4}"
                 r"(?:safety|moderation|guardrail|policy|policies|guidelines)",
+                r"(?:input|prompt|content|message|output|text|response)s?"
+                r" (?:blocked|filtered|flagged)",
+                r"(?:rejected|blocked|denied) by (?:[\w']+ ){0,3}"
+                r"(?:safety|guard|moderation|filter)",
+                r"by guardrails?\b",
                 r"(?:input|prompt|content|message|output|text|response|image)s?"
                 r" (?:was|were|has been|have been|is|are|may have been) (?:been )?"
                 r"(?:flagged|blocked|filtered)",
@@ -298,14 +341,21 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"inappropriate content|data inspection|prohibited[ _]content|considered high risk",
                 r"(?:new_|contains? )sensitive|sensitive (?:content|information|words)",
                 r"guardrails? (?:[\w'-]+ ){0,5}(?:intervened|blocked|violat\w+|failed)",
-                r"敏感|不安全|违规|不合规",
+                r"敏感|不安全|违规|不合规|未通过.{0,6}(?:审核|检测)|审核.{0,4}(?:不|未)通过",
             ),
         ),
         (
             "context_window",
             (
-                r"context[ _-]?(?:window|length|size|limit)|exceeded model token limit",
-                r"(?:prompt|input) is too long",
+                r"context[ _-]?(?:window|length|len\b|size|limit)|exceeded model token limit",
+                r"(?:prompt|input)s?(?: [\w()]+){0,4} too (?:long|large to process)",
+                rf"{_PROMPT} (?:\w+ )?exceed\w* {_LONGEST}",
+                r"total tokens .{0,40}exceed \w+ (?:message )?tokens",
+                r"maximum model length|maximum (?:supported )?sequence length",
+                r"\bmax_seq_len\b|>= n_ctx",
+                r"inputs` must have less than|max length of current question",
+                r"上下文.{0,6}(?:长度|超|限)|(?:输入|内容|prompt|提示词).{0,4}(?:超长|过长|太长)",
+                r"token ?(?:总?数量?)?.{0,4}(?:超过|超出|超长)",
                 r"too long for (?:the )?(?:requested )?model",
                 r"too large for model with",
                 r"maximum (?:prompt|input|context) (?:length|tokens)",
@@ -320,6 +370,13 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "quota",
             (
                 r"insufficient[ _](?:\w+[ _])?(?:quota|balance|credits?|funds)",
+                r"(?:doesn't|does not|don't|do not) have (?:any |enough |sufficient )?credits",
+                r"used (?:up )?(?:all|your) (?:[\w,]+ ){0,3}(?:credits|allocation|quota|allowance)",
+                r"(?:spend|spending|usage|credit|budget|key) (?:limit|cap)s?"
+                rf" (?:has been |have been |is |was )?(?:reached|exceeded){_STAYS}",
+                r"(?:reach|exceed)\w* (?:the |its )?(?:\w+ )?(?:spending|spend|budget) limit",
+                r"(?:daily|total|monthly) request limit|set inference limit",
+                r"free (?:\w+ )?(?:quota|tier) (?:of [\w ]+ )?(?:has been |is )?(?:ex|used)",
                 r"credit balance|balance (?:is )?(?:too low|not enough|insufficient)",
                 r"(?:out of|not enough|requires? more|no (?:remaining |more )?) ?credits",
                 r"exceeded your (?:\w+ ){0,2}(?:quota|credits|budget)",
@@ -328,14 +385,16 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"billing (?:hard )?limit|payment required|arrearage|overdue",
                 r"reached your (?:\w+ ){0,2}usage limits?",
                 r"(?:monthly|daily) (?:spend\w*|usage) limit",
-                r"余额不足|欠费",
+                r"余额不足|欠费|额度.{0,6}(?:不足|用尽|用完|耗尽|失败)|使用上限|配额.{0,4}(?:用尽|用完)",
             ),
         ),
         (
             "rate_limit",
             (
-                r"rate[ _-]?limit|too many (?:requests|tokens)|resource[ _]exhausted|throttl",
+                r"rate[ _-]?limit|resource[ _]exhausted|throttl",
+                r"too many (?:\w+ )?(?:requests|tokens)",
                 r"slow down|requests are (?:being )?sent too|(?:high|too many) concurren",
+                r"\bqps\b|\brate \w+ limit|request rate increased|sending too many",
                 rf"(?:quota|limit) .*(?:{_PER_MOMENT}|{_LATER})",
                 r"频率|并发|过于频繁",
             ),
@@ -346,6 +405,8 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"(?:incorrect|invalid|missing|no|wrong|expired) (?:x-)?api[ _-]?key",
                 r"api[ _-]?key (?:not valid|expired|is (?:invalid|missing|required|expired))",
                 r"login fail|not authenticated|invalid (?:access |bearer |auth\w* )token",
+                r"access token (?:is )?(?:invalid|expired)|token (?:is |has )?expired",
+                r"(?:令牌|密钥|api ?key).{0,4}(?:无效|错误|过期)|无效的?(?:令牌|密钥|api ?key)",
             ),
         ),
         (
@@ -425,20 +486,26 @@ def _case_of(name: str) -> int:
     return re.IGNORECASE if name in ("thinking", "reasoning") else 0
 
 
-# What an HTTP status leaves open for prose to tell. Of a 401 and of what the server did wrong
-# itself (5xx) the words are not asked.
+# What an HTTP status leaves open for prose to tell. Of what the server did wrong itself (5xx) the
+# words are not asked; of a 401 only whether the money is used up.
 _ASKED_OF = {
     "filtered": (400, 403, 406, 409, 422, 424, 446, 451),
     "context_window": (400, 413, 422, 500),
-    "quota": (400, 402, 403, 429),
+    "quota": (400, 401, 402, 403, 412, 429),
     "rate_limit": (403,),
-    "auth": (400, 403),
+    "auth": (400, 403, 498),
 }
 
-# A limit of the day or month whose code says only "too fast": AWS's and Cohere's words.
+# A limit of the day or month whose code says only "too fast": AWS's, Cohere's, DashScope's words.
 A_DAYS_SHARE = re.compile(
-    r"too many \w+ per day|calls / month|per[- ]day limit|models-per-day", re.IGNORECASE
+    r"too many \w+ per day|calls / month|per[- ]day limit|models-per-day|free allocated quota",
+    re.IGNORECASE,
 )
+# A limit on the tokens of a minute whose code is `insufficient_quota`:
+# https://www.alibabacloud.com/help/en/model-studio/rate-limit
+A_MINUTES_SHARE = re.compile(r"allocated quota exceeded|error-code#token-limit", re.IGNORECASE)
+# Too many tokens for a minute are not too many for a model.
+_A_MOMENTS_SHARE = re.compile(rf"{_PER_MOMENT}|每分钟|每秒|分钟", re.IGNORECASE)
 # A limit on the requests that run at once, among refusals that pass. The queues of Ollama and of
 # SGLang are full, llama.cpp has no slot, TGI and Ray Serve are busy, Anthropic counts connections,
 # LiteLLM parallel requests, GLM and Moonshot say concurrency.
@@ -479,6 +546,8 @@ def kind_of_words(message: str, status: int | None = None) -> str | None:
     """Return the kind that the prose tells, of an HTTP error with that status if there is one."""
     for kind, pattern in WORDS:
         if status is not None and status not in _ASKED_OF.get(kind, ()):
+            continue
+        if kind == "context_window" and _A_MOMENTS_SHARE.search(message):
             continue
         if pattern.search(message):
             return kind

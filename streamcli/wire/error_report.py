@@ -50,6 +50,7 @@ _CODES = (
 )
 _STATUSES = ("status_code", "code", "status", "statusCode", "error_code")
 _DEEPEST = 6  # an error in an error in ...
+_MINIMAX = re.compile(r"\(([12]0\d\d)\)\s*$")  # its number, where its API imitates another one
 _LONGEST = 500  # characters of JSON that are shown where no field holds a message
 
 
@@ -150,6 +151,9 @@ def _read_codes(error: dict[str, Any], report: Report, depth: int) -> None:
         report.codes.append(f"minimax {code}")
     elif report.status is None:
         report.status = http_status_of(error)
+    message = error.get("message")
+    if type(message) is str and (number := _MINIMAX.search(message)):
+        report.codes.append(f"minimax {number[1]}")
     if not report.param and isinstance(param := error.get("param"), str):
         report.param = param
     for key in ("innererror", "inner_error", "innerError", "cause"):

@@ -99,13 +99,15 @@ def stream_failure(error: Any, event: str = "") -> Failed:
 
 def _kind(report: Report, status: int | None = None) -> str | None:
     """Return the kind that codes and words tell, of an HTTP error if there is a `status`."""
-    from .error_codes import A_DAYS_SHARE, kind_of_codes, kind_of_words
+    from .error_codes import A_DAYS_SHARE, A_MINUTES_SHARE, kind_of_codes, kind_of_words
 
     kind = kind_of_codes(report.codes)
     if kind is None:
         kind = kind_of_words(report.message, status)
         if kind == "quota" and report.delay is not None and status in (None, 429):
             kind = "rate_limit"  # what is used up comes back by itself
+    if kind == "quota" and A_MINUTES_SHARE.search(report.message):
+        kind = "rate_limit"
     if report.daily or A_DAYS_SHARE.search(report.message):
         return "quota" if kind in (None, "rate_limit") else kind
     return kind
@@ -121,6 +123,8 @@ def _kind_of_status(status: int, page: bool) -> str:
         return "quota"
     if status == 429:
         return "rate_limit"
+    if status == 498:  # Groq's word for no capacity
+        return "overloaded"
     return "server_error" if status >= 500 else "rejected"
 
 
@@ -133,7 +137,7 @@ def _passes(kind: str, report: Report, status: int | None = None) -> bool:
     if status is None:
         return kind in TRANSIENT
     if kind in TRANSIENT or kind == "rejected":
-        return status in (408, 425, 429) or (status >= 500 and status not in (501, 505))
+        return status in (408, 425, 429, 498) or (status >= 500 and status not in (501, 505))
     return False
 
 

@@ -64,15 +64,15 @@ def delay_in(message: str) -> float | None:
     """Return the delay that prose asks for: "try again in 1m2.5s", "retry after 7 seconds"."""
     found = re.search(
         r"(?:(?:try again|retry)(?: again)? (?:in|after)|please wait)"
-        r" ((?:[\d.]+ ?(?:ms|h|m|s)[a-z]*[ ,]*(?:and )?)+)",
+        r" ((?:[\d.]+ ?(?:ms|d|h|m|s)[a-z]*[ ,]*(?:and )?)+)",
         message,
         re.IGNORECASE,
     )
     if found is None:
         return None
-    units = {"ms": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0, "mil": 0.001}
+    units = {"ms": 0.001, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "mil": 0.001}
     seconds = 0.0
-    for number, unit in re.findall(r"([\d.]+) ?(ms|mil|h|m|s)", found[1].lower()):
+    for number, unit in re.findall(r"([\d.]+) ?(ms|mil|d|h|m|s)", found[1].lower()):
         try:
             seconds += float(number) * units[unit]
         except ValueError:

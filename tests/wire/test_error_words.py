@@ -1,0 +1,137 @@
+"""The words of each provider for the same few troubles, over HTTP and inside a stream.
+
+Nearly all come without a code that settles it. A row is (HTTP status, message, other fields).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from streamcli.events import Failed
+from streamcli.wire.provider_errors import http_refusal, stream_failure
+
+Row = tuple[int, str, dict[str, Any]]
+
+
+def both(row: Row) -> tuple[Failed, Failed]:
+    """Return the failure as an HTTP answer and inside a stream."""
+    status, message, fields = row
+    error = {"message": message, **fields}
+    refused = http_refusal(status, {}, json.dumps({"error": error}).encode())
+    return refused, stream_failure(error, "error")
+
+
+CONTEXT: list[Row] = [
+    # vLLM, SGLang, TGI, TabbyAPI, llama.cpp, LM Studio
+    (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096.", {}),
+    (400, "Input prompt (5000 tokens) is too long and exceeds limit of 4096", {}),
+    (400, "Input length (5000 tokens) exceeds the maximum allowed length (4090 tokens).", {}),
+    (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000", {}),
+    (400, "Prompt length 5000 is greater than max_seq_len 4096", {}),
+    (500, "input is too large to process. increase the physical batch size", {}),
+    (400, "Cannot truncate prompt with n_keep (5000) >= n_ctx (4096)", {}),
+    (400, "Trying to keep the first 5000 tokens when context the overflows. context length of", {}),
+    # Baidu, Volcengine, SiliconFlow, Spark, Tencent, Novita, GLM
+    (400, "Prompt tokens too long, max is 7168", {"error_code": 336103}),
+    (400, "the max length of current question is 2000", {"error_code": 336007}),
+    (400, "the input tokens exceed the limit of the model", {"type": "invalid_request_error"}),
+    (400, "Input length 33000 exceeds the maximum length 32768", {"code": "InvalidParameter"}),
+    (400, "Total tokens of image and text exceed max message tokens.", {}),
+    (400, "length of prompt_tokens (9000) must be less than max_seq_len (8192).", {"code": 20015}),
+    (400, "token数量超过上限。内容+问题的字数太多", {"code": 10907}),
+    (400, "输入内容过长，超过模型的上下文长度限制", {}),
+    (400, "Prompt 超长", {"code": "1261"}),
+    (400, "The length of prompt tokens exceeds max context len", {}),
+    (400, "The total length of the input and max_tokens exceeds the model's limit", {}),
+    # SambaNova, GitHub Copilot, watsonx, Gemini, MiniMax
+    (400, "The provided prompt is 9000 tokens long, the maximum supported sequence length is", {}),
+    (400, "prompt token count of 70000 exceeds the limit of 64000", {}),
+    (400, "the number of input tokens 5000 cannot exceed the total tokens limit 4096", {}),
+    (400, "The input token count exceeds the maximum number of tokens allowed 1048576.", {}),
+    (400, "invalid params, context window exceeds limit (2013)", {}),
+]
+FILTERED: list[Row] = [
+    (424, "Request content blocked due to DLP policy violations", {"code": 2029}),  # Cloudflare
+    (400, "Response filtered by Cortex Guard", {}),
+    (400, "Blocked entity detected: EMAIL_ADDRESS by Guardrail: presidio.", {}),
+    (400, "Content blocked: keyword 'x' found", {}),
+    (400, "Your prompt was rejected by the safety guard", {}),
+    (400, "risk", {"code": "InputTextRiskDetection"}),  # Volcengine
+    (400, "输入内容未通过审核", {}),
+    (446, "The checks failed", {"type": "hooks_failed"}),  # Portkey
+]
+QUOTA: list[Row] = [
+    (403, "Key limit exceeded (total limit). Manage it in the settings", {"code": 403}),
+    (403, "Your newly created team doesn't have any credits or licenses yet.", {}),
+    (429, "Your team x has used all available credits or reached its spending limit", {}),
+    (412, "Account x is suspended, possibly due to reaching the monthly spending limit", {}),
+    (429, "you have used up your daily free allocation of 10,000 neurons", {"code": 4006}),
+    (401, "Insufficient balance. Manage your billing here", {"type": "CreditsError"}),
+    (429, "You have reached it", {"type": "MonthlyLimitError"}),
+    (429, "Subscription usage cap exceeded (monthly)", {}),
+    (429, "Usage limit reached for 5 hour. Your limit will reset at 2026-01-01 18:09:01", {}),
+    (429, "The usage limit has been reached", {"type": "usage_limit_reached"}),
+    (429, "usage limit exceeded, resets at noon (2056)", {"type": "rate_limit_error"}),  # MiniMax
+    (429, "Your account [1] has reached the set inference limit", {"code": "SetLimitExceeded"}),
+    (429, "Open api daily request limit reached", {"error_code": 17}),
+    (401, "该令牌额度已用尽", {"type": "new_api_error"}),
+    (403, "预扣费额度失败, 用户剩余额度: 0.0", {"type": "new_api_error"}),
+    (429, "Free allocated quota exceeded.", {"code": "Throttling.AllocationQuota"}),
+]
+RATE: list[Row] = [
+    (429, "Open api qps request limit reached", {"error_code": 18}),
+    (429, "rate growth limit", {"code": 2045}),
+    (429, "Slow", {"code": "RequestBurstTooFast"}),
+    (429, "Request rate increased too quickly.", {}),
+    # DashScope's code for the tokens of a minute
+    (429, "Allocated quota exceeded, please increase it.", {"code": "insufficient_quota"}),
+    (429, "Number of input tokens has exceeded your per-minute rate limit", {}),
+    (429, "Too many input tokens per minute: the prompt exceeds the limit", {}),
+    (429, "This request would exceed the rate limit of 40,000 input tokens per minute.", {}),
+    (429, "The usage limit has been exceeded, try again later: too many requests", {}),
+]
+AUTH: list[Row] = [
+    (403, "Access token expired", {"error_code": 111}),
+    (403, "Access token invalid or no longer valid", {"error_code": 110}),
+    (401, "无效的令牌 (request id: 1)", {"type": "new_api_error"}),
+]
+REJECTED: list[Row] = [
+    (400, "max_tokens is too large: 5000. This model supports at most 4096", {}),
+    (400, "Input image exceeds the maximum size of 20MB", {}),
+    (400, "Invalid input: number of tools exceeds the maximum of 128", {}),
+    (400, "Input should be less than or equal to 2", {}),
+    (404, "The model `x` does not exist or you do not have access to it.", {}),
+]
+TABLE = [
+    *(("context_window", row) for row in CONTEXT),
+    *(("filtered", row) for row in FILTERED),
+    *(("quota", row) for row in QUOTA),
+    *(("rate_limit", row) for row in RATE),
+    *(("auth", row) for row in AUTH),
+]
+
+
+@pytest.mark.parametrize(("kind", "row"), TABLE)
+def test_words_mean_the_same_over_http_and_in_a_stream(kind: str, row: Row) -> None:
+    refused, inside = both(row)
+    assert (refused.kind, inside.kind) == (kind, kind)
+    assert refused.transient == inside.transient == (kind == "rate_limit")
+
+
+@pytest.mark.parametrize("row", REJECTED)
+def test_words_that_only_look_like_another_trouble(row: Row) -> None:
+    refused, inside = both(row)
+    assert (refused.kind, inside.kind) == ("rejected", "stream_error")
+
+
+@pytest.mark.parametrize("words", ["x is currently over capacity.", ""])
+def test_groqs_status_for_no_capacity(words: str) -> None:
+    refused = http_refusal(498, {}, json.dumps({"error": {"message": words}}).encode())
+    assert (refused.kind, refused.transient) == ("overloaded", True)
+
+
+def test_a_delay_of_days() -> None:
+    assert both((429, "Please retry after 1 day.", {}))[0].retry_after == 86400.0
