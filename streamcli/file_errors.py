@@ -32,6 +32,16 @@ _TO_WRITE = {
 }
 
 
+def shown(path: str) -> str:
+    """Return how a message names a file: in quotes if it begins or ends with a blank."""
+    return path if path == path.strip() else repr(path)
+
+
+def on_file(command: str, path: str) -> str:
+    """Return the command on a file that a shell understands, whatever its name is."""
+    return f"{command} {quote(f'./{path}' if path.startswith('-') else path)}"
+
+
 def hint_to_read(error: OSError) -> str:
     """Return what to do about a file that cannot be read; "" if nobody knows."""
     return _TO_READ.get(error.errno or 0, "")
@@ -44,22 +54,22 @@ def hint_to_write(error: OSError) -> str:
 
 def unreadable(path: str, error: OSError) -> StreamError:
     """Return the usage error for a file that cannot be read."""
-    path = path or "a file without a name"
+    name = shown(path) or "a file without a name"
     if (lost := lost_folder(path, error)) is not None:
-        return usage(f"{path} cannot be read: {lost}", "cd to one that exists")
-    return usage(f"{path} cannot be read: {_why(error)}", hint_to_read(error))
+        return usage(f"{name} cannot be read: {lost}", "cd to one that exists")
+    return usage(f"{name} cannot be read: {_why(error)}", hint_to_read(error))
 
 
 def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
     """Return the error for a place that cannot be written, or `done` otherwise."""
     if (lost := lost_folder(what, error)) is not None:
         hint = "cd to one that exists, or name a path from / on"
-        return StreamError("write", f"{what} cannot be {done}: {lost}", hint)
+        return StreamError("write", f"{shown(what)} cannot be {done}: {lost}", hint)
     hint = hint_to_write(error)
     folder = os.path.dirname(what)
     if error.errno == errno.ENOENT and folder and not os.path.exists(folder):
-        hint = f"mkdir -p {quote(folder)}"
-    return StreamError("write", f"{what} cannot be {done}: {_why(error)}", hint)
+        hint = on_file("mkdir -p", folder)
+    return StreamError("write", f"{shown(what)} cannot be {done}: {_why(error)}", hint)
 
 
 def _why(error: OSError) -> str:

@@ -18,6 +18,7 @@ from ..messages import ChatRequest
 from ..providers import choose
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint, hash_of
+from ..providers.providers import P_TAKES
 from ..settings.settings import Invocation
 from ..transport.seam import Open
 
@@ -70,7 +71,7 @@ class Live:
         words, settings, context = self._invocation.words, self._settings, self._context
         if not anything(words, settings, context.stdin):
             if settings.provider is not None:
-                context.providers.row(settings.provider)  # -p may have taken the prompt
+                context.providers.row(settings.provider, P_TAKES)  # -p may have taken the prompt
             trouble = no_prompt(settings.no_stdin)
             trouble.hint = self._prompt_hint() or trouble.hint
             raise trouble

@@ -23,6 +23,8 @@ def check_rows(settings: Settings) -> None:
             raise usage("--force needs --into", "--into FIELD")
         return
     arguments_text(settings.into)
+    if not settings.into:
+        raise usage("--into names no field", "--into FIELD")
     if settings.rows is None:
         raise usage("--into needs --rows", "--rows 'Sum up: {text}'")
     if format_of(settings.format).records:

@@ -71,6 +71,7 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
     if not settings.check:
         raise usage("--check= names no provider", "--check=NAME, or --check -m PROVIDER:MODEL")
     if settings.check != "*":
+        context.providers.row(settings.check)
         invocation = invocation.but(provider=settings.check)
         settings = invocation.settings
     given = invocation.given

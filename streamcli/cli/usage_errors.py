@@ -20,7 +20,7 @@ def message_of(error: click.ClickException, args: list[str]) -> str:
     if isinstance(error, click.NoSuchOption):
         message = _unknown(error.option_name, args)
     elif isinstance(error, click.BadOptionUsage):
-        message = _without_value(error)
+        message = _misused(error)
     else:
         message = error.format_message().rstrip(".")
         message = message[:1].lower() + message[1:]
@@ -61,10 +61,13 @@ def _unknown(name: str, args: list[str]) -> str:
     return f"{message}: {literal(letters or name)}"
 
 
-def _without_value(error: click.BadOptionUsage) -> str:
+def _misused(error: click.BadOptionUsage) -> str:
+    """Return the message for an option without its value, or a switch with one."""
     option = next((each for each in TABLE if error.option_name in each.opts), None)
     if option is None:
         return error.format_message().rstrip(".")
+    if option.is_flag:
+        return f"{error.option_name} does not take a value: {option.synopsis}"
     return f"{error.option_name} needs a value: {option.synopsis}"
 
 

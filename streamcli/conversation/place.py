@@ -46,7 +46,7 @@ def path_of(name: str, environ: Mapping[str, str]) -> str:
     if name[0] in ".-":
         raise _bad_name(name, f"it begins with '{name[0]}'")
     if not name.isprintable() or "\\" in name or name != name.strip():
-        raise _bad_name(name, "it holds a control character, a backslash, or a blank at its end")
+        raise _bad_name(name, "it holds a control character, a backslash, or a blank at an end")
     if len(name.encode()) > _LONGEST:
         raise _bad_name(name, f"it has more than {_LONGEST} bytes")
     return os.path.join(sessions_folder(environ), name + SUFFIX)

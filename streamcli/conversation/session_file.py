@@ -16,13 +16,12 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from shlex import quote
 from typing import Any, NamedTuple
 
 import orjson
 
 from ..errors import StreamError, usage
-from ..file_errors import hint_to_read, hint_to_write
+from ..file_errors import hint_to_read, hint_to_write, on_file
 from ..output.records import escape, request_id, timestamp
 
 VERSION = 1
@@ -295,5 +294,5 @@ def _unwritable(label: str, error: OSError) -> StreamError:
     hint = hint_to_write(error)
     folder = os.path.dirname(label)
     if error.errno == errno.ENOENT and folder and not os.path.exists(folder):
-        hint = f"mkdir -p {quote(folder)}"
+        hint = on_file("mkdir -p", folder)
     return StreamError("write", f"cannot write the session {label}: {why}", hint)

@@ -134,7 +134,7 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, equals, text = arguments_text(pair, "--option").partition("=")
         names = key.split(".")
         if not equals or not all(names):
-            raise usage(f"-o {pair}: that is not an option", "write it KEY=VALUE")
+            raise usage(f"-o {pair!r}: that is not an option", "write it KEY=VALUE")
         try:
             value: Any = orjson.loads(text)
         except orjson.JSONDecodeError:

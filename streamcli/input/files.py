@@ -60,10 +60,13 @@ class Files:
                     return self.text(path)
                 with open(path, "rb") as file:
                     mode = os.fstat(file.fileno()).st_mode
-                    if stat.S_ISREG(mode) and mode & 0o022:
-                        raise usage(f"others can write {path}", f"chmod 600 {path}")
-                    if stat.S_ISREG(mode) and mode & 0o044:
-                        note(f"others can read {path}: chmod 600 {path}")
+                    if stat.S_ISREG(mode) and mode & 0o066:
+                        from ..file_errors import on_file, shown
+
+                        hint = on_file("chmod 600", path)
+                        if mode & 0o022:
+                            raise usage(f"others can write {shown(path)}", hint)
+                        note(f"others can read {shown(path)}: {hint}")
                     self._read[path] = file.read(1 << 16)
             except OSError as error:
                 raise unreadable(path, error) from error

@@ -158,7 +158,7 @@ def too_large(what: str) -> StreamError:
     """Return the usage error for an input beyond LIMIT."""
     return usage(
         f"{what} is larger than {LIMIT >> 20} MiB",
-        "no model takes that in one prompt: -L asks each line",
+        "no model takes so much: -L makes each line a prompt",
     )
 
 

@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from shlex import quote
 from typing import Any
 
 from ..errors import usage
+from ..file_errors import on_file
 from .descriptor import STDOUT, unwritable
 
 _PLACE = re.compile(r"\{(index|id|model)\}")
@@ -37,7 +37,7 @@ def check_template(
     if folder and not _places(files).search(folder) and not os.path.isdir(folder):
         if files and "{path}" in template:
             return  # it is made with the folders of the path
-        raise usage(f"-O {template}: there is no folder {folder}", f"mkdir -p {quote(folder)}")
+        raise usage(f"-O {template}: there is no folder {folder}", on_file("mkdir -p", folder))
 
 
 def file_of(template: str | None) -> Callable[[Mapping[str, Any]], str] | None:

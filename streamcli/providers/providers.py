@@ -9,6 +9,9 @@ from ..settings.settings import Config
 from .row import Row
 from .table import BY_NAME
 
+# The hint where -p has a name that nobody has: other programs take the prompt there.
+P_TAKES = "-p names a provider, and the prompt needs no option"
+
 
 class Providers:
     """Every provider that can be asked, by name; iterates over the names.
@@ -44,8 +47,11 @@ class Providers:
             raise usage(error.message, error.hint)
         return self._rows.get(name)
 
-    def row(self, name: str) -> Row:
-        """Return the row of that name; a usage error with the nearest names if there is none."""
+    def row(self, name: str, hint: str = "") -> Row:
+        """Return the row of that name; a usage error with the nearest names if there is none.
+
+        `hint` is what to do if no name is near.
+        """
         if (row := self.get(name)) is not None:
             return row
         from ..settings.options import PROTOCOLS
@@ -56,7 +62,7 @@ class Providers:
         from difflib import get_close_matches
 
         near = get_close_matches(name.lower(), self, n=3, cutoff=0.5)
-        hint = "-p names a provider, and the prompt needs no option"
         if near:
             hint = f"did you mean {' or '.join(map(repr, near))}?"
-        raise usage(f"no provider is called '{name}'", f"{hint} (stream --list-providers)")
+        names = "stream --list-providers"
+        raise usage(f"no provider is called '{name}'", f"{hint} ({names})" if hint else names)

@@ -12,6 +12,7 @@ from ..request import Target
 from ..settings.settings import Invocation, Settings
 from . import keys
 from .context import Context
+from .providers import P_TAKES
 from .row import Row
 
 _ADDRESS = r"https?://([^/@]*@)?([^/:@\[\]]+|\[[0-9a-fA-F:.]+\])(:\d+)?([/?].*)?$"
@@ -156,7 +157,7 @@ def _row_and_model(invocation: Invocation, context: Context) -> tuple[Row, str]:
         if name is None and colon:
             providers.row(prefix)  # raises, with the nearest names
     if name is not None:
-        row = providers.row(name)
+        row = providers.row(name, P_TAKES)
         if not row.needs_model and model == context.environ.get("STREAM_MODEL"):
             prefix = aliases.get(model, model).partition(":")[0]
             model = "" if prefix in providers else model  # another provider's: none is needed

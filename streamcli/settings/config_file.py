@@ -108,7 +108,7 @@ def load(path: str) -> Config:
         why = (error.strerror or str(error)).lower()
         raise usage(f"cannot read {path}: {why}", "correct it, or --no-config") from error
     if stat.S_ISREG(mode) and mode & 0o022:
-        raise usage(f"others can write {path}", f"chmod 600 {path}")
+        raise usage(f"others can write {path}", _closing(path))
     import tomllib
 
     try:
@@ -123,9 +123,16 @@ def load(path: str) -> Config:
     if stat.S_ISREG(mode) and mode & 0o044:
         for where, key in _secrets(tables):
             found = config.mistake(where, key, "is secret, and others can read the file")
-            raise usage(found.message, f"chmod 600 {path}")
+            raise usage(found.message, _closing(path))
     _read(config, tables)
     return config
+
+
+def _closing(path: str) -> str:
+    """Return the command that keeps others out of a file."""
+    from ..file_errors import on_file
+
+    return on_file("chmod 600", path)
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -14,6 +14,7 @@ import orjson
 
 from ..answer.schema_check import Schema
 from ..errors import usage
+from ..file_errors import on_file
 from ..input.files import Files
 from ..input.stdin import NAMES as STDIN
 from ..messages import Tool
@@ -159,7 +160,11 @@ def _parsed(place: str, files: Files) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        hint = "" if place.endswith(".toml") else "a program needs its run bit: chmod +x"
+        hint = (
+            ""
+            if place.endswith(".toml")
+            else on_file("a program needs its run bit: chmod +x", place)
+        )
         raise usage(f"{place} is not TOML: {error}", hint) from None
 
 
@@ -288,5 +293,5 @@ class _Table:
         if not os.path.isfile(path):
             self._bad("command", f"there is no program {path}")
         if not os.access(path, os.X_OK):
-            self._bad("command", f"{path} is not executable: chmod +x")
+            self._bad("command", f"{path} is not executable: {on_file('chmod +x', path)}")
         return path

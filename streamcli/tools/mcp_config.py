@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from ..errors import usage
+from ..file_errors import on_file
 from ..input.files import Files
 from ..input.stdin import NAMES as STDIN
 from ..secrets import bare_url, is_secret, of_header, of_url, without_secrets
@@ -101,7 +102,7 @@ def _program(program: str, folder: str, where: str) -> str:
         if not os.path.isfile(path):
             raise usage(f"{where}: there is no program {path}", "check its path")
         if not os.access(path, os.X_OK):
-            raise usage(f"{where}: {path} is not executable", "chmod +x")
+            raise usage(f"{where}: {path} is not executable", on_file("chmod +x", path))
         return path
     found = shutil.which(program)
     if found is None:

@@ -95,6 +95,12 @@ def test_no_prompt_because_an_option_took_it(stream: Stream, args: tuple[str, ..
         (("--temperature", "1e400"), "inf is not a finite number"),
         (("-p", "Sum up this:"), "-p names a provider, and the prompt needs no option"),
         (("-p", "hi"), "-p names a provider, and the prompt needs no option"),
+        (("--check=hi",), "no provider is called 'hi': stream --list-providers"),
+        (("--no-stdin=x", "hi"), "--no-stdin does not take a value: -n, --no-stdin"),
+        (("--json=", "hi"), "--json does not take a value: --json"),
+        (("-m", "vllm:m", "-f", " ", "hi"), "' ' cannot be read"),
+        (("--rows", "--into", "", "{a}"), "--into names no field: --into FIELD"),
+        (("-m", "vllm:m", "-o", "", "hi"), "-o '': that is not an option: write it KEY=VALUE"),
     ],
 )
 def test_a_message_names_what_would_work(stream: Stream, args: tuple[str, ...], says: str) -> None:

@@ -463,7 +463,7 @@ def test_a_key_in_a_file_that_a_variable_names(
     run = stream("-m", "openai:m", "hi", env=env)
     assert (run.returncode, run.complaints) == (
         0,
-        [f"stream: others can read {secret}: chmod 600 {secret}"],
+        [f"stream: others can read {secret}: chmod 600 '{secret}'"],
     )
     run = stream("-m", "openai:m", "hi", env={**env, "OPENAI_API_KEY": "sk-first"})
     assert server.requests[-1].headers["authorization"] == "Bearer sk-first"

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from ...errors import StreamError, usage
-from ...file_errors import lost_folder, unreadable
+from ...file_errors import lost_folder, on_file, unreadable
 from ...output.records import SCHEMA
 from ...terminal.fds import is_null
 
@@ -186,7 +186,7 @@ def open_trouble(error: OSError, path: str, option: str, events: str | None) -> 
         if events is not None and os.path.realpath(path) == os.path.realpath(events):
             return None
         if lost_folder(path, error) is None:
-            trouble.hint = f"to begin with an empty one: touch {quoted(path)}"
+            trouble.hint = on_file("to begin with an empty one: touch", path)
     return trouble
 
 
