@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command and end the process, with its exit status or by the signal that ended it."""
     _use_utf8()
-    # Nothing of what the imports make is garbage: collecting it costs a start 5 ms.
+    # The imports make no garbage: looking for it would cost 5 ms of each start.
     gc.disable()
-    # Until there is something to end, a signal ends us as it ends others: an exception in the
-    # middle of an import is a crash where a module in C does not expect it (orjson).
+    # Until a run begins, ^C ends the process at once: a KeyboardInterrupt in the middle of an
+    # import crashes modules in C that do not expect it (orjson).
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     closed = hold_standard_fds()
@@ -43,15 +43,15 @@ def main() -> None:
         trouble = bug(error)
         _complain(f"{trouble.message}: {trouble.hint}")
         code = trouble.exit_code
-    # Everything is written already: tearing the interpreter down would cost 5 ms more.
+    # Everything is written: a tidy end of the interpreter would cost 5 ms more.
     os._exit(code)
 
 
 def _use_utf8() -> None:
-    """Start again in UTF-8 mode where the locale has another encoding.
+    """Restart the interpreter in UTF-8 mode where the locale has another encoding.
 
     Arguments, the environment and file names are bytes to the system and UTF-8 to us. Python has
-    decoded them by the locale already, and only an interpreter that starts so does it otherwise.
+    decoded them by the locale already; only an interpreter started in UTF-8 mode decodes them so.
     """
     if sys.getfilesystemencoding() != "utf-8" and sys.executable:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
@@ -73,7 +73,7 @@ def _run(closed: set[int]) -> int:
     gc.set_threshold(5000)  # the prompts of a batch are many objects that live for a while
     gc.enable()
     run = _mode(invocation.settings)
-    import orjson  # noqa: F401 - which crashes if a signal raises in the middle of its import
+    import orjson  # noqa: F401 - before our handlers, as one that raises in its import crashes it
 
     signals = Signals()
     signals.install()
@@ -99,7 +99,7 @@ def _mode(settings: Settings) -> Callable[[Invocation, Signals, set[int]], int]:
         return run
     from .cli.single import Single
 
-    return lambda *given: Single(*given).run()
+    return lambda *arguments: Single(*arguments).run()
 
 
 if __name__ == "__main__":

@@ -92,17 +92,17 @@ EXIT_OF_STATUS = {
     "interrupted": 130,
 }
 
-# The verdicts that --accept may turn into exit 0: an answer of some sort is there.
+# The statuses that --accept may turn into exit 0: with these there is some answer.
 ACCEPTABLE = ("length", "filtered", "truncated", "mismatch", "malformed", "tool", "timeout")
 
 
 class StreamError(Exception):
-    """Trouble outside a stream's own bytes, with all that its verdict needs.
+    """An error outside a stream's own bytes, with all facts that its verdict needs.
 
     `kind` is a key of STATUS_OF_KIND. `message` says what happened and `hint` the command that
-    would work; neither ever holds a key. `http_status` is the answer's, if there was one.
-    `retry_after` is the server's wish in seconds, `should_retry` its explicit word
-    (x-should-retry), `transient` whether a second try may help at all.
+    would work; neither ever holds a key. `http_status` is the response's, if there was one.
+    `retry_after` is the delay in seconds that the server asks for, `should_retry` its header
+    x-should-retry; `transient` says whether another attempt may help.
     """
 
     __slots__ = (
@@ -145,12 +145,12 @@ class StreamError(Exception):
 
 
 def usage(message: str, hint: str = "") -> StreamError:
-    """A mistake in options, configuration or input: exit 2."""
+    """Return the error for a mistake in options, configuration or input: exit 2."""
     return StreamError("usage", message, hint)
 
 
 def bug(error: Exception) -> StreamError:
-    """Return a mistake of ours as the end of a prompt; a limit of the system is not one."""
+    """Return the error for an unexpected exception: a bug, or a limit of the system."""
     if "too many open files" in str(error).lower():  # an import may fail of it too
         return usage("too many open files", "raise the limit (ulimit -n), or fewer --jobs")
     if isinstance(error, MemoryError):
@@ -163,7 +163,7 @@ def bug(error: Exception) -> StreamError:
 
 
 class Interrupted(BaseException):
-    """A signal asked us to stop. Not an Exception: nothing between may swallow it."""
+    """A signal asked us to stop. Not an Exception, so that no `except Exception` catches it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)

@@ -14,7 +14,7 @@ FINISH_REASONS = ("stop", "length", "content_filter", "refusal", "tool_calls", "
 
 
 class Event:
-    """Equal by type and content; not hashable, as contents may be long."""
+    """The base of all events: equal by type and content, and not hashable."""
 
     __slots__: tuple[str, ...] = ()
 
@@ -72,14 +72,20 @@ class Started(Event):
         self.response_id = response_id
 
 
-class Text(Event):
-    """A delta of the answer; never empty, never a lone surrogate."""
+class Delta(Event):
+    """A piece of `text` of one `choice`; never empty, and without lone surrogates."""
 
     __slots__ = ("choice", "text")
 
     def __init__(self, text: str, choice: int = 0) -> None:
         self.text = text
         self.choice = choice
+
+
+class Text(Delta):
+    """A delta of the answer."""
+
+    __slots__ = ()
 
 
 class Returned(Text):
@@ -88,28 +94,23 @@ class Returned(Text):
     __slots__ = ()
 
 
-class Reasoning(Event):
+class Reasoning(Delta):
     """A delta of the model's reasoning, before or between its text."""
 
-    __slots__ = ("choice", "text")
-
-    def __init__(self, text: str, choice: int = 0) -> None:
-        self.text = text
-        self.choice = choice
+    __slots__ = ()
 
 
-class Refusal(Event):
+class Refusal(Delta):
     """A delta of a refusal, sent instead of text."""
 
-    __slots__ = ("choice", "text")
-
-    def __init__(self, text: str, choice: int = 0) -> None:
-        self.text = text
-        self.choice = choice
+    __slots__ = ()
 
 
 class Progress(Event):
-    """Progress with nothing to show yet (a tool call's arguments grow): it resets the clocks."""
+    """A sign that the answer grows, with nothing to show yet (a tool call's arguments).
+
+    It resets the idle timeout.
+    """
 
     __slots__ = ()
 
@@ -133,8 +134,7 @@ class ToolCall(Event):
 class ToolResult(Event):
     """The output of the tool call `call_id`; `by` as in ToolCall.
 
-    `is_error`: the tool failed and `output` says how. `duration_ms` is None where nobody
-    measured it.
+    `is_error`: the tool failed, and `output` says how. `duration_ms` is None if nobody measured it.
     """
 
     __slots__ = ("by", "call_id", "duration_ms", "is_error", "name", "output")
@@ -159,10 +159,10 @@ class ToolResult(Event):
 class Opaque(Event):
     """State that the provider wants back unchanged with the next request of the conversation.
 
-    A decoder gives it at its place among the Text and ToolCall events of choice 0, the moment it
-    is whole; `messages.assistant_message` keeps that place. `protocol` is the NAME of the protocol
-    that wrote `value` and alone can send it back; the others drop it. `value` is JSON data as it
-    came: a whole part (a block, an item), or only the fields that a part has beside its own.
+    A decoder gives it at its place among the Text and ToolCall events of choice 0, as soon as it is
+    whole; answer/assistant_message.py keeps that place. `protocol` is the NAME of the protocol that
+    wrote `value`; only that one can send it back, and the others drop it. `value` is JSON data as
+    it came: a whole part of the message (a block, an item), or extra fields of a part.
 
     * Alone (`call_id` empty, `chars` 0) it is a part of its own: Anthropic's `thinking` and
       `redacted_thinking` blocks, Responses' `reasoning` items, Bedrock's `reasoningContent`,
@@ -172,8 +172,8 @@ class Opaque(Event):
     * With `chars` it belongs to the last `chars` characters of text given before it (Gemini's
       `thoughtSignature` on a text part; an Anthropic text block with its citations).
 
-    `lasting`: it is about the conversation (the context that an A2A agent keeps), and holds for an
-    answer that broke off too.
+    `lasting`: it concerns the conversation, not this answer (the context that an A2A agent keeps),
+    so it stays valid if the answer breaks off.
     """
 
     __slots__ = ("call_id", "chars", "lasting", "protocol", "value")
@@ -222,8 +222,8 @@ USAGE_FIELDS = (
 class Usage(Event):
     """Token counts so far; a later event replaces an earlier one. None is unknown, never zero.
 
-    A number that cannot be a count is unknown too: a negative one, or one that JSON does not
-    keep exactly.
+    A number that cannot be a count is unknown too: a negative one, or one of 2**53 and more, which
+    not every reader of JSON keeps exactly.
     """
 
     __slots__ = USAGE_FIELDS
@@ -237,24 +237,24 @@ class Usage(Event):
         cache_write_tokens: int | None = None,
         total_tokens: int | None = None,
     ) -> None:
-        self.input_tokens = _counted(input_tokens)
-        self.output_tokens = _counted(output_tokens)
-        self.reasoning_tokens = _counted(reasoning_tokens)
-        self.cache_read_tokens = _counted(cache_read_tokens)
-        self.cache_write_tokens = _counted(cache_write_tokens)
-        self.total_tokens = _counted(total_tokens)
+        self.input_tokens = _valid_count(input_tokens)
+        self.output_tokens = _valid_count(output_tokens)
+        self.reasoning_tokens = _valid_count(reasoning_tokens)
+        self.cache_read_tokens = _valid_count(cache_read_tokens)
+        self.cache_write_tokens = _valid_count(cache_write_tokens)
+        self.total_tokens = _valid_count(total_tokens)
 
 
-def _counted(number: int | None) -> int | None:
+def _valid_count(number: int | None) -> int | None:
     return number if number is not None and 0 <= number < 2**53 else None
 
 
 class Finished(Event):
-    """The answer ended by the provider's word.
+    """The answer ended as the provider said.
 
-    `reason` is one of FINISH_REASONS, or None where a marker came without a reason; `raw` is
-    the provider's own word; `evidence` lists what proved the end: finish_reason, marker, eof,
-    hold (the server held the connection open after its reason, and we stopped waiting),
+    `reason` is one of FINISH_REASONS, or None where an end marker came without a reason; `raw` is
+    the provider's own word for it; `evidence` lists what proved the end: finish_reason, marker,
+    eof, hold (the server kept the connection open after its reason, and we stopped waiting),
     transport_error.
     """
 
@@ -269,9 +269,9 @@ class Finished(Event):
 class Failed(Event):
     """The answer failed, or broke off: the facts of errors.StreamError, as a value.
 
-    `evidence` and `raw` as in Finished, as far as they were known. `without` names a request field
-    that the server rejected and another attempt may leave out. `concurrent`: too many requests run
-    at once.
+    `evidence` and `raw` are as in Finished, as far as they are known. `without` names a request
+    field that the server rejected, and that another attempt may leave out. `concurrent`: the
+    server refused because too many requests run at once.
     """
 
     __slots__ = (

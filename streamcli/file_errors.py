@@ -1,4 +1,4 @@
-"""Errors of files: why one cannot be read or written, and what to do about it."""
+"""Errors of files: why a file cannot be read or written, and what to do about it."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def on_file(command: str, path: str) -> str:
 
 
 def hint_to_read(error: OSError) -> str:
-    """Return what to do about a file that cannot be read; "" if nobody knows."""
+    """Return the hint for a file that cannot be read; "" if there is none."""
     return _TO_READ.get(error.errno or 0, "")
 
 
 def hint_to_write(error: OSError) -> str:
-    """Return what to do about a place that cannot be written; "" if nobody knows."""
+    """Return the hint for a file that cannot be written; "" if there is none."""
     return _TO_WRITE.get(error.errno or 0, "")
 
 
@@ -61,7 +61,7 @@ def unreadable(path: str, error: OSError) -> StreamError:
 
 
 def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
-    """Return the error for a place that cannot be written, or `done` otherwise."""
+    """Return the error for the file or folder `what` that cannot be written (or `done`: "made")."""
     if (lost := lost_folder(what, error)) is not None:
         hint = "cd to one that exists, or name a path from / on"
         return StreamError("write", f"{shown(what)} cannot be {done}: {lost}", hint)
@@ -77,7 +77,7 @@ def _why(error: OSError) -> str:
 
 
 def lost_folder(path: str, error: OSError) -> str | None:
-    """Return why no relative path can be found, if that is so."""
+    """Return that the working directory was deleted, if a relative path fails for that reason."""
     if error.errno == errno.ENOENT and not os.path.isabs(path):
         try:
             os.getcwd()

@@ -1,4 +1,4 @@
-"""Read messages back from the JSON that `Message.to_json` wrote; whoever may have edited it since.
+"""Read messages back from the JSON of `Message.to_json`, which anybody may have edited since.
 
 Every fault is a ValueError that names the field.
 """
@@ -18,9 +18,9 @@ Read = Callable[[str], bytes]
 
 
 def from_json(plain: Any, read: Read | None = None) -> Message:
-    """Return the message.
+    """Return the message that `plain` is.
 
-    `read` gives the bytes of an attachment's path, and may raise OSError; without it a message
+    `read` returns the bytes of an attachment's path, and may raise OSError; without it a message
     with such an attachment is a ValueError.
     """
     fields = _Fields(plain, "a message")
@@ -76,7 +76,7 @@ def _call(plain: Any) -> Call:
 
 
 class _Fields:
-    """The fields of an object, each of the type that it has to have, or absent."""
+    """The fields of an object: each has the type that is asked for, or is absent."""
 
     def __init__(self, plain: Any, what: str) -> None:
         if not isinstance(plain, dict):

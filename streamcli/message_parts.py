@@ -13,7 +13,7 @@ Call = tuple[str, str, str]
 
 
 class Placed:
-    """An Opaque event and its place: behind `text_at` characters and `calls_at` tool calls."""
+    """An Opaque event and its place: after `text_at` characters and `calls_at` tool calls."""
 
     __slots__ = ("calls_at", "opaque", "text_at")
 
@@ -34,10 +34,9 @@ class Placed:
 
 
 class Part:
-    """One part of a message, see `Message.parts`: text, a call, or opaque state alone.
+    """One part of a message, see `Message.parts`: text, a tool call, or opaque state alone.
 
-    `opaque` is the value of the Opaque event that belongs to the text or the call, None if there
-    is none.
+    `opaque` is the value of the Opaque event that belongs to the text or the call, or None.
     """
 
     __slots__ = ("call", "opaque", "text")
@@ -51,30 +50,30 @@ class Part:
 def parts_of(
     text: str, calls: Sequence[Call], opaque: Sequence[Placed], protocol: str
 ) -> list[Part]:
-    """Return the parts, with the opaque state of `protocol`; that of others is left out.
+    """Return the parts of a message, with the opaque state of `protocol` and no other's.
 
     Between two opaque parts the text comes first, then the calls.
     """
     placed = [each for each in opaque if each.opaque.protocol == protocol]
-    of_call = {each.opaque.call_id: each.opaque.value for each in placed}
+    opaque_of_call = {each.opaque.call_id: each.opaque.value for each in placed}
     parts: list[Part] = []
     text_done = calls_done = 0
 
-    def up_to(text_at: int, calls_at: int) -> None:
+    def add_until(text_at: int, calls_at: int) -> None:
         nonlocal text_done, calls_done
         if more := text[text_done:text_at]:
             parts.append(Part(more))
             text_done = text_at
         for call in calls[calls_done:calls_at]:
-            parts.append(Part(call=call, opaque=of_call.get(call[0])))
+            parts.append(Part(call=call, opaque=opaque_of_call.get(call[0])))
         calls_done = max(calls_done, calls_at)
 
     for each in placed:
         text_at = each.text_at
         if each.opaque.call_id:
             continue
-        up_to(max(0, text_at - each.opaque.chars), each.calls_at)
+        add_until(max(0, text_at - each.opaque.chars), each.calls_at)
         parts.append(Part(text[text_done:text_at], opaque=each.opaque.value))
         text_done = max(text_done, text_at)
-    up_to(len(text), len(calls))
+    add_until(len(text), len(calls))
     return parts

@@ -1,4 +1,4 @@
-"""A request in our own terms, before a protocol gives it a wire form; messages as plain data."""
+"""A chat request in our own terms, before a protocol gives it a wire form: messages and options."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ VERSION = 1  # of the serialisation; it grows when a field changes its meaning
 
 
 class Attachment:
-    """Something that goes with a message: `data` (bytes) or a `url` that the provider fetches.
+    """A file that goes with a message: its `data` (bytes), or a `url` that the provider fetches.
 
-    `mime` is its sniffed type ("image/png", "application/pdf", "audio/wav", "text/plain"; ""
-    behind a URL that does not tell), `name` a file name without its folder, `path` the absolute
-    path of the file that `data` was read from ("" if it is not from a file).
+    `mime` is its sniffed type ("image/png", "application/pdf", "audio/wav", "text/plain"; "" if
+    the URL does not show it), `name` a file name without its folder, `path` the absolute path of
+    the file that `data` was read from ("" if it is not from a file).
     """
 
     __slots__ = ("data", "mime", "name", "path", "url")
@@ -31,7 +31,7 @@ class Attachment:
 
     @property
     def kind(self) -> str:
-        """image, audio, text, pdf or other."""
+        """One of image, audio, text, pdf, other."""
         major = self.mime.partition("/")[0]
         if major in ("image", "audio", "text"):
             return major
@@ -56,7 +56,7 @@ class Attachment:
         return self.url or f"data:{self.mime};base64,{self.base64()}"
 
     def to_json(self, *, by_path: bool = False) -> dict[str, Any]:
-        """Return plain data. `by_path`: name the file and its hash, not its bytes."""
+        """Return plain data. `by_path`: a file's path and hash stand for its bytes."""
         plain = {"name": self.name, "mime": self.mime}
         if self.url:
             return {**plain, "url": self.url}
@@ -70,11 +70,11 @@ class Message:
 
     `role` is "user", "assistant" or "tool". An assistant's `tool_calls` are (id, name, arguments)
     with arguments as JSON text; a tool's result names its `call_id` and the tool's `name`.
-    `reasoning` is what the model thought, as text; few providers want it back. `opaque` is the
-    state that a provider wants back unchanged: `parts` puts it in its place.
+    `reasoning` is the model's reasoning as text; few providers want it back. `opaque` is the state
+    that a provider wants back unchanged: `parts` puts it in its place.
 
-    `to_json` is the one serialisation of messages: sessions store it, and `canonical`, which is
-    hashed, is made of it. `message_json.from_json` reads it.
+    `to_json` is the one serialisation of messages, which sessions store; message_json.py reads it.
+    `canonical` has the same fields, as far as they decide an answer, for a hash.
     """
 
     __slots__ = (
@@ -122,7 +122,7 @@ class Message:
         `v` is the version; `role` and `content` (the text) are always there. `by_path`:
         attachments that were files are named by path and hash.
         """
-        plain: dict[str, Any] = {"v": VERSION, **self._said()}
+        plain: dict[str, Any] = {"v": VERSION, **self._core_fields()}
         if self.attachments:
             plain["attachments"] = [each.to_json(by_path=by_path) for each in self.attachments]
         if self.reasoning:
@@ -131,14 +131,14 @@ class Message:
 
     def canonical(self) -> dict[str, Any]:
         """Return what decides an answer, as plain data, for `prompt_hash`."""
-        plain = self._said()
+        plain = self._core_fields()
         if self.attachments:
             plain["attachments"] = [
                 [each.mime, each.url or each.base64()] for each in self.attachments
             ]
         return plain
 
-    def _said(self) -> dict[str, Any]:
+    def _core_fields(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"role": self.role, "content": self.text}
         if self.tool_calls:
             plain["tool_calls"] = [list(call) for call in self.tool_calls]

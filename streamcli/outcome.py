@@ -15,20 +15,20 @@ class Outcome:
 
     def __init__(self) -> None:
         self.end: Finished | Failed | None = None
-        self.enough = False  # we stopped the answer, as it had what was wanted
+        self.enough = False  # --enough was met, and we stopped the answer
         self.model = ""
         self.response_id = ""
         self.usage = Usage()
         self.attempts = 0
         self.rounds = 1
-        self.chars = 0
-        self.calls = 0  # tool calls, those that the server runs too
-        self.open_calls: set[str] = set()  # ids of calls that neither result nor text followed
+        self.chars = 0  # of the text of choice 0
+        self.calls = 0  # tool calls, with those that the server runs itself
+        self.open_calls: set[str] = set()  # ids of the calls that wait for the caller
         self.cost: float | None = None
         self.refusal = ""
-        self.reused_from = ""  # the id of the prompt whose answer it is, found by --reuse
-        self.t_ms = 0.0
-        self.queue_ms: float | None = None  # before that, behind its time (--rate)
+        self.reused_from = ""  # the request_id of the prompt whose answer --reuse gave
+        self.t_ms = 0.0  # when it ended, since its request began
+        self.queue_ms: float | None = None  # how late the request began by the schedule of --rate
         self.meter = Meter()
 
     @property
@@ -44,20 +44,20 @@ class Outcome:
 
 
 def decimal(number: float, digits: int = 17) -> str:
-    """Return a number without an exponent, as people read costs: 0.00001, never 1e-05."""
+    """Return a number without an exponent, as people write costs: 0.00001, never 1e-05."""
     text = repr(number) if digits > 16 else f"{number:.{digits}g}"
     if "e" not in text:
         return text
-    from decimal import Decimal  # which takes 2 ms to import
+    from decimal import Decimal  # its import takes 2 ms
 
     return format(Decimal(text), "f")
 
 
 class Verdict:
-    """`status` and `exit_code` (after --accept), and the message for people ("" if none).
+    """The status and the exit code (after --accept) of a prompt, and the message for people.
 
-    `error` is the `error` field of the end record: None where the provider's own finish reason
-    is the whole story.
+    `message` and `hint` are "" if there is nothing to say. `error` is the `error` field of the end
+    record: None where the provider's finish reason says it all.
     """
 
     __slots__ = ("error", "exit_code", "hint", "message", "status")
@@ -140,7 +140,7 @@ def _finished(
         return Verdict(
             "tool", "the model called a tool, which text cannot show", "use --jsonl or --json"
         )
-    if not (outcome.chars or outcome.open_call):  # what the server called is no answer
+    if not (outcome.chars or outcome.open_call):  # calls that the server runs are not an answer
         why = f" (finish reason '{end.raw}')" if end.reason == "other" else ""
         return Verdict("complete", f"the answer is complete and empty{why}")
     if end.reason == "other":

@@ -1,4 +1,4 @@
-"""Where a request goes and what it is: the target, the HTTP request, and its URL."""
+"""The target of a request (address, key, quirks of its server), and the HTTP request itself."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from .secrets import redact
 if TYPE_CHECKING:
 
     class Quirks(TypedDict, total=False):
-        """Habits of a provider's server, as its row in the table has them."""
+        """Deviations of a provider's server, from its row in providers/table.py."""
 
-        a2a_version: str  # what an A2A agent speaks: "0.3" or "1.0"
-        any_model: bool  # it has its model loaded: none has to be named
-        default_max_tokens: int  # sent where the protocol wants a limit and none was given
-        efforts: dict[str, str]  # its words for --think, where they are not ours
-        hide_field: str  # a body field that makes it leave out the reasoning
-        key_at: str  # the address that needs a key, where the same server elsewhere may need none
+        a2a_version: str  # the version of A2A that the agent speaks: "0.3" or "1.0"
+        any_model: bool  # one model is loaded, so a request need not name it
+        default_max_tokens: int  # sent where the protocol wants a limit and the user gave none
+        efforts: dict[str, str]  # the server's words for the levels of --think
+        hide_field: str  # the body field that makes the server leave out the reasoning
+        key_at: str  # the base URL that needs a key; with another one the key may be missing
         key_header: str  # carries the key instead of Authorization
-        json_object: bool  # it takes no schema, but can be told to write a JSON object
-        max_tokens: str  # its name for that body field
-        model_efforts: dict[str, dict[str, str]]  # as `efforts`, by a piece of a model's name
-        own_base: str  # the address for which `prefill_base` stands in
-        prefill: tuple[dict[str, Any], dict[str, Any]]  # what one needs in its message, in the body
-        prefill_base: str  # the address that takes a prefill
-        raw: bool  # the prompt goes to the model without the template of its chat
-        seed: str  # its name for that body field
-        stream_options: dict[str, Any]  # sent while streaming
-        strict_schema: bool  # it is asked to keep to a schema strictly
-        think: dict[str, dict[str, Any]]  # its knob for --think: body fields by effort
-        thoughts_back: str  # how it wants thoughts before a call back: a field's name, or "parts"
-        think_tags: tuple[Any, ...]  # blocks of reasoning that its text holds anywhere
-        unescaped: bool  # its chunks are written behind `data: ` as they are
+        json_object: bool  # takes no schema, but can be told to write a JSON object
+        max_tokens: str  # the server's name of that body field
+        model_efforts: dict[str, dict[str, str]]  # as `efforts`, by a part of the model's name
+        own_base: str  # the base URL that `prefill_base` replaces
+        prefill: tuple[dict[str, Any], dict[str, Any]]  # extra fields: of its message, of the body
+        prefill_base: str  # the base URL that takes a prefill
+        raw: bool  # the prompt goes to the model without its chat template
+        seed: str  # the server's name of that body field
+        stream_options: dict[str, Any]  # sent with every request for a stream
+        strict_schema: bool  # the request asks for a strict schema
+        think: dict[str, dict[str, Any]]  # body fields of --think, by its level
+        thoughts_back: str  # where reasoning before a call is sent back: a field's name, or "parts"
+        think_tags: tuple[Any, ...]  # tags of reasoning blocks that may stand anywhere in the text
+        unescaped: bool  # the server writes chunks after `data: ` as they are, with line breaks
 
 
 class Target:
-    """Where a request goes: a provider's address and key, its habits, and options of the run.
+    """Where a request goes: a provider's address and key, its quirks, and options of the run.
 
-    `quirks` are habits of its server. `template` holds the row's keys that its protocol reads by
-    itself (ROW_KEYS). `session`, `workspace` and `background` are options of this run: the
-    conversation it belongs to, the place where that is kept, and whether a response shall go on
-    when the connection breaks. `refused` names body fields that its server rejected in this run.
+    `template` holds the keys of the provider's row that its protocol reads itself (ROW_KEYS).
+    `session`, `workspace` and `background` are options of this run: the conversation that the
+    request belongs to, the place where the provider keeps it, and whether the provider continues a
+    response when the connection breaks. `refused` names body fields that its server rejected in
+    this run.
     """
 
     __slots__ = (
@@ -90,15 +91,15 @@ class Target:
         self.refused: frozenset[str] = frozenset()
 
     def leave_out(self, field: str) -> None:
-        """Note a body field that the server rejected, for the later prompts of a run too.
+        """Note a body field that the server rejected, for all later requests of the run.
 
-        Requests then do without it, or say the same in another way, where they can: what the user
-        asked for is sent all the same.
+        They leave it out, or use another field for it, where they can; a field that the user set is
+        sent all the same.
         """
         self.refused |= {field}
 
     def hide(self, text: str) -> str:
-        """Return `text` without the key and the `secrets`: servers repeat what they refuse."""
+        """Return `text` without the key and the `secrets`, which servers repeat in errors."""
         return redact(text, (self.key or "", *self.secrets))
 
 
@@ -123,7 +124,7 @@ class HttpRequest:
 
 
 def join_url(base: str, path: str) -> str:
-    """Return `base` + `path`; users paste bases with a slash, or with the whole path already.
+    """Return `base` + `path`. A base may end with a slash, or with the whole path already.
 
     The version segment of the base is kept, and none is added: /v1, /openai/v1, /api/v1,
     /v1beta/openai all occur.

@@ -1,7 +1,7 @@
-"""Secrets: the one list of them, and the functions that keep them out of all output.
+"""Redact secrets: what is secret by its name, and how it is kept out of all output.
 
-The one list of it: --debug, --dry-run, --record, errors, records, the configuration's permissions
-and the environment of programs that we start all ask here.
+All of these ask here: --debug, --dry-run, --record, errors, records, the check of the
+configuration's permissions, and the environment of programs that we start.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ HIDDEN = "[hidden]"
 _SHORTEST = 4  # characters: redacting a shorter one would spoil the text and hide nothing
 
 # Names of headers, query fields, JSON fields and variables whose value is secret.
-_NAMES = (  # compiled when first needed: a start seldom does
+_NAMES = (  # compiled when first used, as most starts do not need it
     r"auth|key|cookie|secret|passw|passphrase|pwd|signature|credential|token(?!s)"
     r"|(?<![a-z])(?:sig|pin|otp)(?![a-z])"
 )
-_PLACES = ("SSH_AUTH_SOCK", "XAUTHORITY", "GPG_TTY")  # variables that say where, not what
+_PATH_VARIABLES = ("SSH_AUTH_SOCK", "XAUTHORITY", "GPG_TTY")  # they hold paths, not secrets
 _PLAIN_FIELDS = ("alt", "api-version", "include", "starting_after", "stream")  # of a query
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a header, field or variable of this name holds a secret."""
+    """Return whether a header, field or variable of this name holds a secret."""
     return re.search(_NAMES, name, re.IGNORECASE) is not None
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return `text` with every one of `secrets` in it replaced."""
+    """Return `text` with each of `secrets` replaced by HIDDEN."""
     for secret in secrets:
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, HIDDEN)
@@ -38,7 +38,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def redact_headers(
     headers: Iterable[tuple[str, str]], hide: Callable[[str], str]
 ) -> list[tuple[str, str]]:
-    """Return headers to show: by their names, and without what `hide` knows to be secret."""
+    """Return headers to show: secret ones hidden, and the others after `hide`."""
     shown = []
     for name, value in headers:
         if is_secret(name):
@@ -51,13 +51,13 @@ def redact_headers(
     return shown
 
 
-def of_header(value: str) -> list[str]:
-    """Return what to redact of a secret header: the whole value, and what follows its scheme."""
+def header_secrets(value: str) -> list[str]:
+    """Return what to redact of a secret header: its value, and its value without the scheme."""
     return [value, value.rpartition(" ")[2]]
 
 
-def of_url(url: str) -> list[str]:
-    """Return the password of an address, its Basic form, and the values of its query."""
+def url_secrets(url: str) -> list[str]:
+    """Return the secrets of a URL: its password, the same as Basic login, its query's values."""
     rest, _, query = url.partition("?")
     secrets = [field.partition("=")[2] for field in query.split("&")]
     userinfo, at, _ = rest.partition("://")[2].partition("/")[0].rpartition("@")
@@ -72,17 +72,17 @@ def of_url(url: str) -> list[str]:
     return list(filter(None, secrets))
 
 
-def of_proxies(environ: Mapping[str, str]) -> list[str]:
+def proxy_secrets(environ: Mapping[str, str]) -> list[str]:
     """Return the passwords that the proxy variables hold."""
     found: list[str] = []
     for name, value in environ.items():
         if name.lower().endswith("_proxy") and "@" in value:
-            found += of_url(value if "://" in value else f"http://{value}")
+            found += url_secrets(value if "://" in value else f"http://{value}")
     return found
 
 
 def bare_url(url: str) -> str:
-    """Return an address without user and password, and without the values of its query."""
+    """Return a URL without user and password, and with the values of its query hidden."""
     base, mark, query = url.partition("?")
     scheme, slashes, rest = base.partition("://")
     host, slash, path = rest.partition("/")
@@ -98,12 +98,12 @@ def bare_url(url: str) -> str:
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for a program that must not see our keys.
 
-    It lacks the variables with a secret name, and those whose value is an address with a password.
+    It lacks the variables with a secret name, and those whose value is a URL with a password.
     """
     return {
         name: value
         for name, value in environ.items()
-        if (name in _PLACES or not is_secret(name)) and not _has_password(value)
+        if (name in _PATH_VARIABLES or not is_secret(name)) and not _has_password(value)
     }
 
 

@@ -1,7 +1,7 @@
 """Timings of one prompt, in milliseconds since its request began. Pure: times are arguments.
 
-Memory is flat: the gaps between deltas go into a histogram whose buckets are 2 % wide, so
-percentiles are within 1 %.
+The gaps between deltas (inter-chunk latencies) go into a histogram, so memory does not grow with
+the answer. Its buckets are 2 % wide, so percentiles are within 1 %.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Histogram:
         self._buckets: dict[int, int] = {}
 
     def add(self, gap: float) -> None:
+        """Add one gap, in milliseconds."""
         self.count += 1
         if gap < _FLOOR:
             self._zeros += 1
@@ -39,11 +40,12 @@ class Histogram:
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
 
     def add_zeros(self, count: int) -> None:
+        """Add `count` gaps of zero: deltas of one read."""
         self.count += count
         self._zeros += count
 
     def add_many(self, gap: float, count: int) -> None:
-        """Add the same gap `count` times. It may be infinite: then it is beyond every bucket."""
+        """Add the same gap `count` times; an infinite gap is counted beyond all buckets."""
         if gap == inf:
             self.count += count
             self._infinite += count
@@ -58,7 +60,7 @@ class Histogram:
             self._buckets[bucket] = self._buckets.get(bucket, 0) + count
 
     def add_counts(self, counts: Iterable[tuple[float, int]]) -> None:
-        """Add gaps with their number, as add_many does, in less time."""
+        """Add (gap, count) pairs, as `add_many` does for each, but faster."""
         buckets, number, total, most = self._buckets, 0, self._sum, self._max
         get = buckets.get
         for gap, count in counts:
@@ -108,7 +110,7 @@ class Histogram:
         return inf if self._infinite else self._max
 
     def percentile(self, q: float) -> float:
-        """The smallest gap that at least `q` of all gaps do not exceed."""
+        """Return the smallest gap that at least the share `q` of all gaps do not exceed."""
         rank = max(1, -(-self.count * q // 1))
         seen = self._zeros
         if seen >= rank:
@@ -121,9 +123,9 @@ class Histogram:
         return inf if self._infinite else self._max
 
     def spread(self, parts: int) -> tuple[list[int], float]:
-        """Return counts from the least value to the greatest, and the least.
+        """Return counts for at most `parts` ranges of equal ratio, and the least value.
 
-        Each count is for the same ratio of values; at most `parts`, and one before them for zeros.
+        The ranges ascend. If there are gaps of zero, their count comes first, as one range more.
         """
         counts = [self._zeros] if self._zeros else []
         if not self._buckets:
@@ -137,7 +139,7 @@ class Histogram:
         return counts + spread, least
 
     def summary(self) -> dict[str, float] | None:
-        """mean, p50, p90, p99 and max in milliseconds; None without a single gap."""
+        """Return mean, p50, p90, p99 and max in milliseconds; None without a single gap."""
         if not self.count:
             return None
         return {
@@ -150,7 +152,7 @@ class Histogram:
 
 
 class Meter:
-    """The `timings` of an `end` record."""
+    """Measures the `timings` of an `end` record."""
 
     def __init__(self) -> None:
         self.headers_ms: float | None = None
@@ -158,9 +160,9 @@ class Meter:
         self.ttfo_ms: float | None = None  # first visible text
         self.chunks = 0
         self.gaps = Histogram()
-        self._last = 0.0
-        self._began: float | None = None  # the first delta of this round
-        self._earlier = 0.0  # from the first delta to the last, of the rounds before this one
+        self._last = 0.0  # the time of the last delta
+        self._began: float | None = None  # the time of the first delta of this round
+        self._earlier = 0.0  # from first to last delta, summed over the rounds before this one
         self._rounds = 1
 
     def deltas(self, t_ms: float, count: int, text: bool) -> None:
@@ -179,16 +181,16 @@ class Meter:
         self._last = t_ms
 
     def next_round(self) -> None:
-        """Begin a round of a tool loop: the time that tools take is not a gap between deltas."""
+        """Begin a round of a tool loop, so that the tools' time is not a gap between deltas."""
         if self._began is not None:
             self._earlier += self._last - self._began
         self._began = None
         self._rounds += 1
 
     def rate(self, duration_ms: float, output_tokens: int | None) -> float | None:
-        """Return tokens a second after the first one: (tokens - 1) / (end - TTFT).
+        """Return tokens per second after the first token: (tokens - 1) / (end - TTFT).
 
-        In a tool loop each round has its first token. None for an answer that came in one read.
+        In a tool loop each round has its own first token. None for an answer that came in one read.
         """
         if not output_tokens or output_tokens <= self._rounds or self._began is None:
             return None

@@ -13,7 +13,14 @@ import pytest
 from conftest import Configure, Result, Stream
 from faultserver import Conn, FaultServer
 
-from streamcli.secrets import bare_url, is_secret, of_proxies, of_url, redact, without_secrets
+from streamcli.secrets import (
+    bare_url,
+    is_secret,
+    proxy_secrets,
+    redact,
+    url_secrets,
+    without_secrets,
+)
 
 SECRET = "hunter22"
 URL = "http://127.0.0.1"
@@ -50,10 +57,10 @@ def test_names(name: str, secret: bool) -> None:
 
 def test_addresses() -> None:
     url = "https://me:p%40ss@h/v1?sig=abcd&alt=sse"
-    assert {"p%40ss", "p@ss", "abcd", "sse"} <= set(of_url(url))
+    assert {"p%40ss", "p@ss", "abcd", "sse"} <= set(url_secrets(url))
     assert bare_url(url) == "https://h/v1?sig=[hidden]&alt=sse"
-    assert of_url("https://h/v1") == []
-    assert of_proxies({"https_proxy": "me:swordfish@h:1", "HTTP_PROXY": "http://h:1"})[0] == (
+    assert url_secrets("https://h/v1") == []
+    assert proxy_secrets({"https_proxy": "me:swordfish@h:1", "HTTP_PROXY": "http://h:1"})[0] == (
         "swordfish"
     )
     assert redact("a swordfish, abc", ("swordfish", "abc", "")) == "a [hidden], abc"

@@ -62,7 +62,7 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
     wishes = invocation.general - defaults.keys()
     base_url = _base_url(row, settings, context)
     headers, hidden = _headers(row, settings, context)
-    hidden += [*secrets.of_url(base_url), *secrets.of_proxies(context.environ)]
+    hidden += [*secrets.url_secrets(base_url), *secrets.proxy_secrets(context.environ)]
     if row.template:
         from ..protocols.shared.template import secrets_of
 
@@ -221,7 +221,7 @@ def _headers(
     for name, value in order:
         named = secrets.is_secret(name) or name.lower() == key_header
         if named or (name, value) in filed:
-            hidden += secrets.of_header(value)
+            hidden += secrets.header_secrets(value)
     return tuple(order), hidden
 
 

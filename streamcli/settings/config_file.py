@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import StreamError, usage
-from ..secrets import is_secret, of_url
+from ..secrets import is_secret, url_secrets
 from .formats import format_of
 from .option_types import Opt
 from .options import TABLE
@@ -198,7 +198,7 @@ def _secret_fields(
 def _secret_in_url(url: str) -> bool:
     base, _, query = url.partition("?")
     fields = (field.partition("=") for field in query.split("&"))
-    return bool(of_url(base)) or any(
+    return bool(url_secrets(base)) or any(
         value and is_secret(name) and not value.startswith("{") for name, _, value in fields
     )
 

@@ -16,7 +16,7 @@ from ..errors import usage
 from ..file_errors import on_file
 from ..input.files import Files
 from ..input.stdin import NAMES as STDIN
-from ..secrets import bare_url, is_secret, of_header, of_url, without_secrets
+from ..secrets import bare_url, header_secrets, is_secret, url_secrets, without_secrets
 
 _TABLES = ("mcpServers", "servers")  # as Claude and Cursor call them; as VS Code does
 _FILE = re.compile(r"(?P<path>.*\.json)(?::(?P<name>[^/]+))?")
@@ -70,7 +70,7 @@ def servers_of(places: Sequence[str], files: Files, environ: Mapping[str, str]) 
 def _of_place(place: str, files: Files, environ: Mapping[str, str]) -> Server:
     if _URL.match(place):
         host = urlsplit(place).hostname or "server"
-        return Server(_name(host), url=place, secrets=of_url(place))
+        return Server(_name(host), url=place, secrets=url_secrets(place))
     match = _FILE.fullmatch(place)
     if match is not None:
         return _of_file(match["path"], match["name"] or "", files, environ)
@@ -164,8 +164,10 @@ class _Entry:
             for header, value in headers.items():
                 if not value.isascii() or not value.isprintable() or not header.isascii():
                     self._bad("headers", f"{header} cannot be a header")
-            hidden = [each for value in headers.values() for each in of_header(value)]
-            return Server(_name(name), url=url, headers=headers, secrets=[*of_url(url), *hidden])
+            hidden = [each for value in headers.values() for each in header_secrets(value)]
+            return Server(
+                _name(name), url=url, headers=headers, secrets=[*url_secrets(url), *hidden]
+            )
         cwd = self._text("cwd")
         if cwd:
             cwd = os.path.join(self._folder, os.path.expanduser(cwd))
