@@ -214,10 +214,7 @@ class Answer:
             if self._live.endpoints:
                 endpoint = self._live.endpoints[self._asking.number if self._asking else 0]
                 source = endpoint.source
-                if endpoint.row.prices:
-                    from ..providers.prices import price
-
-                    price(endpoint.row, endpoint.model, outcome)
+                endpoint.price(outcome)
         delivery = self._delivery or Delivery(Settings(format="jsonl"))
         verdict = delivery.close(outcome)
         self._outcome = AnswerOutcome(outcome, verdict, source, self._cause)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -74,14 +72,9 @@ class _Batch:
     """
 
     def __init__(self, jobs: int, given: Mapping[str, Any]) -> None:
-        from ..answer.retry import delay
         from ..batch.channel import Channel
-        from ..batch.pace import Pace
-        from ..batch.pool import Pool
-        from ..batch.queue import Queue
-        from ..batch.retries import Retries
+        from ..batch.engine import make_pool
         from ..batch.routes import Routes
-        from ..batch.worker import Asker
         from ..providers.context import context_of
         from ..terminal.messages import Messages
 
@@ -106,26 +99,12 @@ class _Batch:
         except BaseException:
             routes.close()
             raise
-        settings = routes.settings
-        limits = settings.limits
-        by_the_rules = partial(
-            delay, max_retries=limits.max_retries, max_wait=limits.max_wait, random=random.random
-        )
-        queue: Queue[Prompt] = Queue(jobs, Pace(None), time.monotonic)
-        asker = Asker(
-            False,
-            Retries(queue, by_the_rules),
-            tools=context.tools,
-            schema_retries=settings.schema_retries,
-        )
         self._feed: SimpleQueue[Prompt | None] = SimpleQueue()
-        self._pool = Pool(
+        self._pool = make_pool(
             iter(self._feed.get, None),
-            queue,
+            routes.settings.but(rate=None),  # which only the command has
             Channel(_UNLIMITED),
-            asker.ask,
-            asker.worker,
-            clock=time.monotonic,
+            tools=context.tools,
             attempts=False,
         )
         self._open: dict[Prompt, tuple[Answer, Delivery]] = {}
@@ -171,6 +150,7 @@ class _Batch:
     def _ask(self, answer: Answer, number: int) -> None:
         from ..batch.question import Question
         from ..batch.task import Task
+        from ..batch.token_estimate import tokens_in
         from ..input.item import Item
         from ..input.text import is_utf8
         from ..output.delivery import Delivery
@@ -191,7 +171,7 @@ class _Batch:
             number,
             Question(route, chats, {"index": number}),
             self._routes.gates_of(route),
-            tokens=len(answer.prompt) // 4 + 1,
+            tokens=tokens_in(len(answer.prompt)),
         )
         task.always_ends = True
         self._open[task] = answer, delivery
@@ -206,13 +186,11 @@ class _Batch:
             answer.keep(events)
             delivery.emit(t_ms, events)
             return
-        from ..providers.prices import price
-
         del self._open[task]
         outcome = task.outcome
         endpoint = task.question.endpoint(task.number)
         endpoint.explain(outcome.end)
-        price(endpoint.row, endpoint.model, outcome)
+        endpoint.price(outcome)
         verdict = delivery.close(outcome)
         answer.settle(AnswerOutcome(outcome, verdict, endpoint.source))
         self._over.add(answer)

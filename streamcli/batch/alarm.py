@@ -1,4 +1,4 @@
-"""Let many workers wait for times: only the one with the next alarm has a timeout."""
+"""Let many workers wait for a time: only the one that wakes first waits with a timeout."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ INFINITE = float("inf")
 
 
 class Alarm:
-    """Waits on a condition of a lock, which is held."""
+    """Lets workers wait on `condition`, whose lock they hold."""
 
     def __init__(self, condition: Condition, clock: Callable[[], float]) -> None:
         self._condition = condition
         self._clock = clock
-        self._next = INFINITE  # when the next worker that waits for a time wakes up
+        self._next = INFINITE  # the earliest time for which a worker waits
 
     def wait(self, until: float) -> None:
-        """Wait until something changes, or until that time."""
+        """Wait until the condition is notified, or until that time of the clock."""
         if until >= self._next:
             self._condition.wait()
             return

@@ -10,16 +10,17 @@ from ..errors import StreamError
 from ..events import Event
 
 T = TypeVar("T")
-# A task, the milliseconds since its prompt began, and the events of one read: None for its end.
+# A task, the milliseconds since its prompt began, and the events of one read; None: it has ended.
 Update = tuple[T, float, list[Event] | None]
-# Besides updates: a signal's number, trouble with the input, and None: look whether all is done.
+# An update, the number of a signal, an error of the input, or None: check whether all is done.
 Item = Update[T] | int | StreamError | None
 
 
 class Channel(Generic[T]):
     """Passes updates of tasks `T` from any thread to the main thread.
 
-    More than `limit` in its `queue` make a thread wait, until it is closed.
+    A thread that puts an update waits while more than `limit` are in the `queue`, unless the
+    channel is closed.
     """
 
     def __init__(self, limit: int, queue: SimpleQueue[Item[T]] | None = None) -> None:
@@ -30,10 +31,11 @@ class Channel(Generic[T]):
         self._closed = False
 
     def put(self, update: Update[T]) -> None:
+        """Pass on an update, and wait while the queue is full."""
         self._queue.put(update)
         if self._queue.qsize() > self._limit:
             with self._room:
-                self._full = True  # before the look, so that either side sees what the other did
+                self._full = True  # before the size is read, or `get` could miss this thread
                 while self._queue.qsize() > self._limit // 2 and not self._closed:
                     self._room.wait()
                     self._full = True
@@ -43,6 +45,7 @@ class Channel(Generic[T]):
         self._queue.put(item)
 
     def get(self, timeout: float | None = None) -> Item[T]:
+        """Return the next item; raise queue.Empty after `timeout` seconds without one."""
         got = self._queue.get(timeout=timeout)
         if self._full and self._queue.qsize() <= self._limit // 2:
             with self._room:
@@ -51,7 +54,7 @@ class Channel(Generic[T]):
         return got
 
     def close(self) -> None:
-        """Let nobody wait for room any more: nothing will be read."""
+        """Stop making threads wait: nobody reads the channel any more."""
         with self._room:
             self._closed = True
             self._room.notify_all()

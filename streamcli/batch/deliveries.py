@@ -1,4 +1,4 @@
-"""The deliveries of a batch: each answer under way to its sinks, opened when it begins."""
+"""The deliveries of a batch: the open sinks of each answer that has begun and not ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .plan import Prompt
 
 
 class Deliveries:
-    """The deliveries of the tasks that run; for the main thread."""
+    """Holds the deliveries of the running tasks; for the main thread."""
 
     def __init__(self, settings: Settings, outputs: Outputs) -> None:
         self._settings = settings
@@ -19,16 +19,17 @@ class Deliveries:
         self._open: dict[Prompt, Delivery] = {}
 
     def of(self, task: Prompt) -> Delivery:
-        """Return the delivery of a task, and open it if this is the first of its events.
+        """Return the delivery of a task; open its sinks at the first call.
 
-        If a sink cannot be opened, that is raised once; the delivery has those before it.
+        Raise the error of a sink that cannot be opened, once: the next call returns the delivery
+        with the sinks that were opened before.
         """
         if (delivery := self._open.get(task)) is not None:
             return delivery
         question, settings = task.question, self._settings
         route = question.route
-        if route is not None and not settings.race:  # with the defaults of its provider
-            settings = route.endpoints[0].settings
+        if route is not None and not settings.race:
+            settings = route.endpoints[0].settings  # with the defaults of its provider
         delivery = self._open[task] = Delivery(settings)
         facts = None
         if self._settings.records:
@@ -37,7 +38,7 @@ class Deliveries:
             facts = delivery.facts = Facts(time.time, question.tags)
             facts.hash, facts.occurrence = question.hash, question.occurrence
             facts.prompt = question.prompt if self._settings.with_prompt else None
-            facts.reused = task.given is not None
+            facts.reused = task.reused is not None
             if route is not None:
                 facts.asks(route.endpoints[0].source)
         name = question.route_name

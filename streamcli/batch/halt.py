@@ -1,4 +1,4 @@
-"""When a batch stops by itself (--halt): at failures, at a cost, or at a number of tokens."""
+"""Decide when a batch stops by itself (--halt): after failures, at a cost, at a token count."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from ..events import Usage
 from ..outcome import Outcome, decimal
 from ..providers.endpoint import Endpoint
 from ..providers.prices import cost
-
-CHARS = 4  # of a token, about
+from .token_estimate import tokens_in
 
 
 class Halt:
-    """Counts what a batch has spent, and says when that is enough.
+    """Counts what a batch has spent, and decides when it has to stop.
 
-    `how` is "never", "soon" (start nothing new) or "now" (also cancel what runs). `what` is one of
-    fail, share, cost and tokens, of which `bound` is enough.
+    `how` is "never", "soon" (start nothing new) or "now" (also cancel what runs). `what` names the
+    quantity that is bounded: fail (failures), share (of failures), cost or tokens. `bound` is the
+    amount at which the batch stops.
     """
 
     def __init__(self, how: str, what: str, bound: float) -> None:
         self.how = how
-        self.estimates = False  # a server did not say its usage
+        self.estimates = False  # a server sent no usage, so its tokens are estimated
         self._what = what
         self._bound = bound
         self._spent = 0.0
 
     def spend(self, outcome: Outcome, endpoint: Endpoint | None, tokens: int) -> None:
-        """Count an answer. Its prompt has about `tokens`, if the server does not say its usage."""
+        """Count an answer; `tokens` is the estimated size of its prompt, for want of usage."""
         if endpoint is None or outcome.reused_from or self._what not in ("cost", "tokens"):
             return
         used = outcome.usage
@@ -37,7 +37,7 @@ class Halt:
             if not outcome.chars:
                 return
             self.estimates = True
-            used = Usage(input_tokens=tokens, output_tokens=outcome.chars // CHARS + 1)
+            used = Usage(input_tokens=tokens, output_tokens=tokens_in(outcome.chars))
         if self._what == "cost":
             self._spent += cost(endpoint.row, endpoint.model, used) or 0.0
         else:
@@ -45,7 +45,7 @@ class Halt:
             self._spent += max(used.total_tokens or 0, both)
 
     def due(self, done: int, failed: int) -> bool:
-        """Return whether it is enough; a share of failures needs ten prompts that are over."""
+        """Return whether to stop. A share of failures counts once ten prompts are over."""
         if self._what in ("cost", "tokens"):
             return self._spent >= self._bound
         if self.how == "never" or not failed:
@@ -55,14 +55,14 @@ class Halt:
         return done >= 10 and failed >= self._bound * done
 
     def __str__(self) -> str:
-        """Return what was spent, for people: `the answers cost 5.02`; "" for failures."""
+        """Return the amount spent, for people: `the answers cost 5.02`; "" for failures."""
         if self._what == "cost":
             return f"the answers cost {decimal(round(self._spent, 9), 6)}"
         return f"{self._spent:.0f} tokens were used" if self._what == "tokens" else ""
 
 
 def check_price(endpoint: Endpoint) -> None:
-    """Raise a usage error if no price is known for an endpoint: its cost could not be bounded."""
+    """Raise a usage error if an endpoint has no known price: its cost could not be bounded."""
     if endpoint.model not in endpoint.row.prices:
         table = f"[provider.{endpoint.row.name}.prices]"
         raise usage(

@@ -1,4 +1,4 @@
-"""The main thread of a batch: it writes the updates of the workers, counts, and stops the rest."""
+"""The main thread of a batch: write the workers' updates, count verdicts, decide when to stop."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from ..events import Event, Failed, Retry
 from ..outcome import Outcome, Verdict, interrupted
 from ..output.formats import Outputs
 from ..providers.endpoint import Endpoint
-from ..providers.prices import price
 from ..settings.settings import Settings
 from ..terminal.messages import Messages
 from .channel import Update
 from .deliveries import Deliveries
 from .halt import Halt
-from .limits import found
-from .messages import Reports
+from .limits import describe
 from .plan import Plan, Prompt
 from .pool import Pool
 from .question import Question
 from .routes import Routes
+from .stderr_messages import BatchMessages
 from .summary import Summary
 from .worker import Worker
 
 if TYPE_CHECKING:
     from ..report.slo import Judgement
-    from .objectives import Objectives
+    from .slo import Objectives
 
 
 class MainLoop:
@@ -47,7 +46,7 @@ class MainLoop:
         pool: Pool[Question, Worker],
         outputs: Outputs,
         summary: Summary,
-        reports: Reports,
+        batch_messages: BatchMessages,
         messages: Messages,
         *,
         objectives: Objectives | None,
@@ -61,7 +60,7 @@ class MainLoop:
         self._outputs = outputs
         self._deliveries = Deliveries(settings, outputs)
         self._summary = summary
-        self._reports = reports
+        self._batch_messages = batch_messages
         self._messages = messages
         self._objectives = objectives
         self._judgements: list[Judgement] = []
@@ -69,15 +68,15 @@ class MainLoop:
         self._clock = clock
         self._halt = Halt(*settings.halt)
         self._halted = False
-        self._fatal: StreamError | None = None  # the output, or the input, broke
+        self._fatal: StreamError | None = None  # an error of the output or the input
         self._signum = 0
 
     def run(self) -> int:
-        """Return the exit status; raise Interrupted to die by, once all is written."""
+        """Return the exit status, once all is written; raise Interrupted to die by its signal."""
         try:
             self._handle_updates()
         finally:
-            self._reports.close()
+            self._batch_messages.close()
             self._routes.close()
         code = self._finish()
         if self._signum:
@@ -90,15 +89,15 @@ class MainLoop:
         for update in self._pool:
             try:
                 self._handle(update)
-            except Exception as error:  # ends the running tasks, and these have their records
-                self._break(found_bug(error, self._messages))
+            except Exception as error:  # a bug: cancel the running tasks, so that they get records
+                self._abort(found_bug(error, self._messages))
         self._skip_dropped()
 
     def _handle(self, update: Update[Prompt] | int | StreamError) -> None:
         if isinstance(update, int):
             self._interrupt(update)
         elif isinstance(update, StreamError):
-            self._break(update)
+            self._abort(update)
         else:
             task, t_ms, events = update
             if events is None:
@@ -108,24 +107,26 @@ class MainLoop:
         self._skip_dropped()
 
     def _emit(self, task: Prompt, t_ms: float, events: list[Event]) -> None:
+        """Write the events of a task."""
         try:
             self._deliveries.of(task).emit(t_ms, events)
         except (StreamError, Interrupted) as error:
-            self._break(error)
+            self._abort(error)
         if self._messages.verbose and isinstance(events[0], Retry):
-            self._reports.retries(task, events[0])
+            self._batch_messages.retries(task, events[0])
 
     def _end(self, task: Prompt) -> None:
+        """Write the end of a task, and count its verdict."""
         outcome = task.outcome
         assert outcome is not None
         endpoint = task.question.endpoint(task.number)
         if endpoint is not None:
             endpoint.explain(outcome.end)
-            price(endpoint.row, endpoint.model, outcome)
+            endpoint.price(outcome)
         try:
             delivery = self._deliveries.of(task)
         except (StreamError, Interrupted) as error:
-            self._break(error)
+            self._abort(error)
             delivery = self._deliveries.of(task)
         if endpoint is not None and delivery.facts is not None:
             delivery.facts.asks(endpoint.source)
@@ -136,23 +137,24 @@ class MainLoop:
         try:
             self._outputs.done(task.sequence)
         except (StreamError, Interrupted) as error:
-            self._break(error)
+            self._abort(error)
         if delivery.signum and not self._signum:
-            self._break(Interrupted(delivery.signum))
+            self._abort(Interrupted(delivery.signum))
         elif verdict.status == "write":
-            self._break(StreamError("write", verdict.message, verdict.hint))
+            self._abort(StreamError("write", verdict.message, verdict.hint))
         self._count(task, outcome, verdict, endpoint)
 
     def _count(
         self, task: Prompt, outcome: Outcome, verdict: Verdict, endpoint: Endpoint | None
     ) -> None:
+        """Count a verdict, report it, and stop the batch if --halt says so or all gates closed."""
         summary = self._summary
         summary.add(outcome, verdict, task.question.route_name)
         if self._objectives is not None:
             self._objectives.add(task.question, outcome, verdict)
         self._halt.spend(outcome, endpoint, task.tokens)
         if verdict.message and verdict.status not in ("interrupted", "write"):
-            self._reports.ended(task, verdict, endpoint)
+            self._batch_messages.ended(task, verdict, endpoint)
         if self._fatal is not None or self._signum:
             return
         if not self._halted and self._halt.due(summary.done, summary.failed):
@@ -165,22 +167,24 @@ class MainLoop:
             self._pool.stop()  # the rest of the input stays where it is
 
     def _skip_dropped(self) -> None:
+        """Leave out the answers of the prompts that were dropped."""
         try:
             for task in self._pool.dropped():
                 self._summary.unasked += 1
                 question = task.question
                 self._outputs.skip(task.sequence, question.route_name, row=question.row)
         except (StreamError, Interrupted) as error:
-            self._break(error)
+            self._abort(error)
 
     def _interrupt(self, signum: int) -> None:
+        """Cancel what runs because of a signal."""
         self._signum = self._signum or signum
         if signum == SIGINT and (line := self._messages.screen.line(2)) is not None:
             line.interrupted()
         self._pool.cancel(interrupted(signum))
 
-    def _break(self, error: StreamError | Interrupted) -> None:
-        """Cancel the rest: the output, or the input, is broken."""
+    def _abort(self, error: StreamError | Interrupted) -> None:
+        """Cancel what runs because of an error of the output or the input."""
         if isinstance(error, Interrupted):
             self._interrupt(error.signum)
             return
@@ -191,6 +195,7 @@ class MainLoop:
     # The end
 
     def _finish(self) -> int:
+        """Write what is left, report how the batch ended, and return the exit status."""
         self._summary.skipped = self._plan.skipped.total()
         if self._objectives is not None and self._fatal is None and not self._signum:
             self._judgements = self._objectives.judge()
@@ -203,12 +208,13 @@ class MainLoop:
                 self._signum = self._signum or error.signum
         seconds = self._clock() - self._began
         halt = self._halt if self._halted else None
-        self._reports.end(self._fatal, self._signum, halt, self._is_undone, seconds)
+        self._batch_messages.end(self._fatal, self._signum, halt, self._is_undone, seconds)
         if self._judgements and self._fatal is None and not self._signum:
-            self._reports.missed(self._judgements)
+            self._batch_messages.missed(self._judgements)
         return self._code()
 
     def _code(self) -> int:
+        """Return the exit status of the batch."""
         if self._signum:
             return 128 + self._signum
         if self._fatal is not None:
@@ -223,6 +229,7 @@ class MainLoop:
         return bool(self._summary.unasked) or (self._halted and not self._pool.has_read_all)
 
     def _write_summary(self) -> None:
+        """Write the `summary` record, if records are on."""
         if not self._settings.records:
             return
         from ..output.records import SCHEMA, request_id, timestamp
@@ -231,7 +238,7 @@ class MainLoop:
         now = time.time()
         head = {"type": "summary", "request_id": request_id(now), "t_ms": round(wall, 1)}
         head |= {"schema": SCHEMA, "ts": timestamp(now)}
-        limits = found.records(self._routes.gates)
+        limits = describe.records(self._routes.gates)
         record = head | self._summary.record(wall, self._code(), limits)
         if self._judgements:
             record["slo"] = [judgement.record() for judgement in self._judgements]

@@ -1,4 +1,4 @@
-"""The limit of open files, raised to what a batch needs."""
+"""Raise the limit of open files (RLIMIT_NOFILE) to what a batch needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ _OURS = 16  # files beside the connections: stdio, input, outputs, certificates,
 
 
 def raise_limit(jobs: int) -> None:
-    """Allow the open files that `jobs` connections need; a usage error where the limit is hard."""
+    """Allow the open files that `jobs` connections need.
+
+    Raise a usage error if the hard limit is too low.
+    """
     import resource
 
     needed = 2 * jobs + 64
@@ -24,4 +27,4 @@ def raise_limit(jobs: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     except (OSError, ValueError):
-        pass  # macOS may refuse below its hard limit; what fails for it will say so
+        pass  # macOS may refuse below its hard limit: a connection that fails then reports it

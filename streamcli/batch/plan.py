@@ -1,4 +1,4 @@
-"""The plan of a batch: from its input to its tasks, without those that a journal has complete."""
+"""The plan of a batch: its tasks, made from its input, without those complete in a journal."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from ..events import Failed
 from ..input.item import Item
 from ..messages import ChatRequest
 from ..providers.endpoint import hash_of
-from .journals.seen import Done, Occurrences, known_by
+from .journals.completed import Completed, key_of
+from .journals.occurrences import Occurrences
 from .question import Question
 from .routes import Route, Routes
 from .task import Task
+from .token_estimate import tokens_in
 from .worker import Worker
 
 Prompt = Task[Question, Worker]
-# From the hash of a prompt, and its occurrence: the answer that --reuse has, if it has one.
-Given = Callable[[str, int], AnswerStream | None]
-
-CHARS = 4  # of a token, about
+# From the hash of a prompt and its occurrence to the answer of --reuse; None if it has none.
+FindReused = Callable[[str, int], AnswerStream | None]
 
 
 class Plan:
-    """The tasks of `items`, one for each route and repetition; iterated in the reader's thread.
+    """Yields the tasks of `items`, one for each route and repetition; for the reader's thread.
 
-    Prompts that are complete in a journal (`done`) are left out; `skipped` counts them by model.
-    `occurrences` is None where no records are wanted: then nothing is hashed. `file_of` is the file
-    of an item by its tags, if two could share one. `given` finds the answers that are there.
+    Prompts that are complete in a journal (`completed`) are left out; `skipped` counts them by
+    model. `occurrences` is None where no records are wanted: then no prompt is hashed. `file_of`
+    gives the file of an item by its tags, None if no two can share one. `find_reused` finds the
+    answers of --reuse.
     """
 
     def __init__(
@@ -39,26 +40,26 @@ class Plan:
         routes: Routes,
         *,
         repeat: int,
-        done: Done | None,
+        completed: Completed | None,
         occurrences: Occurrences | None,
         file_of: Callable[[dict[str, Any]], str] | None,
-        given: Given | None = None,
+        find_reused: FindReused | None = None,
     ) -> None:
         self.skipped: Counter[str] = Counter()
         self._items = items
         self._routes = routes
         self._repeat = repeat
-        self._done = done
+        self._completed = completed
         self._occurrences = occurrences
         self._file_of = file_of
         self._files = Occurrences()
-        self._given = given
+        self._find_reused = find_reused
 
     def __iter__(self) -> Iterator[Prompt]:
         number = 0
         for item in self._items:
-            for turn in range(self._repeat):
-                index = item.index * self._repeat + turn
+            for repetition in range(self._repeat):
+                index = item.index * self._repeat + repetition
                 tags: dict[str, Any] = {"index": index}
                 if item.id is not None:
                     tags["id"] = item.id
@@ -102,20 +103,20 @@ class Plan:
             return _failed(number, tags, error, item, route)
         if self._occurrences is not None:
             question.hash = hash_of(route.endpoints[0], chats[0])
-            key = known_by(question.hash, item.id)
+            key = key_of(question.hash, item.id)
             question.occurrence = self._occurrences.next(key)
-            if self._done is not None and self._done.has(key, question.occurrence):
+            if self._completed is not None and self._completed.has(key, question.occurrence):
                 self.skipped[route.name] += 1
                 return None
         task: Prompt = Task(
             number, question, self._routes.gates_of(route), tokens=_tokens_of(chats[0])
         )
-        if self._given is not None and question.hash is not None:
-            task.given = self._given(question.hash, question.occurrence)
+        if self._find_reused is not None and question.hash is not None:
+            task.reused = self._find_reused(question.hash, question.occurrence)
         return task
 
     def _claim_file(self, route: Route, tags: dict[str, Any]) -> None:
-        """Raise a usage error if an earlier item has the same file: one answer would be lost."""
+        """Raise a usage error if an earlier item has the same -O file: one answer would be lost."""
         if self._file_of is None:
             return
         from hashlib import sha256
@@ -126,11 +127,12 @@ class Plan:
 
 
 def _tokens_of(chat: ChatRequest) -> int:
-    """Return about how many tokens a prompt has"""
-    return sum(len(message.text) for message in chat.messages) // CHARS + 1
+    """Return the estimated tokens of a prompt."""
+    return tokens_in(sum(len(message.text) for message in chat.messages))
 
 
 def _failed(
     number: int, tags: dict[str, Any], error: StreamError, item: Item, route: Route | None = None
 ) -> Prompt:
+    """Return the task of a prompt that cannot be asked."""
     return Task(number, Question(route, [], tags, row=item.row), (), Failed.of(error))

@@ -1,8 +1,8 @@
 """The threads of a batch: a reader fills the queue, workers ask, the main thread gets updates.
 
-The reader takes from the input lazily. Whoever iterates the `Pool` gets (task, t_ms, events), and
-(task, t_ms, None) when a task is over. The channel between is bounded, so a slow reader of the
-output slows the sockets.
+The reader takes from the input lazily. Iterating the `Pool` yields (task, t_ms, events), and
+(task, t_ms, None) when a task is over. The channel between the threads is bounded, so a slow reader
+of the output slows the sockets.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from .channel import Channel, Update
 from .queue import Queue
 from .task import C, Q, Task
 
-READING = 0.05  # seconds that a prompt may take to read: after more it was not there before
+READING = 0.05  # seconds to read a prompt that was there; one that takes longer came just now
 GRACE = 2.0  # seconds for running tasks to end by themselves once they are cancelled
-_ENDS = (Finished, Failed)  # part of the last update: an update of their own would wake the main
-_NO_ANSWER = (Attempt, Retry, Started, Usage, Failed)  # may come before a refusal, or are one
+# The events that end an answer. They come with its last update: one of their own would wake the
+# main thread once more.
+_ENDS = (Finished, Failed)
+# The events that do not show that a request was accepted: they may come before a refusal.
+_NO_ANSWER = (Attempt, Retry, Started, Usage, Failed)
 
 
 class Pool(Generic[Q, C]):
     """Runs the tasks of an iterable (in a thread: it may wait for input); iterate for the updates.
 
     `ask` makes the AnswerStream of a task, which asks through the task's client; `client` makes
-    the client of a worker, in its thread. `attempts`: Attempt and Retry are updates too.
+    the client of a worker, in its thread. With `attempts`, Attempt and Retry are updates too.
     """
 
     def __init__(
@@ -55,12 +58,12 @@ class Pool(Generic[Q, C]):
         self._clients: list[C] = []
         self._threads: list[Thread] = []
         self._cancelled: Failed | None = None
-        self.has_read_all = False  # the input is over
+        self.has_read_all = False  # the reader has reached the end of the input
 
     # The main thread's side
 
     def __iter__(self) -> Iterator[Update[Task[Q, C]] | int | StreamError]:
-        """Yield updates, the numbers of signals, and trouble with the input."""
+        """Yield updates, the numbers of signals, and the error of an input that broke."""
         try:
             self._start(self._read)
         except StreamError as error:
@@ -75,7 +78,7 @@ class Pool(Generic[Q, C]):
                     timeout = None if deadline is None else max(0.0, deadline - self._clock())
                     item = self._channel.get(timeout)
                 except Empty:
-                    yield from self._left_behind()
+                    yield from self._abandon()
                     return
                 if item is None:
                     if self._queue.all_done():
@@ -85,7 +88,7 @@ class Pool(Generic[Q, C]):
                 if isinstance(item, tuple) and item[2] is None and self._queue.settle(item[0]):
                     return
         finally:
-            self._channel.close()  # a thread that comes late is not to wait for ever
+            self._channel.close()  # or a thread that still puts an update would wait for ever
 
     def running(self) -> list[Task[Q, C]]:
         """Return the tasks that run."""
@@ -101,7 +104,7 @@ class Pool(Generic[Q, C]):
         self._wake_if_done()
 
     def cancel(self, failed: Failed) -> None:
-        """Break off the running tasks, which end as `failed`."""
+        """Cancel the running tasks, which end as `failed`."""
         if self._cancelled is not None:
             return
         self._cancelled = failed
@@ -116,8 +119,8 @@ class Pool(Generic[Q, C]):
         if self._queue.all_done():
             self._channel.signal(None)
 
-    def _left_behind(self) -> Iterator[Update[Task[Q, C]]]:
-        """End the tasks whose threads do not come back (a name is being looked up)."""
+    def _abandon(self) -> Iterator[Update[Task[Q, C]]]:
+        """End the tasks whose threads do not return in time (they look up a name)."""
         for task in self._queue.unsettled():
             outcome = Outcome()
             if task.answer is not None:
@@ -129,7 +132,7 @@ class Pool(Generic[Q, C]):
             yield task, task.outcome.t_ms, None
 
     def join(self, seconds: float) -> None:
-        """Wait so long for the threads to end: those that look up a name do not come back."""
+        """Wait up to `seconds` for the threads to end; one that looks up a name may not."""
         deadline = self._clock() + seconds
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - self._clock()))
@@ -153,9 +156,9 @@ class Pool(Generic[Q, C]):
                 if (task := next(tasks, None)) is None:
                     self.has_read_all = True
                     break
-                if not self._take(task, waited_for=self._clock() - began > READING):
+                if not self._accept(task, waited_for=self._clock() - began > READING):
                     break
-                self._hire()
+                self._start_worker()
         except StreamError as error:
             self._channel.signal(error)
         except Exception as error:
@@ -163,39 +166,44 @@ class Pool(Generic[Q, C]):
         if self._queue.end():
             self._channel.signal(None)
 
-    def _take(self, task: Task[Q, C], *, waited_for: bool) -> bool:
-        """Take a task in; return whether more are wanted. `waited_for`: it was not there before."""
+    def _accept(self, task: Task[Q, C], *, waited_for: bool) -> bool:
+        """Take a task from the input; return whether more are wanted.
+
+        `waited_for`: the input did not have it before now.
+        """
         if task.failed is not None:
-            return self._refuse(task)
-        if task.given is not None:
-            return self._give(task, task.given)
+            return self._fail(task)
+        if task.reused is not None:
+            return self._reuse(task, task.reused)
         return self._queue.offer(task, waited_for=waited_for)
 
-    def _give(self, task: Task[Q, C], given: AnswerStream) -> bool:
-        """Pass on an answer that is there already: it needs no worker, and no gate."""
-        moments = list(given)
-        if not self._queue.refuse(task, given.outcome):
+    def _reuse(self, task: Task[Q, C], answer: AnswerStream) -> bool:
+        """Pass on an answer of --reuse, which needs neither a worker nor a gate."""
+        moments = list(answer)
+        if not self._queue.finish_unasked(task, answer.outcome):
             return False
         for t_ms, events in moments:
             if type(events[0]) not in _ENDS:
                 self._channel.put((task, t_ms, events))
-        self._channel.put((task, given.outcome.t_ms, None))
+        self._channel.put((task, answer.outcome.t_ms, None))
         return True
 
-    def _refuse(self, task: Task[Q, C]) -> bool:
+    def _fail(self, task: Task[Q, C]) -> bool:
+        """End a task that cannot be asked."""
         outcome = Outcome()
         outcome.end = task.failed
-        if not self._queue.refuse(task, outcome):
+        if not self._queue.finish_unasked(task, outcome):
             return False
         self._channel.put((task, 0.0, None))
         return True
 
-    def _hire(self) -> None:
-        if self._queue.hire():
+    def _start_worker(self) -> None:
+        """Start one more worker if the queue needs it, and the system has a thread for it."""
+        if self._queue.add_worker():
             try:
                 self._start(self._work)
             except StreamError:
-                if not self._queue.unhire():
+                if not self._queue.remove_worker():
                     raise
 
     # A worker's side
@@ -203,7 +211,7 @@ class Pool(Generic[Q, C]):
     def _work(self) -> None:
         client: C | None = None
         while (task := self._queue.take()) is not None:
-            self._hire()  # for the tasks that still wait
+            self._start_worker()  # for the tasks that still wait
             failed: Failed | None = None
             try:
                 if client is None:
@@ -211,7 +219,7 @@ class Pool(Generic[Q, C]):
                     self._clients.append(client)
                     if self._cancelled is not None:
                         client.cancel()
-                if self._put_back(task, client):
+                if self._ask_or_put_back(task, client):
                     continue
             except StreamError as error:
                 failed = Failed.of(error)
@@ -219,21 +227,21 @@ class Pool(Generic[Q, C]):
                 failed = Failed.of(bug(error))
             if (update := self._finished(task, failed)) is not None:
                 self._channel.put(update)
-            if client is not None and self._queue.dry():
+            if client is not None and self._queue.is_drained():
                 client.close()  # some servers serve one connection at a time
         if client is not None:
             client.close()
         self._wake_if_done()
 
-    def _put_back(self, task: Task[Q, C], client: C) -> bool:
-        """Ask, and pass on the events; return whether it is to be continued later."""
+    def _ask_or_put_back(self, task: Task[Q, C], client: C) -> bool:
+        """Ask, and pass on the events; return whether the task was put back into the queue."""
         gate = task.gate
         task.client = client
         if task.answer is None:
             task.answer = self._ask(task, client)
             task.moments = iter(task.answer)
         elif gate.closed is not None and gate is task.gates[-1]:
-            task.answer.stop(copy(gate.closed))  # since it was put back
+            task.answer.stop(copy(gate.closed))  # the gate closed after the task was put back
             return False
         assert task.moments is not None
         put, attempts, answered = self._channel.put, self._attempts, False
@@ -255,7 +263,10 @@ class Pool(Generic[Q, C]):
     def _finished(
         self, task: Task[Q, C], failed: Failed | None = None
     ) -> Update[Task[Q, C]] | None:
-        """End the task, by `failed` if that stopped it; None if the main thread has ended it."""
+        """End the task and return its last update; None if the main thread has ended it.
+
+        `failed` is what stopped it, None if it ended by itself.
+        """
         answer = task.answer
         if answer is None:
             outcome = Outcome()
@@ -263,7 +274,7 @@ class Pool(Generic[Q, C]):
         else:
             if failed is not None:
                 answer.stop(failed)
-            if self._cancelled is not None and not _whole(answer.outcome):
+            if self._cancelled is not None and not _is_whole(answer.outcome):
                 answer.stop(self._cancelled)
             outcome = answer.outcome
         if isinstance(outcome.end, Failed) and self._cancelled is None:
@@ -273,5 +284,5 @@ class Pool(Generic[Q, C]):
         return task, outcome.t_ms, None
 
 
-def _whole(outcome: Outcome) -> bool:
+def _is_whole(outcome: Outcome) -> bool:
     return outcome.end is not None and not isinstance(outcome.end, Failed)

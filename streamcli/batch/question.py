@@ -1,4 +1,4 @@
-"""The question of a batch's task: its route, its requests, and what its records say of it."""
+"""The question of a batch's task: its route, its requests, and the fields of its records."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class Question:
     """A prompt for one route: `chats` has a request for each of the route's endpoints.
 
-    `route` is None for a line that cannot be read. `tags` are the fields that tell the prompt in
-    records (index, id, source, target). `hash` and `occurrence` are known only where records are
-    wanted. `row` is that of --rows which it was filled in from.
+    `route` is None for a line that cannot be read. `tags` are the fields that identify the prompt
+    in records (index, id, source, target). `matching` checks the answer against a schema. `hash`
+    and `occurrence` are known only where records are wanted. `row` is the row of --rows from which
+    the prompt was filled in.
     """
 
     __slots__ = ("chats", "hash", "matching", "occurrence", "route", "row", "tags")

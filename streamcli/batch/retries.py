@@ -1,4 +1,8 @@
-"""Whether and when a batch asks a prompt again: a 429 holds its gate, the rest is counted."""
+"""Decide whether and when a batch retries a prompt.
+
+A rate limit (429) makes the provider's gate wait, and costs no retry. Every other retry is counted,
+of the prompt and of the batch.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +16,23 @@ from .limits.limit_headers import Allowance
 from .queue import Queue
 from .task import Task
 
-# From a failure and the number of its attempt: seconds until the next one, None if there is none.
+# From a failure and the number of its attempt to the seconds until the next one; None: no retry.
 Delay = Callable[[Failed, int], float | None]
 
 
 class Retries:
-    """The retry rules of a batch: `delay` has those of one prompt, the queue the shared ones."""
+    """The retry rules of a batch: `delay` is the rule of one prompt, the queue has shared ones."""
 
     def __init__(self, queue: Queue[Any], delay: Delay) -> None:
         self._queue = queue
         self._delay = delay
 
-    def advise(self, task: Task[Any, Any], gate: Gate, given: list[Allowance]) -> None:
-        """Note what a response said of its server's limits."""
-        self._queue.advise(task, gate, given)
+    def advise(self, task: Task[Any, Any], gate: Gate, allowed: list[Allowance]) -> None:
+        """Note the limits that a response states."""
+        self._queue.advise(task, gate, allowed)
 
     def pause_of(self, task: Task[Any, Any]) -> Pause:
-        """Return the decision for one prompt. A rate limit does not cost it one of its retries."""
+        """Return the decision for one prompt; a rate limit costs it no retry."""
 
         def pause(failed: Failed, attempt: int) -> float | None:
             queue = self._queue
@@ -46,7 +50,7 @@ class Retries:
         return pause
 
     def pause_of_racer(self, gate: Gate) -> Pause:
-        """Return the decision for one racer of a prompt: its wait holds no other request."""
+        """Return the decision for one racer of a prompt, whose wait delays no other request."""
 
         def pause(failed: Failed, attempt: int) -> float | None:
             self._queue.judge(gate, failed)

@@ -1,4 +1,4 @@
-"""The routes of a batch: the endpoints for each answer to an item, and a gate for each provider."""
+"""The routes of a batch: the endpoints that answer a prompt, and a gate for each provider."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ _MANY = 1000  # models that lines of --requests may name before the first are fo
 class Route:
     """The endpoints that are asked for one answer: one, one with its fallbacks, or the racers.
 
-    `name` is the value of -m. A usage error if the --schema of the endpoints is not a schema.
+    `name` is the value of -m.
     """
 
     def __init__(self, endpoints: list[Endpoint], name: str) -> None:
+        """Raise a usage error if --schema is not a schema."""
         self.endpoints = endpoints
         self.name = name
         self._chats = [endpoint.chat("") for endpoint in endpoints]  # without a prompt
@@ -41,23 +42,29 @@ class Route:
         return self._chats[0].schema
 
     def chats_for(self, item: Item) -> list[ChatRequest]:
-        """Return the chats with the item's prompt; StreamError if it cannot be asked so."""
+        """Return the requests for the item's prompt, one for each endpoint.
+
+        Raise a StreamError if the prompt cannot be asked.
+        """
         return [_with(chat, item) for chat in self._chats]
 
     def matching_of(self, chat: ChatRequest) -> Matching | None:
-        """Return the check of the answer; the route's own schema is read once, for all."""
+        """Return the schema check of the answer, None without a schema.
+
+        The route's own schema is compiled once, for all prompts.
+        """
         ours = chat.schema is self._chats[0].schema
         return _matching(self._matching if ours else chat.schema)
 
 
 class Routes:
-    """`all` are the routes of the options, one for each answer; lines of --requests name others.
+    """The routes of the options (`all`, one for each answer), and those that lines name.
 
-    `gates` are by provider and address. StreamError where something is missing, unless each line
-    may name its model.
+    `gates` are by provider and address.
     """
 
     def __init__(self, invocation: Invocation, context: Context) -> None:
+        """Raise a StreamError where something is missing, unless each line may name its model."""
         self.gates: Gates = {}
         self._invocation = invocation
         self._settings = settings = invocation.settings
@@ -71,7 +78,7 @@ class Routes:
             self.all = []
         for endpoint in self._endpoints():
             self._check(endpoint)
-        self._one = len(self.all) == 1 and not settings.race
+        self._has_one_provider = len(self.all) == 1 and not settings.race
 
     def start(self) -> None:
         """Start the endpoints, and return when they can be asked; in the main thread."""
@@ -89,15 +96,18 @@ class Routes:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the batch; if it has one provider, with the defaults of that."""
-        return self.all[0].endpoints[0].settings if self._one else self._settings
+        """The settings of the batch, with the defaults of its provider if it has only one."""
+        return self.all[0].endpoints[0].settings if self._has_one_provider else self._settings
 
     def gates_of(self, route: Route) -> tuple[Gate, ...]:
-        """Return the gate of each endpoint of a route, whose address is known once it started."""
+        """Return the gate of each endpoint of a route; call it once the endpoints have started.
+
+        Before that the address of a local engine is unknown.
+        """
         return tuple([self._gate(endpoint) for endpoint in route.endpoints])
 
     def are_closed(self) -> bool:
-        """Return whether no provider is to be asked any more."""
+        """Return whether the gates of all providers are closed."""
         return all(gate.closed is not None for gate in list(self.gates.values()))
 
     def close(self) -> None:
@@ -121,9 +131,9 @@ class Routes:
         return route
 
     def _make(self, model: str) -> Route:
-        """Make it of the provider that the model names, or else of that of the options.
+        """Make the route of a line's model, from the provider it names or else that of --model.
 
-        With a typed --provider, the whole of the line's name is the model's.
+        With a typed --provider, the line's text is the name of a model, whatever colons it has.
         """
         invocation = self._invocation
         ours = self.all[0].endpoints if self.all else []
@@ -136,7 +146,7 @@ class Routes:
         if endpoint.row.name == "local":
             raise usage("a line cannot start the local engine", "-m local for the whole batch")
         endpoint.start()
-        return Route([endpoint, *(spare for spare in ours if spare.is_fallback)], model)
+        return Route([endpoint, *(other for other in ours if other.is_fallback)], model)
 
     def _check(self, endpoint: Endpoint) -> None:
         if self._settings.halt[1] == "cost":
@@ -157,6 +167,7 @@ class Routes:
 
 
 def _of_options(invocation: Invocation, context: Context) -> list[Route]:
+    """Return the routes of --model, --fallback and --race."""
     models = invocation.settings.model
     if invocation.settings.race:
         racers = compared(invocation, context)
@@ -179,6 +190,7 @@ def _matching(schema: dict[str, Any] | Matching | None) -> Matching | None:
 
 
 def _with(chat: ChatRequest, item: Item) -> ChatRequest:
+    """Return the request with the prompt of an item, and the fields that its line sets."""
     request = item.request
     first = chat.messages[0]
     if request is None or request.prompt is not None:

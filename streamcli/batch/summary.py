@@ -16,18 +16,18 @@ _PARTS = 50  # models of --requests that are counted apart, the first ones
 class Summary:
     """Counts prompts by verdict, sums their usage, and keeps percentiles (within 1 %).
 
-    Times are those of prompts that are ok, as in a report; waits in the queue are those of all.
+    Times count only prompts with exit code 0, as in a report; waits in the queue count all prompts.
 
-    `parts` are the same for each model alone, if `models` are given: these, and others that come.
+    If `models` are given, `parts` has a summary of each of them, and of others that are asked.
     """
 
     def __init__(self, models: Iterable[str] | None = None) -> None:
         self.done = 0  # prompts that are over, whatever their verdict
-        self.failed = 0  # of these, exit codes that are not 0
+        self.failed = 0  # of these, those with an exit code other than 0
         self.skipped = 0  # complete in a journal already
-        self.reused = 0  # answered from records
+        self.reused = 0  # answered from the records of --reuse
         self.unasked = 0  # taken from the input, and then dropped
-        self.tokens = 0  # of answers, for a rate: chunks where the provider does not say
+        self.tokens = 0  # output tokens, for a rate; chunks where the provider sends no usage
         self.statuses: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self._attempts = 0
@@ -38,12 +38,12 @@ class Summary:
         self.ttft, self._ttfo, self._duration = Histogram(), Histogram(), Histogram()
         self._rate = Histogram()
         self._queue = Histogram()
-        self.first: dict[str, float | None] = {}  # the times of the first one, ok or not
+        self.first: dict[str, float | None] = {}  # the times of the first prompt, failed or not
         self._by_model = models is not None
         self.parts = {model: Summary() for model in models or ()}
 
     def add(self, outcome: Outcome, verdict: Verdict, model: str = "") -> None:
-        """Count a prompt that is over; `model` is what it was asked of, "" if it was not."""
+        """Count a prompt that is over; `model` is the one that was asked, "" if none was."""
         if self._by_model and model and (model in self.parts or len(self.parts) < _PARTS):
             self.parts.setdefault(model, Summary()).add(outcome, verdict)
         self.done += 1
@@ -89,15 +89,15 @@ class Summary:
 
     @property
     def late_ms(self) -> float:
-        """Return how far half of the prompts, or more, started behind the schedule of --rate."""
+        """Return by how many milliseconds half of the prompts, or more, were late for --rate."""
         return self._queue.percentile(0.5) if self._queue.count else 0.0
 
     def record(
         self, wall_ms: float, exit_code: int, limits: Sequence[dict[str, Any]] = ()
     ) -> dict[str, Any]:
-        """Return the record's own fields.
+        """Return the fields of the `summary` record, without those that every record has.
 
-        All took `wall_ms` milliseconds; `limits` are those that the providers were found to have.
+        The batch took `wall_ms` milliseconds; `limits` are those that it found of its providers.
         """
         from ..output.records import plain
 
@@ -131,7 +131,7 @@ class Summary:
         }
 
     def usage_line(self) -> str:
-        """Return the line of --usage: the totals of what the servers said."""
+        """Return the line of --usage: the totals of the usage that the servers sent."""
         named = (("input", "input_tokens"), ("output", "output_tokens"), ("total", "total_tokens"))
         known = [
             f"{self._usage[key]} {name}" for name, key in named if self._usage[key] is not None
@@ -141,7 +141,7 @@ class Summary:
         return "tokens: " + (", ".join(known) if known else "the server sent none")
 
     def line(self) -> str:
-        """Return the verdicts of the failed ones: `3 rate_limited, 1 truncated`."""
+        """Return the verdicts of the failed prompts: `3 rate_limited, 1 truncated`."""
         return ", ".join(f"{count} {status}" for status, count in self.failures.most_common())
 
     def so_far(self) -> str:

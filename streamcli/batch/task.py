@@ -1,4 +1,4 @@
-r"""A prompt of a batch: its place, its state, and the transitions between its states.
+r"""A prompt of a batch: its state, and the transitions between its states.
 
     READ ----> QUEUED ----> RUNNING ----> OVER ----> DONE
      |  \         |         ^     |       ^  ^
@@ -6,11 +6,13 @@ r"""A prompt of a batch: its place, its state, and the transitions between its s
      |    +--> DROPPED      +- WAITING ---+  |
      +---------------------------------------+
 
-* READ to QUEUED: the reader offers it, and there is room. To OVER: it cannot be asked (a bad line).
+* READ to QUEUED: the reader offers it, and there is room. To OVER: it is not asked (a bad line, or
+  an answer of --reuse).
 * QUEUED or WAITING to RUNNING: a worker takes it, through the gate of its endpoint.
-* RUNNING to WAITING: it is asked again later, by any worker. To OVER: it has its outcome.
+* RUNNING to WAITING: any worker asks it again later. To OVER: it has its outcome.
 * WAITING to OVER: the batch is cancelled.
-* OVER to DONE: the main thread has handled the end. A slow writer so stops new requests.
+* OVER to DONE: the main thread has handled the end. Until then the task counts as running, so a
+  slow writer stops new requests.
 * READ or QUEUED to DROPPED: the batch stops, or its endpoints are closed, before it is asked.
 
 The `Queue` makes the transitions, with its lock held.
@@ -50,23 +52,24 @@ _BEFORE = {
 
 
 class Client(Protocol):
-    """The connections of one worker. `cancel` comes from another thread.
+    """The connections of one worker.
 
-    `close` hangs up: it may be used again, and connects anew.
+    `cancel` is called from another thread. `close` closes the connections; the client may be used
+    again, and connects anew.
     """
 
     def cancel(self) -> None: ...
     def close(self) -> None: ...
 
 
-Q = TypeVar("Q")  # the question: known to the owner of the batch only
+Q = TypeVar("Q")  # the question, which tasks and queue do not look into
 C = TypeVar("C", bound=Client)
 
 
 class Task(Generic[Q, C]):
     """One prompt for one route (a model, a race, or a model with its fallbacks).
 
-    `sequence` counts the tasks. `gates` are those of the endpoints that it may ask. `failed` is
+    `sequence` numbers the tasks. `gates` are those of the endpoints that it may ask. `failed` is
     the reason why it cannot be asked at all. `tokens` is the estimated size of the prompt.
     """
 
@@ -78,7 +81,7 @@ class Task(Generic[Q, C]):
         "entry",
         "failed",
         "gates",
-        "given",
+        "reused",
         "moments",
         "not_before",
         "outcome",
@@ -106,16 +109,16 @@ class Task(Generic[Q, C]):
         self.gates = gates
         self.failed = failed
         self.tokens = tokens
-        self.always_ends = False  # as a failure, where others are dropped: its endpoints are closed
-        self.given: AnswerStream | None = None  # an answer that is there already
-        self.answer: AnswerStream | None = None  # from the first start on
-        self.moments: Iterator[Moment] | None = None  # of the answer, as far as they are read
+        self.always_ends = False  # it fails, instead of being dropped, if its endpoints are closed
+        self.reused: AnswerStream | None = None  # its answer, if --reuse has it
+        self.answer: AnswerStream | None = None  # set when it starts for the first time
+        self.moments: Iterator[Moment] | None = None  # the rest of the answer
         self.client: C | None = None  # of the worker that has it, or had it last
-        self.entry = Entry()  # the gate's own notes on this prompt
-        self.passed: Gate | None = None  # the gate that counts it among those that run
-        self.not_before = 0.0
-        self.arrived = 0.0  # when it came, if the input was waited for
-        self.queue_ms: float | None = None  # how much later than by --rate it started
+        self.entry = Entry()  # the gate's facts about this prompt
+        self.passed: Gate | None = None  # the gate that counts its request as running
+        self.not_before = 0.0  # the earliest time of the next attempt
+        self.arrived = 0.0  # when it was read, if the input had to be waited for
+        self.queue_ms: float | None = None  # how late it started by the schedule of --rate
         self.retries = 0
         self.outcome: Outcome | None = None  # once it is over
 
@@ -130,7 +133,7 @@ class Task(Generic[Q, C]):
         self.passed.started(self.entry, now, self.tokens)
 
     def wait(self, until: float) -> None:
-        """Leave the worker; the gate of the endpoint that is asked next may be another one."""
+        """Leave the worker until another attempt, which may be at another endpoint's gate."""
         self._move(State.WAITING)
         self.not_before = until
         self._leave()
@@ -176,8 +179,8 @@ class Task(Generic[Q, C]):
         return self.answer is not None
 
     @property
-    def hopeless(self) -> bool:
-        """Whether it is dropped: it was not asked yet, and all of its endpoints are closed."""
+    def is_hopeless(self) -> bool:
+        """Whether it is to be dropped: not asked yet, and all of its endpoints are closed."""
         if self.answer is not None or self.always_ends:
             return False
         return all(gate.closed is not None for gate in self.gates)

@@ -1,4 +1,4 @@
-"""The workers of a batch: the clients of a worker's thread, and how it asks a question."""
+"""A worker of a batch: the clients of its thread, and how it asks a question."""
 
 from __future__ import annotations
 
@@ -28,43 +28,46 @@ if TYPE_CHECKING:
     from ..conversation.conversation import Conversation
     from ..transport.client import Http
 
-_STUCK = 2  # connections of one racer that are still being made after it lost
+_STUCK = 2  # unfinished connections of a racer that lost, after which it is not asked again
 
 
 class Worker:
     """The clients of one thread, one for each kind of connection.
 
-    Each racer of a race has a thread, so it has a client too; a racer that loses loses both.
+    Each racer of a race has a thread and a client of its own; a racer that loses loses both.
+    `stop_tools` ends the programs of every prompt, as all workers are cancelled together.
     """
 
     def __init__(self, stop_tools: Callable[[], None] | None = None) -> None:
-        """`stop_tools` ends the programs of every prompt: all workers are cancelled together."""
         self._stop_tools = stop_tools
         self._clients: dict[object, Http] = {}
         self.cancelled = False
         self._lost: dict[int, list[Http]] = {}  # by the number of the racer
-        self._cancels: list[Callable[[], None]] = []  # of the race that is on
+        self._cancels: list[Callable[[], None]] = []  # of the racers of the present race
 
     def http(self, endpoint: Endpoint, racer: int | None = None) -> Http:
+        """Return the client for an endpoint; each racer, by its number, has one of its own."""
         target = endpoint.target
         kind = (target.unix_socket, target.base_url.startswith("https:"), racer)
         http = self._clients.get(kind)
-        if http is None or (http.cancelled and not self.cancelled):  # cancelled alone: it lost
+        # A client that was cancelled without its worker is that of a racer that lost.
+        if http is None or (http.cancelled and not self.cancelled):
             http = self._clients[kind] = endpoint.client()
             if self.cancelled:
                 http.cancel()
         return http
 
     def begin_race(self) -> None:
+        """Forget the racers of the last race."""
         self._cancels = []
 
     def enter_race(
         self, endpoint: Endpoint, racer: int
     ) -> tuple[Callable[[], Http], Flag, Callable[[], None]]:
-        """Return a racer's client, the flag that is set once it is cancelled, and what cancels."""
+        """Return (the function that gives its client, its cancel flag, the function to cancel)."""
         http, over = self.http(endpoint, racer), Flag()
         cancel = partial(self._lose, racer, http, over)
-        client = _stuck if self._is_stuck(racer) else partial(_itself, http)
+        client = _refuse_stuck if self._is_stuck(racer) else partial(_itself, http)
         self._cancels.append(cancel)
         return client, over, cancel
 
@@ -74,17 +77,18 @@ class Worker:
         self._lost.setdefault(racer, []).append(http)
 
     def _is_stuck(self, racer: int) -> bool:
-        """Return whether too many of its lost connections are still being made."""
+        """Return whether too many connections of a racer that lost are still being made."""
         lost = self._lost[racer] = [http for http in self._lost.get(racer, ()) if http.connecting]
         return len(lost) >= _STUCK
 
     def close(self) -> None:
-        """Hang up; the clients that lost a race end by themselves."""
+        """Close the connections; the clients of racers that lost end by themselves."""
         for kind, http in list(self._clients.items()):
             if self.cancelled or not http.cancelled:
                 self._clients.pop(kind).close()
 
     def cancel(self) -> None:
+        """Cancel whatever waits for the network or a tool; called from another thread."""
         self.cancelled = True
         if self._stop_tools is not None:
             self._stop_tools()
@@ -95,38 +99,40 @@ class Worker:
 
 
 class Asker:
-    """Makes the AnswerStream of a task; its `ask` runs in the worker's thread that has the task.
+    """Makes the AnswerStream of a task, in the thread of the worker that has the task.
 
-    `watch` makes the watch of an answer for --enough; None if that is not given. `tools` are those
-    that the models may call. `conversation`: each task is a turn of it, asked when the one before
-    is over; the flag says that its system prompt was typed.
+    `watch` makes the watch of an answer for --enough, None without it. `tools` are those that the
+    models may call. With a `conversation` each task is a turn of it, asked when the turn before is
+    over; the flag beside it says that its system prompt was typed.
     """
 
     def __init__(
         self,
-        races: bool,
         retries: Retries,
-        watch: Callable[[], Watch] | None = None,
-        tools: Tools | None = None,
-        schema_retries: int = 0,
-        conversation: tuple[Conversation, bool] | None = None,
+        *,
+        races: bool,
+        watch: Callable[[], Watch] | None,
+        tools: Tools | None,
+        schema_retries: int,
+        conversation: tuple[Conversation, bool] | None,
     ) -> None:
-        self._schema_retries = schema_retries
-        self._conversation = conversation
-        self._races = races
         self._retries = retries
+        self._races = races
         self._watch = watch
         self._tools = tools
+        self._schema_retries = schema_retries
+        self._conversation = conversation
 
     def worker(self) -> Worker:
-        """Return what a new thread asks through."""
+        """Return the clients of a new thread."""
         return Worker(None if self._tools is None else self._tools.stop)
 
     def ask(self, task: Task[Question, Worker], worker: Worker) -> AnswerStream:
-        asked = self._go_on(task)
+        """Return the answer to a task, which is asked through the clients of `worker`."""
+        new_messages = self._prepend_history(task)
         numbers = range(len(task.gates))
         usable = [number for number in numbers if task.gates[number].closed is None]
-        if asked or (self._races and len(numbers) > 1):
+        if new_messages or (self._races and len(numbers) > 1):
             worker.begin_race()
             candidates = [self._racer(task, worker, number) for number in numbers]
         else:
@@ -144,54 +150,57 @@ class Asker:
         )
         if self._watch is not None:
             stream = Enough(stream, self._watch())
-        return self._kept(task, worker, stream, asked) if asked else stream
+        return self._saving(task, worker, stream, new_messages) if new_messages else stream
 
-    def _go_on(self, task: Task[Question, Worker]) -> list[Message]:
-        """Put the conversation so far before the prompt; return the messages that are new."""
+    def _prepend_history(self, task: Task[Question, Worker]) -> list[Message]:
+        """Put the conversation so far before the prompt; return the new messages, if it has one."""
         if self._conversation is None:
             return []
-        (earlier, own_system), question = self._conversation, task.question
+        (conversation, own_system), question = self._conversation, task.question
         assert question.route is not None
-        endpoints, asked = question.route.endpoints, question.chats[0].messages
+        endpoints, new_messages = question.route.endpoints, question.chats[0].messages
         question.chats = [
-            earlier.request(chat, endpoint.who, own_system=own_system)
+            conversation.request(chat, endpoint.who, own_system=own_system)
             for endpoint, chat in zip(endpoints, question.chats, strict=True)
         ]
         if question.hash is not None:
             question.hash = hash_of(endpoints[0], question.chats[0])
-        return asked
+        return new_messages
 
-    def _kept(
+    def _saving(
         self,
         task: Task[Question, Worker],
         worker: Worker,
         stream: AnswerStream,
-        asked: list[Message],
+        new_messages: list[Message],
     ) -> AnswerStream:
+        """Return the stream, which saves its turn in the conversation."""
         assert self._conversation is not None
         question = task.question
         assert question.route is not None
         who = [endpoint.who for endpoint in question.route.endpoints]
-        kept = self._conversation[0].keep(stream, question.chats[0], asked, who)
-        kept.resumable = False  # no other line may come between
-        kept.is_cancelled = lambda: worker.cancelled
-        return kept
+        saving = self._conversation[0].keep(stream, question.chats[0], new_messages, who)
+        saving.resumable = False  # another prompt may not be asked between two attempts
+        saving.is_cancelled = lambda: worker.cancelled
+        return saving
 
     def _candidate(self, task: Task[Question, Worker], number: int) -> Candidate:
+        """Return an endpoint as one of those that are asked one after the other."""
         endpoint, gate, chat = _asked_of(task, number)
 
         def client() -> Http:
-            assert task.client is not None  # another worker's, after it was put back
+            assert task.client is not None  # after a retry it may be another worker's
             return task.client.http(endpoint)
 
         def connect() -> Connection:
-            client()  # making a client is not part of the time that the prompt takes
+            client()  # make it now: that does not count as part of the prompt's time
             advise = partial(self._retries.advise, task, gate)
             return Connection(_opener(endpoint, gate, client, advise), _at_once)
 
         return Candidate(endpoint, chat, connect, self._retries.pause_of(task))
 
     def _racer(self, task: Task[Question, Worker], worker: Worker, number: int) -> Candidate:
+        """Return an endpoint as one of those that are asked at the same time."""
         endpoint, gate, chat = _asked_of(task, number)
 
         def connect() -> Connection:
@@ -203,6 +212,7 @@ class Asker:
 
 
 def _asked_of(task: Task[Question, Worker], number: int) -> tuple[Endpoint, Gate, ChatRequest]:
+    """Return the endpoint of a task with that number, its gate, and the request for it."""
     question = task.question
     assert question.route is not None
     return question.route.endpoints[number], task.gates[number], question.chats[number]
@@ -214,9 +224,9 @@ def _opener(
     client: Callable[[], Http],
     advise: Callable[[list[Allowance]], None],
 ) -> Open:
-    """Return how a request is sent: not at all, once the gate is closed.
+    """Return the function that sends a request; it raises a StreamError once the gate is closed.
 
-    `advise` gets what a response says of its server's limits.
+    `advise` gets the limits that a response states.
     """
 
     def open(request: HttpRequest, patience: Patience) -> Response:
@@ -224,8 +234,8 @@ def _opener(
             why = closed.message, closed.hint
             raise StreamError(closed.kind, *why, http_status=closed.http_status)
         answer = endpoint.opener(client())(request, patience)
-        if given := allowances(answer.headers, time.time()):
-            advise(given)
+        if allowed := allowances(answer.headers, time.time()):
+            advise(allowed)
         return answer
 
     return open
@@ -235,7 +245,7 @@ def _itself(http: Http) -> Http:
     return http
 
 
-def _stuck() -> Http:
+def _refuse_stuck() -> Http:
     raise StreamError("connect", "connections for earlier prompts are still being made")
 
 

@@ -53,7 +53,7 @@ def _greet(talk: Talk) -> None:
     name = talk.partner.label + (f", session {stored}" if stored else "")
     talk.messages.note(f"{name}: /help lists the commands, ^D leaves")
     if talk.is_kept_elsewhere:
-        talk.messages.note(choose.told_alone(talk.partner.endpoints))
+        talk.messages.note(choose.conversation_note(talk.partner.endpoints))
     asked = [e.message.text for e in talk.conversation.entries if e.message.role == "user"]
     if asked:
         talk.messages.note(f"{len(asked)} prompts so far, the last: {one_line(asked[-1], 60)}")

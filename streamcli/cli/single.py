@@ -218,10 +218,8 @@ class Single:
             trouble = self._source.close(self.outcome.end)
             if trouble is not None and isinstance(self.outcome.end, Finished):
                 self._stop(trouble)
-            if (endpoint := self._endpoint()) is not None and endpoint.row.prices:
-                from ..providers.prices import price
-
-                price(endpoint.row, endpoint.model, self.outcome)
+            if (endpoint := self._endpoint()) is not None:
+                endpoint.price(self.outcome)
         return self._delivery.close(self.outcome)
 
     def _report_figures(self, verdict: Verdict) -> None:

@@ -50,8 +50,8 @@ class Outputs:
     its prompts for a text, and for records with --keep-order. `headings`: each text of a batch
     begins with `==> NAME <==`, as head(1) does with several files; but with --print0 it is the
     model's alone. `silent`: no text on stdout.
-    `rows` is how rows are written there instead, each with its answer. `beside` are the models
-    whose answers are drawn side by side.
+    `rows` is how rows are written there instead, each with its answer. `side_by_side` names the
+    models whose answers are drawn side by side.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Outputs:
         headings: bool = False,
         silent: bool = False,
         rows: RowFormat | None = None,
-        beside: Sequence[str] = (),
+        side_by_side: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -86,15 +86,15 @@ class Outputs:
         self._stdout: Out | None = None
         self._order: Turnstile | None = None
         self._aside_order: Turnstile | None = None
-        self._beside = beside
+        self._side_by_side = side_by_side
         self._compare: Compare | None = None
-        self._look = look_of(settings, screen, batch=batch and not beside)
+        self._look = look_of(settings, screen, batch=batch and not side_by_side)
         if settings.pace is not None and self._file is None and not batch:
             from .pace import Pace
 
             rate = settings.pace
             self._look.paced = lambda write: Pace(write, rate, clock, sleep).write
-        if batch and not beside and self._look.aside is not None:
+        if batch and not side_by_side and self._look.aside is not None:
             from .order import Turnstile
 
             self._aside_order = Turnstile(self._look.aside.write)
@@ -107,10 +107,10 @@ class Outputs:
         self._check_stdout()
         self._open_stdout()
         here = self._screen.line(1)
-        if self._beside and here is not None:
+        if self._side_by_side and here is not None:
             from .compare import Compare
 
-            self._compare = Compare(self._beside, self._settings, here)
+            self._compare = Compare(self._side_by_side, self._settings, here)
 
     def begin(self) -> None:
         """Draw the answers that stand side by side, from here on until `finish`."""
@@ -269,7 +269,7 @@ class Outputs:
             self._stdout, write, in_order = text, text.write, True
         else:
             return None
-        if self._batch and in_order and not self._beside:
+        if self._batch and in_order and not self._side_by_side:
             from .order import Turnstile
 
             self._order = Turnstile(write)

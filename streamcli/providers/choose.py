@@ -51,7 +51,7 @@ def keeps_conversations(endpoints: Sequence[Endpoint], settings: Settings) -> bo
     return keepers[0]
 
 
-def told_alone(endpoints: Sequence[Endpoint]) -> str:
+def conversation_note(endpoints: Sequence[Endpoint]) -> str:
     """Return what to say of a chat with a provider that keeps conversations itself."""
     return (
         f"{endpoints[0].row.name} is sent each prompt alone: of what was said before it knows what "

@@ -10,7 +10,7 @@ from ..events import Failed, Finished
 from ..input.chat_options import chat_of, options_of
 from ..limits import Limits
 from ..messages import ChatRequest
-from ..outcome import Verdict
+from ..outcome import Outcome, Verdict
 from ..protocols._contract import Cancels, Decoder, Keeper, WireFormat, get
 from ..request import HttpRequest, Target
 from ..secrets import redact_headers
@@ -240,6 +240,13 @@ class Endpoint:
             return
         if end.kind in ("lost", "connect", "truncated") and (why := self._engine.died()):
             end.message += f" ({why})"
+
+    def price(self, outcome: Outcome) -> None:
+        """Put the cost of an answer into its outcome, by the user's prices; else it is unknown."""
+        if self.row.prices:
+            from .prices import cost
+
+            outcome.cost = cost(self.row, self.model, outcome.usage)
 
     def close(self) -> None:
         if self._engine is not None:

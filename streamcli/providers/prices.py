@@ -1,21 +1,17 @@
-"""The cost of an answer, by the user's own prices."""
+"""Compute the cost of an answer, by the user's own prices."""
 
 from __future__ import annotations
 
 from ..events import Usage
-from ..outcome import Outcome
 from ..protocols._contract import CountsCacheApart, get
 from .row import Row
 
 
-def price(row: Row, model: str, outcome: Outcome) -> None:
-    """Put the cost of `outcome` into it; it stays unknown without the user's prices."""
-    if row.prices:
-        outcome.cost = cost(row, model, outcome.usage)
-
-
 def cost(row: Row, model: str, usage: Usage) -> float | None:
-    """The price of `usage` by the user's price table, per million tokens; None if unknown."""
+    """Return the cost of an answer, in the currency of the prices; None if it is unknown.
+
+    The prices of a row are those of a million tokens.
+    """
     price = row.prices.get(model)
     if price is None or usage.input_tokens is None or usage.output_tokens is None:
         return None

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from streamcli.batch.limits import found
+from streamcli.batch.limits import describe
 from streamcli.batch.limits.learned_rate import LearnedRate
 from streamcli.batch.limits.limit_headers import Allowance
-from streamcli.batch.limits.steps import grown
+from streamcli.batch.limits.rate_steps import grown
 
 WAY = 0.005  # seconds to the server, and back with a refusal
 JOBS = 64
@@ -374,8 +374,8 @@ def test_what_was_found_is_told() -> None:
     def told(server: Server) -> tuple[str, str]:
         (client,) = simulate(server)
         gates: Any = {("vllm", "http://h"): SimpleNamespace(learned=client.learned)}
-        (line,) = found.lines(gates)
-        return found.now(gates, 61.0), line
+        (line,) = describe.lines(gates)
+        return describe.current(gates, 61.0), line
 
     now, line = told(TokenBucket(20, 5, exact))
     assert re.fullmatch("vllm: (19|20|21|22) requests/s", now)

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from streamcli.batch.limits.gate import PATIENCE, Budget, Entry, Gate
-from streamcli.batch.pace import Pace
+from streamcli.batch.limits.gate import PATIENCE, Entry, Gate
 from streamcli.batch.queue import Queue
+from streamcli.batch.rate_schedule import RateSchedule
+from streamcli.batch.retry_budget import RetryBudget
 from streamcli.batch.task import Client, Task
 from streamcli.events import Failed
 from streamcli.outcome import Outcome
@@ -94,7 +95,7 @@ class World:
         self._wanted = wanted
         self._random = random.Random(1)
         self.gate = Gate(jobs, max_wait, self._random.random)
-        self._queue = queue = Queue[Prompt](jobs, Pace(None), lambda: self.now)
+        self._queue = queue = Queue[Prompt](jobs, RateSchedule(None), lambda: self.now)
         self._coming: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         tasks: Iterator[Prompt] = iter(
@@ -287,7 +288,7 @@ def test_a_request_that_ends_without_a_word_keeps_no_other_back() -> None:
 
 
 def test_a_budget_of_retries() -> None:
-    budget = Budget()
+    budget = RetryBudget()
     assert sum(budget.spend() for _ in range(100)) == 50
     budget.prompts = 1000
     assert sum(budget.spend() for _ in range(1000)) == 200

@@ -21,9 +21,9 @@ from streamcli.answer.retry import delay
 from streamcli.batch import pool as pool_module
 from streamcli.batch.channel import Channel, Item
 from streamcli.batch.limits.gate import Gate
-from streamcli.batch.pace import Pace
 from streamcli.batch.pool import Pool
 from streamcli.batch.queue import Queue
+from streamcli.batch.rate_schedule import RateSchedule
 from streamcli.batch.retries import Retries
 from streamcli.batch.task import State, Task
 from streamcli.errors import StreamError
@@ -156,7 +156,7 @@ def one_batch(seed: int, what: str, then: str) -> None:
     def soon(failed: Failed, attempt: int) -> float | None:
         return delay(failed, attempt, max_retries=3, max_wait=1, random=lambda: 0.001)
 
-    queue: Queue[Prompt] = Queue(jobs, Pace(rng.choice((None, None, 3000))), time.monotonic)
+    queue: Queue[Prompt] = Queue(jobs, RateSchedule(rng.choice((None, None, 3000))), time.monotonic)
     retries = Retries(queue, soon)
     channel = Impatient(max(64, 4 * jobs), f"{seed} {what} {then}: it hangs")
     attempts = rng.random() < 0.5
@@ -256,7 +256,7 @@ def test_who_waits_for_room_goes_on_when_nothing_will_be_read() -> None:
 
 def test_nothing_is_put_back_once_it_was_cancelled() -> None:
     gate = Gate(1, 1, random.random)
-    queue: Queue[Prompt] = Queue(1, Pace(None), time.monotonic)
+    queue: Queue[Prompt] = Queue(1, RateSchedule(None), time.monotonic)
     assert queue.offer(Task(0, None, (gate,)))
     task = queue.take()
     assert task is not None
@@ -270,7 +270,7 @@ def test_nothing_is_put_back_once_it_was_cancelled() -> None:
 
 def test_a_wait_longer_than_any_clock() -> None:
     gate = Gate(2, 1, random.random)
-    queue: Queue[Prompt] = Queue(2, Pace(1e-300), time.monotonic)
+    queue: Queue[Prompt] = Queue(2, RateSchedule(1e-300), time.monotonic)
     for number in range(2):
         assert queue.offer(Task(number, None, (gate,)))
     assert queue.take() is not None
@@ -290,7 +290,7 @@ def test_a_system_that_gives_few_threads(monkeypatch: pytest.MonkeyPatch, thread
 
     monkeypatch.setattr(pool_module, "Thread", Few)
     gate = Gate(8, 1, random.random)
-    queue: Queue[Prompt] = Queue(8, Pace(None), time.monotonic)
+    queue: Queue[Prompt] = Queue(8, RateSchedule(None), time.monotonic)
     retries = Retries(queue, lambda failed, attempt: None)
     running = Pool(
         [Task(number, None, (gate,)) for number in range(20)],

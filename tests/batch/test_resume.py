@@ -24,8 +24,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamcli.batch.journals import journal
+from streamcli.batch.journals.completed import Completed, key_of
+from streamcli.batch.journals.occurrences import Occurrences
 from streamcli.batch.journals.resume import read
-from streamcli.batch.journals.seen import Done, Occurrences, known_by
 from streamcli.errors import StreamError
 from streamcli.events import Finished
 from streamcli.outcome import Outcome, Verdict
@@ -90,7 +91,7 @@ def refused(path: object, *, says: str = "", **options: Any) -> str:
     return said
 
 
-# ---- Done ---------------------------------------------------------------------------------------
+# ---- Completed ----------------------------------------------------------------------------------
 
 # Few digits: many share a bucket, and end as others begin.
 hashes = st.text("01", min_size=32, max_size=32) | st.sampled_from([A, B, "0" * 32, "f" * 32])
@@ -99,7 +100,7 @@ prompts = st.tuples(hashes, st.integers(0, 3) | st.integers(0, 2**63))
 
 @given(st.lists(prompts, max_size=60), st.lists(prompts, max_size=10))
 def test_done_is_a_set(added: list[tuple[str, int]], asked: list[tuple[str, int]]) -> None:
-    done, model = Done(), set[tuple[str, int]]()
+    done, model = Completed(), set[tuple[str, int]]()
     for prompt in added:
         assert done.add(*prompt) is (prompt not in model)
         model.add(prompt)
@@ -112,7 +113,7 @@ def test_a_finished_prompt_takes_at_most_32_bytes() -> None:
     count = 50_000
     tracemalloc.start()
     try:
-        done = Done()
+        done = Completed()
         for number in range(count):
             done.add(A, number)
         assert tracemalloc.get_traced_memory()[1] <= 32 * count
@@ -144,7 +145,7 @@ def test_a_full_disk_is_told() -> None:
     code = (
         "import resource\n"
         "from streamcli.errors import StreamError\n"
-        "from streamcli.batch.journals.seen import Occurrences\n"
+        "from streamcli.batch.journals.occurrences import Occurrences\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "occurrences = Occurrences(spill=0)\n"
         "try:\n"
@@ -214,15 +215,15 @@ def test_occurrences_are_told_apart(reading: Any) -> None:
     assert [done.has(B, n) for n in range(3)] == [False, True, False]
 
 
-def test_an_id_is_a_part_of_what_a_prompt_is_known_by(reading: Any) -> None:
+def test_an_id_is_a_part_of_what_a_prompt_is_key_of(reading: Any) -> None:
     """Processes that share a job count their own prompts only; ids need no counting."""
     ledger = reading(b"".join(line({**record(), "id": id}) for id in (7, "7", "x"))).ledger
     for known in (7, "7", "x"):
-        assert ledger.has(known_by(A, known), 0)
-        assert not ledger.has(known_by(A, known), 1)
+        assert ledger.has(key_of(A, known), 0)
+        assert not ledger.has(key_of(A, known), 1)
     for unknown in (None, 8, "y", ""):
-        assert not ledger.has(known_by(A, unknown), 0)
-    assert reading(end()).ledger.has(known_by(A, None), 0)
+        assert not ledger.has(key_of(A, unknown), 0)
+    assert reading(end()).ledger.has(key_of(A, None), 0)
 
 
 @pytest.mark.parametrize(

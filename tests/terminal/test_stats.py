@@ -11,7 +11,7 @@ from faultserver import Conn, FaultServer, delta, finish, role, sse, usage
 from forking import Forks
 from ptys import Pty
 
-from streamcli.batch.stats import batch_table
+from streamcli.batch.stats_table import batch_table
 from streamcli.batch.summary import Summary
 from streamcli.events import Failed, Finished, Usage
 from streamcli.outcome import Outcome, Verdict, interrupted

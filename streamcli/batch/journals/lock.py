@@ -1,7 +1,7 @@
-"""The lock on a journal: of two runs that read it and append to it, the second one waits.
+"""Lock a journal: of two runs that read it and append to it, the second one waits.
 
-Without it, both would read the same records, and ask the same prompts. A run that only reads a
-journal, and writes its records to another place, needs no lock.
+Without the lock, both would read the same records, and ask the same prompts. A run that only reads
+a journal, and writes its records to another place, needs no lock.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from contextlib import contextmanager
 def locked(
     paths: Sequence[str], *, events: str | None, stdout: int = 1, note: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold the lock of each journal of --resume that stdout or --events appends to.
+    """Hold the lock of each journal in `paths` that stdout or --events appends to.
 
-    If another run has it, say so and wait; a signal interrupts that. The kernel drops the lock of a
-    run that is killed. Where the file system has no locks (some network mounts), there is none.
+    If another run holds it, write a note and wait; a signal interrupts the wait. The kernel drops
+    the lock of a run that is killed. Where the file system has no locks (some network mounts),
+    nothing is locked.
     """
     journals = _journals(paths, events, stdout)
     try:
-        for _, (path, fd) in sorted(
-            journals.items()
-        ):  # in one order, so no two wait for each other
+        # Every run takes the locks in the same order, so no two runs wait for each other.
+        for _, (path, fd) in sorted(journals.items()):
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -43,10 +43,10 @@ def locked(
 def _journals(
     paths: Sequence[str], events: str | None, stdout: int
 ) -> dict[tuple[int, int], tuple[str, int]]:
-    """Return (path, a descriptor of its own) of these journals, by device and inode.
+    """Return (path, new descriptor) of these journals, by device and inode.
 
-    A descriptor of its own, because stdout is shared with other processes, and so would the lock
-    be. Trouble is left to those who open the file to read or to write.
+    The descriptor is a new one because stdout is shared with other processes, and a lock on it
+    would be too. A file that cannot be opened is skipped: reading or writing it reports the error.
     """
     written = _identity_of(stdout)
     found: dict[tuple[int, int], tuple[str, int]] = {}

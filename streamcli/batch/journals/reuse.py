@@ -1,7 +1,7 @@
-"""--reuse: complete answers in records, found again by the hash of their prompt.
+"""The journals of --reuse: find the complete answer to a prompt by the hash of the prompt.
 
-The records are read once. What is kept in memory is 32 bytes for each complete answer: its key, and
-where it stands in its file. The text is read from the file when it is wanted.
+The records are read once. For each complete answer 32 bytes stay in memory: its key, and its
+position in its file. The text is read from the file when the answer is reused.
 """
 
 from __future__ import annotations
@@ -16,32 +16,22 @@ from ...answer.reused import Answer
 from ...errors import usage
 from ...events import Event, Reasoning, Text, ToolCall
 from ...output.descriptor import Out, ends_torn
-from .journal import (
-    BLOCK,
-    HASH,
-    blocks,
-    check_journal,
-    ends_of,
-    is_own_stdout,
-    open_trouble,
-    records_of,
-)
+from .hash_index import HashIndex
+from .journal import BLOCK, HASH, blocks, ends_of, records_of
+from .journal_check import check_journal, is_own_stdout, open_trouble
 
 _OPTION = "--reuse"
 _ID = re.compile(rb'"request_id"\s*:\s*"([^"\\]{1,64})"')
-_BUCKETS = 4096
-_KEY, _ENTRY = 16, 32  # bytes
-_STEP = 0x9E3779B97F4A7C15F39CC0605CEDC835  # 2**128 / golden ratio, odd: spreads occurrences
-_ANY = -1  # stands for some other occurrence than the first
-_FILES = 256
+_ANY = -1  # stands for any occurrence but the first
+_FILES = 256  # their number is one byte of a position
 
 
 class Reuse:
-    """The complete answers in the files `paths`; usage errors for files that are none.
+    """Finds the complete answers in the files `paths`.
 
-    Only `events`, the file of --events, may be missing: it has not begun yet. `exact`: of equal
-    prompts each needs an answer of its own. `only` is the hash of the one prompt that is wanted:
-    the records of others are then passed over.
+    Only `events`, the file of --events, may be missing: it has not begun yet. With `exact`, each of
+    several equal prompts needs an answer of its own. `only` is the hash of the one prompt that will
+    be looked up, "" for any: the records of other prompts are then passed over.
     """
 
     def __init__(
@@ -53,9 +43,10 @@ class Reuse:
         only: str = "",
         stdout: int = 1,
     ) -> None:
+        """Raise a usage error for a file that is not a journal, or cannot be read."""
         self._exact = exact
         self._only = only.encode()
-        self._places = _Places()
+        self._positions = HashIndex(16)
         self._files: list[BinaryIO] = []
         if len(paths) > _FILES:
             raise usage(f"--reuse takes at most {_FILES} files", "put them into one with cat")
@@ -74,8 +65,10 @@ class Reuse:
         """Return the answer to the prompt with that hash; None if it has to be asked."""
         occurrences = [occurrence] if self._exact else dict.fromkeys((occurrence, 0, _ANY))
         for each in occurrences:
-            place = self._places.get(hash, each)
-            if place is not None and (answer := self._answer(hash, *place)) is not None:
+            position = self._positions.get(hash, each)
+            if position is None:
+                continue
+            if (answer := self._answer(hash, *_unpacked(position))) is not None:
                 return answer
         return None
 
@@ -84,11 +77,11 @@ class Reuse:
             file.close()
 
     def _read(self, file: BinaryIO, path: str, number: int) -> None:
-        """Note where the complete answers of a file are."""
-        at, known = 0, False
-        begun: dict[bytes, int] = {}  # where the first record of a prompt without an end stands
+        """Note the positions of the complete answers in a file."""
+        at, checked = 0, False
+        begun: dict[bytes, int] = {}  # offsets of the first records of prompts without an end
         for block in blocks(file):
-            known = known or check_journal(path, block, _OPTION)
+            checked = checked or check_journal(path, block, _OPTION)
             if not self._only:
                 for found in _ID.finditer(block):
                     if found[1] not in begun:
@@ -103,21 +96,27 @@ class Reuse:
             at += len(block)
 
     def _note(self, record: dict[str, Any], number: int, first: int, end: int) -> None:
+        """Note the position of an answer, if its `end` record says that it is complete."""
         hash, occurrence = record.get("prompt_hash"), record.get("occurrence")
         if (
-            record.get("status") != "complete"  # not `enough`: that may be less than all
+            record.get("status") != "complete"  # `enough` may be less than the whole answer
             or record.get("complete") is not True
             or not (isinstance(hash, str) and HASH.fullmatch(hash))
             or not (type(occurrence) is int and 0 <= occurrence < 2**32)
         ):
             return
-        newer = not record.get("reused_from")  # its text may be that of the other record alone
-        self._places.put(hash, occurrence, number, first, end, over=newer)
+        # A record of a reused answer may lack the text, which the first record has.
+        is_original = not record.get("reused_from")
+        position = _packed(number, first, end)
+        self._positions.put(hash, occurrence, position, replace=is_original)
         if occurrence:
-            self._places.put(hash, _ANY, number, first, end, over=False)
+            self._positions.put(hash, _ANY, position)
 
     def _answer(self, hash: str, number: int, first: int, end: int) -> Answer | None:
-        """Return the answer that ends in the line at `end`; None if it is not whole any more."""
+        """Return the answer whose `end` record begins at the offset `end`.
+
+        Return None if the file has changed, so that the answer is not whole any more.
+        """
         file = self._files[number]
         try:
             file.seek(end)
@@ -130,51 +129,19 @@ class Reuse:
         return None
 
 
-class _Places:
-    """Where answers are, by (hash, occurrence): 32 bytes each, and little around them.
-
-    Entries lie end to end in buckets by the last bits of their key, and bytearray.find searches.
-    """
-
-    def __init__(self) -> None:
-        self._buckets = [bytearray() for _ in range(_BUCKETS)]
-
-    def put(
-        self, hash: str, occurrence: int, number: int, first: int, end: int, *, over: bool
-    ) -> None:
-        """Keep a place; in the place of an earlier one only if it goes `over` it."""
-        key, bucket = self._key(hash, occurrence)
-        entry = key + (number << 56 | first).to_bytes(8, "big") + end.to_bytes(8, "big")
-        at = _find(bucket, key)
-        if at < 0:
-            bucket += entry
-        elif over:
-            bucket[at : at + _ENTRY] = entry
-
-    def get(self, hash: str, occurrence: int) -> tuple[int, int, int] | None:
-        """Return the number of the file, and the offsets of the first and the last record."""
-        key, bucket = self._key(hash, occurrence)
-        at = _find(bucket, key)
-        if at < 0:
-            return None
-        both = int.from_bytes(bucket[at + _KEY : at + 24], "big")
-        end = int.from_bytes(bucket[at + 24 : at + _ENTRY], "big")
-        return both >> 56, both & (1 << 56) - 1, end
-
-    def _key(self, hash: str, occurrence: int) -> tuple[bytes, bytearray]:
-        number = int(hash, 16) + occurrence * _STEP & (1 << 128) - 1
-        return number.to_bytes(_KEY, "big"), self._buckets[number % _BUCKETS]
+def _packed(number: int, first: int, end: int) -> bytes:
+    """Return a position as bytes: the file's number, the offsets of the first and last record."""
+    return (number << 56 | first).to_bytes(8, "big") + end.to_bytes(8, "big")
 
 
-def _find(bucket: bytearray, key: bytes) -> int:
-    at = bucket.find(key)
-    while at % _ENTRY and at >= 0:  # it began inside an entry
-        at = bucket.find(key, at + 1)
-    return at
+def _unpacked(position: bytes) -> tuple[int, int, int]:
+    number_and_first = int.from_bytes(position[:8], "big")
+    end = int.from_bytes(position[8:], "big")
+    return number_and_first >> 56, number_and_first & (1 << 56) - 1, end
 
 
 def _opened(path: str, stdout: int) -> BinaryIO:
-    """Return the file, open; a pipe's bytes in a temporary file, as they are read twice."""
+    """Open a file; copy a pipe into a temporary file, as its bytes are read twice."""
     file = open("/dev/stdin" if path == "-" else path, "rb")
     try:
         if is_own_stdout(file, path, stdout, _OPTION) and ends_torn(file.fileno()):
@@ -195,7 +162,7 @@ def _opened(path: str, stdout: int) -> BinaryIO:
 
 
 def _events_of(file: BinaryIO, end: dict[str, Any], first: int, last: int) -> Iterator[Event]:
-    """Yield what the answer said: from its `end` record, or from the records before that."""
+    """Yield the events of an answer: from its `end` record, or from the records before that."""
     text, reasoning = end.get("text"), end.get("reasoning")
     if isinstance(text, str):
         if isinstance(reasoning, str) and reasoning:
@@ -220,7 +187,7 @@ def _events_of(file: BinaryIO, end: dict[str, Any], first: int, last: int) -> It
 def _records_between(
     file: BinaryIO, request_id: str, first: int, last: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield the records that name that id; others of the same run stand between them."""
+    """Yield the records in a part of the file that name an id; other records are between them."""
     name = orjson.dumps(request_id)
     file.seek(first)
     left, rest = last - first, b""

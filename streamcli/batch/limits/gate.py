@@ -1,7 +1,7 @@
-"""When a batch may send its next request: pure, told the time, no clock.
+"""Decide when a batch may send its next request to one provider: pure, the time is an argument.
 
-A `Gate` is one provider's: it asks as fast as it learned to after refusals, and closes where asking
-on makes no sense.
+The gate of a provider lets requests through as fast as it learned from refusals, and closes when no
+further request can succeed (a wrong key, a used-up quota).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from .concurrency import Ticket
 from .learned_rate import LearnedRate
 from .limit_headers import Allowance
 
-# Until a provider has answered once, requests go out one by one, so that a refusal of the first
-# (a wrong key, a limit that is used up) comes before all the others are sent.
+# Seconds between the first requests. Until a provider has answered once they go out one by one, so
+# that a refusal of the first (a wrong key, a used-up limit) comes before the others are sent.
 STAGGER = 0.002
-# A provider that says 429 whenever it is asked is given up after so many times --max-wait, and so
-# is a prompt that gets nothing else.
+# A provider that answers nothing but 429 is given up after so many times --max-wait, and so is a
+# prompt that gets nothing but 429.
 PATIENCE = 5
 
 _BLOCKED = 3  # web pages with status 403 after which a firewall is taken to block everything
-_FINAL = ("auth", "no_key", "quota", "redirect")
+_FINAL = ("auth", "no_key", "quota", "redirect")  # kinds of failures that every request would have
 
 
 class Entry:
@@ -32,35 +32,35 @@ class Entry:
     __slots__ = ("refused", "ticket", "waited")
 
     def __init__(self) -> None:
-        self.ticket: Ticket | None = None  # while it runs
-        self.refused = 0
-        self.waited = 0.0  # seconds, beyond the holds, which are for all
+        self.ticket: Ticket | None = None  # while its request runs
+        self.refused = 0  # how often
+        self.waited = 0.0  # seconds, without the holds, which all prompts share
 
 
 class Gate:
     """Decides whether a provider may be sent another request, and when.
 
-    `learned` finds its rate and its concurrency; `jobs` may run at once as long as nothing is
-    wrong. `closed` is why nothing more is started for it, or None.
+    `learned` finds its rate and its concurrency; until it has found a limit, `jobs` requests may
+    run at once. `closed` is the failure for which the provider is asked nothing more, or None.
     """
 
     def __init__(self, jobs: int, max_wait: float, random: Callable[[], float]) -> None:
         self.closed: Failed | None = None
         self.learned = LearnedRate(jobs, random, longest=max_wait)
-        self.refuses = False  # the last it said was a 429
+        self.refuses = False  # its last response was a 429
         self._max_wait = max_wait
         self._answered = False
         self._blocked = 0  # prompts that a firewall blocked
         self._last_start = 0.0
-        self._refused_since: float | None = None  # the first refusal since it answered
+        self._refused_since: float | None = None  # the time of the first refusal since an answer
 
     @property
-    def is_open(self) -> bool:
-        """Whether it has answered, and refused nothing yet."""
+    def is_unlimited(self) -> bool:
+        """Whether the provider has answered, and refused nothing yet."""
         return self._answered and not self.learned.refusals
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next request may go out; inf if one has to end first."""
+        """Return the seconds until the next request may start; inf if one has to end first."""
         wait = self.learned.wait(now)
         if not self._answered:
             wait = max(wait, self._last_start + STAGGER - now)
@@ -72,13 +72,13 @@ class Gate:
         self._last_start = now
 
     def ended(self, entry: Entry, tokens: int | None = None) -> None:
-        """Count its end; `tokens` is what its answer used, if that is known."""
+        """Count the end of a request; `tokens` are those it used, None if unknown."""
         if entry.ticket is not None:
             self.learned.ended(entry.ticket, tokens)
             entry.ticket = None
 
     def answered(self, entry: Entry, now: float) -> bool:
-        """Note that the first of an answer came; return whether more requests may start now."""
+        """Note that an answer has begun; return whether more requests may run at once now."""
         before = self.learned.concurrency if self._answered else 0
         self._answered = True
         self.refuses = False
@@ -87,12 +87,12 @@ class Gate:
             self.learned.answered(entry.ticket, now)
         return self.learned.concurrency > before
 
-    def advise(self, entry: Entry | None, given: Iterable[Allowance], now: float) -> None:
-        """Learn from the headers of a response; `entry` is its prompt's, if that has a ticket."""
-        self.learned.advise(given, now, None if entry is None else entry.ticket)
+    def advise(self, entry: Entry | None, allowed: Iterable[Allowance], now: float) -> None:
+        """Learn from the headers of a response; `entry` is None if its prompt has no ticket."""
+        self.learned.advise(allowed, now, None if entry is None else entry.ticket)
 
     def limited(self, entry: Entry, failed: Failed, now: float) -> float | None:
-        """Return the seconds until a refused prompt's turn comes; None if waiting is no use."""
+        """Return the seconds until a refused prompt may be asked again; None if it may not."""
         wanted = failed.retry_after
         if wanted is not None and wanted > self._max_wait:
             self.close(explain(copy(failed), 1, self._max_wait))
@@ -113,10 +113,10 @@ class Gate:
         return None if self.closed or entry.waited >= patience else wait
 
     def judge(self, failed: Failed) -> None:
-        """Close if what `failed` says is true of every other request too.
+        """Close the gate if every other request would fail in the same way.
 
         A web page with status 403 ("forbidden") comes from a firewall, which may block this prompt
-        alone: it closes when several came and nothing has been answered.
+        alone: the gate closes when several came and no prompt was answered.
         """
         self._blocked += failed.kind == "forbidden"
         blocked = self._blocked >= _BLOCKED and not self._answered
@@ -124,18 +124,5 @@ class Gate:
             self.close(copy(failed))
 
     def close(self, failed: Failed) -> None:
+        """Let no further request start; `failed` is the reason."""
         self.closed = self.closed or failed
-
-
-class Budget:
-    """Counts the retries that all prompts of a batch share: 50, and one for five prompts."""
-
-    def __init__(self) -> None:
-        self.prompts = 0
-        self._spent = 0
-
-    def spend(self) -> bool:
-        if self._spent >= 50 + self.prompts // 5:
-            return False
-        self._spent += 1
-        return True

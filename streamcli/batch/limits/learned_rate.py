@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from .advance import Advance
+from .advertised import AdvertisedLimits
 from .concurrency import Concurrency, Ticket
 from .holds import Holds
 from .limit_headers import Allowance
+from .rate_steps import CUT, FAR, INFINITE, grown, lowered
 from .refusals import AGREED, BASE, Cut, Refusals, backoff
-from .steps import CUT, FAR, INFINITE, grown, lowered
 from .throughput import ENOUGH, Throughput
 
 SLOWER = 0.6  # what is left of the rate in a trial
@@ -70,7 +70,7 @@ class LearnedRate:
         self._latency = PATIENT / 2  # seconds until an answer begins, on average
         self._throughput = Throughput()
         self._seen = -INFINITE
-        self._advance = Advance(longest)
+        self._advertised = AdvertisedLimits(longest)
 
     @property
     def concurrency(self) -> int:
@@ -113,7 +113,7 @@ class LearnedRate:
         self.running += 1
         self._throughput.asked(now)
         self._grow(now)
-        interval = max(1 / self.rate, self._advance.interval(now, tokens))
+        interval = max(1 / self.rate, self._advertised.interval(now, tokens))
         if apart := self._at_once.apart(self._latency):
             self._next = now + max(interval, apart)
         elif interval:
@@ -132,7 +132,7 @@ class LearnedRate:
         if ticket.number == self._probe:
             self._probe = 0
         if tokens:
-            self._advance.used(ticket, tokens)
+            self._advertised.used(ticket, tokens)
 
     def answered(self, ticket: Ticket, now: float) -> None:
         """Learn that it was accepted: the first event of its answer came."""
@@ -227,7 +227,7 @@ class LearnedRate:
         after = self.running if ticket is None else self._number - ticket.number
         tokens = 0 if ticket is None else ticket.tokens
         uncounted = min(self.running, after)
-        wait = self._advance.read(given, now, uncounted, tokens, self.concurrency)
+        wait = self._advertised.read(given, now, uncounted, tokens, self.concurrency)
         if wait:
             self.holds.hold(now, wait)
 
@@ -241,7 +241,7 @@ class LearnedRate:
             self._next -= back
             self.holds.shift(back)
             self._cut_at -= back
-            self._advance.forget()
+            self._advertised.forget()
             self._throughput.forget()
 
     def _grow(self, now: float) -> None:

@@ -49,7 +49,7 @@ def lines(gates: Gates) -> Iterator[str]:
         yield f"{provider}: {', '.join(words)}{again}"
 
 
-def now(gates: Gates, time: float) -> str:
+def current(gates: Gates, time: float) -> str:
     """Return what holds the batch up at this time; "" if nothing does."""
     for provider, gate in _asked(gates):
         learned = gate.learned

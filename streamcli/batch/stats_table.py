@@ -1,4 +1,4 @@
-"""The table of --stats for a batch: its summary, with a column for each model that was asked."""
+"""The table of --stats for a batch: its summary, with a column for each model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHARES = ("p50", "p90", "p99")
 def batch_table(summary: Summary, wall_ms: float) -> Table:
     """Return the table of a batch that took `wall_ms` milliseconds.
 
-    Of one prompt to each of several models, it has their own times in place of percentiles.
+    If each of several models had one prompt, it has their times in place of percentiles.
     """
     parts = list(summary.parts.values())
     several = len(parts) > 1
@@ -51,9 +51,9 @@ def batch_table(summary: Summary, wall_ms: float) -> Table:
             if times != [None] * len(times):
                 right.append(_row(name, times))
             continue
-        told: list[dict[str, Any]] = [record["percentiles"].get(name) or {} for record in records]
-        if any(told):
-            right += [_row(f"{name}.{p}", [each.get(p) for each in told]) for p in _SHARES]
+        known: list[dict[str, Any]] = [record["percentiles"].get(name) or {} for record in records]
+        if any(known):
+            right += [_row(f"{name}.{p}", [each.get(p) for each in known]) for p in _SHARES]
     if not several and summary.ttft.count > 1:
         right.append(Row("ttft_ms", sparkline(summary.ttft)))
     return Table(left, right)
@@ -64,7 +64,7 @@ def _row(name: str, values: Sequence[float | None]) -> Row:
 
 
 def _counts(summary: Summary, records: list[dict[str, Any]]) -> Iterator[Row]:
-    """Give the rows of the prompts, by what became of them."""
+    """Yield the rows that count the prompts by their verdicts."""
     whole = records[-1]
     for name in ("prompts", "failed", *(name for name in _SOMETIMES if whole[name])):
         yield _row(name, [record[name] for record in records])

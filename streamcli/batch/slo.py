@@ -1,4 +1,4 @@
-"""The service level objectives of a batch (--slo): measured as it runs, judged at its end."""
+"""The service level objectives of a batch (--slo): measured while it runs, judged at its end."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from ..report.slo import Judgement, judge
 from .question import Question
 from .routes import Route
 
-UNKNOWN = "-"  # the model of a line that cannot be read
+UNKNOWN = "-"  # stands for the model of a line that cannot be read
 
 
 class Objectives:
-    """Counts each prompt as a report on its records does, by the model that was asked.
-
-    Raise a usage error for a text that is not an objective.
-    """
+    """Counts each prompt by the model that was asked, as --report counts its record."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._only = ""
+        """Raise a usage error for a text that is not an objective."""
+        self._only_model = ""
         self._objectives = parse(texts)
         self._limits = limits(self._objectives)
         self._groups: dict[str, Figures] = {}
 
     def one_model(self, route: Route) -> None:
-        """Count lines that cannot be read as prompts of the one model that there is."""
-        self._only = name_of(route)
+        """Count a line that cannot be read as a prompt of this route: the batch has no other."""
+        self._only_model = name_of(route)
 
     def add(self, question: Question, outcome: Outcome, verdict: Verdict) -> None:
         """Count a prompt that is over."""
-        name = question.tags.get("target") or name_of(question.route) or self._only or UNKNOWN
+        asked = question.tags.get("target") or name_of(question.route)
+        name = asked or self._only_model or UNKNOWN
         if (figures := self._groups.get(name)) is None:
             figures = self._groups[name] = Figures(limits=self._limits)
         record = {

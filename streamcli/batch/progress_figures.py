@@ -1,4 +1,4 @@
-"""The figures of --progress: how far a batch is, in all and with each of several models."""
+"""The figures that --progress shows: of the whole batch, and of each of several models."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .summary import Summary
 Running = Callable[[], list[Prompt]]
 
 
-class Progressing:
+class ProgressFigures:
     """Makes the State of --progress; called in the thread that draws it.
 
-    `models` are those of the options, `total` the prompts of the input for each of them, if that is
-    known. Lines of --requests may name others; then nobody knows how many there are for each.
+    `models` are those of --model, `total` is the number of prompts for each of them, None if it is
+    not known. Where lines of --requests name other models, the totals of each model are unknown.
     `running` returns the prompts that run.
     """
 
@@ -37,7 +37,7 @@ class Progressing:
         self._total = total
 
     def state(self, held: str) -> State:
-        """Return the figures now."""
+        """Return the present figures; `held` says what holds the batch up, or is empty."""
         in_flight: Counter[str] = Counter()
         tokens: Counter[str] = Counter()
         for task in self._running():
@@ -46,7 +46,7 @@ class Progressing:
             if task.answer is not None:
                 tokens[name] += task.answer.outcome.meter.chunks
         skipped, total, parts = self._plan.skipped, self._total, self._summary.parts
-        own = None if total is None or parts.keys() - self._models else total
+        per_model = None if total is None or parts.keys() - self._models else total
         models = [
             _figures(
                 part,
@@ -54,7 +54,7 @@ class Progressing:
                 skipped=skipped[name],
                 in_flight=in_flight,
                 tokens=tokens,
-                total=None if own is None else own * self._models[name],
+                total=None if per_model is None else per_model * self._models[name],
             )
             for name, part in list(parts.items())
         ]
@@ -78,7 +78,7 @@ def _figures(
     tokens: dict[str, int],
     total: int | None,
 ) -> Figures:
-    running, coming = in_flight.get(name, 0), tokens.get(name, 0)
+    running, streaming = in_flight.get(name, 0), tokens.get(name, 0)
     return Figures(
         name,
         total,
@@ -86,7 +86,7 @@ def _figures(
         summary.failures.most_common(),
         skipped,
         running,
-        summary.tokens + coming,
+        summary.tokens + streaming,
         summary.cost,
         bool(summary.unpriced),
     )

@@ -1,4 +1,4 @@
-"""The messages of a batch on stderr: failures as they come, its progress, and its end."""
+"""What a batch writes on stderr: failures as they come, its progress, and how it ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line, visible
 from ..terminal.screen import is_colored, is_dumb
 from .halt import Halt
-from .limits import found
+from .limits import describe
 from .limits.gate import Gate
 from .plan import Plan, Prompt
 from .summary import Summary
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from ..report.slo import Judgement
     from ..terminal.progress import Progress
     from ..terminal.waiting import Waiting
-    from .figures import Progressing
+    from .progress_figures import ProgressFigures
 
 _SHOWN = 10  # failures of one kind that are shown one by one
-_LATE_MS = 1000  # a schedule that is kept no better is not the load that was asked for
-_NAME = 40  # characters of a prompt that tell it from others
+_LATE_MS = 1000  # half of the prompts being later than this is not the load that --rate asks for
+_NAME = 40  # characters of a prompt in messages
 
 
-class Reports:
-    """Writes through `messages`, above the progress while there is one.
+class BatchMessages:
+    """Writes through `messages`, above the progress display if there is one.
 
     `gates` are by provider and address.
     """
@@ -51,20 +51,19 @@ class Reports:
         self._messages = messages
         self._summary = summary
         self._gates = gates
-        self._records = settings.records
         self._shown: dict[str, int] = {}
         self._progress: Progress | None = None
-        self._figures: Progressing | None = None
+        self._figures: ProgressFigures | None = None
         self._waiting: Waiting | None = None
 
     def retries(self, task: Prompt, retry: Retry) -> None:
-        """Report another attempt."""
+        """Report a retry."""
         self._messages.detail(
             f"{self._name(task)}: {retry.error.message}: again in {retry.delay:.1f} s"
         )
 
     def ended(self, task: Prompt, verdict: Verdict, endpoint: Endpoint | None) -> None:
-        """Report a prompt that is over, and whose verdict has a message."""
+        """Report a prompt whose verdict has a message."""
         message = self._message(task, verdict, endpoint)
         if verdict.exit_code and self._figures is not None:
             self._figures.error = message
@@ -80,7 +79,7 @@ class Reports:
             self._messages.note(message)
 
     def _message(self, task: Prompt, verdict: Verdict, endpoint: Endpoint | None) -> str:
-        if (route := task.question.route) is None:  # a bad line has named itself
+        if (route := task.question.route) is None:  # the message names the line
             return verdict.message
         several = endpoint is not None and len(route.endpoints) > 1
         provider = reporter_of(verdict, endpoint)
@@ -89,9 +88,9 @@ class Reports:
         return f"{self._name(task)}: {provider}{verdict.message}"
 
     def _name(self, task: Prompt) -> str:
-        """Return the name of a prompt, with --verbose its beginning too.
+        """Return the name of a prompt; with --verbose its beginning too.
 
-        That tells it from the third prompt of another run (xargs -P).
+        The beginning tells it from the same prompt number of another run (xargs -P).
         """
         beginning = task.question.prompt if self._messages.verbose else ""
         return (
@@ -106,51 +105,73 @@ class Reports:
         undone: bool,
         seconds: float,
     ) -> None:
-        """Report how the batch ended.
+        """Report how the batch ended, after so many `seconds`.
 
-        `fatal` is what broke the output or the input, `halt` what stopped the batch. `undone`:
-        prompts were not asked.
+        `fatal` is an error of the output or the input, `halt` is given if --halt stopped the
+        batch, and `undone` is set if prompts were not asked.
         """
         messages, summary = self._messages, self._summary
         if self._settings.usage and summary.done:
             messages.error(summary.usage_line())
         if self._settings.stats and summary.done:
-            from .stats import batch_table
+            from .stats_table import batch_table
 
             messages.table(batch_table(summary, seconds * 1000), self._settings.color)
-        resumable = self._records and not self._settings.converses
-        again = "--resume FILE, with these records, asks only the rest" if resumable else ""
-        if self._settings.resume:
-            again = "the same command goes on from here"
+        hint = self._resume_hint()
         if fatal is not None:
-            messages.error(fatal.message, fatal.hint or again)
+            messages.error(fatal.message, fatal.hint or hint)
         elif signum:
             if signum != signal.SIGPIPE:
                 name = signal.Signals(signum).name
-                messages.error(f"stopped by {name}: {summary.so_far()}", again)
+                messages.error(f"stopped by {name}: {summary.so_far()}", hint)
         else:
-            for (provider, _), gate in list(self._gates.items()):
-                if gate.closed is not None:
-                    why = f"{provider}: {gate.closed.message}"
-                    messages.error(f"{why}: nothing more was asked of it")
-            if summary.failed:
-                stopped = ", stopped by --halt" if halt is not None and not str(halt) else ""
-                failed = f"{summary.failed} of {summary.done} prompts failed ({summary.line()})"
-                messages.error(failed + stopped, again)
-            if halt is not None and str(halt) and undone:
-                messages.error(f"stopped by --halt: {halt}: {summary.so_far()}", again)
-            if halt is not None and halt.estimates:
-                messages.note("a server sent no usage: --halt counted characters instead")
-            if summary.late_ms >= _LATE_MS:
-                jobs = f"raise -j ({self._settings.jobs}), if the server can take more at once"
-                messages.note(
-                    f"half of the prompts started {summary.late_ms / 1000:.1f} s or more behind "
-                    f"--rate: {next(found.lines(self._gates), jobs)}"
-                )
+            self._closed_gates()
+            self._failures(halt, hint)
+            self._halted(halt, hint, undone)
+            self._lateness()
             if summary.skipped and not summary.done:
                 messages.note(f"nothing is left to ask: {summary.skipped} done already")
-        for line in found.lines(self._gates):
+        for line in describe.lines(self._gates):
             messages.detail(line)
+
+    def _resume_hint(self) -> str:
+        """Return how to ask only the prompts that are left; "" if nothing makes that possible."""
+        if self._settings.resume:
+            return "the same command goes on from here"
+        resumable = self._settings.records and not self._settings.converses
+        return "--resume FILE, with these records, asks only the rest" if resumable else ""
+
+    def _closed_gates(self) -> None:
+        """Report each provider that was asked nothing more, and why."""
+        for (provider, _), gate in list(self._gates.items()):
+            if gate.closed is not None:
+                why = f"{provider}: {gate.closed.message}"
+                self._messages.error(f"{why}: nothing more was asked of it")
+
+    def _failures(self, halt: Halt | None, hint: str) -> None:
+        """Report how many prompts failed."""
+        summary = self._summary
+        if summary.failed:
+            stopped = ", stopped by --halt" if halt is not None and not str(halt) else ""
+            failed = f"{summary.failed} of {summary.done} prompts failed ({summary.line()})"
+            self._messages.error(failed + stopped, hint)
+
+    def _halted(self, halt: Halt | None, hint: str, undone: bool) -> None:
+        """Report the cost or the tokens at which --halt stopped the batch."""
+        if halt is not None and str(halt) and undone:
+            self._messages.error(f"stopped by --halt: {halt}: {self._summary.so_far()}", hint)
+        if halt is not None and halt.estimates:
+            self._messages.note("a server sent no usage: --halt counted characters instead")
+
+    def _lateness(self) -> None:
+        """Report that the schedule of --rate was not kept, and what would help."""
+        late_ms = self._summary.late_ms
+        if late_ms >= _LATE_MS:
+            jobs = f"raise -j ({self._settings.jobs}), if the server can take more at once"
+            self._messages.note(
+                f"half of the prompts started {late_ms / 1000:.1f} s or more behind "
+                f"--rate: {next(describe.lines(self._gates), jobs)}"
+            )
 
     def missed(self, judgements: Sequence[Judgement]) -> None:
         """Report each service level objective that was missed."""
@@ -168,37 +189,38 @@ class Reports:
     ) -> None:
         """Draw the progress from here on.
 
-        `running` returns the prompts that run. `models` are those of the options, `total` the
-        prompts for each of them, if that is known. Where the answers go to the same terminal, a
-        sign of life between them takes the place of the progress.
+        `running` returns the prompts that run. `models` are those of --model, `total` is the number
+        of prompts for each of them, None if it is not known. Where the answers go to the same
+        terminal, a waiting sign is shown between them instead of the progress.
         """
         prompts = None if total is None else total * max(1, len(models))
         if not shows_progress(self._settings) or prompts == 1:
             self._show_waiting(lambda: len(running()))
             return
         from ..terminal.progress import Progress
-        from .figures import Progressing
+        from .progress_figures import ProgressFigures
 
-        self._figures = figures = Progressing(
+        self._figures = figures = ProgressFigures(
             self._summary, plan, running, models=models, total=total
         )
         self._progress = Progress(
             clock=time.monotonic,
-            state=lambda: figures.state(found.now(self._gates, time.monotonic())),
+            state=lambda: figures.state(describe.current(self._gates, time.monotonic())),
             color=is_colored(self._settings.color),
             line=None if is_dumb() else self._messages.screen.line(2),
-            row=is_pipe(1),  # whose reader may write there: stream -L --jsonl | jq
+            row=is_pipe(1),  # the pipe's reader may write to the terminal: stream -L --jsonl | jq
         )
         self._progress.start()
 
     def _show_waiting(self, in_flight: Callable[[], int]) -> None:
+        """Show how long answers have been waited for, while none comes."""
         if self._settings.progress != "auto":
             return
 
         def words(waited: float) -> str:
-            running, held = in_flight(), found.now(self._gates, time.monotonic())
+            running, held = in_flight(), describe.current(self._gates, time.monotonic())
             if not running and not held:
-                return ""  # the input is waited for, and no answer
+                return ""  # only the input is waited for
             facts = [
                 f"{self._summary.done} done",
                 f"{running} in flight",
@@ -211,7 +233,7 @@ class Reports:
             self._waiting.start()
 
     def close(self) -> None:
-        """Erase the progress, or the sign of life."""
+        """Erase the progress, or the waiting sign."""
         if self._waiting is not None:
             self._waiting.stop()
         if self._progress is not None:
@@ -219,7 +241,7 @@ class Reports:
 
 
 def shows_progress(settings: Settings) -> bool:
-    """Return whether progress is wanted, and nothing else is written where it would stand."""
+    """Return whether progress is wanted, and no answers go to the terminal where it is drawn."""
     if settings.progress != "auto" or settings.quiet:
         return bool(settings.progress == "always")
     written = format_of(settings.format).records or settings.output is None

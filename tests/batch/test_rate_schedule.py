@@ -15,14 +15,14 @@ from conftest import Popen, Stream, eventually
 from records import check, parse_records
 
 from streamcli.batch.limits.gate import Gate
-from streamcli.batch.pace import CATCH_UP, Pace
 from streamcli.batch.queue import Queue
+from streamcli.batch.rate_schedule import CATCH_UP, RateSchedule
 from streamcli.batch.task import Client, Task
 from streamcli.outcome import Outcome
 
 
 def test_nothing_starts_before_its_time() -> None:
-    rng, now, pace = random.Random(1), 1000.0, Pace(10)
+    rng, now, pace = random.Random(1), 1000.0, RateSchedule(10)
     starts = []
     for _ in range(500):
         now += pace.wait(now) + rng.choice((0, 0, 0.001, 0.015, 0.05, 0.5, 3))
@@ -35,7 +35,7 @@ def test_nothing_starts_before_its_time() -> None:
 
 
 def test_a_late_start_does_not_shift_those_behind_it() -> None:
-    pace = Pace(10)
+    pace = RateSchedule(10)
     assert pace.started(5.0) == 0
     late = [pace.started(7.0) for _ in range(20)]  # a stall of 2 s
     assert late == pytest.approx([(19 - number) / 10 for number in range(20)])
@@ -45,7 +45,7 @@ def test_a_late_start_does_not_shift_those_behind_it() -> None:
 
 def test_more_than_a_minute_is_not_caught_up_with() -> None:
     """But it is told: lateness is measured by the schedule."""
-    pace = Pace(1)
+    pace = RateSchedule(1)
     pace.started(0.0)
     assert pace.started(1000.0) == 999
     caught_up = 1
@@ -57,23 +57,23 @@ def test_more_than_a_minute_is_not_caught_up_with() -> None:
 
 
 def test_a_schedule_waits_for_its_input() -> None:
-    pace = Pace(10)
+    pace = RateSchedule(10)
     pace.started(0.0)
-    pace.rest(50.0)
+    pace.restart(50.0)
     assert pace.started(50.0) == 0
     assert pace.wait(50.0) == pytest.approx(0.1)
-    pace.rest(50.0)
+    pace.restart(50.0)
     assert pace.wait(50.0) == pytest.approx(0.1)  # it is not behind
 
 
 def test_without_a_rate() -> None:
-    pace = Pace(None)
+    pace = RateSchedule(None)
     assert [pace.started(0.0), pace.wait(0.0), pace.started(0.0)] == [None, 0.0, None]
 
 
 def test_poisson() -> None:
     """The gaps of a Poisson process have the mean that was asked for, and deviate as much."""
-    rng, now, pace = random.Random(1), 0.0, Pace(100, random.Random(2).random)
+    rng, now, pace = random.Random(1), 0.0, RateSchedule(100, random.Random(2).random)
     starts = []
     for _ in range(20_000):
         now += pace.wait(now)
@@ -83,7 +83,7 @@ def test_poisson() -> None:
     gaps = [late - early for early, late in pairwise(starts)]
     assert mean(gaps) == pytest.approx(0.01, rel=0.03)
     assert stdev(gaps) == pytest.approx(0.01, rel=0.05)
-    edge = Pace(1, lambda: 1.0)  # what a random source never returns
+    edge = RateSchedule(1, lambda: 1.0)  # what a random source never returns
     edge.started(0.0)
     assert edge.wait(0.0) < 60
 
@@ -92,7 +92,7 @@ def test_a_stall_shows_in_what_waited_behind_it() -> None:
     """Ten a second, two workers, and a server that stalls for 2 s: p99 with queue is over 1 s."""
     now = 100.0
     gate = Gate(2, 120, lambda: 0.5)
-    queue: Queue[Task[None, Client]] = Queue(2, Pace(10), lambda: now)
+    queue: Queue[Task[None, Client]] = Queue(2, RateSchedule(10), lambda: now)
     tasks: Iterator[Task[None, Client]] = iter([Task(n, None, (gate,)) for n in range(100)])
     running: list[tuple[float, Task[None, Client]]] = []
     late = []

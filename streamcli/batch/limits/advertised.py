@@ -11,7 +11,7 @@ RESERVE = 0.05  # of an allowance that refills is kept
 SPENT = 5.0  # seconds in which the rest of it is spent
 
 
-class Advance:
+class AdvertisedLimits:
     """Keeps the allowances of the last response, and the tokens that an answer takes.
 
     One that would take more than `longest` seconds to its next request is not heeded: the refusal
