@@ -37,6 +37,7 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import agents as application
 from .shared.agent_calls import AgentCalls
+from .shared.agent_spelling import camel_names, kind_of
 from .shared.agents import (
     conversation,
     id_of,
@@ -189,7 +190,8 @@ class Decoder:
             self._body.each(value, event, out)
             return
         body, kind = self._body, value.get("type")
-        kind = kind if type(kind) is str else ""
+        kind = kind_of(kind) if type(kind) is str else ""
+        value = camel_names(value)
         if not KNOWN.fullmatch(kind):
             if (error := error_in(value, event)) is not None:
                 body.fail(stream_failure(error), out)

@@ -319,7 +319,15 @@ class Decoder:
         if type(value) is not dict:
             return
         before = len(out)
-        if event == "message":  # a whole answer
+        if event == "message" and (names := [name for name in value if _is_event(name)]):
+            for name in names:  # events that a gateway wrote as JSON
+                if is_error_event(name):
+                    self._body.fail(exception(name, orjson.dumps(value[name])), out)
+                elif isinstance(each := value[name], dict):
+                    self._event(name, each, out)
+                if self._body.ended:
+                    return
+        elif event == "message":  # a whole answer
             answer = value.get("output")
             if not isinstance(answer, dict):
                 if error := error_in(value):
@@ -422,6 +430,10 @@ class Decoder:
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         return self._ending.finish(evidence, out)
+
+
+def _is_event(name: str) -> bool:
+    return name in EVENTS or name.endswith("Exception")
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:

@@ -373,7 +373,8 @@ class Decoder:
             response = response if isinstance(response, dict) else {}
             if not self._body.answered and not has_answer(out):
                 self._say(response.get("text"), out)
-            self._end(value, response.get("meta"), out)
+            own = {name: each for name, each in value.items() if each is not None}
+            self._end({**response, **own}, response.get("meta"), out)
             if not self._body.ended:
                 self._body.finish("marker", out)
 

@@ -25,6 +25,7 @@ from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import request as asking
+from .shared.finish_reasons import failure_of, first_of, reason_of
 from .shared.listing import Listing
 from .shared.request import SAMPLING, cannot, merge, no_words_for
 
@@ -144,6 +145,7 @@ class Decoder:
         template = Template("content", lambda value: value["delta"])
         self._body = JsonBody(self, "answer of Honcho's", limit, template, payloads=self._payloads)
         self.feed = self._body.feed
+        self._reason: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -181,14 +183,18 @@ class Decoder:
             return
         body.alive = True
         body.say(Text, text, out)
+        self._reason = first_of(value.get("finish_reason")) or self._reason
         if done is True:
             body.finish("marker", out)
 
     def finished(self) -> bool:
-        return False  # there are no finish reasons
+        return False  # Honcho has no finish reasons; a gateway's only says how `done` is meant
 
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished:
-        return Finished(None, None, evidence)
+    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        if failed := failure_of(self._reason):
+            failed.evidence = evidence
+            return failed
+        return Finished(reason_of(self._reason), self._reason, evidence)
 
 
 # What is sent before and after a question

@@ -28,7 +28,7 @@ _NOTICES = (
 _UNTOLD = ("message", "data", "chunk", "delta", "token", "result", "response", "error")
 _WORDS = frozenset(("message", "msg", "id", "timestamp", "title", "object"))
 _LONGEST = 4000  # characters of prose in which words about a failure are looked for
-_SAYS_ERROR = r"(?i)\W*(?:error|exception|fatal)\b"
+_SAYS_ERROR = r"(?i)\W*(?:(?:error|exception|fatal|traceback)\b|[\w.]+(?:error|exception)\s*[:(])"
 _FAILURES = (
     *("fatal", "err", "failure", "failed", "fail", "abort", "aborted", "cancel", "cancelled"),
     *("canceled", "timeout"),

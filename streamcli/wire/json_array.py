@@ -20,6 +20,7 @@ _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 # Up to the next brackets, or to a quote whose string goes on in the next read.
 _BRACKETS = re.compile(rb'(?:[^{}\[\]"]++|%b)*+([{\[]++|[}\]]++|")' % _STRING, re.DOTALL)
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_BEHIND = 1 << 16  # bytes behind the array that are read
 _END_OF_WORD = re.compile(rb"[,\]]")
 # Where Google ends an element: its braces begin lines, or it is all on one.
 _GUESSES = ((b"\n}", 2), (b"}\n,", 1))
@@ -33,6 +34,7 @@ class ArrayEvents:
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.closed = False  # its last bracket was read
+        self._behind = b""  # the beginning of what follows it
         self._limit = limit
         self._array: bool | None = None  # the body is one
         self._held = b""
@@ -57,6 +59,8 @@ class ArrayEvents:
     def close(self) -> bytes:
         """Return the rest; `feed` gave an element that did not close, as an event without end."""
         held, self._held = self._held, b""
+        if behind := self._behind.strip():  # a gateway's error, most often
+            return b"data: %b\n\n" % behind.translate(_FLAT)
         return held
 
     def _events(self, data: bytes) -> list[bytes | list[Any]]:
@@ -64,11 +68,15 @@ class ArrayEvents:
         pieces: list[bytes] = []
         at = 0
         guessed = False
-        while at < len(data):
+        if self.closed and len(self._behind) < _BEHIND:
+            self._behind += data[:_BEHIND]
+        while not self.closed and at < len(data):
             begin = at
             if not self._inside:
                 at = _BETWEEN.match(data, at).end()  # type: ignore[union-attr]
-                self.closed = self.closed or data[at : at + 1] == b"]"
+                self.closed = data[at : at + 1] == b"]"
+                if self.closed:
+                    self._behind = data[at + 1 : at + _BEHIND]
                 if self.closed or at == len(data):
                     break
                 if not guessed:

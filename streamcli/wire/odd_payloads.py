@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import Event, Failed
 from .endings import MARKER_EVENTS, NOTHING, NOTICES, PINGS, is_marker, sign_of
+from .error_body import excerpt
 from .error_report import describe
 from .error_shapes import is_error_event, says_failure
 from .lenient_json import is_json, json_values
@@ -18,7 +19,8 @@ from .provider_errors import stream_failure
 if TYPE_CHECKING:
     from .json_body import JsonBody
 
-_OURS = frozenset(("choices", "candidates", "type"))  # of events that may say nothing
+# Of events that may say nothing.
+_OURS = frozenset(("choices", "candidates", "type", "done", "event_type", "jsonrpc", "delta"))
 _FIELD = re.compile(rb"\s*(?:data:\s*)*", re.IGNORECASE)
 _MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 
@@ -89,7 +91,7 @@ def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:
     except ValueError:
         if not {word, inside} & PINGS:
             said = re.search(_MESSAGE, lines)
-            text = (said[1] if said else lines).decode("utf-8", "replace")
+            text = excerpt(said[1] if said else lines)
             body.fail(stream_failure(text), out)
         return
     for value in values:

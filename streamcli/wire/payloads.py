@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .error_shapes import is_error_event
+from .error_shapes import is_error_event, says_failure
 from .lenient_json import is_json
 from .sse import BOM, MAX_EVENT_SIZE, SSE, Message, Stray
 
@@ -33,6 +33,12 @@ class _InOrder(SSE):
         name = field.removeprefix(BOM).strip().lower()
         if name in _NAMES and name != field:
             self._line(name + b":" + value, out)
+        elif (
+            b" " in field.strip()
+            and not self._data
+            and says_failure(line[:4000].decode("utf-8", "replace"))
+        ):
+            out.append(Stray(line))  # prose of a server that broke, or of one in between
         else:
             super()._other(field, value, line, out)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...events import Citation
 from ...wire.lenient_json import whole, words
+from .agent_spelling import camel_names
 from .arguments import text_of
 
 # The four results: their names in 1.0, and what `kind` says in 0.3.
@@ -20,6 +21,7 @@ _KINDS = {
 def result_of(value: Any) -> tuple[str, dict[str, Any]]:
     """Return a result's kind, in 0.3's words, and its fields; ("", {}) if it is not of A2A."""
     if isinstance(value, dict):
+        value = camel_names(value)
         if (kind := value.get("kind")) in _KINDS.values():
             return str(kind), value
         for name, kind in _KINDS.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ...events import Event, Failed, Usage
+from ...events import Event, Failed, Finished, Usage
 from ...wire.lenient_json import count
 from ...wire.provider_errors import stream_failure
 from .._contract import Decoder, get
@@ -21,6 +21,8 @@ EVENTS = {
     "messageStop",
     "metadata",
 }
+# AWS's guardrail; the model's own reason is an ordinary one then.
+_GUARDRAIL = "amazon-bedrock-guardrailAction"
 _METRICS = "amazon-bedrock-invocationMetrics"  # AWS's own counts, in the last event
 # The protocol that reads the events of another format, by a field of its first event.
 _READ = {"type": "anthropic", "choices": "openai-chat"}
@@ -43,6 +45,7 @@ class InvokeFrames:
         self._limit = limit
         self._inner: Decoder | None = None
         self._counted = False  # the format itself tells the usage
+        self._blocked = False
 
     @property
     def ending(self) -> bool:
@@ -59,6 +62,8 @@ class InvokeFrames:
         except (ValueError, LookupError, TypeError):
             return [Failed("bad_json", "a frame of InvokeModel holds no JSON event")]
         metrics = value.get(_METRICS) if isinstance(value, dict) else None
+        if isinstance(value, dict) and value.get(_GUARDRAIL) == "INTERVENED":
+            self._blocked = True
         if self._inner is None:
             value = value if isinstance(value, dict) else {}
             if value.keys() & EVENTS:
@@ -70,7 +75,7 @@ class InvokeFrames:
             if not name:
                 return [_unknown(value)]
             self._inner = get(name).Decoder(self._limit)
-        events = self._inner.feed(b"data: %b\n\n" % data.translate(None, b"\r\n"))
+        events = self._judged(self._inner.feed(b"data: %b\n\n" % data.translate(None, b"\r\n")))
         self._counted = self._counted or any(isinstance(each, Usage) for each in events)
         if not self._counted and isinstance(metrics, dict):
             counts = (metrics.get("inputTokenCount"), metrics.get("outputTokenCount"))
@@ -78,7 +83,14 @@ class InvokeFrames:
         return events
 
     def close(self, broken: Failed | None) -> list[Event] | None:
-        return None if self._inner is None else self._inner.close(broken)
+        return None if self._inner is None else self._judged(self._inner.close(broken))
+
+    def _judged(self, events: list[Event]) -> list[Event]:
+        """Return the events; an answer in which the guardrail stepped in is not a whole one."""
+        end = events[-1] if events and self._blocked else None
+        if isinstance(end, Finished) and end.reason != "length":
+            end.reason, end.raw = "content_filter", "guardrail_intervened"
+        return events
 
 
 def _unknown(value: dict[str, Any]) -> Failed:

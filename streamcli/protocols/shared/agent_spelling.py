@@ -1,0 +1,57 @@
+"""The names of agents' protocols as other programs write them: in snake case, and kinds too. Pure.
+
+Servers that write their own Python or protobuf names send `tool_call_id` for `toolCallId`, and
+"TextMessageContent" for "TEXT_MESSAGE_CONTENT".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")
+# Fields whose content is the application's own.
+_OWN = frozenset(
+    ("value", "result", "snapshot", "state", "data", "metadata", "args", "rawEvent", "event")
+)
+_HOLDERS = (dict, list)
+_DEEPEST = 8
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def camel_names(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with its names in camel case; nearly always it is `value` itself."""
+    if not _is_snake(value):
+        return value
+    respelled: dict[str, Any] = _respelled(value, _DEEPEST)
+    return respelled
+
+
+def _is_snake(value: Any, depth: int = 3) -> bool:
+    if type(value) is dict:
+        for name, each in value.items():
+            if "_" in name or (depth and type(each) in _HOLDERS and _is_snake(each, depth - 1)):
+                return True
+    elif type(value) is list:
+        return any(_is_snake(each, depth - 1) for each in value) if depth else False
+    return False
+
+
+def _respelled(value: Any, depth: int) -> Any:
+    if type(value) is list and depth:
+        return [_respelled(each, depth - 1) for each in value]
+    if type(value) is not dict or not depth:
+        return value
+    out: dict[str, Any] = {}
+    for name, each in value.items():
+        if _SNAKE.fullmatch(name):
+            first, *others = name.split("_")
+            name = first + "".join(map(str.capitalize, others))
+        if out.get(name) is None:  # both spellings may be there, one of them empty
+            out[name] = each if name in _OWN else _respelled(each, depth - 1)
+    return out
+
+
+def kind_of(word: str) -> str:
+    """Return the name of an event as AG-UI writes it, from any spelling."""
+    return word if word.isupper() else _HUMP.sub("_", word).replace("-", "_").upper()

@@ -1,0 +1,248 @@
+"""Streams as gateways, agents' frameworks and servers that break write them, in all protocols.
+
+Each row is a body, and what a careful reader makes of it: the exit status with records on, the
+text and the arguments of the calls. Other tests have what a provider itself sends.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+import awsframes
+import pytest
+from splits import bytewise, decode, merged, sampled, whole
+from verdicts import found_in
+
+from streamcli.protocols._contract import get
+
+
+def sse(*values: Any) -> str:
+    """The values as events; a text stands as it is."""
+    return "".join(
+        each if isinstance(each, str) else f"data: {json.dumps(each)}\n\n" for each in values
+    )
+
+
+def lines(*values: Any) -> str:
+    return "".join(each if isinstance(each, str) else json.dumps(each) + "\n" for each in values)
+
+
+def named(*values: dict[str, Any]) -> str:
+    """Anthropic's events, each with its name."""
+    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in values)
+
+
+MESSAGE = {"id": "msg_1", "role": "assistant", "model": "m", "content": [], "usage": {}}
+BEGUN = named(
+    {"type": "message_start", "message": MESSAGE},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Half"}},
+)
+ENDED = named(
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+    {"type": "message_stop"},
+)
+
+
+def gemini(text: str, reason: str | None = None) -> dict[str, Any]:
+    candidate = {"content": {"parts": [{"text": text}]}, "index": 0}
+    return {"candidates": [candidate | ({"finishReason": reason} if reason else {})]}
+
+
+ERROR = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
+RATE = {"error": {"code": 429, "message": "Too fast", "status": "RESOURCE_EXHAUSTED"}}
+
+
+def ollama(text: str) -> dict[str, Any]:
+    return {"model": "m", "message": {"role": "assistant", "content": text}, "done": False}
+
+
+DONE = ollama("") | {"done": True, "done_reason": "stop"}
+
+
+def invoked(*values: Any) -> bytes:
+    """Frames of InvokeModel."""
+    frames = ({"bytes": b64encode(json.dumps(each).encode()).decode()} for each in values)
+    return b"".join(awsframes.event("chunk", frame) for frame in frames)
+
+
+CLAUDE = (
+    {"type": "message_start", "message": MESSAGE},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Sorry"}},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+)
+CONVERSE = (
+    {"messageStart": {"role": "assistant"}},
+    {"contentBlockDelta": {"delta": {"text": "Hi"}}},
+)
+
+
+def cohere(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"is_finished": kind == "stream-end", "event_type": kind, **fields}
+
+
+ARTIFACT = {"artifact_id": "a", "parts": [{"text": "Hi"}]}
+UPDATE = {"artifact_update": {"task_id": "t", "context_id": "c", "artifact": ARTIFACT}}
+NEW_TASK = {"status_update": {"task_id": "t", "status": {"state": "TASK_STATE_COMPLETED"}}}
+
+# Name: protocol, body, exit status, text, arguments of calls.
+ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
+    # Prose among the events
+    "a page of a proxy": (
+        *("anthropic", BEGUN + "<html><title>502 Bad Gateway</title></html>\n\n"),
+        *(15, "Half", []),
+    ),
+    "the words of a proxy": (
+        *("anthropic", BEGUN + "upstream connect error or disconnect/reset before headers\n\n"),
+        *(15, "Half", []),
+    ),
+    "a status as a line": (
+        "gemini",
+        sse(gemini("Half"), "Internal Server Error\n"),
+        15,
+        "Half",
+        [],
+    ),
+    "a traceback": (
+        *("anthropic", BEGUN + "Traceback (most recent call last):\n  File x\nValueError: no\n"),
+        *(15, "Half", []),
+    ),
+    "a traceback as data": (
+        *(
+            "honcho",
+            sse({"delta": {"content": "Half"}, "done": False}) + "data: ValueError: no\n\n",
+        ),
+        *(15, "Half", []),
+    ),
+    "an exception's name as data": (
+        *("cohere", 'data: {"type":"message-start"}\n\ndata: openai.APIError: no\n\n'),
+        *(15, "", []),
+    ),
+    "prose that is not about an error": (
+        *("anthropic", BEGUN + "this is a note\nx-rate-limit: 5\n\n" + ENDED),
+        *(0, "Half", []),
+    ),
+    "an error's words in a value": (
+        *("gemini", sse(gemini("Internal Server Error", "STOP"))),
+        *(0, "Internal Server Error", []),
+    ),
+    # JSON lines behind a comment
+    "lines behind a ping": (
+        *("ollama", ": ping\n" + lines(ollama("Hi"), ollama(""), DONE)),
+        *(0, "Hi", []),
+    ),
+    "lines behind a ping that are cut": (
+        *("ollama", ": ping\n" + lines(ollama("Hi"), ollama(""))),
+        *(18, "Hi", []),
+    ),
+    # Behind an array
+    "an error behind the array": (
+        *("gemini-array", json.dumps([gemini("Half")]) + "\n" + json.dumps(ERROR)),
+        *(15, "Half", []),
+    ),
+    "a list with an error behind the array": (
+        *("gemini-array", json.dumps([gemini("Half")]) + json.dumps([RATE])),
+        *(16, "Half", []),
+    ),
+    "prose behind the array": (
+        *("gemini-array", json.dumps([gemini("Half")]) + "\nupstream connect error\n"),
+        *(15, "Half", []),
+    ),
+    "blanks behind the array": (
+        *("gemini-array", json.dumps([gemini("Hi", "STOP")]) + "\r\n \n"),
+        *(0, "Hi", []),
+    ),
+    # Bedrock
+    "a guardrail in InvokeModel": (
+        "bedrock",
+        invoked(*CLAUDE, {"type": "message_stop", "amazon-bedrock-guardrailAction": "INTERVENED"}),
+        *(11, "Sorry", []),
+    ),
+    "a guardrail that let it pass": (
+        "bedrock",
+        invoked(*CLAUDE, {"type": "message_stop", "amazon-bedrock-guardrailAction": "NONE"}),
+        *(0, "Sorry", []),
+    ),
+    "Converse as JSON lines": (
+        *("bedrock", lines(*CONVERSE, {"messageStop": {"stopReason": "max_tokens"}})),
+        *(10, "Hi", []),
+    ),
+    "Converse as JSON lines, cut": ("bedrock", lines(*CONVERSE), 18, "Hi", []),
+    "Converse as JSON lines, an exception": (
+        *("bedrock", lines(*CONVERSE, {"throttlingException": {"message": "slow down"}})),
+        *(16, "Hi", []),
+    ),
+    # Reasons in other places
+    "Cohere's reason inside the response": (
+        "cohere",
+        lines(
+            cohere("text-generation", text="Hi"),
+            cohere("stream-end", finish_reason=None, response={"finish_reason": "MAX_TOKENS"}),
+        ),
+        *(10, "Hi", []),
+    ),
+    "Honcho's gateway has a reason": (
+        "honcho",
+        sse(
+            {"delta": {"content": "Hi"}, "done": False},
+            {"delta": {}, "finish_reason": "content_filter", "done": True},
+        ),
+        *(11, "Hi", []),
+    ),
+    "Honcho's gateway failed": (
+        "honcho",
+        sse({"delta": {"content": "Hi"}, "finish_reason": "error", "done": True}),
+        *(15, "Hi", []),
+    ),
+    # Agents
+    "AG-UI in snake case": (
+        "ag-ui",
+        sse(
+            {"type": "RUN_STARTED", "thread_id": "t", "run_id": "r"},
+            {"type": "TOOL_CALL_START", "tool_call_id": "c", "tool_call_name": "f"},
+            {"type": "TOOL_CALL_START", "tool_call_id": "d", "tool_call_name": "g"},
+            {"type": "TOOL_CALL_ARGS", "tool_call_id": "c", "delta": '{"a":1}'},
+            {"type": "TOOL_CALL_ARGS", "tool_call_id": "d", "delta": '{"b":2}'},
+            {"type": "TOOL_CALL_END", "tool_call_id": "c"},
+            {"type": "TOOL_CALL_END", "tool_call_id": "d"},
+            {"type": "RUN_FINISHED", "thread_id": "t", "run_id": "r"},
+        ),
+        *(0, "", ['{"a":1}', '{"b":2}']),
+    ),
+    "AG-UI with the names of its documents": (
+        "ag-ui",
+        sse(
+            {"type": "RunStarted"},
+            {"type": "TextMessageStart", "messageId": "m", "role": "assistant"},
+            {"type": "TextMessageContent", "messageId": "m", "delta": "Hi"},
+            {"type": "RunFinished"},
+        ),
+        *(0, "Hi", []),
+    ),
+    "AG-UI with the names of its documents, an error": (
+        "ag-ui",
+        sse({"type": "TextMessageContent", "delta": "Hi"}, {"type": "RunError", "message": "no"}),
+        *(15, "Hi", []),
+    ),
+    "A2A in snake case": (
+        "a2a",
+        sse(*({"jsonrpc": "2.0", "id": 1, "result": each} for each in (UPDATE, NEW_TASK))),
+        *(0, "Hi", []),
+    ),
+    "A2A in snake case, cut": ("a2a", sse({"jsonrpc": "2.0", "result": UPDATE}), 18, "Hi", []),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_stream_in_another_spelling(name: str) -> None:
+    protocol, body, code, text, calls = ROWS[name]
+    data = body if isinstance(body, bytes) else body.encode()
+    events = decode(get(protocol).Decoder(), whole(data))
+    found = found_in(events)
+    assert (found["exit"], found["text"], found["calls"]) == (code, text, calls)
+    for pieces in (bytewise(data), *sampled(data, 4)):
+        assert merged(decode(get(protocol).Decoder(), pieces)) == merged(events)
