@@ -226,7 +226,7 @@ def test_everything_is_progress() -> None:
     kinds = "TEXT_MESSAGE_END STATE_SNAPSHOT ACTIVITY_DELTA SUBAGENT_ERROR STEP_FINISHED RAW CUSTOM"
     found = get(NAME).Decoder().feed(sse(*(event(kind) for kind in kinds.split())))
     assert found == [Progress()] * 7
-    assert get(NAME).Decoder().feed(sse(event("PING"), event("run_started"), {}, 7)) == []
+    assert get(NAME).Decoder().feed(sse(event("PING"), event("running"), {}, 7)) == []
 
 
 def test_chunks_need_no_ids() -> None:
