@@ -26,6 +26,7 @@ from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
 from .fast_runs import Runs
 from .lenient_json import Halves
 from .payloads import Payloads
+from .snapshots import Snapshots
 from .sse import MAX_EVENT_SIZE, Message
 
 _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
@@ -84,6 +85,7 @@ class JsonBody:
         self.answered = False  # text or a tool call came; set it where values come by another way
         self.failure: Failed | None = None  # the end that is to come: see `fail_later`
         self.halves = Halves()
+        self.snapshots: Snapshots | None = None  # where deltas may repeat all that came before
         self._reader = reader
         self._noun = noun
         self._limit = limit
@@ -154,6 +156,10 @@ class JsonBody:
             text = text_of(self, text)
         if not text:
             return
+        if self.snapshots is not None:
+            text = self.snapshots.new_in((channel, choice), text)
+            if self.snapshots.settled:
+                self.snapshots = None
         # Lone surrogates make a string that UTF-8 cannot hold; only the lenient parser yields them.
         if self.halves.held or not text.isascii():
             text = self.halves.join((channel, choice), text)
@@ -199,7 +205,17 @@ class JsonBody:
         out.append(failed)
         self.ended = True
 
+    def _say_held(self, at: int, out: list[Event]) -> None:
+        """Give the delta that waited for the next one, which did not repeat it."""
+        if self.snapshots is not None and (held := self.snapshots.give_up()) is not None:
+            self.snapshots = None
+            (channel, choice), text = held
+            said: list[Event] = []
+            self.say(channel, text, said, choice)
+            out[at:at] = said
+
     def _say_rest(self, out: list[Event]) -> None:
+        self._say_held(len(out), out)
         for (channel, choice), text in self.halves.rest():
             out.append(channel(text, choice))
 
@@ -242,6 +258,8 @@ class JsonBody:
         given = len(out) - before
         if self.failure is not None:
             template.forget()
+        elif self.snapshots is not None:
+            return  # a run of deltas that repeat what came before is not text
         elif given == 1 and template.learning:
             template.learn(payload, value, out[before])
         elif given != 1 or type(out[before]) is not Text:
@@ -249,10 +267,13 @@ class JsonBody:
 
     def read(self, value: Any, event: str, out: list[Event]) -> None:
         before = len(out)
+        waits = self.snapshots.held if self.snapshots is not None else None
         try:
             self._reader.value(value, event, out)
         except RecursionError:
             self.fail(_nested(), out)
+        if waits is not None and self.snapshots is not None and self.snapshots.held is waits:
+            self._say_held(before, out)
         given = len(out) - before
         quiet = given < 2 and (not given or type(out[before]) is Started)  # or who answers
         if quiet and self._finds_errors and self.failure is None and not self.ended:

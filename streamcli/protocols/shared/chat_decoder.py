@@ -25,6 +25,7 @@ from ...wire.error_shapes import error_in, fails_beside
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
+from ...wire.snapshots import Snapshots
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
 from .choice_indexes import ChoiceIndexes
@@ -78,6 +79,7 @@ class ChatDecoder:
     ) -> None:
         template = Template(self.text_of_chunk[0], self._place)
         self._body = JsonBody(self, self.noun, limit, template, done_ends_it=True)
+        self._body.snapshots = Snapshots()
         self._model = ""
         self._response_id = ""
         self._indexes = ChoiceIndexes(one_choice)
@@ -161,6 +163,7 @@ class ChatDecoder:
         text = delta.get("content") if type(delta) is dict and len(delta) == 1 else None
         # What comes first, or behind an error, is the careful way's.
         known = self._response_id and self._begun and 0 in self._choices and body.failure is None
+        known = known and body.snapshots is None
         if type(text) is not str or not text or not known:
             return False
         self._read = True
