@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from ..conversation import place
 from ..errors import Interrupted, usage
 from ..input.text import arguments_text
 from ..outcome import Outcome
-from ..providers.choose import named
+from ..providers.choose import OF_ONE, named
 from ..terminal.messages import usage_line, write_stderr
 from ..terminal.sanitize import one_line, visible
 from .chat_lines import files_like
 from .chat_talk import Talk
 
+_WHO = ("model", "provider", *OF_ONE)  # the options that say who answers, and where
 HELP = """\
 /model [MODEL]        show who answers, or ask another one
 /system [TEXT|@FILE]  show the system prompt, or set it; - for none
@@ -34,6 +36,7 @@ class Commands:
 
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
+        self._left: dict[str, dict[str, Any]] = {}  # who answered before, by the name of /model
 
     def obey(self, line: str) -> None:
         """Run the command of a line that begins with a slash; StreamError says why not."""
@@ -43,10 +46,20 @@ class Commands:
         getattr(self, name)(rest.strip())
 
     def model(self, name: str) -> None:
+        """Ask another model: of the provider that answers now, if the name does not say.
+
+        The name of one that answered before is that one again, with its provider and address.
+        """
         talk = self._talk
         if name:
-            primary = talk.partner.endpoints[0].row.name
-            talk.renew(named(talk.invocation, talk.context, arguments_text(name), primary))
+            left = talk.partner
+            values = {each: getattr(talk.invocation.settings, each) for each in _WHO}
+            if name in self._left:
+                talk.renew(talk.invocation.but(**self._left[name]))
+            else:
+                primary = left.endpoints[0].row.name
+                talk.renew(named(talk.invocation, talk.context, arguments_text(name), primary))
+            self._left |= {left.label: values, left.endpoints[0].model: values}
         _show(f"{talk.partner.label} answers")
 
     def system(self, text: str) -> None:

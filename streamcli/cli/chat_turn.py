@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from ..transport.client import Http
 
 
+def _label(endpoint: Endpoint) -> str:
+    """Return how -m names an endpoint where --provider is not given."""
+    label, name = endpoint.label, endpoint.row.name
+    return label if endpoint.settings.provider is None or label == name else f"{name}:{label}"
+
+
 class Partner:
     """The endpoints of a chat, started once, each with one client for all turns."""
 
@@ -37,8 +43,8 @@ class Partner:
 
     @property
     def label(self) -> str:
-        """The models as -m names them."""
-        return ", else ".join(endpoint.label for endpoint in self.endpoints)
+        """The models as -m names them, with the provider."""
+        return ", else ".join(map(_label, self.endpoints))
 
     def connect(self, endpoint: Endpoint) -> Connection:
         endpoint.wait()

@@ -21,7 +21,8 @@ def named(invocation: Invocation, context: Context, model: str, primary: str) ->
     """Return `invocation` as if `model` were its one --model.
 
     A model that names no provider belongs to `primary`, the provider asked first. If it names
-    another one, what was typed for one provider stays behind: keys above all.
+    another one, what was typed for one provider stays behind: keys above all. On a server without
+    keys, as Ollama, any colon may be that of a tag.
     """
     providers = context.providers
     wanted = context.aliases.get(model, model)
@@ -32,9 +33,16 @@ def named(invocation: Invocation, context: Context, model: str, primary: str) ->
         if prefix != primary:
             for_one = invocation.given.intersection(OF_ONE)
             values |= {name: () if name == "header" else None for name in for_one}
-    elif primary in providers and (not colon or invocation.settings.base_url is not None):
+    elif primary in providers and (
+        not colon or invocation.settings.base_url is not None or not _has_keys(primary, context)
+    ):
         values |= {"model": (wanted,), "provider": primary}
     return invocation.but(**values)
+
+
+def _has_keys(name: str, context: Context) -> bool:
+    row = context.providers.get(name)
+    return row is not None and row.needs_key
 
 
 def keeps_conversations(endpoints: Sequence[Endpoint], settings: Settings) -> bool:

@@ -247,6 +247,29 @@ def test_what_is_asked_can_change(chat: Any, batches: BatchServer, tmp_path: Pat
     assert person.leaves() == 0
 
 
+def test_a_model_is_named_without_its_provider(
+    chat: Any, batches: BatchServer, env: dict[str, str]
+) -> None:
+    env["VLLM_BASE_URL"] = batches.base  # which gets no key
+    person = chat("one")
+
+    def answers(name: str) -> tuple[str, str, str]:
+        shown = person.types(f"/model {name}")[-2]
+        person.types("two")
+        request = batches.asked[-1]
+        return shown.removesuffix(" answers"), request.key, request.body["model"]
+
+    assert answers("openai:big") == ("openai:big", "Bearer k", "big")
+    assert answers("small") == ("openai:small", "Bearer k", "small")
+    assert answers("vllm:q") == ("vllm:q", "", "q")
+    assert answers("r") == ("vllm:r", "", "r")  # of the provider that answers now
+    assert answers("q:4b") == ("vllm:q:4b", "", "q:4b")
+    assert answers("m") == ("openai:m", "Bearer k", "m")  # it answered before
+    assert answers("r") == ("vllm:r", "", "r")
+    assert answers("openai:small") == ("openai:small", "Bearer k", "small")
+    assert answers("new") == ("openai:new", "Bearer k", "new")
+
+
 def test_a_chat_goes_on_with_a_session(
     chat: Any, batches: BatchServer, stream: Stream, env: Any
 ) -> None:
