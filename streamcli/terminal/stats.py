@@ -21,6 +21,7 @@ _BAR_COUNT = 8
 _BESIDE = 79  # cells: with so many, usage and timings stand beside each other
 _HALF, _GAP = 38, 3  # cells that the usage takes at most, and between the two
 _NAME = 18  # cells that a name takes at least
+_VALUE = 12  # cells that a value keeps on the narrowest terminal, which then wraps the line
 _MODEL = 300  # characters of a model's name
 _Dim = Callable[[str], str]
 _NUMBER = re.compile(r"-|\d[\d.]*")
@@ -137,7 +138,7 @@ def _line(row: Row, name: int, figures: int, width: int | None, dim: _Dim) -> st
     if _NUMBER.fullmatch(value):
         value = value.rjust(figures)
     if width is not None:
-        value = cut(value, width - 1 - name)
+        value = cut(value, max(width - 1 - name, _VALUE))
     return dim(row.name.ljust(name)) + value
 
 
@@ -163,7 +164,7 @@ def _beside(left: list[Row], right: list[Row], width: int, dim: _Dim) -> list[st
 def _columns(rows: list[Row], width: int | None, dim: _Dim) -> list[str]:
     """Return a column for each value; those that the width has no room for follow below."""
     name, _ = _sizes(rows)
-    room = None if width is None else width - 1 - name
+    room = None if width is None else max(width - 1 - name, _VALUE)
     widths = [
         max(cells(value) for value in column) if room is None
         else min(max(cells(value) for value in column), room)

@@ -88,6 +88,8 @@ cache_read_tokens  -         icl_ms.p50         10.1
     drawn = a_table(an_outcome(10.0, 10.0, 10.0, 160.0)).drawn
     assert drawn(80) == drawn(200) == expected
     assert drawn(40) == drawn() == NARROW
+    *numbers, bars = NARROW.splitlines()  # none is lost: the narrowest terminal wraps the lines
+    assert drawn(20).splitlines()[:-1] == drawn(1).splitlines()[:-1] == numbers
 
 
 def test_rows_that_are_not_always_there() -> None:
@@ -125,7 +127,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", drawn)
     for line in drawn.splitlines():
         wide = sum(2 if ord(each) > 0x3000 else 1 for each in line)
-        assert wide <= max(width - 1, 18), line
+        assert wide <= max(width - 1, 18 + 12), line
 
 
 def test_a_hostile_name_is_cut_in_a_file_too() -> None:
