@@ -6,6 +6,7 @@ written. `kill` is the plug pulled: the daemon, its sessions and what runs in th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shlex
@@ -13,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,17 +29,24 @@ START = 60.0  # seconds for a daemon to answer
 
 # Below the range that connections take their own ports from, so none of them takes ours.
 _PORTS = range(20000, 32000)
-_given: set[int] = set()
+_LOCKS = Path(tempfile.gettempdir()) / f"streamcli-test-ports-{os.getuid()}"
+_taken: list[int] = []  # descriptors, which hold the locks until this process ends
 
 
 def free_port() -> int:
-    """Nobody's, and not given to another server of this run."""
+    """Return a port that nobody uses, and that no test process of this user is given meanwhile."""
+    _LOCKS.mkdir(mode=0o700, exist_ok=True)
     for port in random.sample(_PORTS, 50):
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
-                return port
+        fd = os.open(_LOCKS / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", port))
+        except OSError:
+            os.close(fd)
+        else:
+            _taken.append(fd)
+            return port
     raise OSError("no free port")
 
 
