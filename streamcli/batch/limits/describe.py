@@ -1,4 +1,4 @@
-"""The limits that a batch found: for its summary record, for -v and for --progress."""
+"""Describe the limits that a batch found: for its summary record, for -v and for --progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Gates = Mapping[tuple[str, str], Gate]  # by provider and address
 
 
 def records(gates: Gates) -> list[dict[str, Any]]:
-    """Return the `limits` of the summary: what each provider that was asked allows."""
+    """Return the `limits` of the summary record: one of each provider that was asked."""
     found = []
     for provider, gate in _asked(gates):
         learned = gate.learned
@@ -30,7 +30,10 @@ def records(gates: Gates) -> list[dict[str, Any]]:
 
 
 def lines(gates: Gates) -> Iterator[str]:
-    """Yield a line for each provider that refused or held something, with what to give next."""
+    """Yield a line for each provider that refused requests or made them wait.
+
+    A line ends with the options that would avoid this the next time.
+    """
     for provider, gate in _asked(gates):
         learned = gate.learned
         if not learned.refusals and not learned.holds.total:
@@ -45,12 +48,12 @@ def lines(gates: Gates) -> Iterator[str]:
         words.append(f"{learned.refusals} refused")
         if learned.holds.total:
             words.append(f"held for {learned.holds.total:.1f} s")
-        again = f": the next time {' '.join(options)}" if options else ""
-        yield f"{provider}: {', '.join(words)}{again}"
+        advice = f": the next time {' '.join(options)}" if options else ""
+        yield f"{provider}: {', '.join(words)}{advice}"
 
 
 def current(gates: Gates, time: float) -> str:
-    """Return what holds the batch up at this time; "" if nothing does."""
+    """Return the limit that holds the batch up at this time; "" if none does."""
     for provider, gate in _asked(gates):
         learned = gate.learned
         if (wait := learned.holds.until - time) > 0:
@@ -73,7 +76,7 @@ def _number(rate: float) -> str:
 
 
 def _option(rate: float) -> str:
-    """Return a value of --rate, in the unit that keeps its digits."""
+    """Return a rate a second as a value of --rate, in the largest unit that keeps two digits."""
     for unit, seconds in (("s", 1), ("m", 60)):
         if rate * seconds >= 2:
             return f"{int(rate * seconds)}/{unit}"

@@ -1,4 +1,4 @@
-"""Read what a server says of its limits before it refuses: response headers to `Allowance`s.
+"""Read the limits that a server states in its response headers: header fields to `Allowance`s.
 
 `x-ratelimit-*` (OpenAI, Azure, Groq, Together, Mistral), `anthropic-ratelimit-*`
 (https://docs.anthropic.com/en/api/rate-limits), and the IETF's fields, the old three and the new
@@ -37,10 +37,10 @@ _NAMES = (
 
 
 class Allowance(NamedTuple):
-    """How many requests, or tokens, are left for `reset` seconds.
+    """How many requests, or (`tokens`) tokens, are left for `reset` seconds.
 
-    `refills`: the allowance comes back all the time, and is whole again after `reset`. Otherwise it
-    comes back in one piece then.
+    With `refills`, the allowance comes back continuously, and is whole again after `reset`;
+    otherwise it comes back in one piece then.
     """
 
     tokens: bool
@@ -51,9 +51,9 @@ class Allowance(NamedTuple):
 
 
 def allowances(headers: Mapping[str, str], wall: float) -> list[Allowance]:
-    """Return what the headers allow. Names are in lower case; `wall` is the Unix time.
+    """Return the allowances in headers, whose names are in lower case; `wall` is the Unix time.
 
-    A moment is read against the server's own clock if it sent its `date`.
+    Where the server sent its `date`, a time is compared with that clock instead of ours.
     """
     if not any("ratelimit" in name for name in headers):
         return []
@@ -73,7 +73,7 @@ def _by_names(headers: Mapping[str, str], now: float) -> Iterator[Allowance]:
 
 
 def _by_draft(headers: Mapping[str, str]) -> Iterator[Allowance]:
-    """Yield what `ratelimit: "name";r=3;t=20` says, with the quota of the policy of that name."""
+    """Yield the allowances of `ratelimit: "name";r=3;t=20`, with the quota of the named policy."""
     quotas = {}
     for policy in headers.get("ratelimit-policy", "").split(","):
         quotas[policy.partition(";")[0].strip()] = dict(_ITEM.findall(policy)).get("q")
@@ -92,7 +92,7 @@ def _number(text: str) -> float | None:
 
 
 def _seconds(text: str, now: float) -> float | None:
-    """Return a duration: `1m30.5s`, `20ms`, seconds, or what is left until a moment."""
+    """Return a duration in seconds: from `1m30.5s`, `20ms`, seconds, or a time to come."""
     text = text.strip()
     if _DURATION.fullmatch(text):
         return sum(float(size) * _UNITS[unit] for size, unit in _PART.findall(text))

@@ -1,7 +1,7 @@
-"""Tell a limit from random refusals by the share of requests that are refused: pure, no clock.
+"""Tell a limit from random refusals (shedding), by the share of requests that are refused: pure.
 
-A limit refuses nearly everything that comes too much, and stops refusing once we ask for less.
-Random refusals (an overloaded replica, a proxy that sheds) come as often however slowly we ask.
+A limit refuses nearly all requests beyond it, and stops refusing once we ask more slowly. Random
+refusals (an overloaded replica, a proxy that sheds load) come as often however slowly we ask.
 Requests are numbered in the order in which they start. A request that was not refused counts as
 accepted: refusals come quickly, and answers may take minutes.
 """
@@ -12,26 +12,28 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-DENSE = 14, 22  # so many refusals among so many requests: a limit refuses all that come
-AT_ONCE = 44  # requests, or twice those that run: they do not come in the order of their starts
-FEW = 16, 130  # fewer refusals than this are not a reason to slow down while nothing is learned
-FEW_AT_ONCE = 16, 32  # nor fewer than this, if the server says "again, at once"
-MANY_RUN = 64  # if more run, so many times as many refusals among so many times as many requests
-EXPECTED = 8  # refusals that a trial at a lower rate would have at least, if that does not help
-FEWER = 0.3  # it helps if not more than this part of the refusals is left
-AGAIN = 1000  # requests after which refusals that seemed random are doubted; then twice as many
-FUTILE = 6  # cuts by which the rate fell to this part of what it was:
-FALLEN = 0.6
-AGREED = 5  # refusals that name one moment mean that nothing is accepted before
+# Pairs are (refusals, requests).
+DENSE = 14, 22  # if so many of the last requests were refused, a limit refuses them
+AT_ONCE = 44  # a wider look, as requests do not arrive in the order of their starts
+FEW = 16, 130  # fewer refusals are no reason to slow down while nothing is learned
+FEW_AT_ONCE = 16, 32  # the same, if the server asks for no wait
+MANY_RUN = 64  # if more requests run, the numbers of FEW grow in proportion
+EXPECTED = 8  # refusals that a trial at a lower rate has at least, if the lower rate is no help
+FEWER = 0.3  # the lower rate helps if at most this part of the refusals is left
+AGAIN = 1000  # requests after which random refusals are doubted; the next time twice as many
+FUTILE = 6  # cuts are in vain if after so many
+FALLEN = 0.6  # the rate fell to this part, and refusals go on
+CHANCE = 3  # refusals of a prompt that may be chance, while others are answered
+AGREED = 5  # if so many refusals name the same time, nothing is accepted before it
 BASE, CAP = 0.5, 20.0  # seconds of backoff without a hint
-SOON = 18  # requests from one cut to the next, besides those let be, that mean "soon after"
-QUICK = 2.5  # seconds from one to the next that mean it too, unless twice as many as run came
+SOON = 18  # a cut comes soon after another one if at most so many requests are between them,
+QUICK = 2.5  # or so many seconds
 
 
 class Cut(NamedTuple):
-    """A cut to `rate` because of request `number`, while so many were `running`.
+    """A cut to `rate` because of request `number`, at a time when so many were `running`.
 
-    The refusals of so many requests are `let_be` after it.
+    Refusals of the next `let_be` requests count as consequences of the same limit.
     """
 
     number: int
@@ -44,45 +46,48 @@ class Cut(NamedTuple):
 class Refusals:
     """The refusals of one server, by the numbers of their requests.
 
-    `random` is whether they come however slowly we ask. `dense` is whether nearly all of the last
-    requests were refused.
+    `random` is set if they come however slowly we ask, `dense` if nearly all of the last requests
+    were refused.
     """
 
     def __init__(self) -> None:
         self.random = False
-        self._newest = 0  # the last request that was refused
-        self._bits = 0  # whether the request so far before that one was refused
-        self._running = 0  # that run with it
-        self._doubted = 0  # the number from which on `random` is doubted
+        self._newest = 0  # the number of the last request that was refused
+        self._bits = 0  # bit N is set if the request N before the newest one was refused
+        self._running = 0  # requests, at the last refusal
+        self._doubted = 0  # the number of the request at which `random` is doubted
         self._patience = AGAIN
-        # A moment that refusals name, the first and the last request so refused, and how many were.
+        # The time that refusals name, the first and the last request with it, and their count.
         self._named = -1.0, 0, 0, 0
         self._trial: int | None = None  # the number of the last request before the trial
-        self._size = 0
-        self._most = 0.0  # refusals in it that mean that the rate is a limit, or is none
-        self._hits = 0
-        # Of each cut: its number, the time, the rate after it, and how many are then let be.
+        self._size = 0  # requests of the trial
+        self._most = 0.0  # more refusals in a trial mean that a lower rate does not help
+        self._hits = 0  # refusals in the trial
         self._cuts: deque[Cut] = deque(maxlen=FUTILE)
 
     @property
     def trying(self) -> bool:
-        """Whether a lower rate is tried out."""
+        """Whether a trial at a lower rate is on."""
         return self._trial is not None
 
     @property
     def dense(self) -> bool:
+        """Whether nearly all of the last requests were refused."""
         count, span = DENSE
         wide = max(AT_ONCE, 2 * self._running)
         return self._among(span) >= count or self._among(wide) * span >= count * wide
 
     def are_few(self, wanted: float | None) -> bool:
-        """Return whether they are too few to tell. `wanted` seconds is the server's wish."""
+        """Return whether the refusals are too few to learn from.
+
+        `wanted` is the wait that the server asks for, in seconds.
+        """
         count, span = FEW_AT_ONCE if wanted == 0 else FEW
         scale = max(1.0, self._running / MANY_RUN)
         return self._among(int(span * scale)) < count * scale
 
     def add(self, number: int, running: int) -> None:
-        """Note that request `number` was refused, while so many run."""
+        """Note that request `number` was refused, while so many are running."""
         self._running = running
         later = number - self._newest
         if later > 0:
@@ -96,8 +101,20 @@ class Refusals:
         if self.random and (self.dense or number > self._doubted):
             self.random = False
 
+    def own_wait(self, before: int, wanted: float | None, random: Callable[[], float]) -> float:
+        """Return the seconds that a prompt waits which was refused so often `before`.
+
+        `wanted` seconds is the wait that the server asks for, None if it names none.
+        """
+        # While others are answered a refusal may be chance, and the wait does not double.
+        often = before if self.dense else max(0, before - CHANCE)
+        own = backoff(often, random)
+        if wanted is not None:
+            own = max(wanted, backoff(max(0, often - 1), random) if before else 0.0)
+        return own
+
     def agree(self, number: int, now: float, wanted: float) -> bool:
-        """Return whether one request after the other is refused until the same moment."""
+        """Return whether one request after the other is refused until the same time."""
         moment, first, last, count = self._named
         first, last = min(first, number), max(last, number)
         if abs(now + wanted - moment) > max(0.05, wanted / 10) or last - first > count + 2:
@@ -106,14 +123,14 @@ class Refusals:
         return count + 1 >= AGREED
 
     def begin_trial(self, number: int) -> None:
-        """Note that requests after this one are asked at a lower rate."""
+        """Begin a trial: requests after this one are sent at a lower rate."""
         bits = self._bits & ((1 << (FEW[1] + self._running)) - 1)
         share = bits.bit_count() / max(1, bits.bit_length())
         self._trial, self._hits = number, 0
         self._size, self._most = int(EXPECTED / share) + 1, max(2.0, FEWER * EXPECTED)
 
     def judge_trial(self, number: int) -> bool:
-        """Return whether a trial is over, by request `number`; `random` is what it showed."""
+        """Return whether the trial is over at request `number`; `random` has its result."""
         if self._trial is None:
             return False
         if self._hits > self._most:
@@ -124,9 +141,9 @@ class Refusals:
         return True
 
     def cut(self, cut: Cut, *, deep: bool) -> bool:
-        """Note a cut; return whether cuts are in vain.
+        """Note a cut; return whether cuts are in vain, so that refusals are random.
 
-        `deep`: nothing was accepted since the one before, so that it is a limit.
+        `deep`: nothing was accepted since the cut before, so there is a limit.
         """
         if deep:
             return False
@@ -157,5 +174,5 @@ def _is_soon(before: Cut, cut: Cut) -> bool:
 
 
 def backoff(before: int, random: Callable[[], float]) -> float:
-    """Return the seconds that a prompt waits which was refused so often before, without a hint."""
+    """Return the seconds that a prompt waits without a hint, if it was refused so often before."""
     return min(CAP, BASE * 2.0 ** min(before, 16)) * (1 + random()) / 2

@@ -1,17 +1,17 @@
-"""Measure how many requests a second a server accepts: pure, told the time."""
+"""Measure how many requests a second a server accepts: pure, the time is an argument."""
 
 from __future__ import annotations
 
 from collections import deque
 
-HORIZON = 2.0  # seconds over which it is measured, and at least so many requests:
-ENOUGH = 12
-SHORT = 0.2  # seconds that a measurement by answers takes at least, and one by requests:
-SHORT_ASKED = 1.0
+HORIZON = 2.0  # seconds over which the rate is measured,
+ENOUGH = 12  # and at least so many requests
+SHORT = 0.2  # seconds that a measurement by answers takes at least
+SHORT_ASKED = 1.0  # seconds that a measurement by requests takes at least
 
 
 class Throughput:
-    """The moments of the last requests, of their answers, and of their refusals."""
+    """Keeps the times of the last requests, of their answers, and of their refusals."""
 
     def __init__(self) -> None:
         self._began: float | None = None
@@ -45,8 +45,8 @@ class Throughput:
     def rate(self, now: float, unknown: int = 0) -> float:
         """Return the accepted requests a second.
 
-        An answer may begin long after its request was accepted. So the requests that were not
-        refused count too, but for the last `unknown` ones.
+        An answer may begin long after its request was accepted. So requests that were not refused
+        count as well, except for the last `unknown` ones.
         """
         age = min(HORIZON, self.age(now))
         answered = asked = 0.0
@@ -62,7 +62,7 @@ class Throughput:
         return max(answered, asked)
 
     def forget(self) -> None:
-        """Forget all moments: the clock was set back."""
+        """Forget all times: the clock was set back."""
         for times in (self._asked, self._answered, self._refused):
             times.clear()
 
@@ -73,6 +73,6 @@ def _add(times: deque[float], now: float) -> None:
 
 
 def _forget(times: deque[float], now: float) -> None:
-    """Forget what is older than HORIZON, but for the last ones."""
+    """Forget the times that are older than HORIZON, except for the last ENOUGH."""
     while len(times) > ENOUGH and now - times[0] > HORIZON:
         times.popleft()
