@@ -196,6 +196,7 @@ class Decoder:
         self._context: dict[str, str] = {}  # by which the agent knows the conversation
         self._state = ""  # of the task, in the agent's own word
         self._answered = False  # some text was given
+        self._over = False  # the last update came, and no text before it
         # By artifact what of it was shown: its size in UTF-16 and its digest, as a stream may be
         # longer than memory. UTF-16 keeps a surrogate pair the same however it was cut.
         self._shown: dict[str, tuple[int, Any]] = {}
@@ -215,8 +216,10 @@ class Decoder:
         if "result" not in value and (error := error_in(value, event)) is not None:
             body.fail(stream_failure(error), out)  # of a server in front of the agent
             return
-        kind, result = result_of(value.get("result"))
-        if not kind:
+        # Over HTTP without JSON-RPC, A2A's other binding, the events are the results themselves.
+        bare = "result" not in value and "jsonrpc" not in value
+        kind, result = result_of(value if bare else value.get("result"))
+        if not kind or (bare and kind == "message" and "role" not in result):
             return
         body.alive = True
         if not self._started:
@@ -300,7 +303,10 @@ class Decoder:
         else:
             self._body.say(Reasoning, content.text, out)
         if final or (final is None and self.ending):
-            self._body.finish("marker", out)
+            if self.ending and not self._answered:  # servers were seen that send it too early
+                self._over = self._body.answered = True
+            else:
+                self._body.finish("marker", out)
 
     def _answer(self, text: str, out: list[Event]) -> None:
         self._answered = self._answered or bool(text)
@@ -333,6 +339,8 @@ class Decoder:
         return self.ending
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
+        if self._over:
+            evidence = ("finish_reason", "marker")
         if self.ending:
             return Finished("stop", self._state or None, evidence)
         name = self._state.removeprefix("TASK_STATE_").lower().replace("_", "-")

@@ -48,7 +48,7 @@ from .shared.agents import (
 )
 from .shared.aisdk import total, usage_of
 from .shared.arguments import text_of
-from .shared.finish_reasons import failure_of, out_of_rounds, reason_of
+from .shared.finish_reasons import failure_of, first_of, out_of_rounds, reason_of
 from .shared.nested_text import text_in
 from .shared.request import calls_of, cannot, merge
 
@@ -85,6 +85,7 @@ KNOWN = re.compile(
 )
 # What goes on with the answer behind the end of a run.
 REOPENS = ("TEXT_MESSAGE_C", "REASONING_MESSAGE_C", "THINKING_TEXT_MESSAGE_C", "TOOL_CALL_")
+_SAID = ("message", "code", "error")  # of an error
 _BEGINNINGS = re.compile(
     "(RUN|TEXT_MESSAGE|TOOL_CALL|REASONING|THINKING|STEP|STATE|MESSAGES)_[A-Z_]+"
 )
@@ -189,7 +190,7 @@ class Decoder:
         if type(value) is not dict:
             self._body.each(value, event, out)
             return
-        body, kind = self._body, value.get("type")
+        body, kind = self._body, value.get("type", event)  # some servers name the event instead
         kind = kind_of(kind) if type(kind) is str else ""
         value = camel_names(value)
         if not KNOWN.fullmatch(kind):
@@ -227,7 +228,7 @@ class Decoder:
         self._message = id
         if value.get("role") not in (None, "assistant"):
             self._foreign.add(id)
-        delta = value.get("delta")
+        delta = value.get("delta", value.get("content"))
         if not delta or id in self._foreign:
             return
         if not value.get("subagentRunId"):
@@ -265,8 +266,8 @@ class Decoder:
         if usage := run_usage(value.get("usage")):
             out.append(usage)
         if kind == "RUN_ERROR":
-            failed = stream_failure({"message": value.get("message"), "code": value.get("code")})
-            self._body.fail(failed, out)
+            error = {name: each for name in _SAID if (each := value.get(name))}
+            self._body.fail(stream_failure(error, "" if error else kind), out)
         elif kind == "RUN_STARTED":
             self.ending = False
             self._outcome = self._asks = ""
@@ -283,7 +284,8 @@ class Decoder:
                 self._calls.only(outcome.get("pendingToolCallIds"))
                 outcome = outcome.get("type")
             self._asks = self._asks or shown(value.get("interrupt"))
-            self._outcome = words(outcome)
+            # TanStack AI and Microsoft's agents say why the model stopped.
+            self._outcome = words(outcome) or first_of(value.get("finishReason")) or ""
 
     def finished(self) -> bool:
         return self.ending
@@ -327,7 +329,8 @@ class Decoder:
 
 def run_usage(usage: Any) -> Usage | None:
     """Return the sum of a run's counts, which has an entry for each model; None without any."""
-    known = [u for each in usage if (u := usage_of(each))] if isinstance(usage, list) else []
+    entries = usage if isinstance(usage, list) else [usage]
+    known = [u for each in entries if (u := usage_of(each))]
     return total(known) if known else None
 
 

@@ -85,6 +85,7 @@ def cohere(kind: str, **fields: Any) -> dict[str, Any]:
     return {"is_finished": kind == "stream-end", "event_type": kind, **fields}
 
 
+SAYS = ({"type": "RUN_STARTED"}, {"type": "TEXT_MESSAGE_CONTENT", "delta": "Hi"})
 ARTIFACT = {"artifact_id": "a", "parts": [{"text": "Hi"}]}
 UPDATE = {"artifact_update": {"task_id": "t", "context_id": "c", "artifact": ARTIFACT}}
 NEW_TASK = {"status_update": {"task_id": "t", "status": {"state": "TASK_STATE_COMPLETED"}}}
@@ -232,6 +233,54 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
         "a2a",
         sse(*({"jsonrpc": "2.0", "id": 1, "result": each} for each in (UPDATE, NEW_TASK))),
         *(0, "Hi", []),
+    ),
+    "A2A over HTTP alone": (
+        "a2a",
+        sse(UPDATE, NEW_TASK),
+        *(0, "Hi", []),
+    ),
+    "A2A over HTTP alone, cut": ("a2a", sse(UPDATE), 18, "Hi", []),
+    "A2A over HTTP alone, a task that failed": (
+        "a2a",
+        sse(UPDATE, {"statusUpdate": {"taskId": "t", "status": {"state": "TASK_STATE_FAILED"}}}),
+        *(15, "Hi", []),
+    ),
+    "A2A, the last update before the artifact": (
+        "a2a",
+        sse(*({"jsonrpc": "2.0", "id": 1, "result": each} for each in (NEW_TASK, UPDATE))),
+        *(0, "Hi", []),
+    ),
+    "A2A, the last update of an empty answer": (
+        *("a2a", sse({"jsonrpc": "2.0", "id": 1, "result": NEW_TASK})),
+        *(0, "", []),
+    ),
+    "AG-UI with the reason of the model": (
+        *("ag-ui", sse(*SAYS, {"type": "RUN_FINISHED", "finishReason": "length"})),
+        *(10, "Hi", []),
+    ),
+    "AG-UI with the reason of the model, a filter": (
+        *("ag-ui", sse(*SAYS, {"type": "RUN_FINISHED", "finishReason": "content_filter"})),
+        *(11, "Hi", []),
+    ),
+    "AG-UI with the reason of the model, no call": (
+        *("ag-ui", sse(*SAYS, {"type": "RUN_FINISHED", "finishReason": "tool_calls"})),
+        *(8, "Hi", []),
+    ),
+    "AG-UI with an error object": (
+        "ag-ui",
+        sse(*SAYS, {"type": "RUN_ERROR", "error": {"message": "no", "code": "rate_limit"}}),
+        *(16, "Hi", []),
+    ),
+    "AG-UI with an error without words": ("ag-ui", sse(*SAYS, {"type": "RUN_ERROR"}), 15, "Hi", []),
+    "AG-UI whose kinds are names of events": (
+        "ag-ui",
+        'event: TEXT_MESSAGE_CONTENT\ndata: {"delta":"Hi"}\n\nevent: RUN_FINISHED\ndata: {}\n\n',
+        *(0, "Hi", []),
+    ),
+    "AG-UI whose kinds are names of events, an error": (
+        "ag-ui",
+        'event: TEXT_MESSAGE_CONTENT\ndata: {"delta":"Hi"}\n\nevent: RUN_ERROR\ndata: {}\n\n',
+        *(15, "Hi", []),
     ),
     "A2A in snake case, cut": ("a2a", sse({"jsonrpc": "2.0", "result": UPDATE}), 18, "Hi", []),
 }
