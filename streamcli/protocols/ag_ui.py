@@ -266,8 +266,8 @@ class Decoder:
         if usage := run_usage(value.get("usage")):
             out.append(usage)
         if kind == "RUN_ERROR":
-            error = {name: each for name in _SAID if (each := value.get(name))}
-            self._body.fail(stream_failure(error, "" if error else kind), out)
+            said = {name: each for name in _SAID if (each := value.get(name))}
+            self._body.fail(stream_failure(said, "" if said else kind), out)
         elif kind == "RUN_STARTED":
             self.ending = False
             self._outcome = self._asks = ""

@@ -193,6 +193,7 @@ class Decoder:
         self._usage = Usage()
         self._open: dict[int, Block] = {}  # by index, without plain text
         self._seen: set[int] = set()  # the indexes of all blocks of this message
+        self._served: set[int] = set()  # those of what the server runs itself
         self._cited: Block | None = None  # the text block whose text and sources are collected
 
     @property
@@ -269,7 +270,7 @@ class Decoder:
         if not isinstance(message, dict):
             return
         self._open, self._cited = {}, None
-        self._seen.clear()
+        self._seen, self._served = set(), set()
         self._raw_usage.clear()
         self._ending.begin()
         self._start(words(message.get("model")), words(message.get("id")), out)
@@ -300,7 +301,8 @@ class Decoder:
 
     def _begin(self, plain: Any, index: Any, out: list[Event]) -> None:
         """Begin a block, and close another one that is whole but was not closed."""
-        if isinstance(plain, dict) and self._is_begun(plain, index):
+        block = self._open.get(number_of(index))
+        if block is not None and isinstance(plain, dict) and block.begins_so(plain):
             return
         self._close(index, out)
         self._close_all(out, only_whole=True)
@@ -331,17 +333,8 @@ class Decoder:
         elif kind == "tool_use":
             self._ending.reasoning()  # a call is under way
         elif block.served:
+            self._served.add(number_of(index))
             self._ending.work()
-
-    def _is_begun(self, plain: dict[str, Any], index: Any) -> bool:
-        """Return whether this start of a call repeats that of the open block."""
-        block = self._open.get(number_of(index))
-        return (
-            block is not None
-            and not block.pieces
-            and bool(plain.get("id"))
-            and (block.plain == plain)
-        )
 
     def _delta(self, delta: dict[str, Any], index: Any, out: list[Event]) -> None:
         kind = delta.get("type")
@@ -360,16 +353,23 @@ class Decoder:
             self._think(block, delta.get("thinking"), out)
         elif kind == "error":
             self._body.fail_after_usage(stream_failure(delta.get("error") or delta, "error"), out)
-        elif block is None:
-            piece = delta.get("partial_json")
-            if piece and number_of(index) not in self._seen:  # of a call that never began
-                self._seen.add(number_of(index))
-                self._open[number_of(index)] = Block({"type": "tool_use"})
-                self._open[number_of(index)].grow(piece)
         elif kind == "input_json_delta":
-            block.grow(delta.get("partial_json"))
+            self._grow(number_of(index), delta.get("partial_json"))
+        elif block is None:
+            return
         elif kind in ("signature_delta", "compaction_delta"):
             block.amend(delta)
+
+    def _grow(self, index: int, piece: Any) -> None:
+        """Add a piece of a call's input. One that belongs to no call would be missing from it."""
+        block = blocks.input_of(self._open, index)
+        if block is None and piece and index not in self._seen:  # of a call that never began
+            self._seen.add(index)
+            block = self._open[index] = Block({"type": "tool_use"})
+        if block is not None:
+            block.grow(piece)
+        elif piece and index not in self._served:
+            self._ending.wrong = self._ending.wrong or "input of a tool call came behind its end"
 
     def _say(self, text: Any, out: list[Event]) -> None:
         if text is None or text == "":
@@ -387,7 +387,7 @@ class Decoder:
             return
         self._ending.reasoning()
         self._body.say(Reasoning, thought, out)
-        if block is not None and isinstance(thought, str):
+        if block is not None and block.kind == "thinking" and isinstance(thought, str):
             block.pieces.append(thought)
 
     def _cite(self, citation: Any, out: list[Event]) -> None:

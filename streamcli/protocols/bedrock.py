@@ -396,7 +396,8 @@ class Decoder:
         if text:
             self._ending.reasoning()
             self._body.say(Reasoning, text, out)
-            block.pieces.append(words(text))
+            if block.use is None:
+                block.pieces.append(words(text))
         block.seal(thought)
 
     def _begin(self, use: Any, index: int, out: list[Event]) -> None:

@@ -40,6 +40,33 @@ BEGUN = named(
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Half"}},
 )
+CALL = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+
+
+def begin(index: int, **block: Any) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def delta(index: int, kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": index, "delta": {"type": kind, **fields}}
+
+
+def stop(index: int) -> dict[str, Any]:
+    return {"type": "content_block_stop", "index": index}
+
+
+def called(*events: dict[str, Any]) -> str:
+    """Anthropic's events of a message that ends with a call."""
+    over = {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {}}
+    return named(
+        {"type": "message_start", "message": MESSAGE}, *events, over, {"type": "message_stop"}
+    )
+
+
+def piece(text: str, index: int) -> dict[str, Any]:
+    return delta(index, "input_json_delta", partial_json=text)
+
+
 ENDED = named(
     {"type": "content_block_stop", "index": 0},
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
@@ -130,6 +157,36 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
     "an error's words in a value": (
         *("gemini", sse(gemini("Internal Server Error", "STOP"))),
         *(0, "Internal Server Error", []),
+    ),
+    # Anthropic's blocks, mixed up
+    "a call whose input has the index of the text": (
+        "anthropic",
+        called(begin(0, type="text", text=""), begin(1, **CALL), piece('{"a":1}', 0), stop(1)),
+        *(0, "", ['{"a":1}']),
+    ),
+    "a call whose input comes behind its stop": (
+        *("anthropic", called(begin(0, **CALL), stop(0), piece('{"a":1}', 0))),
+        *(8, "", ["{}"]),
+    ),
+    "a call whose input comes with another start": (
+        "anthropic",
+        called(begin(0, **CALL), piece('{"a"', 0), begin(0, **CALL), piece(":1}", 0), stop(0)),
+        *(0, "", ['{"a":1}']),
+    ),
+    "a call in which the model thinks": (
+        "anthropic",
+        called(
+            *(begin(0, **CALL), piece('{"a"', 0), delta(0, "thinking_delta", thinking="hm")),
+            *(piece(":1}", 0), stop(0)),
+        ),
+        *(0, "", ['{"a":1}']),
+    ),
+    "input of the server's own call behind its stop": (
+        "anthropic",
+        BEGUN
+        + named(begin(1, **CALL | {"type": "server_tool_use"}), stop(1), piece("{}", 1))
+        + ENDED,
+        *(0, "Half", []),
     ),
     # JSON lines behind a comment
     "lines behind a ping": (

@@ -56,6 +56,11 @@ class Block:
         """Whether it is about a tool that the server runs itself: server_tool_use and so on."""
         return self.kind.endswith(_SERVED)
 
+    def begins_so(self, plain: dict[str, Any]) -> bool:
+        """Return whether this start of a call repeats its own; Kimi's come with every piece."""
+        unfinished = not self.pieces or not self.is_whole
+        return unfinished and bool(plain.get("id")) and self.plain == plain
+
     @property
     def is_whole(self) -> bool:
         """Whether another block may close it: a call's input has to be one JSON value."""
@@ -106,6 +111,15 @@ class Block:
         elif not (self.served or self.kind in _WANTED):
             return None
         return Opaque(protocol, plain, chars=chars) if can_send(plain) else None
+
+
+def input_of(open: dict[int, Block], index: int) -> Block | None:
+    """Return the call that a piece of input belongs to; of a single one the index may be wrong."""
+    block = open.get(index)
+    if block is not None and block.kind.endswith("tool_use"):
+        return block
+    calls = [each for each in open.values() if each.kind == "tool_use"]
+    return calls[0] if len(calls) == 1 else None
 
 
 def cite(citation: Any, out: list[Event]) -> None:
