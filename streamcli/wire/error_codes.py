@@ -532,9 +532,15 @@ def names_concurrency(codes: list[str], message: str) -> bool:
 
 
 def kind_of_codes(codes: list[str]) -> str | None:
-    """Return the kind that these codes settle; None if they leave it open."""
-    found = {_kind(code, _SETTLED) for code in codes}
-    return next((kind for kind in _CODES if kind in found), None)
+    """Return the kind that these codes settle; None if they leave it open.
+
+    A word is stronger than a number: providers' numbers collide.
+    """
+    for numbers in (False, True):
+        found = {_kind(code, _SETTLED) for code in codes if code.isdecimal() is numbers}
+        if kind := next((kind for kind in _CODES if kind in found), None):
+            return kind
+    return None
 
 
 def kind_of_broad_codes(codes: list[str]) -> str | None:

@@ -146,7 +146,10 @@ def _read_codes(error: dict[str, Any], report: Report, depth: int) -> None:
     for key in _CODES:
         value = error.get(key)
         if value and type(value) is str:
-            report.codes.append(_flat(value.rpartition("#")[2]))
+            value = value.rpartition("#")[2]
+            # Mistral's numbers are not GLM's.
+            mistral = value.isdecimal() and error.get("object") == "error"
+            report.codes.append(_flat(f"mistral {value}" if mistral else value))
     if type(code := error.get("status_code")) is int and "status_msg" in error and code:
         report.codes.append(f"minimax {code}")
     elif report.status is None:

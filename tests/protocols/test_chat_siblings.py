@@ -204,6 +204,17 @@ TOOLS: list[tuple[list[Any], list[str], int]] = [
         ["{}", '{"a":1}'],
         0,
     ),
+    *(  # names and ids that a server writes out where it has none
+        (
+            [
+                {"index": 0, "id": "c", "function": {"name": "w", "arguments": '{"a"'}},
+                {"index": 0, "id": none, "function": {"name": none, "arguments": ":1}"}},
+            ],
+            ['{"a":1}'],
+            0,
+        )
+        for none in ("null", "None", "undefined")
+    ),
     (  # each piece repeats what came before
         [
             {"index": 0, "id": "c", "function": {"name": "w", "arguments": '{"a"'}},
@@ -353,6 +364,20 @@ COUNTED = {"usage": {"prompt_tokens": 3, "completion_tokens": 2}}
 def test_counts_in_other_places(chunk: Any) -> None:
     usage = {"input_tokens": 3, "output_tokens": 2}
     check(sse(TEXT, chunk, STOP, DONE), exit=0, usage=usage)
+
+
+@pytest.mark.parametrize("chunk", [COUNTED, ({}, COUNTED), [{"choices": [], **COUNTED}]])
+def test_counts_of_nothing_do_not_take_back_the_others(chunk: Any) -> None:
+    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    after = [{"choices": [], "usage": nothing}]
+    check(sse(TEXT, chunk, after, STOP, DONE), exit=0, usage={"input_tokens": 3})
+    check(sse(after, TEXT, chunk, STOP, DONE), exit=0, usage={"input_tokens": 3})
+    check(sse(after, TEXT, STOP, DONE), exit=0, usage={"input_tokens": 0})
+
+
+def test_a_reason_that_is_an_object_with_a_message() -> None:
+    reason = {"type": "abort", "message": "The request queue is full.", "status_code": 503}
+    check(sse(TEXT, ({}, {"finish_reason": reason}), DONE), exit=15, message="queue is full")
 
 
 # Reasons that are not in the table mean what a piece of them does.

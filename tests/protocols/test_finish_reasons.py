@@ -20,7 +20,8 @@ MEANINGS = {
     "stop": "stop eos eos_token end_turn END_TURN stop_sequence COMPLETE endoftext END_ID eosFound",
     "length": "length max_tokens MAX_TOKENS model_length model_context_window_exceeded ERROR_LIMIT"
     " CONTINUATION max_output_tokens maxPredictedTokensReached contextLengthReached max_len"
-    " out_of_tokens tokens_exhausted budget_exceeded kv_cache_full length_limit_reached 长度限制",
+    " FINISH_LENGTH length_finish tokens out_of_tokens tokens_exhausted budget_exceeded"
+    " kv_cache_full length_limit_reached 长度限制",
     "content_filter": "content_filter content-filter CONTENT_FILTERED sensitive prohibited_content"
     " PROHIBITED_CONTENT recitation blocklist BLOCKLIST safety spii SPII IMAGE_SAFETY MODEL_ARMOR"
     " guardrail_intervened ERROR_TOXIC blacklist LANGUAGE risk_detected hate copyright censored"
@@ -121,6 +122,43 @@ def test_after_tool_calls_the_answer_may_go_on(raw: str, settled: bool) -> None:
     reasons.said()
     reasons.add(raw)
     assert reasons.settled is settled
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", "failed"),  # Gemini's OpenAI endpoint
+        ("content_filter: RECITATION", "content_filter"),
+        ("stop; safety", "content_filter"),
+        ("<FinishReason.MAX_TOKENS: 2>", "length"),
+        ("FinishReason.STOP", "stop"),
+        ("finish", "stop"),
+        ("finished", "stop"),
+    ],
+)
+def test_of_several_words_the_worst_counts(word: str, meaning: str) -> None:
+    assert known(word) == meaning
+
+
+@pytest.mark.parametrize("end", ["stop", "whatever"])
+@pytest.mark.parametrize("cut", ["length", "content_filter", "refusal"])
+def test_a_plain_end_right_behind_a_worse_one_is_a_gateways(cut: str, end: str) -> None:
+    reasons = FinishReasons()
+    reasons.said()
+    for word in (cut, end):
+        reasons.add(word)
+        assert reasons.raw == cut
+    reasons.said()
+    reasons.add(end)
+    assert reasons.raw == end
+
+
+@pytest.mark.parametrize("begun", ["in_progress", "tool_calls", "partial"])
+def test_a_plain_end_behind_a_word_for_going_on_counts(begun: str) -> None:
+    reasons = FinishReasons()
+    reasons.add(begun)
+    reasons.add("stop")
+    assert reasons.raw == "stop"
 
 
 def ended(*steps: tuple[str, str]) -> Finished | Failed:

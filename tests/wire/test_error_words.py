@@ -127,6 +127,34 @@ def test_words_that_only_look_like_another_trouble(row: Row) -> None:
     assert (refused.kind, inside.kind) == ("rejected", "stream_error")
 
 
+MISTRAL = {"message": "Rate limit exceeded", "type": "rate_limited", "code": "1300"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "error", **MISTRAL, "raw_status_code": 429},
+        {"error": MISTRAL},
+        {
+            "error": {
+                "message": "x",
+                "metadata": {"raw": json.dumps({"object": "error", **MISTRAL})},
+            }
+        },
+    ],
+)
+def test_mistrals_numbers_are_not_those_of_glm(body: dict[str, Any]) -> None:
+    """Where GLM's 1300 is a filter, Mistral's is an ordinary rate limit."""
+    refused = http_refusal(429, {}, json.dumps(body).encode())
+    assert (refused.kind, refused.transient) == ("rate_limit", True)
+    assert stream_failure(body.get("error", body), "error").kind == "rate_limit"
+
+
+def test_mistrals_numbers_alone_are_no_keys() -> None:
+    body = {"object": "error", "message": "Oops", "type": "internal_server_error", "code": "1000"}
+    assert stream_failure(body, "error").status == "provider"
+
+
 @pytest.mark.parametrize("words", ["x is currently over capacity.", ""])
 def test_groqs_status_for_no_capacity(words: str) -> None:
     refused = http_refusal(498, {}, json.dumps({"error": {"message": words}}).encode())

@@ -223,8 +223,10 @@ class ChatDecoder:
 
     def _count(self, usage: Any, out: list[Event]) -> None:
         if usage and usage != self._usage and isinstance(usage, dict):
-            self._usage = usage
             self._body.alive = True
+            if self._usage is not None and not any(usage.values()):
+                return  # a gateway's, which knows of nothing: the counts stay
+            self._usage = usage
             out.append(usage_of(usage))
 
     def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
@@ -298,6 +300,9 @@ class ChatDecoder:
         self._ending.end(raw, index)
         self._ending.detail = native
         if is_failure(raw) and (failed := failure_of(raw, native)):
+            said = choice.get("finish_reason")
+            if type(said) is dict and said.get("message"):  # SGLang's, with a status
+                failed = _failure(said)
             self._fail(failed, out)
 
     def _fail(self, failed: Failed, out: list[Event]) -> None:

@@ -10,6 +10,7 @@ complete, with a note. To teach `stream` another word, add it to a line of WORDS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -36,7 +37,7 @@ WORDS = {
         *("context_window", "context_window_exceeded", "max_context", "max_context_length"),
         *("model_context_window_exceeded", "context_limit", "context_overflow", "truncated_final"),
         *("length_capped", "max_length_reached", "prompt_too_long", "max_prompt_tokens"),
-        *("budget", "cutoff", "cut_off"),
+        *("budget", "cutoff", "cut_off", "tokens"),
     ),
     "content_filter": (
         *("content_filter", "content_filtered", "content_filtering", "filter", "filtered"),
@@ -119,7 +120,7 @@ LIKE = (
         "length",
         "limitreached limitexceeded limithit kvcache kvfull toolong lengthexceed lengthreach",
     ),
-    ("length", "长度 上限"),
+    ("length", "length 长度 上限"),
     ("paused", "truncat incomplete interrupt unfinish 截断 中断"),
     ("tool_calls", "toolcall tooluse functioncall"),
 )
@@ -130,12 +131,13 @@ OUT_OF_ROUNDS = (
 )
 _SIGNS = str.maketrans("", "", "_.-")
 _WORD = 64  # characters of a reason whose meaning is remembered
-_PREFIXES = ("finishreason", "stopreason", "reason")
+_PREFIXES = ("finishreason", "stopreason", "reason", "finish")
+_BETWEEN = re.compile(r"[:;,|/()<>]")  # signs between two words
 
 
 def _key(word: str) -> str:
     key = "".join(word.lower().split()).translate(_SIGNS)
-    if key.startswith(_PREFIXES):
+    if key not in TABLE and key.startswith(_PREFIXES):
         for prefix in _PREFIXES:
             if key.startswith(prefix) and key != prefix:
                 return key.removeprefix(prefix)
@@ -147,6 +149,7 @@ TABLE = {word.replace("_", ""): name for name, words in WORDS.items() for word i
 # From the one that matters least to the one that matters most.
 SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter")
 _BAD = ("paused", "overloaded", "failed")
+_CUT = ("length", "refusal", "content_filter")
 _RANK = {name: rank for rank, name in enumerate((*SEVERITY, *_BAD))}
 
 
@@ -169,7 +172,14 @@ def _meaning(raw: str) -> str | None:
 
 
 def _like(key: str) -> str:
-    """Return what a word that is not in the table means by one of its pieces."""
+    """Return what a word that is not in the table means by one of its pieces.
+
+    Of several words (`function_call_filter: MALFORMED_FUNCTION_CALL`) those in the table count, the
+    worst of them.
+    """
+    words = [TABLE.get(_key(word)) for word in _BETWEEN.split(key)]
+    if found := [word for word in words if word]:
+        return max(found, key=_RANK.__getitem__)
     for name, pieces in LIKE:
         if any(piece in key for piece in pieces.split()):
             return name
@@ -271,8 +281,11 @@ class FinishReasons:
         self._said = self._said or answer
 
     def add(self, raw: str, choice: int = 0) -> None:
-        """Note a reason."""
+        """Note a reason; a plain end right behind a worse one says nothing new of the answer."""
         self._open.discard(choice)
+        before = self._standing.get(choice)
+        if known(before) in _CUT and known(raw) in ("stop", "other"):
+            return
         self._standing[choice] = raw
 
     @property

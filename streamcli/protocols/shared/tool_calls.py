@@ -13,6 +13,7 @@ from .ending import Ending
 
 # The names of a call's arguments: OpenAI's, a custom tool's, Llama's template, Gemini's.
 _ARGUMENTS = ("arguments", "input", "parameters", "args")
+_NO_NAMES = ("null", "None", "undefined")  # written out by servers that have none
 _TRIES = 8  # parses of arguments that may be whole, so that a long one is not parsed for ever
 
 
@@ -105,8 +106,8 @@ class ToolCalls:
             # A custom tool's free-form input; or a server without the object between.
             function = delta["custom"] if plain else delta
         name, id, index = function.get("name"), delta.get("id"), delta.get("index")
-        name = name if isinstance(name, str) else ""
-        id = id if isinstance(id, str) else ""
+        name = name if isinstance(name, str) and name not in _NO_NAMES else ""
+        id = id if isinstance(id, str) and id not in _NO_NAMES else ""
         index = index if isinstance(index, int | str) else None
         piece = _piece(next((function[each] for each in _ARGUMENTS if each in function), None))
         call = self._find(choice, index, id, name, piece)
