@@ -26,9 +26,9 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ..wire.sse import Message as Payload
 from ._contract import Glimpse
 from .shared.arguments import object_of
-from .shared.bedrock_blocks import Block, as_stream, citation
+from .shared.bedrock_blocks import Block, as_stream, citation, only_call
 from .shared.bedrock_errors import classify, exception
-from .shared.bedrock_invoke import EVENTS, InvokeFrames
+from .shared.bedrock_invoke import EVENTS, InvokeFrames, is_event
 from .shared.claude import advice, max_tokens, sendable, thinking, version
 from .shared.ending import Ending
 from .shared.finish_reasons import first_of
@@ -319,7 +319,7 @@ class Decoder:
         if type(value) is not dict:
             return
         before = len(out)
-        if event == "message" and (names := [name for name in value if _is_event(name)]):
+        if event == "message" and (names := [name for name in value if is_event(name)]):
             for name in names:  # events that a gateway wrote as JSON
                 if is_error_event(name):
                     self._body.fail(exception(name, orjson.dumps(value[name])), out)
@@ -374,9 +374,9 @@ class Decoder:
         elif isinstance(thought := delta.get("reasoningContent"), dict):
             self._think(thought, self._open.setdefault(index, Block()), out)
         elif isinstance(use := delta.get("toolUse"), dict):
-            block = self._open.get(index)
             if index in self._served:
                 return
+            block = self._open.get(index) or only_call(self._open, use)
             if block is None or block.use is None:  # of a call that never began
                 self._begin(use, index, out)
                 block = self._open.get(index, Block())
@@ -431,10 +431,6 @@ class Decoder:
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         return self._ending.finish(evidence, out)
-
-
-def _is_event(name: str) -> bool:
-    return name in EVENTS or name.endswith("Exception")
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:

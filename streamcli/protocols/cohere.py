@@ -203,8 +203,6 @@ class Decoder:
     def close(self, broken: Failed | None = None) -> list[Event]:
         return self._body.feed(self._events.close()) + self._body.close(broken)
 
-    # Values
-
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
             self._body.each(value, event, out)
@@ -319,6 +317,8 @@ class Decoder:
         id, name = words(delta.get("id")), words(function.get("name"))
         arguments = function.get("arguments")
         begun = self._open.get(index)
+        if begun is None and not (name or id) and len(self._open) == 1:
+            (index, begun), *_ = self._open.items()  # some gateways mix up the index
         if begun is None:
             begins = bool(name or id or arguments not in (None, ""))  # one without a name too
         else:  # the same start may come twice
@@ -388,8 +388,6 @@ class Decoder:
     def _count(self, usage: Any, out: list[Event]) -> None:
         if isinstance(usage, dict) and (counted := usage_of(usage)) != Usage():
             out.append(counted)
-
-    # The end
 
     def finished(self) -> bool:
         return self._ending.reached

@@ -79,6 +79,16 @@ def gemini(text: str, reason: str | None = None) -> dict[str, Any]:
     return {"candidates": [candidate | ({"finishReason": reason} if reason else {})]}
 
 
+def growing(call: dict[str, Any]) -> dict[str, Any]:
+    """One chunk of a call whose arguments come in pieces."""
+    call = {"willContinue": True, **call} if call else {}
+    return {"candidates": [{"content": {"parts": [{"functionCall": call}]}, "index": 0}]}
+
+
+ODD_PIECE = {"jsonPath": 7, "stringValue": "Oslo"}
+USE = {"toolUseId": "t", "name": "f"}
+TOOL = {"id": "t", "type": "function", "function": {"name": "f", "arguments": ""}}
+INPUT = {"function": {"arguments": '{"a":1}'}}
 ERROR = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
 RATE = {"error": {"code": 429, "message": "Too fast", "status": "RESOURCE_EXHAUSTED"}}
 
@@ -187,6 +197,31 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
         + named(begin(1, **CALL | {"type": "server_tool_use"}), stop(1), piece("{}", 1))
         + ENDED,
         *(0, "Half", []),
+    ),
+    # An index that is not the call's
+    "Bedrock's call without its index": (
+        "bedrock",
+        awsframes.event("contentBlockStart", {"contentBlockIndex": 1, "start": {"toolUse": USE}})
+        + awsframes.event("contentBlockDelta", {"delta": {"toolUse": {"input": '{"a":1}'}}})
+        + awsframes.stop("tool_use"),
+        *(0, "", ['{"a":1}']),
+    ),
+    "Cohere's call without its index": (
+        "cohere",
+        sse(
+            {"type": "tool-call-start", "index": 0, "delta": {"message": {"tool_calls": TOOL}}},
+            {"type": "tool-call-delta", "delta": {"message": {"tool_calls": INPUT}}},
+            {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL"}},
+        ),
+        *(0, "", ['{"a":1}']),
+    ),
+    "Gemini's pieces of arguments without their place": (
+        "gemini",
+        sse(
+            *map(growing, ({"name": "f", "willContinue": True}, {"partialArgs": [ODD_PIECE]}, {})),
+            gemini("", "STOP"),
+        ),
+        *(8, "", ["{}"]),
     ),
     # JSON lines behind a comment
     "lines behind a ping": (

@@ -53,6 +53,12 @@ class Block:
         return Opaque(protocol, {"reasoningContent": value})
 
 
+def only_call(open: dict[int, Block], use: dict[str, Any]) -> Block | None:
+    """Return the one call that is open, for input whose index is wrong; None if it begins one."""
+    calls = [block for block in open.values() if block.use is not None]
+    return calls[0] if len(calls) == 1 and not use.get("name") else None
+
+
 def as_stream(message: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the blocks of a whole answer as the events (name, value) of a stream."""
     content = message.get("content") if isinstance(message, dict) else None

@@ -38,6 +38,11 @@ _NAMES = {
 }
 
 
+def is_event(name: str) -> bool:
+    """Return whether it is the name of an event of Converse, or of an exception."""
+    return name in EVENTS or name.endswith("Exception")
+
+
 class InvokeFrames:
     """Hands the events to the decoder of their format, which it finds at the first one."""
 

@@ -214,6 +214,9 @@ class Values:
         id = call.id or f"call_{self._ending.calls}"  # most have none
         fragments = call.fragments
         arguments = call.arguments if fragments is None else fragments.arguments()
+        if fragments is not None and fragments.lost:
+            what = f"the model called {call.name} with arguments in pieces that do not fit"
+            self._ending.wrong = self._ending.wrong or what
         given = len(out)
         self._ending.call(id, call.name, arguments, out, call.index, own_id=bool(call.id))
         if call.signature and not call.index and len(out) > given:
@@ -371,6 +374,7 @@ class PartialArgs:
 
     def __init__(self, arguments: Any = None) -> None:
         self._root: dict[str, Any] = dict(arguments) if isinstance(arguments, dict) else {}
+        self.lost = False  # a fragment had no place: the arguments are not whole
         self._place = ""  # of the string that is not over yet
         self._pieces: list[str] = []
 
@@ -379,6 +383,7 @@ class PartialArgs:
             place = fragment.get("jsonPath") if isinstance(fragment, dict) else None
             name = next((name for name in _VALUES if name in fragment), "") if place else ""
             if not name or not isinstance(place, str):
+                self.lost = self.lost or not isinstance(fragment, dict) or _has_value(fragment)
                 continue
             value = None if name == "nullValue" else fragment[name]
             if place != self._place:
@@ -405,23 +410,30 @@ class PartialArgs:
     def _put(self, place: str, value: Any) -> None:
         steps = _steps(place)
         if not steps or isinstance(steps[0], int):
+            self.lost = True
             return
         node: Any = self._root
         for step, following in zip(steps, (*steps[1:], None), strict=True):
             if isinstance(step, int) and isinstance(node, list):
                 if step - len(node) > _WIDEST_GAP:
+                    self.lost = True
                     return
                 node += [None] * (step + 1 - len(node))
                 below = node[step]
             elif isinstance(step, str) and isinstance(node, dict):
                 below = node.get(step)
             else:  # what is there already is of another kind
+                self.lost = True
                 return
             if following is None:
                 node[step] = value
             elif below is None:
                 below = node[step] = [] if isinstance(following, int) else {}
             node = below
+
+
+def _has_value(fragment: dict[str, Any]) -> bool:
+    return any(name.endswith("Value") for name in fragment)
 
 
 def _steps(place: str) -> list[str | int]:
