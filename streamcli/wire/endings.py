@@ -20,6 +20,7 @@ NOTICES = (
     *("status", "info", "log", "debug", "notice", "progress", "eof", "stream-end", "stream_end"),
 )
 PINGS = {"ping", "pong", "keepalive", "keep-alive", "keep_alive", "heartbeat", "hb", "alive"}
+_GZIP = b"\x1f\x8b"
 NOTHING = ("", "undefined", "none", "nil")  # of programs that write out what they do not have
 
 
@@ -66,6 +67,9 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
     """
     from .error_body import excerpt
 
+    if payloads.excerpt.startswith(_GZIP):
+        held = "the answer is compressed (gzip), and its Content-Encoding does not say so"
+        return Failed("not_a_stream", held, "mend the proxy in between")
     body = excerpt(payloads.excerpt)
     shown = f": {body}" if body else ""
     if payloads.looks_like == "html":

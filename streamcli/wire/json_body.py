@@ -91,12 +91,17 @@ class JsonBody:
         self._limit = limit
         self._template = template
         self.done_ends_it = done_ends_it
-        self._eof_ends_it = eof_ends_it
+        self.eof_ends_it = eof_ends_it
         self._finds_errors = finds_errors
         self.odd = False  # a value that is read held something else where text belongs
         self.torn = False  # the bytes ended inside a value
         self.strict = False  # a control character in a string stands for a line break: bad JSON
         self._payloads = payloads or Payloads(limit)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is JSON, of a server that does not stream or has no events."""
+        return self._payloads.looks_like == "json"
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that these bytes completed."""
@@ -129,7 +134,7 @@ class JsonBody:
                 return out
         waited = broken is not None and broken.kind in WAITED
         answered = self.answered or has_answer(out)
-        over = self._eof_ends_it and self.alive and not (broken or self.torn)
+        over = self.eof_ends_it and self.alive and not (broken or self.torn)
         if over or self.failure or (self._reader.finished() and (answered or not waited)):
             self.finish(proof_of(broken), out)
         elif broken is not None and waited:
@@ -305,7 +310,7 @@ class JsonBody:
         """Return the end where the provider's word is missing: cut, or never a stream at all."""
         if self.alive:
             return cut(broken)
-        over = self._eof_ends_it and not self.torn
+        over = self.eof_ends_it and not self.torn
         return broken or no_stream(self._payloads, self._noun, over)
 
 

@@ -5,13 +5,14 @@ No piece of an answer is lost or doubled.
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
 import pytest
 from splits import bytewise, decode, whole
 
-from streamcli.events import Finished, Text
+from streamcli.events import Failed, Finished, Text
 from streamcli.protocols._contract import get
 
 
@@ -57,6 +58,36 @@ def test_no_piece_is_lost_or_doubled(choices: list[dict[str, Any]]) -> None:
     assert text == "Red, green and blue"
     assert isinstance(end, Finished)
     assert end.reason == "stop"
+
+
+WHOLE = {"id": "c", "choices": [{"index": 0, **message("Hi")}]}
+MORE = [{"index": 0, **message(" you")}, {"index": 0, "delta": {"content": " you"}}]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_json_that_is_whole_needs_no_reason(end: bytes) -> None:
+    """Ollama and others write null there; the brace that closes it is the server's word."""
+    data = json.dumps(WHOLE).encode()
+    for split in (whole, bytewise):
+        *_, text, last = decode(get("openai-chat").Decoder(), split(data + end))
+        assert (text, last) == (Text("Hi"), Finished(None, None, ("eof",)))
+        *_, cut = decode(get("openai-chat").Decoder(), split(data[:-2] + end))
+        assert not isinstance(cut, Finished)
+
+
+@pytest.mark.parametrize("more", MORE)
+def test_pieces_in_json_lines_need_a_reason(more: dict[str, Any]) -> None:
+    data = b"%b\n%b\n" % (json.dumps(WHOLE).encode(), json.dumps({"choices": [more]}).encode())
+    *_, last = decode(get("openai-chat").Decoder(), whole(data))
+    assert not isinstance(last, Finished)
+    *_, last = decode(get("openai-chat").Decoder(), whole(b"data: " + data.replace(b"\n", b"\n\n")))
+    assert not isinstance(last, Finished)
+
+
+def test_compressed_bytes_that_do_not_say_so_are_named() -> None:
+    *_, last = decode(get("openai-chat").Decoder(), whole(gzip.compress(b"data: [DONE]\n\n")))
+    assert isinstance(last, Failed)
+    assert "gzip" in last.message
 
 
 @pytest.mark.parametrize("name", ["finish_reason", "finishReason"])

@@ -239,6 +239,8 @@ class ChatDecoder:
             index = 0
         if type(delta) is not dict or (not delta and index not in self._choices):
             delta = self._whole_message(delta, choice, index)
+        elif self._messages is not None:
+            self._body.eof_ends_it = False
         usual = _UNUSUAL.isdisjoint(choice)
         if not usual and not _RARE_IN_CHOICE.isdisjoint(choice):
             delta = self._rare_choice(delta, choice, index, out)
@@ -262,6 +264,10 @@ class ChatDecoder:
             from .whole_messages import WholeMessages
 
             self._messages = WholeMessages()
+            # JSON that ends where it should is a whole answer, with or without a reason.
+            self._body.eof_ends_it = self._body.is_json and type(choice.get("message")) is dict
+        elif index in self._choices:
+            self._body.eof_ends_it = False
         return self._messages.delta_of(delta, choice, index, index in self._choices)
 
     def _rare_choice(self, delta: Any, choice: dict[str, Any], index: int, out: list[Event]) -> Any:
