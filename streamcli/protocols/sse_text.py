@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ..events import Event, Failed, Finished, Progress, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
-from ..wire.endings import MARKER_EVENTS, PINGS, cut, held_no, no_stream, not_utf8, too_large
+from ..wire.endings import MARKER_EVENTS, PINGS, cut, held_nothing, no_stream, not_utf8, too_large
 from ..wire.error_shapes import is_error_event
 from ..wire.payloads import Payloads
 from ..wire.provider_errors import stream_failure
@@ -92,7 +92,7 @@ class Decoder:
         if self._held and self._alive:
             end = Finished(None, None, ("marker",))
         elif self._held:
-            end = held_no("text", "marker", self._payloads)
+            end = held_nothing("text", "marker", self._payloads)
         elif not self._alive:
             end = broken or no_stream(
                 self._payloads, "text as server-sent events", eof_ends_it=True

@@ -1,11 +1,11 @@
-"""AWS's event stream: binary messages of headers and a payload. No I/O, never raises, linear.
+"""Parse AWS's event stream: binary messages of headers and a payload. No I/O, never raises, linear.
 
 A message, in big-endian numbers (https://smithy.io/2.0/aws/amazon-eventstream.html):
 
     length of all of it (4), length of the headers (4), CRC-32 of these eight bytes (4)
-    headers, one after the other: length of its name (1), name, type (1), value
-    payload
-    CRC-32 of all before (4)
+    the headers, each as: length of its name (1), name, type (1), value
+    the payload
+    CRC-32 of all bytes before (4)
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MAX_HEADERS = 128 * 1024  # bytes, by the specification
 
 _PRELUDE = Struct(">III")
 _CRC = Struct(">I")
-_AROUND = _PRELUDE.size + _CRC.size  # bytes of a message beside headers and payload
-# The bytes of a header's value by its type; -1: the two bytes before it say how many.
+_OVERHEAD = _PRELUDE.size + _CRC.size  # bytes of a message beside headers and payload
+# The size of a header's value in bytes, by its type; -1: two bytes before the value have the size.
 _SIZES = (0, 0, 1, 2, 4, 8, -1, -1, 8, 16)
 _STRING = 7
 
@@ -38,8 +38,8 @@ class Frame:
 class EventStream:
     """Cuts bytes into messages: `feed` returns each message that they completed.
 
-    `overflow` turns true once a message announces more than `limit` bytes of payload; `damage`
-    says what is wrong with the bytes, if something is. After either, `feed` returns nothing.
+    `overflow` becomes True once a message announces more than `limit` bytes of payload; `damage`
+    describes what is wrong with the bytes, "" if nothing is. After either `feed` returns nothing.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -49,15 +49,13 @@ class EventStream:
         # Joined once a message is whole: joining at each read is quadratic for slow streams.
         self._fragments: list[bytes] = []
         self._size = 0  # of the fragments
-        self._enough = _PRELUDE.size
-        self._headers: tuple[bytes, dict[str, str]] = (
-            b"",
-            {},
-        )  # most are those of the message before
+        self._wanted = _PRELUDE.size  # bytes of fragments that make it worth to parse them
+        # The last headers, raw and parsed: most messages repeat those of the message before.
+        self._headers: tuple[bytes, dict[str, str]] = (b"", {})
 
     @staticmethod
     def begins(data: bytes) -> bool:
-        """Return whether a body may be one: text does not begin with a length's first byte."""
+        """Return whether a body may be an event stream: no text begins with these bytes."""
         return data[:1] in (b"\0", b"\1", b"\2")
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -66,7 +64,7 @@ class EventStream:
             return frames
         self._fragments.append(data)
         self._size += len(data)
-        if self._size < self._enough:
+        if self._size < self._wanted:
             return frames
         data = b"".join(self._fragments)
         at = 0
@@ -81,7 +79,7 @@ class EventStream:
             at = end
         self._fragments = [data[at:]]
         self._size = len(data) - at
-        self._enough = _PRELUDE.size if self._size < _PRELUDE.size else length
+        self._wanted = _PRELUDE.size if self._size < _PRELUDE.size else length
         return frames
 
     def _length(self, data: bytes, at: int) -> int:
@@ -89,9 +87,9 @@ class EventStream:
         length, headers, checksum = _PRELUDE.unpack_from(data, at)
         if crc32(data[at : at + 8]) != checksum:
             self.damage = "the checksum at the beginning of a message is wrong"
-        elif headers > MAX_HEADERS or length < headers + _AROUND:
+        elif headers > MAX_HEADERS or length < headers + _OVERHEAD:
             self.damage = "the lengths of a message are impossible"
-        elif length - headers - _AROUND > self._limit:
+        elif length - headers - _OVERHEAD > self._limit:
             self.overflow = True
         else:
             return int(length)

@@ -1,4 +1,4 @@
-"""Lines `CODE:JSON` as payloads, the code being the event's name. No I/O, never raises, linear."""
+"""Parse lines `CODE:JSON`; the code is the event's name. No I/O, never raises, linear."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import orjson
 
 from .error_shapes import says_failure
 from .lenient_json import is_json
+from .multiline_json import MultilineJson
 from .payloads import Payloads
-from .spread_json import SpreadJson
 from .sse import BOM, MAX_EVENT_SIZE, Message, Stray
 
 
 class CodeLines(Payloads):
-    """Payloads of a body whose lines begin with one of `codes`, a character each.
+    """Payloads of a body whose lines begin with one of `codes`, one character each.
 
-    Only LF ends a line. Lines with another code are left out. What else stands behind the first
-    line of the format may be a Stray, by which servers tell their errors: JSON, on one line or on
-    several, or prose that says what failed. The value of the codes `prose` may be words too.
+    Only LF ends a line. Lines with another code are left out. After the first line of the format,
+    other lines may be a Stray, as servers write errors so: JSON, on one line or on several, or
+    prose about a failure. The value of the codes `prose` may be plain words instead of JSON.
     """
 
     def __init__(self, codes: str, limit: int = MAX_EVENT_SIZE, prose: str = "") -> None:
@@ -25,7 +25,7 @@ class CodeLines(Payloads):
         self._prose = prose.encode()
         self._begun = False
         self._recognised = False  # there was a line of the format
-        self._strays = SpreadJson()
+        self._strays = MultilineJson()
 
     def feed(self, data: bytes) -> list[bytes]:
         if len(self.excerpt) < 200:
@@ -69,7 +69,7 @@ class CodeLines(Payloads):
         return out
 
     def _other(self, line: bytes, bare: bytes, out: list[bytes]) -> None:
-        """Read a line that is not of the format."""
+        """Read a line that does not follow the format."""
         value: bytes | None = None
         if self._strays:
             value = self._strays.add(line)

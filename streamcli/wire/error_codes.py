@@ -1,19 +1,19 @@
-"""The meaning of an error's code and words: one table for all providers, and the retries.
+"""The kind of an error by its codes and words: one table for all providers.
 
-Three strengths, in this order. A code of CODES settles the kind of the error. Where no code does,
-WORDS reads the prose. Where no words do, the HTTP status decides, and in a stream BROAD: what the
-codes mean that say little. To teach `stream` another provider's code, add a line to CODES.
+There are three steps. First, a code of _CODES decides the kind of the error. If no code does, WORDS
+looks at the prose. If no words do, the HTTP status decides, or in a stream _BROAD, the codes with
+a vague meaning. To teach `stream` another provider's code, add a line to _CODES.
 
 Codes are compared without case and punctuation: `rate_limit_exceeded`, `RateLimitExceeded` and
-`rate-limit-exceeded` are one. Of a code with dots the whole counts, or else what stands before the
-first one (DashScope's `Throttling.RateQuota`).
+`rate-limit-exceeded` are the same. A code with dots is looked up whole, and then as the part before
+the first dot (DashScope's `Throttling.RateQuota`).
 """
 
 from __future__ import annotations
 
 import re
 
-# Kinds whose next attempt may succeed. Of HTTP errors `provider_errors.http_refusal` decides.
+# Kinds of errors in a stream that are worth a retry; provider_errors.py decides for HTTP errors.
 TRANSIENT = ("rate_limit", "overloaded", "server_error")
 
 HINTS = {
@@ -25,8 +25,8 @@ HINTS = {
     "rate_limit": "wait, or send less at a time",
 }
 
-# By kind, and in it by who sends it first. Numbers that are strings are GLM's; MiniMax's
-# (`base_resp.status_code`) get their prefix in error_report.py, as the two collide.
+# By kind, and within a kind by provider. Plain numbers are GLM's; error_report.py puts a prefix
+# before MiniMax's (`base_resp.status_code`), as they collide with GLM's.
 _CODES: dict[str, tuple[str, ...]] = {
     "filtered": (
         # OpenAI and Azure
@@ -257,7 +257,7 @@ _CODES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# Codes that leave open what happened: prose and HTTP status come first.
+# Codes with a vague meaning: prose and the HTTP status come first.
 _BROAD: dict[str, tuple[str, ...]] = {
     "server_error": (
         "server_error",
@@ -303,8 +303,8 @@ _STAYS = rf"(?!.*(?:{_PER_MOMENT}|{_LATER}))"
 _PROMPT = r"(?:input|prompt)(?! (?:image|file|audio|video|doc))[\w`']*(?: [\w()`]+){0,5}"
 _LONGEST = r"(?:the |this |your |its |model )?(?:[\w']+ ){0,2}(?:max|limit|context|allowed)"
 
-# Prose, where no code settles it; the first that matches counts. Each needs words that an error of
-# another kind does not use: no "billing" alone, which rate limits link to.
+# Patterns for prose, where no code decides; the first match counts. A pattern needs words that an
+# error of another kind does not use: not "billing" alone, as rate limits link to it.
 WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile("|".join(patterns), re.IGNORECASE))
     for kind, patterns in (
@@ -427,8 +427,8 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 
-# Body fields that servers reject, which another attempt may do without or say in another way, and
-# what the user can do where it cannot. The first that a message names is the one.
+# Body fields that servers reject and that another attempt may leave out or replace, with the hint
+# for the user where it cannot. The field that the message names first is meant.
 FIELDS = {
     "stream_options": "-o stream_options=null leaves it out",
     "chat_template_kwargs": "leave out --think",
@@ -462,7 +462,7 @@ _REJECTS = re.compile(
 
 
 def rejected_field(message: str, param: str = "") -> str | None:
-    """Return the body field that an error of the request says the server does not take."""
+    """Return the body field that the server does not take, by its error; None if none is named."""
     if "encrypted content" in message.lower():  # of models that do not think
         return "include"
     if any(name in message for name in ("stream_options", "include_usage", "include_obfuscation")):
@@ -473,7 +473,7 @@ def rejected_field(message: str, param: str = "") -> str | None:
         return param
     if "chat_template" in message:
         return "chat_template_kwargs"
-    # Fields are written as they are, but for those that are words of a sentence too.
+    # Field names are matched exactly, except those that are also words of a sentence.
     places = [
         (found.start(), name)
         for name in FIELDS
@@ -486,9 +486,9 @@ def _case_of(name: str) -> int:
     return re.IGNORECASE if name in ("thinking", "reasoning") else 0
 
 
-# What an HTTP status leaves open for prose to tell. Of what the server did wrong itself (5xx) the
-# words are not asked; of a 401 only whether the money is used up.
-_ASKED_OF = {
+# The HTTP statuses whose prose may decide the kind. A failure of the server itself (5xx) is judged
+# by its status alone; the prose of a 401 can only say that the money is used up.
+_STATUSES_FOR_WORDS = {
     "filtered": (400, 403, 406, 409, 422, 424, 446, 451),
     "context_window": (400, 413, 422, 500),
     "quota": (400, 401, 402, 403, 412, 429),
@@ -496,19 +496,19 @@ _ASKED_OF = {
     "auth": (400, 403, 498),
 }
 
-# A limit of the day or month whose code says only "too fast": AWS's, Cohere's, DashScope's words.
-A_DAYS_SHARE = re.compile(
+# Prose about a limit per day or month, where the code says only "too fast": AWS, Cohere, DashScope.
+DAILY_LIMIT = re.compile(
     r"too many \w+ per day|calls / month|per[- ]day limit|models-per-day|free allocated quota",
     re.IGNORECASE,
 )
-# A limit on the tokens of a minute whose code is `insufficient_quota`:
+# Prose about a limit on the tokens per minute, where the code is `insufficient_quota`:
 # https://www.alibabacloud.com/help/en/model-studio/rate-limit
-A_MINUTES_SHARE = re.compile(r"allocated quota exceeded|error-code#token-limit", re.IGNORECASE)
+MINUTE_LIMIT = re.compile(r"allocated quota exceeded|error-code#token-limit", re.IGNORECASE)
 # Too many tokens for a minute are not too many for a model.
 _A_MOMENTS_SHARE = re.compile(rf"{_PER_MOMENT}|每分钟|每秒|分钟", re.IGNORECASE)
-# A limit on the requests that run at once, among refusals that pass. The queues of Ollama and of
-# SGLang are full, llama.cpp has no slot, TGI and Ray Serve are busy, Anthropic counts connections,
-# LiteLLM parallel requests, GLM and Moonshot say concurrency.
+# A limit on concurrent requests: the queue of Ollama or SGLang is full, llama.cpp has no slot, TGI
+# and Ray Serve are busy, Anthropic counts connections, LiteLLM parallel requests; GLM and Moonshot
+# call it concurrency.
 CONCURRENT_CODES = frozenset(
     ("concurrencylimitexceeded", "concurrencylimit", "concurrentrequestslimitexceeded")
     + ("toomanyconcurrentrequests", "maxparallelrequestsexceeded", "1302", "minimax1041")
@@ -520,21 +520,21 @@ CONCURRENT_WORDS = re.compile(
     r"|no slots? available|slot unavailable|^model is overloaded|并发",
     re.IGNORECASE,
 )
-# A request that is larger than what a minute allows: it never fits.
-NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
+# A request larger than the tokens per minute of its key: a retry cannot succeed.
+TOO_LARGE_FOR_LIMIT = re.compile(r"request too large", re.IGNORECASE)
 
 
 def names_concurrency(codes: list[str], message: str) -> bool:
-    """Return whether a refusal is for too many requests that run at once, not too many a minute."""
-    if any(_plain(code) in CONCURRENT_CODES for code in codes):
+    """Return whether a refusal is about concurrent requests, not about requests per minute."""
+    if any(_normalized(code) in CONCURRENT_CODES for code in codes):
         return True
     return CONCURRENT_WORDS.search(message) is not None
 
 
 def kind_of_codes(codes: list[str]) -> str | None:
-    """Return the kind that these codes settle; None if they leave it open.
+    """Return the kind that these codes decide; None if they do not.
 
-    A word is stronger than a number: providers' numbers collide.
+    Words come before numbers, as the numbers of providers collide.
     """
     for numbers in (False, True):
         found = {_kind(code, _SETTLED) for code in codes if code.isdecimal() is numbers}
@@ -544,14 +544,15 @@ def kind_of_codes(codes: list[str]) -> str | None:
 
 
 def kind_of_broad_codes(codes: list[str]) -> str | None:
+    """Return the kind that codes with a vague meaning suggest; None without any."""
     found = {_kind(code, _OPEN) for code in codes}
     return next((kind for kind in _BROAD if kind in found), None)
 
 
 def kind_of_words(message: str, status: int | None = None) -> str | None:
-    """Return the kind that the prose tells, of an HTTP error with that status if there is one."""
+    """Return the kind that the prose decides; `status` is an HTTP error's, None in a stream."""
     for kind, pattern in WORDS:
-        if status is not None and status not in _ASKED_OF.get(kind, ()):
+        if status is not None and status not in _STATUSES_FOR_WORDS.get(kind, ()):
             continue
         if kind == "context_window" and _A_MOMENTS_SHARE.search(message):
             continue
@@ -561,13 +562,13 @@ def kind_of_words(message: str, status: int | None = None) -> str | None:
 
 
 def _kind(code: str, table: dict[str, str]) -> str | None:
-    whole = table.get(_plain(code))
-    return whole or table.get(_plain(code.partition(".")[0]))
+    whole = table.get(_normalized(code))
+    return whole or table.get(_normalized(code.partition(".")[0]))
 
 
-def _plain(code: str) -> str:
+def _normalized(code: str) -> str:
     return "".join(character for character in code.lower() if character.isalnum())
 
 
-_SETTLED = {_plain(code): kind for kind, codes in _CODES.items() for code in codes}
-_OPEN = {_plain(code): kind for kind, codes in _BROAD.items() for code in codes}
+_SETTLED = {_normalized(code): kind for kind, codes in _CODES.items() for code in codes}
+_OPEN = {_normalized(code): kind for kind, codes in _BROAD.items() for code in codes}

@@ -1,4 +1,4 @@
-"""Read an error, in whatever shape it comes: its message, its codes and its delay. Pure.
+"""Read an error in any of its shapes: its message, its codes and its delay. Pure.
 
 Shapes of real servers, which may be nested in each other:
 
@@ -42,20 +42,20 @@ _MESSAGES = (
     "title",
     "description",
 )
-# Where none of these has words.
-_ELSE = ("content", "text", "data", "details", "error_info", "errorInfo", "traceback")
+# Fields that may hold the message if none of _MESSAGES does.
+_OTHER_MESSAGES = ("content", "text", "data", "details", "error_info", "errorInfo", "traceback")
 _CODES = (
     *("code", "type", "status", "error_type", "errorCode", "error_code", "reason", "__type"),
     "Code",
 )
 _STATUSES = ("status_code", "code", "status", "statusCode", "error_code")
-_DEEPEST = 6  # an error in an error in ...
+_DEEPEST = 6  # levels of errors in errors
 _MINIMAX = re.compile(r"\(([12]0\d\d)\)\s*$")  # its number, where its API imitates another one
-_LONGEST = 500  # characters of JSON that are shown where no field holds a message
+_LONGEST = 500  # characters of JSON that are shown if no field holds a message
 
 
 class Report:
-    """The content of an error: `message` for people, and what a machine can judge it by."""
+    """The content of an error: `message` for people, and the fields that decide its kind."""
 
     __slots__ = ("codes", "daily", "delay", "message", "param", "status")
 
@@ -69,12 +69,12 @@ class Report:
 
 
 def report_of(error: Any) -> Report:
-    """Return what an error says; its message is never empty if it says anything."""
+    """Return the report of an error; its message is empty only if the error is."""
     report = Report()
     try:
         report.message = _read(error, report, _DEEPEST)
         if not report.message:
-            report.message = " ".join(report.codes) or _shown(error)
+            report.message = " ".join(report.codes) or _as_json(error)
     except RecursionError:
         report.message = "an error nested beyond reason"
     if not report.codes and re.fullmatch(r"[A-Za-z_.-]{4,60}", report.message):
@@ -91,27 +91,27 @@ def describe(error: Any) -> tuple[str, list[str]]:
 
 
 def _read(error: Any, report: Report, depth: int) -> str:
-    """Return the message of `error`, and put what else it says into `report`."""
+    """Return the message of `error`, and put its codes, status and delay into `report`."""
     if isinstance(error, str):
         return _read_text(error, report, depth)
     if depth <= 0:
         return ""
     if isinstance(error, list):
-        if invalid := _invalid(error):
+        if invalid := _validation_message(error):
             return invalid
         return next(filter(None, (_read(each, report, depth - 1) for each in error[:3])), "")
     if not isinstance(error, dict):
         return ""
-    if "loc" in error and (invalid := _invalid([error])):
+    if "loc" in error and (invalid := _validation_message([error])):
         return invalid
     _read_codes(error, report, depth)
     message = ""
     for key in _MESSAGES:
-        # All are read for their codes, the first that has words counts.
+        # All of them are read, as each may hold codes; the first one with a message counts.
         if (value := error.get(key)) and (said := _read(value, report, depth - 1)):
             message = message or said
     if not message:
-        others = (_read(error.get(key), report, depth - 1) for key in _ELSE)
+        others = (_read(error.get(key), report, depth - 1) for key in _OTHER_MESSAGES)
         message = next(filter(None, others), "")
     if not message:
         message = _said_in_other_spelling(error)
@@ -121,15 +121,15 @@ def _read(error: Any, report: Report, depth: int) -> str:
 
 
 def _said_in_other_spelling(error: dict[str, Any]) -> str:
-    """Return the message of an error that calls it `RetMsg`, `errmsg` or the like."""
+    """Return the message of an error that has it in `RetMsg`, `errmsg` or the like."""
     for name, value in error.items():
         if isinstance(value, str) and re.sub(r"[^a-z]", "", name.lower()) in MESSAGE_NAMES:
-            return _flat(value)
+            return _one_line(value)
     return ""
 
 
 def _with_metadata(message: str, metadata: dict[str, Any], report: Report, depth: int) -> str:
-    """Return the message with what OpenRouter adds: the words of the provider behind it."""
+    """Return the message with what OpenRouter's metadata adds: the provider's own message."""
     if "flagged_input" in metadata or metadata.get("reasons"):
         report.codes.append("moderation")
     if report.delay is None:
@@ -139,7 +139,7 @@ def _with_metadata(message: str, metadata: dict[str, Any], report: Report, depth
         return message
     name = metadata.get("provider_name")
     by = f" ({name})" if isinstance(name, str) else ""
-    return _flat(f"{message}{by}: {said}")
+    return _one_line(f"{message}{by}: {said}")
 
 
 def _read_codes(error: dict[str, Any], report: Report, depth: int) -> None:
@@ -149,7 +149,7 @@ def _read_codes(error: dict[str, Any], report: Report, depth: int) -> None:
             value = value.rpartition("#")[2]
             # Mistral's numbers are not GLM's.
             mistral = value.isdecimal() and error.get("object") == "error"
-            report.codes.append(_flat(f"mistral {value}" if mistral else value))
+            report.codes.append(_one_line(f"mistral {value}" if mistral else value))
     if type(code := error.get("status_code")) is int and "status_msg" in error and code:
         report.codes.append(f"minimax {code}")
     elif report.status is None:
@@ -175,7 +175,7 @@ def _read_detail(detail: dict[str, Any], report: Report) -> None:
     if report.delay is None:
         report.delay = seconds_of(detail.get("retryDelay"))
     if isinstance(reason := detail.get("reason"), str):
-        report.codes.append(_flat(reason))
+        report.codes.append(_one_line(reason))
     violations = detail.get("violations")
     for each in violations if isinstance(violations, list) else ():
         quota = each.get("quotaId") if isinstance(each, dict) else None
@@ -183,9 +183,9 @@ def _read_detail(detail: dict[str, Any], report: Report) -> None:
 
 
 def _read_text(text: str, report: Report, depth: int) -> str:
-    """Return the text for people; an error in JSON inside of it is read too, in its place.
+    """Return a text as a message; an object in it is replaced by the message that the object holds.
 
-    Gateways wrap what the provider said: OpenRouter as JSON in `metadata.raw`, LiteLLM behind the
+    Gateways wrap the provider's error: OpenRouter as JSON in `metadata.raw`, LiteLLM after the
     name of an exception, Python servers as the repr of the object.
     """
     start = text.find("{")
@@ -195,8 +195,8 @@ def _read_text(text: str, report: Report, depth: int) -> str:
             inner, end = found
             said = _read(inner, report, depth - 1)
             if said:
-                return _flat(f"{text[:start]}{said}{text[end:]}")
-    return _flat(text)
+                return _one_line(f"{text[:start]}{said}{text[end:]}")
+    return _one_line(text)
 
 
 def _object_in(text: str, start: int) -> tuple[dict[str, Any], int] | None:
@@ -216,30 +216,30 @@ def _object_in(text: str, start: int) -> tuple[dict[str, Any], int] | None:
     return (value, end) if isinstance(value, dict) else None
 
 
-def _invalid(errors: list[Any]) -> str:
-    """Say what is wrong with which fields of the request, as FastAPI's validation lists it."""
+def _validation_message(errors: list[Any]) -> str:
+    """Return the message of FastAPI's validation errors: which fields are wrong, and why."""
     found = []
     for error in errors[:3]:
         if isinstance(error, dict) and isinstance(message := error.get("msg"), str):
             place = error.get("loc")
             place = place[1:] if isinstance(place, list | tuple) else []  # behind "body", "query"
             field = ".".join(str(part) for part in place if isinstance(part, str | int))
-            found.append(_flat(f"{field}: {message}" if field else message))
+            found.append(_one_line(f"{field}: {message}" if field else message))
     return "; ".join(found)
 
 
-def _shown(error: Any) -> str:
-    """Return an error without a message as JSON, never as Python's repr."""
+def _as_json(error: Any) -> str:
+    """Return an error without a message as JSON."""
     if error is True or error is None or error in ("", [], {}):
         return ""
     import json
 
     text = json.dumps(error, ensure_ascii=False, default=lambda value: "?")
-    return _flat(text[:_LONGEST] + ("..." if len(text) > _LONGEST else ""))
+    return _one_line(text[:_LONGEST] + ("..." if len(text) > _LONGEST else ""))
 
 
 def http_status_of(error: Any) -> int | None:
-    """Return the HTTP status inside an error."""
+    """Return the HTTP status inside an error (400 to 599), None without one."""
     if isinstance(error, dict):
         for key in _STATUSES:
             value = error.get(key)
@@ -250,5 +250,5 @@ def http_status_of(error: Any) -> int | None:
     return None
 
 
-def _flat(text: str) -> str:
+def _one_line(text: str) -> str:
     return whole(" ".join(text.split()))

@@ -1,16 +1,16 @@
-"""Runs of like events, decoded together: five times as fast as one by one. Pure.
+"""Decode runs of equal events together, five times as fast as one by one. Pure.
 
-Consecutive deltas of a stream differ in their text alone. So a read that is one run of such events
-is cut at what stands between two texts, and the texts are parsed together. Every shortcut is
-exact: what does not fit is left to the parser, event by event.
+Consecutive deltas of a stream differ in their text alone. A read that is one run of such events is
+split at the bytes between two texts, and the texts are parsed together. Every shortcut is exact:
+what does not fit goes to the parser, event by event.
 
 A JsonBody takes one `Runs`:
 
-* `Template`, where all of an event but its text repeats (Chat Completions and its like);
-* `PaddedRuns`, where spaces of any number stand before the last brace (Anthropic);
-* `NamedRuns`, where events have a name and a number of their own (Responses).
+* `Template`, where everything but the text repeats (Chat Completions and similar formats);
+* `PaddedRuns`, where any number of spaces stands before the last brace (Anthropic);
+* `NamedRuns`, where events have a name, and a number of their own in the JSON (Responses).
 
-`UnnamedEvents` takes the names off events before either, where the JSON tells its type by itself.
+`UnnamedEvents` removes the names of events before that, where the JSON holds its type itself.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from .payloads import Payloads
 from .sse import Message
 
 _PROBE = "probe"
-_PATIENCE = 16  # misses in a row after which a Template gives up
+_MOST_MISSES = 16  # reads in a row without a run, after which a Template gives up
 
 
 class Runs(Protocol):
-    """How a JsonBody reads runs of events. `learning`: payloads of this read may be learned."""
+    """How a JsonBody reads runs of events. `learning`: call `learn` for payloads of this read."""
 
     learning: bool
 
     def feed(self, payloads: Payloads, data: bytes, out: list[Event]) -> list[bytes]:
-        """Put the deltas of a run into `out`; return the payloads of everything else."""
+        """Put the deltas of a run into `out`; return the payloads of the other events."""
 
     def learn(self, payload: bytes, value: Any, event: Event) -> None:
-        """Take the form of a payload that gave `event` alone."""
+        """Learn the form of a payload that gave one event, `event`."""
 
     def forget(self) -> None:
-        """Parse the next event: it may mean something else than the last one of its form."""
+        """Drop what was learned: an event of the same form may mean something else now."""
 
 
 class Template:
-    """The form of the last plain text chunk; `place(value)` is the object with its `field`.
+    """The form of the last plain text chunk: the bytes before and after its text.
 
-    If a payload equals a parsed one outside the text, and inside is what a JSON string may hold,
-    its parsed form differs in that string only. A read of any other form is left to the parser and
-    sets the next template. Servers whose chunks all differ (timestamps, padding) stop that after a
-    few misses.
+    `place(value)` returns the object whose `field` is the text. If a payload equals a parsed one
+    outside the text, and its text is a valid JSON string, its parsed form differs in that string
+    only. A read of another form goes to the parser and sets the next template. After _MOST_MISSES
+    the template gives up: some servers' chunks all differ (timestamps, padding).
     """
 
     def __init__(self, field: str, place: Callable[[Any], Any]) -> None:
@@ -58,14 +58,14 @@ class Template:
         self._field = field
         self._key = b'"%b":' % field.encode()
         self._place = place
-        self._before = b""  # of the first event of a run, up to its text
-        self._after = b""  # of the last one, from its text on
-        self._between = b""
+        self._before = b""  # the bytes of an event before its text
+        self._after = b""  # the bytes of an event after its text
+        self._between = b""  # the bytes between two texts; empty while nothing is learned
         self._misses = 0
 
     def feed(self, payloads: Payloads, data: bytes, out: list[Event]) -> list[bytes]:
         self.learning = False
-        if not payloads.settled or self._misses > _PATIENCE:
+        if not payloads.settled or self._misses > _MOST_MISSES:
             return payloads.feed(data)
         sse = payloads.sse
         clean = sse.between_events
@@ -74,7 +74,7 @@ class Template:
             return []
         if clean and self._between and lines.startswith(self._before):
             end = lines.rfind(b"\n\n") + 2
-            room = end >= len(self._before) + len(self._after)  # else they share a quote
+            room = end >= len(self._before) + len(self._after)  # else both match the same quote
             if room and lines.endswith(self._after, 0, end):
                 texts = self._texts(lines[len(self._before) : end - len(self._after)])
                 if texts:
@@ -93,7 +93,7 @@ class Template:
         parts = run.split(self._between)
         joined = b'","'.join(parts)
         try:
-            if joined.count(b'"') == 2 * len(parts) - 2:  # the quotes put in just now
+            if joined.count(b'"') == 2 * len(parts) - 2:  # only those of the joints
                 texts: list[str] = orjson.loads(b'["' + joined + b'"]')
             else:
                 texts = [orjson.loads(b'"' + part + b'"') for part in parts]
@@ -137,14 +137,14 @@ _END = b"}\n\n"
 
 
 class PaddedRuns(Template):
-    """Runs of events with any number of spaces before the last brace.
+    """A Template for events with any number of spaces before the last brace.
 
-    Anthropic pads its events so against traffic analysis.
+    Anthropic pads its events so, against traffic analysis.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._tail = b""  # from the text's end to the padding
+        self._tail = b""  # the bytes between the text and the padding
         self._padded = re.compile(b"")
 
     def learn(self, payload: bytes, value: Any, event: Event) -> None:
@@ -165,18 +165,18 @@ class PaddedRuns(Template):
 
 
 class NamedRuns:
-    """Cuts runs of events of one name apart, for values that tell their type themselves.
+    """Splits runs of events with the same name, for values that hold their type themselves.
 
-    Names cost a line and an object each, and are left out. Where a read is a run of events
+    The names are dropped, as each would cost a line and an object. If a read is a run of events
     `event: NAME`, `data: {...}` with one name, each payload stands between two copies of the same
-    bytes. Names that do not begin with `prefix` (an error's) are kept, and never part of a run; so
-    are those of values without a type.
+    bytes. A name that does not begin with `prefix` (an error's) is kept, and not part of a run; so
+    is the name of a value without a type.
     """
 
     def __init__(self, prefix: str, limit: int) -> None:
         self.learning = False
         self._start = b"event: " + prefix.encode()
-        self._type = b'"' + prefix.encode()  # in a value that tells its type
+        self._type = b'"' + prefix.encode()  # in a value that holds its type
         self._prefix = prefix
         self._limit = limit
 
@@ -197,7 +197,7 @@ class NamedRuns:
         if end > 0 and lines.startswith(self._start) and len(lines) <= self._limit:
             before = lines[: lines.find(b"\n") + 1] + b"data: "
             run = lines[len(before) : end].split(b"\n\n" + before)
-            # No payload has a line end in it: then each event is two lines and a blank one.
+            # If no payload holds a line end, each event is two lines and a blank one.
             whole = lines.startswith(before) and lines.count(b"\n", 0, end + 2) == 3 * len(run)
             if whole and run[0].find(self._type) >= 0:
                 sse.recognised = True
@@ -222,21 +222,22 @@ class NamedRuns:
 
 
 class UnnamedEvents:
-    """Takes the name `name` off server-sent events, for a reader that does not need it.
+    """Removes `event: NAME` with one name from server-sent events, for a reader without need of it.
 
-    Exact at any cut: JSON has no line break in a string, so what stands behind one is never text.
+    Exact for any chunking: a JSON string holds no line break, so `event:` at a line's start is
+    never text.
     """
 
     def __init__(self, name: str) -> None:
         self._named = b"event: %b\ndata: " % name.encode()
         self._fresh = True  # the next byte begins an event
-        self._held = b""  # the beginning of an event, as long as it may be the name's
+        self._pending = b""  # the beginning of an event, while it may be the line with the name
 
     def feed(self, data: bytes) -> bytes:
-        """Return the bytes without names; nothing is held back that could complete an event."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
+        """Return the bytes without names; bytes that complete an event are never held back."""
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
         named = self._named
         if self._fresh and data.startswith(named):
             data = data[len(named) - 6 :]  # "data: " stays
@@ -245,10 +246,10 @@ class UnnamedEvents:
         begun = data[last + 2 :] if last >= 0 else data if self._fresh else b"-"
         self._fresh = len(begun) < len(named) and named.startswith(begun)
         if self._fresh and begun:
-            self._held = begun
+            self._pending = begun
             data = data[: -len(begun)]
         return data
 
     def close(self) -> bytes:
-        held, self._held = self._held, b""
-        return held
+        pending, self._pending = self._pending, b""
+        return pending

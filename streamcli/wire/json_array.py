@@ -1,4 +1,4 @@
-"""A JSON array as server-sent events: each element, the moment it closes. No I/O, linear.
+"""Turn a JSON array into server-sent events: each element as soon as it closes. No I/O, linear.
 
 Bytes between elements and broken elements become events too, for their reader to judge.
 """
@@ -12,71 +12,71 @@ import orjson
 
 from .sse import BOM, MAX_EVENT_SIZE
 
-# A line break would end the event's line. A tab means the same between values, and is as wrong as
-# a line break inside a string.
+# A line break would end the event's line. A tab means the same between values, and inside a string
+# it is as invalid as a line break.
 _FLAT = bytes.maketrans(b"\r\n", b"\t\t")
 _BETWEEN = re.compile(rb"[\s,]*")
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
-# Up to the next brackets, or to a quote whose string goes on in the next read.
+# Up to the next brackets, or to the quote of a string that continues in the next read.
 _BRACKETS = re.compile(rb'(?:[^{}\[\]"]++|%b)*+([{\[]++|[}\]]++|")' % _STRING, re.DOTALL)
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
-_BEHIND = 1 << 16  # bytes behind the array that are read
+_TRAILER_LIMIT = 1 << 16  # bytes after the array that are read
 _END_OF_WORD = re.compile(rb"[,\]]")
-# Where Google ends an element: its braces begin lines, or it is all on one.
+# How Google's elements end: their braces begin lines, or an element is one line.
 _GUESSES = ((b"\n}", 2), (b"}\n,", 1))
 
 
 class ArrayEvents:
     """Turns an array into events; a body that is not an array passes unchanged.
 
-    `feed` returns bytes, and lists of elements that are parsed already.
+    `feed` returns bytes of events, and lists of elements that are parsed already.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.closed = False  # its last bracket was read
-        self._behind = b""  # the beginning of what follows it
+        self._trailer = b""  # the first bytes after it
         self._limit = limit
-        self._array: bool | None = None  # the body is one
-        self._held = b""
-        self._inside = False  # of an element
-        self._word = False  # which is a number or a word
-        self._depth = 0
-        self._string = False
-        self._escaped = False
+        self._array: bool | None = None  # whether the body is an array; None before its first byte
+        self._pending = b""  # blanks before the first byte
+        self._inside = False  # an element has begun
+        self._word = False  # that element is a number or a word
+        self._depth = 0  # its open brackets
+        self._string = False  # a string in it has begun
+        self._escaped = False  # the next character is escaped
 
     def feed(self, data: bytes) -> list[bytes | list[Any]]:
         if self._array is None:
-            data = self._held + data
+            data = self._pending + data
             start = data.removeprefix(BOM).lstrip()
             if not start or (len(data) < 3 and BOM.startswith(data)):
-                self._held = data[-4096:]
+                self._pending = data[-4096:]
                 return []
             self._array = start.startswith(b"[")
-            self._held = b""
+            self._pending = b""
             data = start[1:] if self._array else data
         return self._events(data) if self._array else [data]
 
     def close(self) -> bytes:
-        """Return the rest; `feed` gave an element that did not close, as an event without end."""
-        held, self._held = self._held, b""
-        if behind := self._behind.strip():  # a gateway's error, most often
-            return b"data: %b\n\n" % behind.translate(_FLAT)
-        return held
+        """Return pending bytes; an unclosed element stays an event without blank line."""
+        pending, self._pending = self._pending, b""
+        if trailer := self._trailer.strip():  # mostly a gateway's error
+            return b"data: %b\n\n" % trailer.translate(_FLAT)
+        return pending
 
     def _events(self, data: bytes) -> list[bytes | list[Any]]:
         out: list[bytes | list[Any]] = []
         pieces: list[bytes] = []
         at = 0
         guessed = False
-        if self.closed and len(self._behind) < _BEHIND:
-            self._behind += data[:_BEHIND]
+        if self.closed and len(self._trailer) < _TRAILER_LIMIT:
+            self._trailer += data[:_TRAILER_LIMIT]
         while not self.closed and at < len(data):
             begin = at
             if not self._inside:
                 at = _BETWEEN.match(data, at).end()  # type: ignore[union-attr]
                 self.closed = data[at : at + 1] == b"]"
                 if self.closed:
-                    self._behind = data[at + 1 : at + _BEHIND]
+                    self._trailer = data[at + 1 : at + _TRAILER_LIMIT]
                 if self.closed or at == len(data):
                     break
                 if not guessed:
@@ -101,7 +101,7 @@ class ArrayEvents:
         return [*out, b"".join(pieces)]
 
     def _guess(self, data: bytes, at: int) -> tuple[list[Any], int]:
-        """Return elements from `at` on, and their end; the parser says whether the guess holds."""
+        """Return the elements from `at` on, and their end: a guess that the parser checks."""
         for mark, size in _GUESSES:
             end = data.rfind(mark, at) + size
             if at < end <= at + self._limit:

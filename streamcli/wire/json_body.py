@@ -1,8 +1,8 @@
-"""A body of JSON events, whatever its framing and whatever is wrong with it: for all protocols.
+"""Read a body of JSON events in any framing, with all its faults: the part common to protocols.
 
-What is the same for each of them lives here: lenient parsing, `[DONE]`, keepalives, errors written
-beside the stream, events that are too large, bodies that are not a stream, what a broken or missing
-end means, and what a text field may hold. What the values say is the protocol's own.
+This is lenient parsing, `[DONE]`, keepalives, errors written beside the stream, events that are too
+large, bodies that are not a stream, the meaning of a broken or missing end, and the types that a
+text field may have. The meaning of the values is up to the protocol.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ..events import (
     ToolCall,
     ToolResult,
 )
-from .endings import WAITED, cut, held_no, no_stream, proof_of, too_large
+from .endings import WAITED, cut, evidence_of, held_nothing, no_stream, too_large
 from .fast_runs import Runs
-from .lenient_json import Halves
+from .lenient_json import SurrogateJoiner
 from .payloads import Payloads
 from .snapshots import Snapshots
 from .sse import MAX_EVENT_SIZE, Message
@@ -33,39 +33,39 @@ _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
 
 
 class Reader(Protocol):
-    """The protocol's side of a body: it reads the values and says how the answer ended."""
+    """The protocol's part: it reads the values and knows how the answer ended."""
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
-        """Read one JSON value (mostly an object); its SSE event is "message" if it has no name."""
+        """Read one JSON value (mostly an object). `event` is its SSE event, or "message"."""
 
     def finished(self) -> bool:
-        """Return whether the provider's own word for the end stands: a finish reason."""
+        """Return whether the provider gave a finish reason, and nothing revoked it."""
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        """Return the end as an event, after what was held back for it (tool calls) went into `out`.
+        """Put events that were held back (tool calls) into `out`, and return the end.
 
-        `evidence` says what proves it: marker, eof, hold or transport_error, and finish_reason
-        before it if `finished`.
+        `evidence` proves the end: marker, eof, hold or transport_error, with finish_reason before
+        it if `finished`.
         """
 
 
 class JsonBody:
-    """Drives a Reader. `feed` and `close` keep the contract of protocols.Decoder.
+    """Drives a Reader. `feed` and `close` follow the contract of protocols._contract.Decoder.
 
-    The reader puts deltas into `out` with `say`, and calls `finish` where its format's own marker
-    ends the answer, `fail` for what ends it badly. After `fail_later` the rest of the body is still
-    read, until its marker or its end: the reader then takes usage from it, and nothing else.
+    The reader puts deltas into `out` with `say`. It calls `finish` at its format's end marker, and
+    `fail` for an end by an error. After `fail_later` the rest of the body is still read, until its
+    marker or its end: the reader then takes usage from it, and nothing else.
 
-    The hold rule is kept here: where `close` is told that we stopped waiting (an idle or total
-    timeout), the answer is finished if its reason stands (`finished`) and text or a tool call came;
-    else the timeout itself is the end. protocols/shared/ending.py keeps reasons so that text behind
-    one reopens the answer.
+    The hold rule is implemented here: if `close` gets an idle or total timeout, the answer is
+    finished if the reader is `finished` and text or a tool call came; otherwise the timeout itself
+    is the end. protocols/shared/ending.py keeps finish reasons so that text after one reopens the
+    answer.
 
-    `noun` is what the body should have been ("chat completion"). A `template` makes runs of like
-    chunks quick; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's end
-    marker; elsewhere it says nothing. `eof_ends_it`: it has no word for the end, so that a clean
-    end of the bytes, between two values, is one. `payloads` is a framing of the protocol's own.
-    `finds_errors`: a value that gives no event may be an error of a gateway, in any shape; not so
+    `noun` names what the body should have been ("chat completion"). A `template` makes runs of
+    equal chunks fast; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's
+    end marker; elsewhere it is ignored. `eof_ends_it`: the protocol has no end marker, so a clean
+    end of the bytes, between two values, ends the answer. `payloads` is a framing of the protocol's
+    own. `finds_errors`: a value that gives no event may be a gateway's error in any shape; False
     where the values may mean anything.
     """
 
@@ -81,11 +81,11 @@ class JsonBody:
         finds_errors: bool = True,
     ) -> None:
         self.ended = False
-        self.alive = False  # some value was one of ours
-        self.answered = False  # text or a tool call came; set it where values come by another way
-        self.failure: Failed | None = None  # the end that is to come: see `fail_later`
-        self.halves = Halves()
-        self.snapshots: Snapshots | None = None  # where deltas may repeat all that came before
+        self.alive = False  # some value belonged to this protocol: readers set it
+        self.answered = False  # text or a tool call came; set it where values bypass `feed`
+        self.failure: Failed | None = None  # the end that was put off: see `fail_later`
+        self.surrogates = SurrogateJoiner()
+        self.snapshots: Snapshots | None = None  # for deltas that may repeat all text before them
         self._reader = reader
         self._noun = noun
         self._limit = limit
@@ -93,9 +93,9 @@ class JsonBody:
         self.done_ends_it = done_ends_it
         self.eof_ends_it = eof_ends_it
         self._finds_errors = finds_errors
-        self.odd = False  # a value that is read held something else where text belongs
+        self.mistyped = False  # the current value has an object or a list where text belongs
         self.torn = False  # the bytes ended inside a value
-        self.strict = False  # a control character in a string stands for a line break: bad JSON
+        self.strict = False  # a control character in a string is bad JSON: see json_array.py
         self._payloads = payloads or Payloads(limit)
 
     @property
@@ -108,7 +108,7 @@ class JsonBody:
         out: list[Event] = []
         if self.ended:
             return out
-        if self._template is None or self.halves.held:
+        if self._template is None or self.surrogates.pending:
             payloads = self._payloads.feed(data)
         else:
             payloads = self._template.feed(self._payloads, data, out)
@@ -123,7 +123,7 @@ class JsonBody:
         return out
 
     def close(self, broken: Failed | None = None) -> list[Event]:
-        """Return the last events: the bytes ended, by `broken` if it was not the server's doing."""
+        """Return the last events; `broken` is the failure that cut the bytes, None without."""
         out: list[Event] = []
         if self.ended:
             return out
@@ -136,7 +136,7 @@ class JsonBody:
         answered = self.answered or has_answer(out)
         over = self.eof_ends_it and self.alive and not (broken or self.torn)
         if over or self.failure or (self._reader.finished() and (answered or not waited)):
-            self.finish(proof_of(broken), out)
+            self.finish(evidence_of(broken), out)
         elif broken is not None and waited:
             self.fail(broken, out)
         else:
@@ -150,13 +150,13 @@ class JsonBody:
         out: list[Event],
         choice: int = 0,
     ) -> None:
-        """Put a delta into `out`, if there is any text. Surrogate pairs that were cut are joined.
+        """Put a delta into `out`, if there is any text. Split surrogate pairs are joined.
 
-        A number or a boolean is its JSON text. An object or a list, where the protocol has no rule
-        for one, ends the answer: without it the answer would seem whole.
+        A number or a boolean becomes its JSON text. An object or a list, which the protocol has no
+        rule for, ends the answer: dropped, it would leave an answer that seems whole.
         """
         if type(text) is not str:
-            from .odd_values import text_of
+            from .unexpected_values import text_of
 
             text = text_of(self, text)
         if not text:
@@ -165,16 +165,16 @@ class JsonBody:
             text = self.snapshots.new_in((channel, choice), text)
             if self.snapshots.settled:
                 self.snapshots = None
-        # Lone surrogates make a string that UTF-8 cannot hold; only the lenient parser yields them.
-        if self.halves.held or not text.isascii():
-            text = self.halves.join((channel, choice), text)
+        # UTF-8 cannot encode lone surrogates; only the lenient parser yields them.
+        if self.surrogates.pending or not text.isascii():
+            text = self.surrogates.join((channel, choice), text)
         if text:
             out.append(channel(text, choice))
 
     def finish(self, proof: str, out: list[Event]) -> None:
-        """End the answer by the provider's word; `proof` is marker, eof, hold or transport_error.
+        """End the answer as finished; `proof` is marker, eof, hold or transport_error.
 
-        A failure that was put off is the end instead.
+        If a failure was put off, it is the end instead.
         """
         if self.failure is not None:
             self.fail(self.failure, out)
@@ -185,16 +185,16 @@ class JsonBody:
         self.ended = True
 
     def fail_later(self, failed: Failed) -> None:
-        """End the answer with `failed` once the marker or the end of the body is reached.
+        """End the answer with `failed` at the marker or the end of the body.
 
         The first failure counts. Use it where usage may follow an error.
         """
         self.failure = self.failure or failed
 
     def fail_after_usage(self, failed: Failed, out: list[Event]) -> None:
-        """End the answer with an error behind which usage may still come.
+        """End the answer with an error that usage may follow.
 
-        An answer that has not begun is over at once, so that it is asked for again without delay.
+        An answer that has not begun ends at once, so that a retry need not wait.
         """
         if self.answered or has_answer(out):
             self.fail_later(failed)
@@ -221,15 +221,18 @@ class JsonBody:
 
     def _say_rest(self, out: list[Event]) -> None:
         self._say_held(len(out), out)
-        for (channel, choice), text in self.halves.rest():
+        for (channel, choice), text in self.surrogates.rest():
             out.append(channel(text, choice))
 
     def payload(self, payload: bytes, out: list[Event], last: bool = False) -> None:
-        """Read one payload; `feed` finds them, another framing (AWS's) brings its own."""
+        """Read one payload. `feed` calls it; a protocol with its own framing calls it too (AWS).
+
+        `last`: the bytes ended, and may have ended inside of it.
+        """
         event = "message"
         if type(payload) is not bytes:
             if not isinstance(payload, Message):
-                from .odd_payloads import stray_lines
+                from .unexpected_payloads import stray_lines
 
                 stray_lines(self, payload, out)
                 return
@@ -246,31 +249,32 @@ class JsonBody:
             value = orjson.loads(payload)
         except orjson.JSONDecodeError:
             if self._template is not None:
-                self._template.forget()  # it may say something else than text
-            from .odd_payloads import odd_payload
+                self._template.forget()  # it may be something else than text
+            from .unexpected_payloads import unexpected_payload
 
-            odd_payload(self, payload, event, out, last)
+            unexpected_payload(self, payload, event, out, last)
             return
         template, before = self._template, len(out)
         if not value and event != "message":
-            from .odd_values import is_sign
+            from .unexpected_values import is_sign
 
             if is_sign(self, value, event, out):
                 return
         self.read(value, event, out)
         if template is None or self.ended:
             return
-        given = len(out) - before
+        added = len(out) - before
         if self.failure is not None:
             template.forget()
         elif self.snapshots is not None:
-            return  # a run of deltas that repeat what came before is not text
-        elif given == 1 and template.learning:
+            return  # a run of deltas that repeat the text before them is not a run of text
+        elif added == 1 and template.learning:
             template.learn(payload, value, out[before])
-        elif given != 1 or type(out[before]) is not Text:
-            template.forget()  # what was learned may mean something else from here on
+        elif added != 1 or type(out[before]) is not Text:
+            template.forget()  # the learned form may mean something else from here on
 
     def read(self, value: Any, event: str, out: list[Event]) -> None:
+        """Let the reader read a value; if it gave no event, look for an error in it."""
         before = len(out)
         waits = self.snapshots.held if self.snapshots is not None else None
         try:
@@ -279,11 +283,11 @@ class JsonBody:
             self.fail(_nested(), out)
         if waits is not None and self.snapshots is not None and self.snapshots.held is waits:
             self._say_held(before, out)
-        given = len(out) - before
-        quiet = given < 2 and (not given or type(out[before]) is Started)  # or who answers
-        if quiet and self._finds_errors and self.failure is None and not self.ended:
+        added = len(out) - before
+        nothing = not added or (added == 1 and type(out[before]) is Started)
+        if nothing and self._finds_errors and self.failure is None and not self.ended:
             self._find_error(value, event, out)
-        if self.odd and not self.ended and self.failure is not None:
+        if self.mistyped and not self.ended and self.failure is not None:
             self.fail(self.failure, out)
 
     def each(self, values: Any, event: str, out: list[Event]) -> None:
@@ -294,20 +298,20 @@ class JsonBody:
 
     def _find_error(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is dict and value.get("choices"):
-            return  # a chunk that has nothing to say, as most streams begin with
-        from .odd_values import find_error
+            return  # an empty chunk, as most streams begin with one
+        from .unexpected_values import find_error
 
         find_error(self, value, event, out)
 
     def marker(self, out: list[Event]) -> None:
-        """End the answer by its format's marker; it is a failure if nothing came before."""
+        """End the answer at its end marker; a stream without any value of ours fails."""
         if self.failure is not None or self.alive:
             self.finish("marker", out)
         else:
-            self.fail(held_no(self._noun, "marker", self._payloads), out)
+            self.fail(held_nothing(self._noun, "marker", self._payloads), out)
 
     def _unfinished(self, broken: Failed | None) -> Failed:
-        """Return the end where the provider's word is missing: cut, or never a stream at all."""
+        """Return the failure of a body without a proper end: cut off, or not a stream at all."""
         if self.alive:
             return cut(broken)
         over = self.eof_ends_it and not self.torn
@@ -315,7 +319,7 @@ class JsonBody:
 
 
 def has_answer(events: list[Event]) -> bool:
-    """Return whether text, a refusal, a tool call or its result is among the events."""
+    """Return whether the events include text, a refusal, a tool call or its result."""
     return any(isinstance(event, _ANSWERS) for event in events)
 
 

@@ -22,10 +22,10 @@ def is_json(data: bytes) -> bool:
 def json_values(payload: bytes, strict: bool = False) -> list[Any]:
     """Return the JSON values of one payload; ValueError if it holds anything else.
 
-    orjson is strict where real streams are not: surrogate halves (an emoji cut in two by the
-    server), NaN, bytes that are no UTF-8, integers beyond 64 bits, control characters in strings,
-    several values in a payload, a byte order mark before it. `strict`: control characters
-    in strings are mistakes; line breaks always are.
+    orjson is strict where real streams are not: lone surrogates (an emoji that the server cut in
+    two), NaN, bytes that are not UTF-8, integers beyond 64 bits, control characters in strings,
+    several values in a payload, a byte order mark before it. `strict`: control characters in
+    strings are errors; line breaks in strings always are.
     """
     try:
         return [orjson.loads(payload)]
@@ -51,7 +51,7 @@ def json_values(payload: bytes, strict: bool = False) -> list[Any]:
 
 
 def deeper(value: Any, levels: int) -> bool:
-    """Return whether a value has more levels of objects and arrays than that."""
+    """Return whether a value has more than `levels` levels of objects and arrays."""
     layer = [value]
     for _ in range(levels + 1):
         layer = [
@@ -65,36 +65,35 @@ def deeper(value: Any, levels: int) -> bool:
     return True
 
 
-class Halves:
-    """Joins surrogate pairs that a server cut over two deltas of one channel.
+class SurrogateJoiner:
+    """Joins surrogate pairs that a server split over two deltas of one channel.
 
-    Python strings do not merge them, and a lone one cannot be written: a half without its partner
-    becomes U+FFFD.
+    Python strings do not merge them, and a lone one cannot be encoded: it becomes U+FFFD.
     """
 
     def __init__(self) -> None:
-        self.held: dict[Any, str] = {}  # by channel; empty nearly always
+        self.pending: dict[Any, str] = {}  # by channel; empty nearly always
 
     def join(self, channel: Any, text: str) -> str:
-        text = self.held.pop(channel, "") + text
+        text = self.pending.pop(channel, "") + text
         if "\ud800" <= text[-1:] <= "\udbff":
-            self.held[channel] = text[-1]
+            self.pending[channel] = text[-1]
             text = text[:-1]
         return whole(text)
 
     def rest(self) -> list[tuple[Any, str]]:
-        """Return what is still held at the end, as it has to be shown."""
-        held, self.held = self.held, {}
-        return [(channel, "\ufffd") for channel in held]
+        """Return (channel, U+FFFD) for each surrogate that is still pending at the end."""
+        pending, self.pending = self.pending, {}
+        return [(channel, "\ufffd") for channel in pending]
 
 
 def words(value: Any) -> str:
-    """Return a field that should be a string, as one that can be written; "" if it is not one."""
+    """Return a field that should be a string, without lone surrogates; "" if it is not one."""
     return whole(value) if isinstance(value, str) else ""
 
 
 def natural(value: Any) -> int | None:
-    """Return a field that should be a count or a place; None if a record cannot hold it."""
+    """Return a field that should be a count or an index; None if it is not one of 0 to 2**53."""
     return value if type(value) is int and 0 <= value < 2**53 else None
 
 

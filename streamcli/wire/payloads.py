@@ -1,4 +1,4 @@
-"""JSON payloads out of a body, whichever framing it has. No I/O, never raises."""
+"""Find the JSON payloads of a body in any framing. No I/O, never raises."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .lenient_json import is_json
 from .sse import BOM, MAX_EVENT_SIZE, SSE, Message, Stray
 
 if TYPE_CHECKING:
-    from .spread_json import SpreadJson
+    from .multiline_json import MultilineJson
 
-_FIELDS = (b"event:", b"id:", b"retry:", b":")  # of SSE, but for its data
+_FIELDS = (b"event:", b"id:", b"retry:", b":")  # of SSE, without `data:`
 _NAMES = (b"data", b"event", b"id")
 
 
-class _InOrder(SSE):
+class _OrderedSSE(SSE):
     """Puts its strays between the events, where they were read.
 
-    A field is also one where blanks, a byte order mark or capitals hide it: the rules would drop
-    its line, and with it a piece of the answer.
+    It also accepts fields with blanks, a byte order mark or capitals: the rules of SSE would drop
+    their lines, and with them a part of the answer.
     """
 
     def _stray(self, line: bytes, out: list[bytes]) -> None:
@@ -44,29 +44,29 @@ class _InOrder(SSE):
 
 
 class Payloads:
-    """Finds the JSON payloads of a body; its first byte tells the framing.
+    """Finds the JSON payloads of a body; its first byte decides the framing.
 
-    SSE gives the data of its events, and its Strays where they stood. A body that starts with `{`
-    or `[` comes from a server that does not stream, or streams JSON lines: if the first line is
-    JSON by itself, each line is a payload; else the whole body is one, at the end (a trailing
-    `data: [DONE]` is cut off). Between JSON lines, prose is a Stray, and a value may be
-    spread over several lines. `looks_like` is "sse", "json", "html" or "" (nothing but blanks so
-    far). `sse` is another parser for the events than the usual one.
+    Of SSE, the data of each event is a payload, and Strays come in their places. A body that begins
+    with `{` or `[` is a whole JSON document, or JSON lines: if the first line is JSON by itself,
+    each line is a payload; otherwise the whole body is one, at the end (a trailing `data: [DONE]`
+    is cut off). Among JSON lines, prose is a Stray, and a value may take several lines.
+    `looks_like` is "sse", "json", "html" or "" (only blanks so far). `sse` is a parser to use
+    instead of the usual one.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE, sse: SSE | None = None) -> None:
         self.looks_like = ""
-        self.sse: SSE = sse or _InOrder(limit)
+        self.sse: SSE = sse or _OrderedSSE(limit)
         self.excerpt = b""  # the beginning of the body, for messages
         self._limit = limit
         self._blanks = b""
         self._fragments: list[bytes] = []
         self._size = 0
-        self._whole = False
-        self._by_line = False
+        self._whole = False  # the body is one JSON document
+        self._by_line = False  # the body is JSON lines
         self._overflow = False
-        self._spread: SpreadJson | None = None  # made for the first line that needs it
-        self._event = b""  # of an SSE event among JSON lines
+        self._multiline: MultilineJson | None = None  # made for the first line that needs it
+        self._event = b""  # the name of an SSE event among JSON lines
 
     @property
     def overflow(self) -> bool:
@@ -74,7 +74,7 @@ class Payloads:
 
     @property
     def settled(self) -> bool:
-        """Whether it is SSE, and `sse` may be fed directly."""
+        """Whether the body is SSE, and `sse` may be fed directly."""
         return self.looks_like == "sse" and len(self.excerpt) == 200
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -123,7 +123,7 @@ class Payloads:
         self._size = len(data) - end
         count = lines.count(b"\n")
         objects = lines.count(b"}\n") == count == lines.count(b"\n{") + (lines[:1] == b"{")
-        if objects and not (self._spread or self._event):  # nearly always
+        if objects and not (self._multiline or self._event):  # nearly always
             return lines.split(b"\n")[:-1]
         out: list[bytes] = []
         for line in lines.split(b"\n"):
@@ -131,15 +131,15 @@ class Payloads:
         return out
 
     def _line(self, line: bytes, out: list[bytes]) -> None:
-        """Read a line among JSON lines, whatever it is."""
-        spread, bare = self._spread, _bare(line)
+        """Read one line of a body of JSON lines."""
+        multiline, bare = self._multiline, _bare(line)
         if not bare:
             self._event = b""
-        elif spread:
+        elif multiline:
             begins = line[:1] == b"{" and is_json(line)
-            if begins or spread.is_too_long:  # what had begun is broken
-                out.append(b"\n".join((spread.rest(), line)))
-            elif (value := spread.add(line)) is not None:
+            if begins or multiline.is_too_long:  # the value that had begun is broken
+                out.append(b"\n".join((multiline.rest(), line)))
+            elif (value := multiline.add(line)) is not None:
                 out.append(value)
         elif line.startswith(_FIELDS):
             if line.startswith(b"event:"):
@@ -149,11 +149,11 @@ class Payloads:
         elif bare[0] == 0x7B and bare[-1] == 0x7D:
             out.append(bare)
         elif bare[0] in b"{[":
-            if spread is None:
-                from .spread_json import SpreadJson
+            if multiline is None:
+                from .multiline_json import MultilineJson
 
-                spread = self._spread = SpreadJson()
-            if (whole := spread.begin(bare if line[:5] == b"data:" else line)) is not None:
+                multiline = self._multiline = MultilineJson()
+            if (whole := multiline.begin(bare if line[:5] == b"data:" else line)) is not None:
                 out.append(whole)
         else:
             out.append(bare if is_json(bare) else Stray(bare))
@@ -172,12 +172,12 @@ class Payloads:
         return [rest] if rest.strip() else []
 
     def _last_line(self, rest: bytes) -> list[bytes]:
-        """Return what a last line without its end holds; the bytes may have cut it."""
+        """Return the payloads of a last line without its newline; it may be cut off."""
         out: list[bytes] = []
         if rest.strip():
             self._line(rest, out)
-        if self._spread:
-            cut = self._spread.rest()
+        if self._multiline:
+            cut = self._multiline.rest()
             out.append(Stray(cut) if b"\n" in cut and b'"error"' in cut else cut)
         return out
 

@@ -1,8 +1,8 @@
 """Judge an error that a provider reports: pure, shared by all protocols.
 
-`http_refusal` judges an answer that is not 2xx, `stream_failure` an error inside a stream.
-error_shapes.py finds an error in a stream, error_body.py in an HTTP answer; error_report.py reads
-its message and codes, retry_after.py the delay, and error_codes.py has what they mean.
+`http_refusal` judges a response that is not 2xx, `stream_failure` an error inside a stream.
+error_shapes.py finds an error in a stream, error_body.py in an HTTP response; error_report.py reads
+its message and codes, retry_after.py its delay, and error_codes.py holds their meaning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
-    """Return the `Failed` for an answer that is not 2xx. `headers` has lower-case names."""
+    """Return the `Failed` for a response that is not 2xx. `headers` has lower-case names."""
     from .error_body import error_of_body, excerpt
     from .error_report import report_of
     from .retry_after import retry_after
@@ -44,7 +44,7 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
     if kind is None or (status >= 500 and kind in ("auth", "overloaded")):
         kind = _kind_of_status(status, found is None and body.lstrip()[:1] == b"<")
     hint = _hint(kind, report.message)
-    if report.param == "stream":  # OpenAI has organizations verified for that
+    if report.param == "stream":  # OpenAI lets only verified organizations stream
         hint = "try it with --no-stream"
     without = None
     if status in (400, 422) and kind == "rejected":
@@ -59,7 +59,7 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
         text,
         hint,
         retry_after=report.delay,
-        transient=_passes(kind, report, status),
+        transient=_is_transient(kind, report, status),
         without=without,
         concurrent=_is_concurrent(kind, report),
         **known,
@@ -69,8 +69,8 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
 def stream_failure(error: Any, event: str = "") -> Failed:
     """Return the `Failed` for an error inside a 200 stream.
 
-    `error` is the value of `error`, or the whole object that is an error; `event` the name of its
-    event, which may be the name of an exception.
+    `error` is the value of the field `error`, or the whole object that is an error. `event` is the
+    name of its event, which may be the name of an exception.
     """
     from .error_codes import kind_of_broad_codes
     from .error_report import report_of
@@ -92,29 +92,29 @@ def stream_failure(error: Any, event: str = "") -> Failed:
         _hint(kind, report.message),
         http_status=status,
         retry_after=report.delay,
-        transient=_passes(kind, report),
+        transient=_is_transient(kind, report),
         concurrent=_is_concurrent(kind, report),
     )
 
 
 def _kind(report: Report, status: int | None = None) -> str | None:
-    """Return the kind that codes and words tell, of an HTTP error if there is a `status`."""
-    from .error_codes import A_DAYS_SHARE, A_MINUTES_SHARE, kind_of_codes, kind_of_words
+    """Return the kind by codes and words; None if they do not decide. `status` is HTTP's."""
+    from .error_codes import DAILY_LIMIT, MINUTE_LIMIT, kind_of_codes, kind_of_words
 
     kind = kind_of_codes(report.codes)
     if kind is None:
         kind = kind_of_words(report.message, status)
         if kind == "quota" and report.delay is not None and status in (None, 429):
-            kind = "rate_limit"  # what is used up comes back by itself
-    if kind == "quota" and A_MINUTES_SHARE.search(report.message):
+            kind = "rate_limit"  # the quota comes back by itself, after the delay
+    if kind == "quota" and MINUTE_LIMIT.search(report.message):
         kind = "rate_limit"
-    if report.daily or A_DAYS_SHARE.search(report.message):
+    if report.daily or DAILY_LIMIT.search(report.message):
         return "quota" if kind in (None, "rate_limit") else kind
     return kind
 
 
 def _kind_of_status(status: int, page: bool) -> str:
-    """Return the kind that a status alone tells; `page`: the body is a web page, not the API's."""
+    """Return the kind by the HTTP status alone; `page`: the body is a web page, not the API's."""
     if status == 403 and page:
         return "forbidden"
     if status in (401, 403):
@@ -128,12 +128,12 @@ def _kind_of_status(status: int, page: bool) -> str:
     return "server_error" if status >= 500 else "rejected"
 
 
-def _passes(kind: str, report: Report, status: int | None = None) -> bool:
+def _is_transient(kind: str, report: Report, status: int | None = None) -> bool:
     """Return whether another attempt may help."""
-    from .error_codes import NEVER_FITS, TRANSIENT
+    from .error_codes import TOO_LARGE_FOR_LIMIT, TRANSIENT
 
     if kind == "rate_limit":
-        return status != 413 and not NEVER_FITS.search(report.message)
+        return status != 413 and not TOO_LARGE_FOR_LIMIT.search(report.message)
     if status is None:
         return kind in TRANSIENT
     if kind in TRANSIENT or kind == "rejected":
@@ -142,7 +142,7 @@ def _passes(kind: str, report: Report, status: int | None = None) -> bool:
 
 
 def _is_concurrent(kind: str, report: Report) -> bool:
-    """Return whether a refusal that passes is for too many requests at once."""
+    """Return whether a transient refusal is about too many concurrent requests."""
     if kind not in ("rate_limit", "overloaded", "server_error"):
         return False
     from .error_codes import names_concurrency
@@ -151,10 +151,10 @@ def _is_concurrent(kind: str, report: Report) -> bool:
 
 
 def _hint(kind: str, message: str) -> str:
-    from .error_codes import HINTS, NEVER_FITS
+    from .error_codes import HINTS, TOO_LARGE_FOR_LIMIT
 
     if "unexpected endpoint" in message.lower():  # LM Studio's words for a wrong path, with 200
         return "check --base-url (it wants /v1 at its end)"
-    if kind == "rate_limit" and NEVER_FITS.search(message):
+    if kind == "rate_limit" and TOO_LARGE_FOR_LIMIT.search(message):
         return "shorten the prompt, or raise the limit of this key"
     return HINTS.get(kind, "")

@@ -1,4 +1,4 @@
-"""How long a server asks us to wait: in a header, in a field of its error, or in prose. Pure."""
+"""Read the delay that a server asks for: in a header, a field of its error, or prose. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the server's wish in seconds: retry-after-ms, then retry-after (seconds or a date)."""
+    """Return the seconds of retry-after-ms, or of retry-after (seconds or a date); None without."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
         if not value:
@@ -26,7 +26,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def _until(date: str, now: str) -> float:
     """Return seconds from the server's own clock (its Date header) to an HTTP date.
 
-    -1 if it cannot be read, and without a Date header: no clock is to be trusted then.
+    -1 if it cannot be read, or without a Date header: our clock may differ from the server's.
     """
     from email.utils import parsedate_to_datetime
 
@@ -37,7 +37,7 @@ def _until(date: str, now: str) -> float:
 
 
 def delay_of(error: dict[str, Any]) -> float | None:
-    """Return the delay in seconds of a field of its own."""
+    """Return the delay in seconds that a field of the error holds; None without one."""
     for key, unit in (
         ("retry_after_ms", 1000.0),
         ("retry_after", 1.0),

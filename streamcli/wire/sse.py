@@ -1,7 +1,7 @@
-"""Server-sent events: bytes in, the data of events out, for any chunking. No I/O, never raises.
+"""Parse server-sent events: bytes in, the data of events out. No I/O, never raises.
 
 It follows https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
-except that `close` hands over the event the spec would drop, for its reader to judge.
+except that `close` returns the unfinished event that the specification drops: its reader judges it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .spread_json import SpreadJson
+    from .multiline_json import MultilineJson
 
 MAX_EVENT_SIZE = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -31,27 +31,26 @@ class Message(bytes):
 
 
 class Stray(bytes):
-    """Holds lines among SSE that may be an error: JSON, or the value of `error: ...`."""
+    """Holds lines among SSE that may be an error: bare JSON, or the value of `error: ...`."""
 
 
 class SSE:
     """Parses server-sent events: `feed` returns the data of each event that the bytes completed.
 
-    A CR that ends a read ends its line now (holding it would delay a CR-only stream by one
-    event) and an LF that starts the next read is swallowed. Unfinished lines are kept as
-    fragments and joined once: joining at each read is quadratic for a long line that drips.
+    A CR at the end of a read ends its line now (to wait would delay a CR-only stream by one event),
+    and an LF at the beginning of the next read is dropped. Unfinished lines are kept as fragments
+    and joined once: joining at each read is quadratic for a long line in small reads.
 
-    `strays` collects JSON that stands among the events without `data:`, on one line or on several,
-    and the value of `error: ...`: some servers write their errors so, and the rules would drop
-    them; also one that the end of the bytes cut. `overflow` turns true once one event outgrows
-    `limit`.
+    `strays` collects JSON among the events without `data:`, on one line or on several, and the
+    value of `error: ...`, also where the end of the bytes cut it: some servers write their errors
+    so, and the rules would drop them. `overflow` becomes True once one event outgrows `limit`.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.comments = 0
         self.retry: int | None = None
         self.overflow = False
-        self.recognised = False  # some line was of the format at all
+        self.recognised = False  # some line followed the format
         self.strays: list[bytes] = []
         self._limit = limit
         self._start: bytes | None = b""  # the first three bytes, until a BOM is ruled out
@@ -63,7 +62,7 @@ class SSE:
         self._event = b""
         self._id = b""
         self._open = False  # lines of an unfinished event were read
-        self._spread: SpreadJson | None = None  # made for the first line that needs it
+        self._multiline: MultilineJson | None = None  # made for the first line that needs it
 
     @property
     def last_event_id(self) -> str:
@@ -105,7 +104,7 @@ class SSE:
 
     @property
     def between_events(self) -> bool:
-        """Whether the next line is read without regard to earlier ones."""
+        """Whether the meaning of the next line does not depend on earlier lines."""
         return not self._open and not self._id
 
     def parse(self, lines: bytes) -> list[bytes]:
@@ -125,7 +124,7 @@ class SSE:
             self._line(b"".join(self._fragments), out)
             self._fragments.clear()
         self._line(b"", out)
-        if self._spread and b'"error"' in (rest := self._spread.rest()):
+        if self._multiline and b'"error"' in (rest := self._multiline.rest()):
             self._stray(rest, out)
         return out
 
@@ -162,7 +161,7 @@ class SSE:
             self._line(line, out)
 
     def _line(self, line: bytes, out: list[bytes]) -> None:
-        if self._spread and self._continue(self._spread, line, out):
+        if self._multiline and self._continue(self._multiline, line, out):
             return
         if not line:
             if self._data:
@@ -201,7 +200,7 @@ class SSE:
         self.recognised = True
 
     def _dataless(self, out: list[bytes]) -> None:
-        """Read the end of an event that has a name and no data: the rules drop it."""
+        """Read the end of an event with a name and no data: drop it, as the rules do."""
 
     def _other(self, field: bytes, value: bytes, line: bytes, out: list[bytes]) -> None:
         """Read a line that does not follow the format."""
@@ -209,22 +208,22 @@ class SSE:
         if field == b"error":
             stray = value
         elif field.lstrip()[:1] in (b"{", b"["):
-            if self._spread is None:
-                from .spread_json import SpreadJson
+            if self._multiline is None:
+                from .multiline_json import MultilineJson
 
-                self._spread = SpreadJson()
-            stray = self._spread.begin(line)
+                self._multiline = MultilineJson()
+            stray = self._multiline.begin(line)
         if stray:
             self._stray(stray, out)
 
-    def _continue(self, spread: SpreadJson, line: bytes, out: list[bytes]) -> bool:
-        """Read a line behind the beginning of a JSON value; False if the value does not go on."""
+    def _continue(self, multiline: MultilineJson, line: bytes, out: list[bytes]) -> bool:
+        """Read a line after the beginning of a JSON value; return whether it belongs to it."""
         if not line:
             return False  # it ends an event all the same
-        if line.startswith(_FIELDS) or spread.is_too_long:
-            spread.rest()
+        if line.startswith(_FIELDS) or multiline.is_too_long:
+            multiline.rest()
             return False
-        if (value := spread.add(line)) is not None:
+        if (value := multiline.add(line)) is not None:
             self._stray(value, out)
         return True
 

@@ -1,8 +1,8 @@
 """Read server-sent events of plain text, from servers that write line breaks into the data. Pure.
 
-`yield f"data: {chunk}\\n\\n"` is in every tutorial, and a chunk may hold line breaks: all but its
-first line then has no `data:` before it, and the rules of SSE drop it. There are two ways to undo
-that: TextEvents for any server, UnescapedEvents for one that is known to write nothing else.
+`yield f"data: {chunk}\\n\\n"` is in every tutorial, and a chunk may hold line breaks: then only its
+first line has a `data:` before it, and the rules of SSE drop the others. There are two ways to undo
+that: TextEvents for any server, UnescapedEvents for one that is known to write so.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 class TextEvents(SSE):
     """Reads both kinds of servers: those that write `data:` before each line, and the others.
 
-    A line of no known field goes on with the text of the last event, and blank lines between text
-    belong to it; a line of the text that begins like a field is taken for that field. As SSE, but
-    `feed` may also give what belongs to the event before, to be appended as it is: a line break,
-    or two of them and the text behind them.
+    A line without a known field continues the text of the last event, and blank lines between text
+    belong to it; a line of the text that begins like a field is taken for that field. As in SSE,
+    but `feed` may also return text that continues the event before: a line break, or two of them
+    and text.
     """
 
     def __init__(self, limit: int) -> None:
@@ -28,7 +28,7 @@ class TextEvents(SSE):
         self._ended = False  # the line before was the blank one that ended an event, or one more
 
     def close(self) -> list[bytes]:
-        """Return the unfinished event, without a line that may be the beginning of a field."""
+        """Return the unfinished event; drop a last line that may be the beginning of a field."""
         out: list[bytes] = []
         line = b"".join((self._start or b"", *self._fragments))
         self._start = None
@@ -78,16 +78,16 @@ _BOUNDARY = re.compile(rb"\n\ndata: ?")
 
 
 class UnescapedEvents(SSE):
-    """Reads the servers that write `data: `, a chunk as it is and a blank line, and nothing else.
+    """Reads servers that write `data: `, an unescaped chunk and a blank line, and nothing else.
 
-    So an event begins only with `data:` behind a blank line (or at the beginning of the body), and
-    every other line is text, also one that looks like a field (`id: 7`) or a comment. As
-    TextEvents, `feed` may also give what belongs to the event before.
+    So an event begins only with `data:` after a blank line (or at the beginning of the body), and
+    every other line is text, even one that looks like a field (`id: 7`) or a comment. As in
+    TextEvents, `feed` may also return text that continues the event before.
     """
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
-        self._rest = b"\n\n"  # how the next event begins, or goes on; always with a blank line
+        self._rest = b"\n\n"  # the bytes from the last blank line on: an event begins or continues
         self._last = b""  # the last byte of the fragments
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -104,7 +104,7 @@ class UnescapedEvents(SSE):
             self._grow(len(data))
             return []
         text = b"".join((self._rest, *self._fragments))
-        # What ends the last event may as well be two line breaks of its text: it waits.
+        # The last blank line ends an event, or belongs to its text: it waits for the next bytes.
         end = text.rindex(b"\n\n")
         self._rest, self._last = text[end:], text[-1:]
         self._fragments.clear()
@@ -116,12 +116,12 @@ class UnescapedEvents(SSE):
         self._fragments.clear()
         self._rest = self._start = b""
         end = text.rfind(b"\n\n")
-        if _BEGIN.startswith(text[end:]):  # nothing, or the beginning of another event
+        if _BEGIN.startswith(text[end:]):  # it is followed by nothing, or the beginning of an event
             text = text[:end]
         return self._events(text.removesuffix(b"\n"))
 
     def _events(self, text: bytes) -> list[bytes]:
-        """Return the chunks in `text`; the first one goes on with the last event."""
+        """Return the chunks in `text`; text before the first `data:` continues the last event."""
         before, *events = _BOUNDARY.split(text)
         if self.recognised and before:
             events.insert(0, before)

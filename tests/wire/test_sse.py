@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from splits import bytewise, every_two, whole
 
-from streamcli.wire.lenient_json import Halves, json_values
+from streamcli.wire.lenient_json import SurrogateJoiner, json_values
 from streamcli.wire.payloads import Payloads
 from streamcli.wire.sse import SSE, Message
 
@@ -153,11 +153,11 @@ def test_json_beyond_orjson() -> None:
 
 
 def test_halves_join_or_become_replacement_characters() -> None:
-    halves = Halves()
-    assert halves.join("t", "a\ud83d") == "a"
-    assert halves.join("r", "\ud83d\ude00") == "\U0001f600"
-    assert halves.join("t", "\ude00b") == "\U0001f600b"
-    assert halves.join("t", "\ude00x") == "\ufffdx"
-    assert halves.join("t", "\ud83d") == ""
-    assert halves.rest() == [("t", "\ufffd")]
-    assert halves.rest() == []
+    surrogates = SurrogateJoiner()
+    assert surrogates.join("t", "a\ud83d") == "a"
+    assert surrogates.join("r", "\ud83d\ude00") == "\U0001f600"
+    assert surrogates.join("t", "\ude00b") == "\U0001f600b"
+    assert surrogates.join("t", "\ude00x") == "\ufffdx"
+    assert surrogates.join("t", "\ud83d") == ""
+    assert surrogates.rest() == [("t", "\ufffd")]
+    assert surrogates.rest() == []

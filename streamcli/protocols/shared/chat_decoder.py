@@ -21,7 +21,7 @@ from ...events import (
     Text,
     ToolResult,
 )
-from ...wire.error_shapes import error_in, fails_beside
+from ...wire.error_shapes import error_beside_choices, error_in
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
@@ -187,7 +187,7 @@ class ChatDecoder:
             for choice in choices or ():
                 self._count(choice.get("usage") if type(choice) is dict else None, out)
             return
-        if error := error_in(value, event) or groq.get("error") or fails_beside(value):
+        if error := error_in(value, event) or groq.get("error") or error_beside_choices(value):
             self._error = _failure(error)
         if "prompt_filter_results" in value or value.get("output_sensitive"):
             from .chat_parts import was_filtered

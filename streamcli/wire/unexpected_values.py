@@ -1,6 +1,6 @@
-"""Read values that are odd for their protocol: errors of gateways, signs of life, no text for text.
+"""Read values that a protocol does not expect: errors of gateways, keepalives, mistyped text.
 
-A JsonBody hands them over; a plain Chat Completions stream has none, and never imports this file.
+JsonBody calls this for values that gave no event; a plain Chat Completions stream never imports it.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ _SHOWN = 80  # characters of a value in a message
 
 
 def find_error(body: JsonBody, value: Any, event: str, out: list[Event]) -> None:
-    """Fail if a value that gave nothing is an error in other clothes than the protocol's."""
+    """Fail if a value that gave no event is an error in a shape that the protocol does not know."""
     if type(value) is list and value:
         value = value[0]
     if type(value) is dict:
         if value.get("choices"):
             return
-        from .bare_errors import error_alone
+        from .bare_errors import bare_error
         from .provider_errors import stream_failure
 
-        if (error := error_alone(value, event)) is not None:
+        if (error := bare_error(value, event)) is not None:
             body.fail(stream_failure(error, "error"), out)
-    elif type(value) is str and value and _says_more(event):
-        # A marker, a sign of life, an error; else it is text that nobody would see.
-        from .odd_payloads import odd_payload
+    elif type(value) is str and value and _may_be_text(event):
+        # A marker, a keepalive or an error; anything else is bad JSON, as it may be lost text.
+        from .unexpected_payloads import unexpected_payload
 
-        odd_payload(body, whole(value).encode(), event, out, last=False)
+        unexpected_payload(body, whole(value).encode(), event, out, last=False)
 
 
-def _says_more(event: str) -> bool:
-    """Return whether a string in an event of this name is read: it may be an error or a marker."""
+def _may_be_text(event: str) -> bool:
+    """Return whether a string in an event of this name may be an error, a marker or text."""
     return event == "message" or event.lower() in MARKER_EVENTS or is_error_event(event)
 
 
 def is_sign(body: JsonBody, value: Any, event: str, out: list[Event]) -> bool:
-    """Return whether an event says all it has to say by its name; its value is empty then."""
+    """Read an event with an empty value by its name; return whether that is all there is to it."""
     if value not in (None, "", [], {}):
         return False
     event = event.lower()
@@ -59,9 +59,9 @@ def is_sign(body: JsonBody, value: Any, event: str, out: list[Event]) -> bool:
 
 
 def text_of(body: JsonBody, value: Any) -> str:
-    """Return the JSON text of a number or a boolean; "" for nothing, or for what is not text.
+    """Return the JSON text of a number or a boolean; "" for null, or with a failure for others.
 
-    The reader has not done with the value yet, so that the failure waits until it has.
+    The failure waits until the reader has read the whole value.
     """
     if value is None or value in ([], {}):
         return ""
@@ -73,5 +73,5 @@ def text_of(body: JsonBody, value: Any) -> str:
         shown = "something nested too deeply"
     shown = whole(shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "...")
     body.fail_later(Failed("bad_json", f"the stream holds {shown} where text belongs"))
-    body.odd = True
+    body.mistyped = True
     return ""

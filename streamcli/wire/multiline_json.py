@@ -1,4 +1,4 @@
-"""JSON that stands among the events of a stream, over several lines: mostly an error. Pure."""
+"""Join the lines of a JSON value among the events of a stream: mostly an error. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ _MOST_LINES = 1000
 _MOST_BYTES = 1 << 18
 
 
-class SpreadJson:
-    """Joins the lines of one value.
+class MultilineJson:
+    """Joins the lines of one value at a time.
 
-    `begin` takes a line that may be its first one, `add` each line behind it: both return the value
-    once it is whole. `rest` returns the lines of a value that did not end.
+    `begin` takes the first line of a value, `add` each line after it: both return the value once it
+    is whole. `rest` returns the lines of a value that did not end.
     """
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
-        self._depth = 0  # brackets that are open, those in strings counted too
+        self._depth = 0  # open brackets; those in strings are counted too
         self._size = 0
 
     def __bool__(self) -> bool:
-        """Whether a value has begun and is not over."""
+        """Return whether a value has begun and is not over."""
         return bool(self._lines)
 
     def begin(self, line: bytes) -> bytes | None:
@@ -38,7 +38,7 @@ class SpreadJson:
         self._depth += _depth_of(line)
         self._size += len(line)
         bare = line.strip()
-        # Its last line is a bracket, no further right than the first one, or closes all of them.
+        # The last line is a bracket indented as the first line, or it closes all brackets.
         outermost = bare[:1] in (b"}", b"]") and _indent(line) <= _indent(lines[0])
         if (outermost or (self._depth <= 0 and bare[-1:] in (b"}", b"]"))) and is_whole(
             value := b"\n".join(lines)
@@ -49,7 +49,7 @@ class SpreadJson:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether this cannot be an error any more."""
+        """Whether the value has become too long for an error."""
         return len(self._lines) > _MOST_LINES or self._size > _MOST_BYTES
 
     def rest(self) -> bytes:

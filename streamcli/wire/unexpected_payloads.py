@@ -1,6 +1,6 @@
 """Read payloads that are not one JSON value: markers, keepalives, errors in prose, several values.
 
-A JsonBody hands them over; most streams have none, and never import this file.
+JsonBody calls this for payloads that orjson refuses; most streams never import it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from .provider_errors import stream_failure
 if TYPE_CHECKING:
     from .json_body import JsonBody
 
-# Of events that may say nothing.
-_OURS = frozenset(("choices", "candidates", "type", "done", "event_type", "jsonrpc", "delta"))
+# Fields of events that may be empty.
+_KNOWN_FIELDS = frozenset(
+    ("choices", "candidates", "type", "done", "event_type", "jsonrpc", "delta")
+)
 _FIELD = re.compile(rb"\s*(?:data:\s*)*", re.IGNORECASE)
 _MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 
 
-def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], last: bool) -> None:
-    """Read what is not one JSON value: a marker, a keepalive, an error, several values."""
+def unexpected_payload(
+    body: JsonBody, payload: bytes, event: str, out: list[Event], last: bool
+) -> None:
+    """Read a payload that is not one JSON value; `last`: the bytes may have ended inside of it."""
     name = event.lower()
     said = payload.decode("utf-8", "replace").strip().removeprefix("\ufeff")
     word, inside = sign_of(said)
@@ -43,19 +47,19 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
         body.payload(payload[_FIELD.match(payload).end() :], out, last)  # type: ignore[union-attr]
         return
     values = _values(payload, body.strict)
-    if not values and b"\\ndata:" in payload:  # escapes in the place of line breaks
+    if not values and b"\\ndata:" in payload:  # line breaks written as escapes
         events = [each.strip().rstrip(b"\\rn") for each in payload.split(b"\\ndata:")]
         if all(map(is_json, events[:-1])):
             for each in events:
                 if not body.ended:
                     body.payload(each, out, last)
             return
-    if not values and b"\n" in payload:  # events without blank lines between, and a marker
+    if not values and b"\n" in payload:  # several events without blank lines between, and a marker
         before, _, end = payload.rstrip().rpartition(b"\n")
         if before and end.strip().lower().startswith(b"[done]"):
             body.payload(before, out)
             if not body.ended:
-                odd_payload(body, end, event, out, last)
+                unexpected_payload(body, end, event, out, last)
             return
     if not values:
         if says_failure(said):
@@ -65,7 +69,7 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
                 body.marker(out)
         elif name in NOTICES:
             return
-        elif last:  # the bytes ended inside it: cut, not garbled; `close` gives that verdict
+        elif last:  # the bytes ended inside of it: `close` reports that, and not bad JSON
             body.torn = True
         else:
             shown = describe(payload[:80].decode("utf-8", "replace"))[0]
@@ -77,9 +81,9 @@ def odd_payload(body: JsonBody, payload: bytes, event: str, out: list[Event], la
 
 
 def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:
-    """Take what stands among the events for an error: JSON (Lemonade, Gemini), prose (Ollama).
+    """Read lines among the events as an error: JSON (Lemonade, Gemini), or prose (Ollama).
 
-    The end of the bytes may have cut it.
+    The end of the bytes may have cut them off.
     """
     word, inside = sign_of(lines.decode("utf-8", "replace").strip())
     if is_marker(word, inside):
@@ -102,7 +106,12 @@ def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:
         before = len(out)
         if not value.get("error"):  # a line whose `data:` is missing
             body.read(value, "message", out)
-            if body.ended or body.failure or len(out) > before or not _OURS.isdisjoint(value):
+            if (
+                body.ended
+                or body.failure
+                or len(out) > before
+                or not _KNOWN_FIELDS.isdisjoint(value)
+            ):
                 continue
         body.fail(stream_failure(value.get("error") or value), out)
 
@@ -110,8 +119,8 @@ def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:
 def _values(payload: bytes, strict: bool) -> list[Any]:
     """Return the JSON values of a payload; [] if it holds anything else.
 
-    Of lines of which some are not JSON, only an error counts: a server that fails in the middle of
-    an event writes its error behind the half of it.
+    If only some of its lines are JSON, only errors among them count: a server that fails in the
+    middle of an event writes its error after the half of it.
     """
     try:
         return json_values(payload, strict)
