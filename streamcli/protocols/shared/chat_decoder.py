@@ -31,7 +31,6 @@ from .arguments import text_of
 from .choice_indexes import ChoiceIndexes
 from .ending import Ending
 from .finish_reasons import failure_of, first_of, is_failure, known
-from .nested_text import text_in
 from .openai import usage_of
 from .tool_calls import ToolCalls
 
@@ -368,18 +367,18 @@ class ChatDecoder:
 
     def _think(self, thought: Any, index: int, out: list[Event]) -> None:
         """Give reasoning: a string, an object that holds one, or a list of parts."""
-        if thought and (thought := text_in(thought)):
+        if thought and (thought := _text_in(thought)):
             self._ending.reasoning(index)
             self._body.say(Reasoning, thought, out, index)
 
     def _refuse(self, refusal: Any, index: int, out: list[Event]) -> None:
         self._refused = True
         self._ending.text(index)
-        self._body.say(Refusal, text_in(refusal), out, index)
+        self._body.say(Refusal, _text_in(refusal), out, index)
 
     def _text(self, text: Any, index: int, out: list[Event]) -> None:
         """Give text, also where a part or a number stands in its place."""
-        text = text_in(text)
+        text = _text_in(text)
         if text is not None and text != "":
             self._ending.text(index, text if type(text) is str else "text")
             self._body.say(Text, text, out, index)
@@ -421,7 +420,7 @@ class ChatDecoder:
         """Give the result of a tool that the server ran itself: its call needs no answer."""
         self._calls.give(index, out)
         self._ending.text(index)
-        said = text_in(delta.get("content"))
+        said = _text_in(delta.get("content"))
         output = said if isinstance(said, str) else text_of(said)
         id, name = words(delta.get("tool_call_id")), words(delta.get("name"))
         out.append(ToolResult(id, name, whole(output), by="server"))
@@ -466,3 +465,12 @@ def _failure(error: Any) -> Failed:
     from ...wire.provider_errors import stream_failure
 
     return stream_failure(error, "error")
+
+
+def _text_in(value: Any) -> Any:
+    """Return the text in a value, as nested_text.py reads it; nearly always it is a string."""
+    if type(value) is str:
+        return value
+    from .nested_text import text_in
+
+    return text_in(value)
