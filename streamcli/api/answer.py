@@ -45,7 +45,7 @@ class Answer:
         self._text: list[str] = []
         self._over = Flag()
         self._live: Live | None = None
-        self._asking: AnswerStream | None = None
+        self._answer: AnswerStream | None = None
         self._delivery: Delivery | None = None
         self._nothing = Outcome()  # of a prompt that is not asked
         self._cause: BaseException | None = None
@@ -174,13 +174,13 @@ class Answer:
                 functions, invocation.settings, self._call, clock=time.monotonic
             )
         self._live = live = Live(invocation, context, sleep=self._over.wait)
-        asking = live.prepare()
+        stream = live.prepare()
         if not invocation.settings.race:
             self._delivery.settings = live.endpoints[0].settings
         if live.matching is not None:
             self._delivery.check(live.matching)
-        self._asking = asking = live.kept(asking)
-        for t_ms, events in asking:
+        self._answer = stream = live.saving(stream)
+        for t_ms, events in stream:
             self._delivery.emit(t_ms, events)
             yield t_ms, events
 
@@ -193,10 +193,10 @@ class Answer:
                 self.tool_calls.append(event)
 
     def _end(self, failed: Failed) -> None:
-        if self._asking is None:
+        if self._answer is None:
             self._nothing.end = failed
-        elif self._asking.outcome.end is None:
-            self._asking.stop(failed)
+        elif self._answer.outcome.end is None:
+            self._answer.stop(failed)
 
     def _finish(self) -> None:
         """Close everything, and settle the outcome."""
@@ -205,14 +205,14 @@ class Answer:
         from ..output.delivery import Delivery
         from ..settings.settings import Settings
 
-        outcome = self._nothing if self._asking is None else self._asking.outcome
+        outcome = self._nothing if self._answer is None else self._answer.outcome
         if self._over.is_set() and not isinstance(outcome.end, Finished):
             outcome.end = Failed("interrupted", "the answer was cancelled")
         source = ("", "", "")
         if self._live is not None:
             self._live.close(outcome.end)
             if self._live.endpoints:
-                endpoint = self._live.endpoints[self._asking.number if self._asking else 0]
+                endpoint = self._live.endpoints[self._answer.number if self._answer else 0]
                 source = endpoint.source
                 endpoint.price(outcome)
         delivery = self._delivery or Delivery(Settings(format="jsonl"))

@@ -98,7 +98,7 @@ class Live:
         if self._conversation is not None:
             self._asked = chats[0].messages
             chats = [
-                self._conversation.request(chat, endpoint.who, own_system=self._own_system)
+                self._conversation.request(chat, endpoint.answerer, own_system=self._own_system)
                 for endpoint, chat in zip(endpoints, chats, strict=True)
             ]
         self._chats = chats
@@ -131,12 +131,12 @@ class Live:
             schema_retries=settings.schema_retries,
         )
 
-    def kept(self, asking: AnswerStream) -> AnswerStream:
+    def saving(self, stream: AnswerStream) -> AnswerStream:
         """Return the stream, which keeps its turn if the prompt is one of a conversation."""
         if self._conversation is None:
-            return asking
-        who = [endpoint.who for endpoint in self.endpoints]
-        return self._conversation.keep(asking, self._chats[0], self._asked, who)
+            return stream
+        answerers = [endpoint.answerer for endpoint in self.endpoints]
+        return self._conversation.saving(stream, self._chats[0], self._asked, answerers)
 
     def _open_conversation(self) -> Conversation | None:
         from ..conversation import opening

@@ -160,7 +160,7 @@ class Asker:
         assert question.route is not None
         endpoints, new_messages = question.route.endpoints, question.chats[0].messages
         question.chats = [
-            conversation.request(chat, endpoint.who, own_system=own_system)
+            conversation.request(chat, endpoint.answerer, own_system=own_system)
             for endpoint, chat in zip(endpoints, question.chats, strict=True)
         ]
         if question.hash is not None:
@@ -178,8 +178,8 @@ class Asker:
         assert self._conversation is not None
         question = task.question
         assert question.route is not None
-        who = [endpoint.who for endpoint in question.route.endpoints]
-        saving = self._conversation[0].keep(stream, question.chats[0], new_messages, who)
+        answerers = [endpoint.answerer for endpoint in question.route.endpoints]
+        saving = self._conversation[0].saving(stream, question.chats[0], new_messages, answerers)
         saving.resumable = False  # another prompt may not be asked between two attempts
         saving.is_cancelled = lambda: worker.cancelled
         return saving

@@ -1,4 +1,4 @@
-"""The endpoints of a chat, for all of its turns, and one turn as the source of an answer."""
+"""One turn of a chat, as the source of an answer; and the endpoints that all turns share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..settings.settings import Invocation
 if TYPE_CHECKING:
     from ..answer.answer_stream import AnswerStream
     from ..answer.schema_check import Matching
-    from ..conversation.conversation import Kept
+    from ..conversation.conversation import SavingStream
     from ..messages import ChatRequest
     from ..output.records import Facts
     from ..transport.client import Http
@@ -31,7 +31,7 @@ def _label(endpoint: Endpoint) -> str:
     return label if endpoint.settings.provider is None or label == name else f"{name}:{label}"
 
 
-class Partner:
+class ChatEndpoints:
     """The endpoints of a chat, started once, each with one client for all turns."""
 
     def __init__(self, invocation: Invocation, context: Context) -> None:
@@ -47,6 +47,7 @@ class Partner:
         return ", else ".join(map(_label, self.endpoints))
 
     def connect(self, endpoint: Endpoint) -> Connection:
+        """Return a connection through the endpoint's client; a cancelled client is replaced."""
         endpoint.wait()
         http = self._clients.get(id(endpoint))
         if http is None or http.cancelled:
@@ -62,14 +63,14 @@ class Partner:
 
 
 class ChatTurn:
-    """Asks one message behind what was said before; `kept_turn` tells whether it was kept.
+    """Asks messages after those of the conversation.
 
-    `own_system`: the system prompt of the settings was typed.
+    `own_system`: the system prompt of the settings was typed, and replaces that of the session.
     """
 
     def __init__(
         self,
-        partner: Partner,
+        endpoints: ChatEndpoints,
         conversation: Conversation,
         context: Context,
         asked: list[Message],
@@ -77,21 +78,21 @@ class ChatTurn:
         own_system: bool,
         facts: Facts | None,
     ) -> None:
-        self.endpoints = partner.endpoints
+        self.endpoints = endpoints.endpoints
         self.matching: Matching | None = None
-        self._partner = partner
+        self._chat_endpoints = endpoints
         self._conversation = conversation
         self._context = context
         self._asked = asked
         self._own_system = own_system
         self._facts = facts
         self._chats: list[ChatRequest] = []
-        self._stream: Kept | None = None
+        self._stream: SavingStream | None = None
 
     @property
-    def is_kept(self) -> bool:
-        """Whether something of the answer is in the conversation."""
-        return self._stream is not None and self._stream.kept
+    def is_saved(self) -> bool:
+        """Whether a part of the answer, or all of it, is in the conversation."""
+        return self._stream is not None and self._stream.saved
 
     def prepare(self) -> AnswerStream:
         first = self.endpoints[0]
@@ -106,7 +107,7 @@ class ChatTurn:
             self._facts.hash = hash_of(first, self._chats[0])
             self._facts.prompt = self._chats[0].prompt if first.settings.with_prompt else None
         candidates = [
-            Candidate(endpoint, chat, partial(self._partner.connect, endpoint))
+            Candidate(endpoint, chat, partial(self._chat_endpoints.connect, endpoint))
             for endpoint, chat in zip(self.endpoints, self._chats, strict=True)
         ]
         return compose(
@@ -120,11 +121,11 @@ class ChatTurn:
 
     def _chat(self, endpoint: Endpoint) -> ChatRequest:
         chat = endpoint.chat("").but(messages=self._asked)
-        return self._conversation.request(chat, endpoint.who, own_system=self._own_system)
+        return self._conversation.request(chat, endpoint.answerer, own_system=self._own_system)
 
-    def kept(self, asking: AnswerStream) -> AnswerStream:
-        who = [endpoint.who for endpoint in self.endpoints]
-        self._stream = self._conversation.keep(asking, self._chats[0], self._asked, who)
+    def saving(self, stream: AnswerStream) -> AnswerStream:
+        answerers = [endpoint.answerer for endpoint in self.endpoints]
+        self._stream = self._conversation.saving(stream, self._chats[0], self._asked, answerers)
         return self._stream
 
     def close(self, end: Finished | Failed | None) -> None:

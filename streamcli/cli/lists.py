@@ -1,4 +1,4 @@
-"""The lists: --list-providers, --list-models, --list-templates; as tables, or JSON Lines."""
+"""The modes --list-providers, --list-models and --list-templates: tables, or JSON LineReader."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def as_json(value: Any) -> str:
 
 
 def list_providers(invocation: Invocation, context: Context) -> int:
+    """Print a line for each provider; return the exit status."""
     rows = [_facts(row, context.environ) for row in context.providers.rows]
     broken = context.providers.broken
     rows += [_broken(name, error) for name, error in broken.items()]
@@ -67,7 +68,7 @@ def _broken(name: str, error: StreamError) -> dict[str, Any]:
 
 
 def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return a provider's facts for --list-providers. `source`: where its key comes from."""
+    """Return a provider's facts for --list-providers; `source` is where its key comes from."""
     base_url = row.base_from(environ)
     variable = row.key_variable(environ)
     needs_key = row.needs_key_at(base_url)
@@ -96,13 +97,14 @@ def _facts(row: Row, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def list_models(invocation: Invocation, context: Context) -> int:
-    from ..providers.list_models import chosen, lists, models_of, models_url
+    """Print the id of each model of the provider; return the exit status."""
+    from ..providers.list_models import choice_without_model, listed_kind, models_of, models_url
 
-    choice = chosen(invocation, context)
+    choice = choice_without_model(invocation, context)
     name, protocol = choice.row.name, choice.row.protocol
-    if (what := lists(protocol)) != "models":
+    if (kind := listed_kind(protocol)) != "models":
         card = choice.target.hide(models_url(protocol, choice.target.base_url))
-        hint = f"curl {card} shows the agent's {what}" if what == "skills" else ""
+        hint = f"curl {card} shows the agent's {kind}" if kind == "skills" else ""
         raise usage(f"{name} does not list models", hint)
     with context.messages.busy(f"asking {name}"):
         models = models_of(choice)
@@ -117,6 +119,7 @@ def list_models(invocation: Invocation, context: Context) -> int:
 
 
 def list_templates(invocation: Invocation, context: Context) -> int:
+    """Print a line for each template of the configuration; return the exit status."""
     from ..input.templates import listed
 
     rows = listed(invocation.config)

@@ -1,4 +1,4 @@
-"""Print a page of the manual for --help=TOPIC: through a pager on a terminal."""
+"""Show a page of the manual for --help=TOPIC, through a pager on a terminal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _width() -> int:
 
 def show(text: str, write: Callable[[str], None]) -> None:
     """Show the text in a pager if stdout is a terminal; else give it to `write`."""
-    dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")  # a pager is helpless there
+    dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")  # a pager does not work there
     pager = _pager() if os.isatty(1) and not dumb else ""
     if not pager:
         write(text.rstrip("\n"))

@@ -1,4 +1,4 @@
-"""One answer that is there already: a provider's raw bytes on stdin, or a recording.
+"""The modes --decode and --replay: an answer from a provider's raw bytes, or from a recording.
 
 It goes through the same Turn as an answer from the network, so that verdicts, timings and formats
 are the same.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def check(invocation: Invocation) -> None:
-    """Raise a usage error for what contradicts --decode or --replay."""
+    """Raise a usage error for options that --decode or --replay excludes."""
     settings = invocation.settings
     given = [mode for mode in ("decode", "replay") if getattr(settings, mode)]
     if settings.speed is not None and given != ["replay"]:
@@ -73,7 +73,7 @@ class Replay:
         self._schema: dict[str, Any] | None = None  # of the answer, as far as it is known
 
     def prepare(self) -> Turn:
-        """Return what will give the answer; StreamError where it cannot be read."""
+        """Return the stream of the answer; StreamError where it cannot be read."""
         if self._settings.schema is not None:
             from ..answer.schema_check import Matching
 
@@ -85,9 +85,9 @@ class Replay:
         assert self._settings.replay
         return self._replay(self._settings.replay)
 
-    def kept(self, asking: AnswerStream) -> AnswerStream:
-        """Return the stream: an answer that is there already is no part of a conversation."""
-        return asking
+    def saving(self, stream: AnswerStream) -> AnswerStream:
+        """Return the stream: a replayed answer is not part of a conversation."""
+        return stream
 
     def close(self, end: object) -> StreamError | None:
         if self._facts is not None and self._format is not None:
@@ -103,7 +103,7 @@ class Replay:
             raise usage("--decode reads a provider's bytes on stdin", "curl ... | stream --decode")
         name = "" if name == "auto" else name
         self._format = replayed = ReplayedFormat(name)
-        self._learn(None, name, "")
+        self._note_source(None, name, "")
         limits = self._settings.but(max_retries=0).limits
         target = self._target(name, "", self._settings.provider)
         return self._turn(replayed, target, lambda request, patience: raw(0), limits, time.sleep)
@@ -121,7 +121,7 @@ class Replay:
         if not player.protocol:
             raise usage(f"{path} does not name its protocol", "record it again")
         self._format = replayed = ReplayedFormat(player.protocol, player)
-        self._learn(player.provider, player.protocol, player.model)
+        self._note_source(player.provider, player.protocol, player.model)
         if self._schema is None and player.wrapped:
             from ..protocols.shared.schemas import wrapped_in
 
@@ -153,9 +153,9 @@ class Replay:
         )
 
     def _target(self, protocol: str, provider: str, *names: str | None) -> Target:
-        """Return the target for replayed bytes: with the habits of the first provider that fits.
+        """Return the target for replayed bytes, with the quirks of the first provider that fits.
 
-        Any of them fits where the protocol is not known yet.
+        A provider fits if it has the protocol, or if the protocol is not known yet.
         """
         rows = (self._context.providers.get(name or "") for name in names)
         fit = next((row for row in rows if row and protocol in (row.protocol, "")), None)
@@ -167,7 +167,7 @@ class Replay:
             return Target(provider, protocol, "")
         return Target(provider, protocol, "", quirks=fit.quirks.copy(), template=dict(fit.template))
 
-    def _learn(self, provider: str | None, protocol: str, model: str) -> None:
+    def _note_source(self, provider: str | None, protocol: str, model: str) -> None:
         if self._facts is not None:
             self._facts.provider = provider or None
             self._facts.protocol = protocol or None
@@ -175,9 +175,9 @@ class Replay:
 
 
 class ReplayedFormat:
-    """The protocol of bytes from elsewhere; "" means that it has to be recognised.
+    """The protocol of replayed bytes; the name "" means that it is found from the bytes.
 
-    `player` has the recorded answers, if the bytes are those of a recording.
+    `player` has the recorded answers of --replay; None for --decode.
     """
 
     def __init__(self, name: str, player: Player | None = None) -> None:
@@ -203,7 +203,7 @@ class ReplayedFormat:
         return self.decoder(Target("", self._name, ""), limit, None)
 
     def request(self, chat: ChatRequest, target: Target) -> HttpRequest:
-        """Return a stand-in, which changes with a refused field if the recorded request did."""
+        """Return a placeholder request, another one after each recorded retry without a field."""
         next_one = 0 if self._player is None else self._player.next_one
         return HttpRequest("", "", [], b"%d" % next_one)
 

@@ -1,11 +1,11 @@
-"""One prompt from the command line to its exit status: source, sinks and verdict together."""
+"""Run one prompt: from the invocation to the exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from signal import SIGINT
 from typing import TYPE_CHECKING, Any
@@ -24,22 +24,22 @@ from ..terminal.sanitize import one_line
 from ..terminal.signals import Signals
 
 if TYPE_CHECKING:
-    from ..answer.answer_stream import AnswerStream
+    from ..answer.answer_stream import AnswerStream, Moment
     from ..output.records import Facts
     from ..providers.endpoint import Endpoint
     from ..settings.settings import Invocation
     from .source import Source
 
 Emit = Callable[[float, list[Event]], None]
-_SOON = 0.05  # seconds before an attempt that are not worth a number
-_NAME = 40  # characters of a prompt that tell it from others
+_SOON = 0.05  # seconds: a note does not name a shorter wait
+_NAME = 40  # characters of a prompt in messages
 
 
 class Single:
-    """One prompt: settings, turn, sinks, verdict. `run` returns the exit status.
+    """Asks one prompt, and writes its answer.
 
     Every failure after the options were parsed ends in one place, so that with records on there
-    is always an `end` record. Raises Interrupted once all is written, for the caller to die by.
+    is always an `end` record. `context` and `source` are given by a chat, for one of its turns.
     """
 
     def __init__(
@@ -51,7 +51,6 @@ class Single:
         context: Context | None = None,
         source: Callable[[Facts | None], Source] | None = None,
     ) -> None:
-        """`context` and `source` are a chat's, for one of its turns; else it makes its own."""
         self._invocation = invocation
         self._settings = settings = invocation.settings
         self._signals = signals
@@ -60,11 +59,11 @@ class Single:
         signals.before_death = self._messages.screen.wipe
         self._delivery = Delivery(settings)
         self._facts: Any = None
-        self._asking: AnswerStream | None = None
+        self._answer: AnswerStream | None = None
         self._falls_back = False
         self._asked = 0  # the number of the endpoint that is asked
-        self._nothing = Outcome()  # what came before anything was asked
-        self.silent = False  # nobody reads the answer: a probe
+        self._failed_before = Outcome()  # how it ended, if that was before anything was asked
+        self.silent = False  # for a probe, whose answer is not written
         self._began = time.monotonic()
         self._make_source = source
         self._source: Source | None = None
@@ -72,22 +71,28 @@ class Single:
 
     @property
     def outcome(self) -> Outcome:
-        return self._nothing if self._asking is None else self._asking.outcome
+        """The outcome of the answer, as far as it is known."""
+        return self._failed_before if self._answer is None else self._answer.outcome
 
     @property
     def provider(self) -> str:
+        """The name of the provider that was asked; "" if none was."""
         endpoint = self._endpoint()
         return endpoint.target.provider if endpoint is not None else ""
 
     def run(self) -> int:
+        """Ask the prompt; return the exit status, or raise Interrupted to die by its signal.
+
+        All is written before that.
+        """
         try:
-            if self._is_nothing():
+            if self._has_nothing_to_ask():
                 return 0
             self._open_sinks()
-            self._stream()
+            self._ask()
         except (StreamError, Interrupted) as error:
             self._stop(error)
-        except Exception as error:  # a bug of ours: reported once, as a verdict like any other
+        except Exception as error:  # a bug of ours is reported as a verdict like any other
             if self._messages.debugging:
                 sys.excepthook(type(error), error, error.__traceback__)
             self._stop(bug(error))
@@ -98,16 +103,17 @@ class Single:
         self._report(verdict)
         return verdict.exit_code
 
-    def _is_nothing(self) -> bool:
-        """Tell whether stdin is empty and nothing is to be asked then (-r); reads it."""
+    def _has_nothing_to_ask(self) -> bool:
+        """Return whether stdin is empty and -r is given; reads stdin."""
         if not self._settings.no_run_if_empty or self._settings.replays:
             return False
         try:
-            return self._its_context().stdin.is_empty
+            return self._run_context().stdin.is_empty
         except StreamError:
-            return False  # reported where stdin is read for the prompt, with its record
+            return False  # reading stdin for the prompt reports the error, with its record
 
-    def _its_context(self) -> Context:
+    def _run_context(self) -> Context:
+        """Return the context of the run; make it at the first call."""
         if self._context is None:
             self._context = context_of(
                 self._invocation,
@@ -127,38 +133,43 @@ class Single:
         outputs = Outputs(self._settings, self._signals, self._closed, screen, silent=self.silent)
         self._delivery.open(outputs.sinks(self._facts, self._delivery.shape))
 
-    def _stream(self) -> None:
-        context = self._its_context()
-        if self._make_source is not None:
-            self._source = self._make_source(self._facts)
-        elif self._settings.replays:
-            from .replay import Replay, check
-
-            check(self._invocation)
-            self._source = Replay(self._invocation, context, self._closed, self._facts)
-        else:
-            from ..api.live import Live
-
-            self._source = Live(
-                self._invocation,
-                context,
-                facts=self._facts,
-                shield=self._signals.shield,
-                prompt_hint=_prompt_hint,
-            )
-        source = self._source
-        self._asking = asking = source.prepare()
+    def _ask(self) -> None:
+        """Ask, and write the events of the answer."""
+        self._source = source = self._new_source(self._run_context())
+        self._answer = stream = source.prepare()
         self._falls_back = len(source.endpoints) > 1 and not self._settings.race
         if source.endpoints and not self._settings.race:  # with the defaults of its provider
             self._settings = self._delivery.settings = source.endpoints[0].settings
         if source.matching is not None:
             self._delivery.check(source.matching)
+        if self._settings.enough is not None:
+            stream = self._until_enough(stream)
+        self._answer = stream = source.saving(stream)
+        self._write(iter(stream))
+
+    def _new_source(self, context: Context) -> Source:
+        """Return where the answer comes from: a chat, a recording, or the network."""
+        if self._make_source is not None:
+            return self._make_source(self._facts)
+        if self._settings.replays:
+            from .replay import Replay, check
+
+            check(self._invocation)
+            return Replay(self._invocation, context, self._closed, self._facts)
+        from ..api.live import Live
+
+        return Live(
+            self._invocation,
+            context,
+            facts=self._facts,
+            shield=self._signals.shield,
+            prompt_hint=_prompt_hint,
+        )
+
+    def _write(self, moments: Iterator[Moment]) -> None:
+        """Write the events of the answer as they come."""
         sinks = self._delivery.sinks
         emit = sinks[0].emit if len(sinks) == 1 else self._delivery.emit
-        if self._settings.enough is not None:
-            asking = self._until_enough(asking)
-        self._asking = asking = source.kept(asking)
-        moments = iter(asking)
         if self._messages.screen.line(2) is not None:
             from .watch import Watch
 
@@ -176,15 +187,17 @@ class Single:
         for event in events:
             self._note(event)
 
-    def _until_enough(self, asking: AnswerStream) -> AnswerStream:
+    def _until_enough(self, stream: AnswerStream) -> AnswerStream:
+        """Return the stream, which ends once the condition of --enough is met."""
         from ..answer.enough import Enough
         from ..output.enough import Watch
 
-        return Enough(asking, Watch(self._settings))
+        return Enough(stream, Watch(self._settings))
 
     def _note(self, event: Event) -> None:
+        """Note a retry, a fallback, and with -v the model that answers."""
         if isinstance(event, Retry):
-            before, self._asked = self._asked, self._asking.number if self._asking else 0
+            before, self._asked = self._asked, self._answer.number if self._answer else 0
             wait = f"in {event.delay:.1f} s" if event.delay >= _SOON else "at once"
             then = f"trying again {wait if event.delay else 'with that'}"
             endpoint = self._endpoint() if self._falls_back else None
@@ -197,23 +210,25 @@ class Single:
     # How it ends
 
     def _endpoint(self) -> Endpoint | None:
-        """Return the endpoint whose answer it is, or that would have been asked."""
+        """Return the endpoint that was asked, or would have been asked first."""
         if self._source is None or not self._source.endpoints:
             return None
-        return self._source.endpoints[self._asking.number if self._asking is not None else 0]
+        return self._source.endpoints[self._answer.number if self._answer is not None else 0]
 
     def _stop(self, error: StreamError | Interrupted) -> None:
+        """End the answer because of an error or a signal."""
         line = self._messages.screen.line(2)
         if line is not None and isinstance(error, Interrupted) and error.signum == SIGINT:
             line.interrupted()
         failed = self._delivery.failure(error)
-        if self._asking is not None:
-            self._asking.stop(failed)
+        if self._answer is not None:
+            self._answer.stop(failed)
         else:
-            self._nothing.end = failed
-            self._nothing.t_ms = (time.monotonic() - self._began) * 1000
+            self._failed_before.end = failed
+            self._failed_before.t_ms = (time.monotonic() - self._began) * 1000
 
     def _close(self) -> Verdict:
+        """Close the source and the sinks; return the verdict."""
         if self._source is not None:
             trouble = self._source.close(self.outcome.end)
             if trouble is not None and isinstance(self.outcome.end, Finished):
@@ -233,12 +248,13 @@ class Single:
             from ..terminal.stats import answer_table
 
             endpoint = self._endpoint()
-            provider, model = ("", "") if endpoint is None else endpoint.who
+            provider, model = ("", "") if endpoint is None else endpoint.answerer
             priced = endpoint is not None and bool(endpoint.row.prices)
             table = answer_table(outcome, verdict, provider, model, priced=priced)
             messages.table(table, settings.color)
 
     def _report(self, verdict: Verdict) -> None:
+        """Write the message of the verdict on stderr."""
         messages, outcome = self._messages, self.outcome
         if verdict.message:
             kept = f" ({outcome.chars} characters kept)" if outcome.chars else ""
@@ -256,7 +272,7 @@ class Single:
             messages.detail(f"the answer: {answer}", limit=4000)
 
     def _name(self) -> str:
-        """Return what tells this run from others beside it (xargs -P), for --verbose."""
+        """Return the name of this prompt for --verbose: it tells parallel runs apart (xargs -P)."""
         if not self._settings.verbose:
             return ""
         words = (word.replace(STDIN_HERE, STDIN_SHOWN) for word in self._invocation.words)
@@ -265,7 +281,7 @@ class Single:
 
 
 def _prompt_hint() -> str:
-    """Return what would work where an option took the words of the prompt."""
+    """Return a hint for a command line where an option took the words of the prompt."""
     from .usage_errors import literal, sentence
 
     word = sentence(sys.argv[1:])

@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """`endpoints` and `matching` (the check of a schema) are known once `prepare` returned."""
+    """The source of one answer.
+
+    `endpoints`, and `matching` (the check against a schema), are known once `prepare` returned.
+    """
 
     @property
     def endpoints(self) -> Sequence[Endpoint]: ...
     @property
     def matching(self) -> Matching | None: ...
     def prepare(self) -> AnswerStream:
-        """Return what will give the answer; StreamError where something is missing."""
+        """Return the stream of the answer; StreamError where something is missing."""
 
-    def kept(self, asking: AnswerStream) -> AnswerStream:
-        """Return the stream, which keeps its turn if the prompt is one of a conversation."""
+    def saving(self, stream: AnswerStream) -> AnswerStream:
+        """Return the stream, which saves its turn if the prompt is one of a conversation."""
 
     def close(self, end: Finished | Failed | None) -> StreamError | None:
-        """Close what was opened; return trouble that the end does not have."""
+        """Close what was opened; return an error that is not in `end`, the end of the answer."""

@@ -1,4 +1,4 @@
-"""Messages about a command line that cannot be parsed: what is wrong, and what would work."""
+"""Write the messages about a command line that cannot be parsed, with a command that works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAYS_FOR_A_KEY = (
 
 
 def message_of(error: click.ClickException, args: list[str]) -> str:
-    """Return the message for what click found in these arguments."""
+    """Return the message for an error that click found in these arguments."""
     if (word := sentence(args)) and not isinstance(error, click.BadParameter):
         return f"{word[:1]!r} begins an option: {literal(word)} (stream --help)"
     if isinstance(error, click.NoSuchOption):
@@ -33,7 +33,7 @@ def message_of(error: click.ClickException, args: list[str]) -> str:
 
 
 def sentence(args: list[str]) -> str:
-    """Return the first word that begins with a dash and holds a blank: a prompt, surely."""
+    """Return the first word that begins with a dash and holds a blank, which is a prompt."""
     takes_value = {
         flag
         for option in TABLE
@@ -72,7 +72,7 @@ def _misused(error: click.BadOptionUsage) -> str:
 
 
 def literal(word: str) -> str:
-    """Return how a prompt is written that begins with a dash, cut if it is long."""
+    """Return a hint that shows how to write a prompt that begins with a dash."""
     from shlex import quote
 
     word = word if len(word) <= 40 else word[:37] + "..."
@@ -80,7 +80,7 @@ def literal(word: str) -> str:
 
 
 def _nearest(typed: str) -> str:
-    """Return the options that may be meant: those that begin like it, or the one most like it."""
+    """Return the likely options: those that begin with the typed text, or the most similar one."""
     from difflib import get_close_matches
 
     if not typed.strip("-"):

@@ -1,4 +1,4 @@
-"""One answer on a terminal: the sign of life while it is waited for, and what the server runs."""
+"""Show on the terminal that an answer is waited for, and which tools the server runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CALLS = 1000  # that are remembered until their results are there
 
 
 class Watch:
-    """Shows events to a person, beside the sinks that write them.
+    """Shows the progress of one answer on stderr's terminal, beside the sinks that write it.
 
-    A sign of life stands on stderr's terminal until each first token, and while tools run: those
-    that we run name themselves in it. `steps`: a call that the server ran has a line, as ours have.
+    The waiting sign is shown until each first token, and while tools run; the tools that we run
+    name themselves in it. With `steps`, a call that the server ran gets a line, as our calls do.
     """
 
     def __init__(self, messages: Messages, *, steps: bool) -> None:
@@ -32,7 +32,7 @@ class Watch:
         self._calls: dict[str, ToolCall] = {}
 
     def over(self, moments: Iterable[Moment], emit: Callable[[float, list[Event]], None]) -> None:
-        """Hand all moments on to `emit`."""
+        """Pass all moments on to `emit`, and show what comes between them."""
         sign, messages = self._sign, self._messages
         messages.waiting = sign
         if sign is not None:
@@ -61,7 +61,7 @@ class Watch:
             if len(self._calls) < _CALLS:
                 self._calls[event.id] = event
             return
-        if not event.by:  # it has its line
+        if not event.by:  # our own call has its line already
             self._calls.pop(event.call_id, None)
             return
         from ..tools.steps import step
@@ -73,7 +73,7 @@ class Watch:
 
 
 def _go_on(sign: Waiting, last: Event) -> None:
-    """Show what the answer waits for behind its event `last`; a call of ours shows itself."""
+    """Show what is waited for after the event `last`; our own calls show themselves."""
     if isinstance(last, Retry):
         sign.show("retrying in", seconds=last.delay)
     elif isinstance(last, Attempt):

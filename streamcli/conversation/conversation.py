@@ -1,7 +1,7 @@
-"""A conversation that is kept in a session: what was said goes before the prompt, the turn behind.
+"""A conversation, stored in a session: its messages go before a prompt, each new turn is added.
 
-Nothing is written before an answer is there. Two runs that continue one session at the same time
-both have their turn in its file: the second one is a branch beside the first.
+Nothing is written before an answer is there. If two runs continue one session at the same time, the
+file gets both turns: the second one is a branch beside the first.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ..errors import StreamError, usage
 from ..events import Failed, Finished
 from ..message_json import from_json
 from ..messages import ChatRequest, Message
-from . import session_file
+from . import session_chain, session_file
 from .history import Entry, carried, system_of
-from .session_file import Line
+from .session_chain import Line
 from .stored_files import read_file, with_files
 from .turn_messages import TurnMessages, trouble
 
@@ -27,15 +27,16 @@ if TYPE_CHECKING:
     from ..outcome import Outcome
 
 Note = Callable[[str], None]
-# Who answered: the provider and the model that was asked.
-Who = tuple[str, str]
+# The provider and the model that answered, or that is asked.
+Answerer = tuple[str, str]
 
 
 class Conversation:
-    """The messages of a session up to the one to go on from; a turn is added when it is over.
+    """The messages of a session up to the one to continue from; each turn is added at its end.
 
-    `path` is empty if it has no file. `label` is how people name it. `must`: an answer that cannot
-    be written has failed. `wrote` is called with the path once a turn is written.
+    `path` is empty if the conversation has no file. `label` is its name for people. With
+    `must_save`, an answer whose turn cannot be written has failed. `wrote` is called with the path
+    once a turn is written. `shield` delays a signal's exception until a turn is written and noted.
     """
 
     def __init__(
@@ -44,16 +45,15 @@ class Conversation:
         label: str,
         note: Note,
         *,
-        must: bool = True,
+        must_save: bool = True,
         shield: AbstractContextManager[Any] | None = None,
         wrote: Callable[[str], None] = lambda path: None,
     ) -> None:
-        """Read it; a usage error if it cannot be read, a write error if it cannot be written."""
+        """Read the session. Raise a usage error if that fails, a write error if writing would."""
         self.path = path
         self.label = label
-        self.must = must
+        self.must_save = must_save
         self._note = note
-        # Delays a signal's exception until a turn is written and noted.
         self.shield: AbstractContextManager[Any] = nullcontext() if shield is None else shield
         self._wrote = wrote
         stored = session_file.NOTHING
@@ -74,42 +74,47 @@ class Conversation:
             note(f"the last answer in the session {label} is not whole ({status})")
 
     @property
-    def last_who(self) -> Who | None:
+    def last_answerer(self) -> Answerer | None:
         """The provider and model that answered last; None before the first answer."""
-        given = [entry for entry in self.entries if entry.provider]
-        return (given[-1].provider, given[-1].model) if given else None
+        answers = [entry for entry in self.entries if entry.provider]
+        return (answers[-1].provider, answers[-1].model) if answers else None
 
-    def request(self, chat: ChatRequest, who: Who, *, own_system: bool) -> ChatRequest:
+    def request(self, chat: ChatRequest, answerer: Answerer, *, own_system: bool) -> ChatRequest:
         """Return the request with the earlier messages before its own.
 
-        `own_system`: its system prompt was typed; else the session's comes before it.
+        `own_system`: its system prompt was typed, and replaces that of the session.
         """
-        earlier = carried(self.entries, *who, with_tools=bool(chat.tools))
+        earlier = carried(self.entries, *answerer, with_tools=bool(chat.tools))
         system = chat.system
         if not own_system and (before := system_of(self.entries)) is not None:
             system = before
         return chat.but(messages=[*earlier, *chat.messages], system=system or None)
 
-    def keep(
-        self, stream: AnswerStream, chat: ChatRequest, asked: Sequence[Message], who: Sequence[Who]
-    ) -> Kept:
-        """Return the stream, which writes its turn when it is over.
+    def saving(
+        self,
+        stream: AnswerStream,
+        chat: ChatRequest,
+        asked: Sequence[Message],
+        answerers: Sequence[Answerer],
+    ) -> SavingStream:
+        """Return the stream of an answer, which saves the turn at its end.
 
-        `chat` is the request, `asked` its messages of this turn, `who` each that may answer.
+        `chat` is the request, `asked` are its messages of this turn, `answerers` are the providers
+        and models that may answer, in the order of their endpoints.
         """
-        return Kept(self, stream, chat, asked, who)
+        return SavingStream(self, stream, chat, asked, answerers)
 
     def undo(self) -> list[Message]:
-        """Go back to before the last turn, also in the file; return what was asked in it."""
-        kept, asked = self.without_last_turn()
+        """Remove the last turn, also from the file; return the messages that were asked in it."""
+        earlier, asked = self.without_last_turn()
         if asked:
-            at = kept[-1].id if kept else None
+            at = earlier[-1].id if earlier else None
             self._append([{"type": "head", "at": at, "ts": session_file.now()}])
-            self.entries = kept
+            self.entries = earlier
         return asked
 
     def save_as(self, path: str, label: str) -> None:
-        """Write all of it to a new session, and go on there. Usage and write errors."""
+        """Write the conversation to a new session, and go on there. Usage and write errors."""
         if session_file.read(path, label).size:
             raise usage(f"there is a session {label} already", "choose another name")
         lines, parent = [], None
@@ -122,7 +127,7 @@ class Conversation:
             self._wrote(path)
 
     def without_last_turn(self) -> tuple[list[Entry], list[Message]]:
-        """Return what is there before the last turn, and what was asked in that."""
+        """Return the entries before the last turn, and the messages that were asked in it."""
         at = len(self.entries)
         while at and self.entries[at - 1].message.role != "user":
             at -= 1
@@ -139,10 +144,10 @@ class Conversation:
         answer: Sequence[Message],
         *,
         system: str | None,
-        who: Who,
+        answerer: Answerer,
         status: str,
     ) -> None:
-        """Write a turn; `status` says why its answer is not whole. Write errors."""
+        """Write a turn; `status` says why its answer is not whole, "" if it is. Write errors."""
         messages = [*asked, *answer]
         before = system_of(self.entries)
         if (system or "") != (before or ""):
@@ -151,7 +156,7 @@ class Conversation:
         for message in messages:
             entry = Entry(session_file.new_id(), message)
             if message.role == "assistant":
-                entry.provider, entry.model = who
+                entry.provider, entry.model = answerer
             entries.append(entry)
         entries[-1].partial, entries[-1].status = bool(status), status
         parent = self.entries[-1].id if self.entries else None
@@ -165,7 +170,7 @@ class Conversation:
             self._wrote(self.path)
 
     def complain(self, error: StreamError) -> None:
-        """Note trouble that comes too late to be an answer's end."""
+        """Note an error that comes too late to be the end of an answer."""
         self._note(error.message)
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
@@ -184,7 +189,7 @@ class Conversation:
         try:
             message = from_json(with_files(fields, self._note), read_file)
         except ValueError as error:
-            number = session_file.line_number(self.path, line.offset)
+            number = session_chain.line_number(self.path, line.offset)
             raise usage(f"the session {self.label}, line {number}: {error}") from None
         provider, model, status = (_text(fields.get(n)) for n in ("provider", "model", "status"))
         partial = fields.get("partial") is True
@@ -193,11 +198,12 @@ class Conversation:
         )
 
 
-class Kept:
-    """An answer whose turn is written to its session when it is over, whole or not.
+class SavingStream:
+    """An answer whose turn is saved in its session at the end, whole or not.
 
-    Trouble with writing a whole answer is a StreamError of the iteration; with a broken one it is
-    a note. Once `is_cancelled`, an answer that breaks off is written by `stop`, which says why.
+    If a whole answer cannot be written, the iteration raises a StreamError; for a broken one there
+    is a note. Once `is_cancelled`, an answer that breaks off is written by `stop`, which has the
+    reason.
     """
 
     def __init__(
@@ -206,18 +212,18 @@ class Kept:
         stream: AnswerStream,
         chat: ChatRequest,
         asked: Sequence[Message],
-        who: Sequence[Who],
+        answerers: Sequence[Answerer],
     ) -> None:
         self.resumable = stream.resumable
         self.is_cancelled: Callable[[], bool] = lambda: False
-        self.kept = False  # something was written
+        self.saved = False  # a part of the answer, or all of it, was written
         self._conversation = conversation
         self._stream = stream
         self._chat = chat
         self._asked = asked
-        self._who = who
+        self._answerers = answerers
         self._turn = TurnMessages(chat.prefill or "")
-        self._over = False
+        self._written = False
 
     @property
     def outcome(self) -> Outcome:
@@ -238,7 +244,7 @@ class Kept:
         for t_ms, events in self._stream:
             self._turn.add(events)
             end = events[-1] if events else None
-            if isinstance(end, Finished) and self._conversation.must:
+            if isinstance(end, Finished) and self._conversation.must_save:
                 self._write()
             elif isinstance(end, Finished) or (isinstance(end, Failed) and not self.is_cancelled()):
                 self._try_to_write()
@@ -252,14 +258,19 @@ class Kept:
 
     def _write(self) -> None:
         with self._conversation.shield:
-            if self._over:
+            if self._written:
                 return
-            self._over = True
+            self._written = True
             status = trouble(self.outcome)
             if answer := self._turn.messages(whole=not status):
-                who, system = self._who[self.number], self._chat.system
-                self._conversation.add(self._asked, answer, system=system, who=who, status=status)
-                self.kept = True
+                self._conversation.add(
+                    self._asked,
+                    answer,
+                    system=self._chat.system,
+                    answerer=self._answerers[self.number],
+                    status=status,
+                )
+                self.saved = True
 
 
 def _line(entry: Entry, parent: str | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Earlier messages as the next request takes them, whoever asked before and whoever is asked now.
+"""Adapt the earlier messages of a conversation to the provider that is asked next.
 
-A provider refuses calls without results, results without calls, two calls of one id, and empty
-answers; and it takes only its own opaque state and thoughts.
+A provider refuses calls without results, results without calls, two calls with one id, and empty
+answers; and it takes only its own opaque state and reasoning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NO_ANSWER = "(no answer)"
 
 
 class Entry:
-    """A message of a session: its `id`, and for an answer who gave it and whether it is whole."""
+    """A message of a session; an answer has its provider and model, and is `partial` or whole."""
 
     __slots__ = ("id", "message", "model", "partial", "provider", "status")
 
@@ -39,22 +39,23 @@ class Entry:
 
     @property
     def ends_turn(self) -> bool:
+        """Whether it is the last message of a turn."""
         return self.message.role == "assistant" and not self.message.tool_calls
 
 
 def system_of(entries: Sequence[Entry]) -> str | None:
     """Return the system prompt that holds at the end; None if there was none."""
-    said = [entry.message.text for entry in entries if entry.message.role == "system"]
-    return said[-1] if said else None
+    prompts = [entry.message.text for entry in entries if entry.message.role == "system"]
+    return prompts[-1] if prompts else None
 
 
 def carried(
     entries: Sequence[Entry], provider: str, model: str, *, with_tools: bool
 ) -> list[Message]:
-    """Return the messages for this provider and model.
+    """Return the messages as this provider and model take them.
 
-    Without tools the request has no definitions of them, and some providers then refuse calls: the
-    calls and their results become text.
+    Without tools a request does not define any, and some providers then refuse calls: the calls and
+    their results become text.
     """
     rounds = _rounds(entries)
     for entry, _ in rounds:
@@ -70,7 +71,7 @@ def carried(
 
 
 def _rounds(entries: Sequence[Entry]) -> list[tuple[Entry, list[Message]]]:
-    """Return each message with the results of its calls; what does not fit together is left out."""
+    """Return each message with the results of its calls; leave out whatever lacks its pair."""
     rounds: list[tuple[Entry, list[Message]]] = []
     plain = [entry for entry in entries if entry.message.role != "system"]
     at = 0
@@ -91,8 +92,8 @@ def _rounds(entries: Sequence[Entry]) -> list[tuple[Entry, list[Message]]]:
             rounds.append((Entry("", Message("assistant", _NO_ANSWER)), []))
         if message.role == "assistant" and not message.tool_calls and not message.text.strip():
             message = Message("assistant", _NO_ANSWER)
-        kept = Entry(entry.id, message, provider=entry.provider, model=entry.model)
-        rounds.append((kept, results))
+        changed = Entry(entry.id, message, provider=entry.provider, model=entry.model)
+        rounds.append((changed, results))
     return rounds
 
 
@@ -104,7 +105,10 @@ class _Names:
         self._count = 0
 
     def of(self, id: str, *, ours: bool) -> str:
-        """Return `id`, or one in the form that all providers take: nine letters and digits."""
+        """Return `id` if it is `ours` (the provider's own) and new, else a new one.
+
+        A new id has nine letters and digits, which all providers take.
+        """
         while not ours or not id or id in self._used:
             id, ours = f"c{self._count:08d}", True
             self._count += 1
@@ -115,6 +119,7 @@ class _Names:
 def _renamed(
     message: Message, results: Sequence[Message], names: _Names, *, ours: bool
 ) -> list[Message]:
+    """Return a message and its results, with ids of calls that are unique in the conversation."""
     new = {id: names.of(id, ours=ours) for id, _, _ in message.tool_calls}
     calls = tuple((new[id], name, arguments) for id, name, arguments in message.tool_calls)
     opaque = tuple(_placed(each, new) for each in message.opaque)

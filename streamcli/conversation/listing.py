@@ -1,4 +1,4 @@
-"""The stored sessions: what --list-sessions shows of each."""
+"""List the stored sessions, with the facts that --list-sessions shows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import orjson
 
-from .place import SUFFIX, named_sessions
+from .session_paths import SUFFIX, named_sessions
 
-_LOOKED_AT = 1 << 18  # bytes at the beginning that have the first prompt, most often
+_LOOKED_AT = 1 << 18  # bytes at the beginning of a file that are searched for the first prompt
 
 
 class Session(NamedTuple):
@@ -24,7 +24,7 @@ class Session(NamedTuple):
 
 
 def stored_sessions(environ: Mapping[str, str]) -> list[Session]:
-    """Return the named sessions, the one that was written last first. Usage errors."""
+    """Return the named sessions, the latest one first; usage error for an unreadable folder."""
     found = sorted(named_sessions(environ), key=lambda each: (each[1], each[0]), reverse=True)
     return [_session(path, changed) for path, changed in found]
 
@@ -36,7 +36,7 @@ def _session(path: str, changed: float) -> Session:
             size = os.fstat(file.fileno()).st_size
             prompt = _first_prompt(file.read(_LOOKED_AT))
     except OSError:
-        pass  # it is listed all the same
+        pass  # an unreadable session is listed without its prompt
     name = os.path.basename(path).removesuffix(SUFFIX)
     return Session(name, path, changed, size, prompt)
 

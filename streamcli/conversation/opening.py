@@ -1,4 +1,4 @@
-"""The conversation that the options name: --session, --continue, or a new one for --history."""
+"""Open the conversation that the options name: --session, --continue, or a new one (--history)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..settings.settings import Invocation, Settings
-from . import place, session_file
+from . import session_file, session_paths
 from .conversation import Conversation, Note
 
 
 def check(settings: Settings) -> None:
-    """Raise a usage error for options that a conversation has no place for."""
+    """Raise a usage error for options that a conversation excludes."""
     given = settings.conversation_option
     if settings.chat:
         for option in ("race", "record", "output"):
@@ -38,37 +38,37 @@ def open_conversation(
     note: Note,
     shield: AbstractContextManager[Any] | None = None,
 ) -> Conversation:
-    """Return the conversation of --session or --continue; of --chat alone, one without a file.
+    """Return the conversation of --session or --continue; for --chat alone, one without a file.
 
-    Usage and write errors.
+    Raise usage errors, and write errors where a session cannot be written.
     """
     check(settings)
     if settings.session is None and not settings.continue_last:
-        kept = new_conversation(environ, note, shield) if settings.history else None
-        wrote = partial(place.remember_last, environ=environ)
-        return kept or Conversation("", "", note, shield=shield, wrote=wrote)
+        new = new_conversation(environ, note, shield) if settings.history else None
+        wrote = partial(session_paths.remember_last, environ=environ)
+        return new or Conversation("", "", note, shield=shield, wrote=wrote)
     if settings.session is not None:
-        path = place.path_of(settings.session, environ)
+        path, label = session_paths.named_file(settings.session, environ)
     else:
-        path = place.last_session(environ)
-    label = place.label_of(path, environ)
-    place.make_folder(path, environ)
-    wrote = partial(place.remember_last, environ=environ)
+        path = session_paths.last_session(environ)
+        label = session_paths.label_of(path, environ)
+    wrote = partial(session_paths.remember_last, environ=environ)
     return Conversation(path, label, note, shield=shield, wrote=wrote)
 
 
 def with_last_model(
     invocation: Invocation, environ: Mapping[str, str], providers: Container[str]
 ) -> Invocation:
-    """Return the invocation, with the model that answered last if it chooses none itself.
+    """Return the invocation with the model that answered last in its session.
 
-    `providers` are the known ones: another one was an address, which is not remembered.
+    A model, provider or address in the invocation stays. `providers` are the known ones: an answer
+    from an address has no provider to ask again.
     """
     settings = invocation.settings
     if settings.model or settings.provider is not None or settings.base_url is not None:
         return invocation
     try:
-        last = open_conversation(settings, environ, lambda message: None).last_who
+        last = open_conversation(settings, environ, lambda message: None).last_answerer
     except StreamError:
         return invocation  # reported when it is opened for the prompt
     if last is None or last[0] not in providers:
@@ -86,13 +86,13 @@ def with_last_model(
 def new_conversation(
     environ: Mapping[str, str], note: Note, shield: AbstractContextManager[Any] | None = None
 ) -> Conversation | None:
-    """Return a new one for an answer that is to be remembered; None, with a note, if it cannot."""
+    """Return a new conversation, named after the time; None, with a note, if that fails."""
     name = time.strftime("%Y-%m-%d-%H%M%S-") + session_file.new_id()[-6:].lower()
     try:
-        path = os.path.join(place.sessions_folder(environ), name + place.SUFFIX)
-        place.make_folder(path, environ)
-        wrote = partial(place.remember_last, environ=environ)
-        return Conversation(path, name, note, must=False, shield=shield, wrote=wrote)
+        path = os.path.join(session_paths.sessions_folder(environ), name + session_paths.SUFFIX)
+        session_paths.make_folder(path, environ)
+        wrote = partial(session_paths.remember_last, environ=environ)
+        return Conversation(path, name, note, must_save=False, shield=shield, wrote=wrote)
     except StreamError as error:
         note(f"{error.message}: the answer is not remembered")
         return None

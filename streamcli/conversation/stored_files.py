@@ -1,4 +1,4 @@
-"""The attachments of stored messages, which are files that may have gone meanwhile."""
+"""The attachments of stored messages: files that may have been removed since."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..message_json import from_json
 
 
 def with_files(fields: dict[str, Any], note: Callable[[str], None]) -> dict[str, Any]:
-    """Return the fields with those attachments alone that can still be read.
+    """Return the fields of a message with only those attachments that can still be read.
 
-    The others are named in the text: the answers after them need them no longer.
+    The text names the others, and a note says so: the answers after them are already there.
     """
     attachments = fields.get("attachments")
     if not isinstance(attachments, list):
@@ -40,12 +40,12 @@ def with_files(fields: dict[str, Any], note: Callable[[str], None]) -> dict[str,
     text = fields.get("content")
     if not gone or not isinstance(text, str):
         return fields
-    said = "\n".join([text, *(f"[{name} is no longer there]" for name in gone)])
-    return {**fields, "attachments": there, "content": said}
+    named = "\n".join([text, *(f"[{name} is no longer there]" for name in gone)])
+    return {**fields, "attachments": there, "content": named}
 
 
 def read_file(path: str) -> bytes:
-    """Return the bytes of an attachment's file; OSError if it is not a file that one can have."""
+    """Return the bytes of an attachment's file; OSError if it is missing or not a regular file."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

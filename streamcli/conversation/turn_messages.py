@@ -11,10 +11,10 @@ from ..outcome import Outcome
 
 
 class TurnMessages:
-    """Folds the events of an answer into messages; `messages` may be read at any time.
+    """Folds the events of an answer into messages; `messages` may be called at any time.
 
-    A round whose calls have all their results is kept with them. Of the last one only the text is
-    kept if it broke off, or if its calls have no results: a provider refuses calls without them.
+    A round whose calls all have results is kept with them. Of the last round only the text is kept
+    if it broke off or its calls have no results: a provider refuses calls without results.
     """
 
     def __init__(self, prefill: str = "") -> None:
@@ -39,7 +39,10 @@ class TurnMessages:
         self._answer.add(events)
 
     def messages(self, *, whole: bool) -> list[Message]:
-        """Return the messages of the answer, the last one without calls; none if nothing came."""
+        """Return the messages of the answer, the last one without calls; none without any text.
+
+        `whole`: the answer did not break off.
+        """
         last, done = self._answer.message(), list(self._done)
         if last.tool_calls and self._is_answered:
             done += self._with_results(last)
@@ -54,7 +57,7 @@ class TurnMessages:
         return all(call.id in self._results for call in self._answer.calls)
 
     def _end_round(self) -> None:
-        """Keep a round behind which another one begins."""
+        """End a round, because another one begins."""
         message = self._answer.message()
         if not message.tool_calls:  # the provider paused
             self._done.append(message)

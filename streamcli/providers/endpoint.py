@@ -71,8 +71,8 @@ class Endpoint:
         return self.target.provider, self.target.protocol, self.model
 
     @property
-    def who(self) -> tuple[str, str]:
-        """Its provider and model, as a session names who answered."""
+    def answerer(self) -> tuple[str, str]:
+        """Its provider and model, as a session stores them with an answer."""
         return self.target.provider, self.model
 
     @property

@@ -14,8 +14,11 @@ from . import resolve
 from .context import Context
 
 
-def chosen(invocation: Invocation, context: Context) -> resolve.Choice:
-    """The target of a mode that needs no model: any will do to find the provider."""
+def choice_without_model(invocation: Invocation, context: Context) -> resolve.Choice:
+    """Return the endpoint of a mode that needs a provider but no model.
+
+    Raise a usage error if no provider is named, or for the local engine.
+    """
     settings = invocation.settings
     name = settings.provider
     if settings.model and not name:
@@ -33,14 +36,14 @@ def chosen(invocation: Invocation, context: Context) -> resolve.Choice:
     return choice
 
 
-def lists(protocol: str) -> str:
-    """Return what a server lists of itself: its "models", an agent's "skills", or ""."""
+def listed_kind(protocol: str) -> str:
+    """Return what a server lists: "models", "status", an agent's "skills", or "" for nothing."""
     listing = get(protocol).LISTING
     return listing.what if listing is not None else ""
 
 
 def models_of(choice: resolve.Choice) -> list[str]:
-    """Return the ids of what the server lists."""
+    """Return the ids in the list of a server; StreamError if it does not answer with one."""
     import orjson
 
     from ..transport.client import Http
@@ -86,6 +89,6 @@ def models_of(choice: resolve.Choice) -> list[str]:
 
 
 def models_url(protocol: str, base: str) -> str:
-    """Return where the list is, whatever of the address of another operation `base` holds."""
+    """Return the address of the list; `base` may be the address of another operation."""
     listing = get(protocol).LISTING
     return listing.url(base) if listing is not None else ""

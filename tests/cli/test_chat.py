@@ -19,13 +19,13 @@ from forking import Forks
 from ptys import Pty
 from tool_answers import PROTOCOLS
 
-from streamcli.cli.chat_lines import files_like
+from streamcli.cli.chat_input import files_like
 
 # A signal that another thread gets does not end the wait of the first one: as one that comes after
 # the prompt is written and before the wait begins. SIGALRM has no other thread to go to.
 MISSED = """
 import io, os, signal, sys, threading
-from streamcli.cli.chat_lines import Lines
+from streamcli.cli.chat_input import LineReader
 
 ours, theirs = os.pipe()
 waiting, over = threading.Event(), threading.Event()
@@ -52,7 +52,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.stdin = io.TextIOWrapper(io.BufferedReader(Typed()))
 threading.Thread(target=interrupt).start()
 try:
-    Lines("", lambda line, word: []).read()
+    LineReader("", lambda line, word: []).read()
 except KeyboardInterrupt:
     print("late" if late else "at once")
 over.set()

@@ -16,7 +16,7 @@ import pytest
 from streamcli.conversation import session_file
 from streamcli.conversation.conversation import Conversation
 from streamcli.conversation.history import carried
-from streamcli.conversation.place import path_of
+from streamcli.conversation.session_paths import path_of
 from streamcli.errors import StreamError
 from streamcli.messages import Message
 
@@ -30,7 +30,7 @@ def opened(path: Path, notes: list[str] | None = None) -> Conversation:
 
 def say(path: Path, name: str, *between: Message, status: str = "") -> None:
     answer = [*between, Message("assistant", f"to {name}")]
-    opened(path).add([Message("user", name)], answer, system=None, who=WHO, status=status)
+    opened(path).add([Message("user", name)], answer, system=None, answerer=WHO, status=status)
 
 
 def texts(path: Path) -> list[str]:
@@ -106,8 +106,12 @@ def test_two_that_go_on_at_once_are_branches(tmp_path: Path) -> None:
     path, notes = tmp_path / "s", []
     say(path, "one")
     first, second = opened(path), opened(path, notes)
-    first.add([Message("user", "a")], [Message("assistant", "A")], system=None, who=WHO, status="")
-    second.add([Message("user", "b")], [Message("assistant", "B")], system=None, who=WHO, status="")
+    first.add(
+        [Message("user", "a")], [Message("assistant", "A")], system=None, answerer=WHO, status=""
+    )
+    second.add(
+        [Message("user", "b")], [Message("assistant", "B")], system=None, answerer=WHO, status=""
+    )
     assert "another run wrote" in notes[0]
     assert texts(path) == ["one", "to one", "b", "B"]
     assert b'"a"' in path.read_bytes()
@@ -241,7 +245,7 @@ def test_an_attachment_is_kept_by_path_and_hash(tmp_path: Path) -> None:
     photo.write_bytes(b"\x89PNG\r\n\x1a\n1")
     there = Attachment("photo.png", "image/png", photo.read_bytes(), path=str(photo))
     asked = Message("user", "what is it?", attachments=(there,))
-    opened(path).add([asked], [Message("assistant", "A dot")], system=None, who=WHO, status="")
+    opened(path).add([asked], [Message("assistant", "A dot")], system=None, answerer=WHO, status="")
     assert there.base64().encode() not in path.read_bytes()
     assert opened(path).entries[0].message.attachments[0].data == photo.read_bytes()
     for change in (lambda: photo.write_bytes(b"other"), photo.unlink):

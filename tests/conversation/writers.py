@@ -38,7 +38,7 @@ def add(conversation: Conversation, name: str, size: int = 1) -> None:
         Message("assistant", f"to {name}"),
     ]
     asked = [Message("user", name)]
-    conversation.add(asked, answer, system=None, who=WHO, status="")
+    conversation.add(asked, answer, system=None, answerer=WHO, status="")
 
 
 def fork_each(count: int, work: object) -> list[int]:

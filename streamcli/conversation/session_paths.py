@@ -1,4 +1,4 @@
-"""Where sessions are: a name's file in the state folder, a path as it is, and the last one."""
+"""The paths of sessions: the file of a name, a path as it is, and the last session."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..input.text import arguments_text
 from ..terminal.sanitize import one_line
 
 SUFFIX = ".jsonl"
-_LAST = ".last"  # in the sessions' folder: the path of the session that was written last
+_LAST = ".last"  # the file in the sessions' folder that holds the path of the last session
 _LONGEST = 200  # bytes of a name; file systems take 255
 
 
 def state_folder(environ: Mapping[str, str]) -> str:
-    """Return the folder of what we remember; usage error if there is no home for it."""
+    """Return the folder for sessions and history; usage error if the environment names none."""
     base = environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(base):  # the XDG rules: a relative one is ignored
         home = environ.get("HOME", "")
@@ -29,8 +29,19 @@ def state_folder(environ: Mapping[str, str]) -> str:
 
 
 def sessions_folder(environ: Mapping[str, str]) -> str:
-    """Return the folder of the named sessions, which need not exist."""
+    """Return the folder of the named sessions, which may not exist yet."""
     return os.path.join(state_folder(environ), "sessions")
+
+
+def named_file(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the file of --session and its label; make the folder of the named sessions.
+
+    Usage and write errors.
+    """
+    path = path_of(name, environ)
+    label = label_of(path, environ)
+    make_folder(path, environ)
+    return path, label
 
 
 def path_of(name: str, environ: Mapping[str, str]) -> str:
@@ -56,7 +67,7 @@ def make_folder(path: str, environ: Mapping[str, str]) -> None:
     """Make the folder of the named sessions, if this is the file of one. Write errors."""
     folder = sessions_folder(environ)
     if os.path.dirname(path) != folder:
-        return  # nobody wants the folders of a path that was mistyped
+        return  # a path may be mistyped: its folders are not made
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
@@ -66,7 +77,7 @@ def make_folder(path: str, environ: Mapping[str, str]) -> None:
 
 
 def label_of(path: str, environ: Mapping[str, str]) -> str:
-    """Return how --session names this file: its name, or its path."""
+    """Return the value of --session for this file: its name, or its path."""
     with suppress(StreamError):
         folder, file = os.path.split(path)
         if folder == sessions_folder(environ) and file.endswith(SUFFIX):
@@ -110,7 +121,7 @@ def named_sessions(environ: Mapping[str, str]) -> list[tuple[str, float]]:
 
 
 def remember_last(path: str, environ: Mapping[str, str]) -> None:
-    """Make this the session that --continue goes on with, as far as the folder lets us."""
+    """Make this the session of --continue; do nothing if the folder cannot be written."""
     with suppress(OSError, StreamError):
         folder = sessions_folder(environ)
         os.makedirs(folder, mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The state of a chat, and its turns: who answers, what was said, what goes with a prompt."""
+"""The state of a chat between its turns: endpoints, conversation, tools, pending attachments."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ..providers.context import Context, context_of
 from ..settings.settings import Invocation
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
-from .chat_turn import ChatTurn, Partner
+from .chat_turn import ChatEndpoints, ChatTurn
 from .single import Single
 
 
 def chat_context(invocation: Invocation, messages: Messages, closed_fds: set[int]) -> Context:
-    """Return the context of a chat; usage errors for options that it has no place for."""
+    """Return the context of a chat; usage errors for options that a chat excludes."""
     settings = invocation.settings
     if inputs := settings.batch_inputs:
         raise usage(f"--chat on a terminal has no --{inputs[0]}", "pipe the lines into it")
@@ -40,16 +40,18 @@ def chat_context(invocation: Invocation, messages: Messages, closed_fds: set[int
     )
 
 
-class Talk:
-    """`ask` asks a prompt, and writes its answer. StreamError where the chat cannot begin.
+class ChatState:
+    """The state of a chat; `ask` asks a prompt in it.
 
-    `first` is the prompt of the arguments; `pending` goes with the next prompt; `unanswered` is the
-    last one if nothing of an answer was kept. `used` is the sum of all turns.
+    `first` is the prompt of the arguments. `pending` are the attachments of the next prompt.
+    `unanswered` is the last prompt, if no part of its answer was saved. `used` is the usage of all
+    turns.
     """
 
     def __init__(
         self, invocation: Invocation, messages: Messages, signals: Signals, closed_fds: set[int]
     ) -> None:
+        """Raise a StreamError where the chat cannot begin."""
         self.context = context = chat_context(invocation, messages, closed_fds)
         self.messages = messages
         self._signals = signals
@@ -64,41 +66,42 @@ class Talk:
             self.first = gather(words, unread, stdin, files, note, typed=invocation.typed)
         invocation = with_last_model(invocation, context.environ, context.providers)
         self.invocation = invocation.but(attach=(), file=())
-        self.partner = Partner(self.invocation, context)
+        self.endpoints = ChatEndpoints(self.invocation, context)
         self.conversation = self._open()
         self.unanswered: list[Message] = []
         self.used = Usage(*[0] * len(USAGE_FIELDS))
         self.turns = 0
 
     def _open(self) -> Conversation:
+        """Return the conversation; one without a file if the provider keeps it itself."""
         settings = self.invocation.settings
-        self.is_kept_elsewhere = choose.keeps_conversations(self.partner.endpoints, settings)
+        self.is_kept_elsewhere = choose.keeps_conversations(self.endpoints.endpoints, settings)
         if self.is_kept_elsewhere:
             settings = settings.but(session=None)
         environ = self.context.environ
         return open_conversation(settings, environ, self.messages.note, self._signals.shield)
 
     def close(self) -> None:
-        self.partner.close()
+        self.endpoints.close()
         if self.context.tools is not None:
             self.context.tools.close()
 
     def loaded(self, where: str) -> Attachment:
-        """Return a file as it is now, whatever it was for an earlier prompt. Usage errors."""
+        """Return a file as an attachment; it is read anew for each prompt. Usage errors."""
         if where in NAMES:
             raise _typed()
         return load(os.path.expanduser(arguments_text(where)), Files(self.context.stdin))
 
     def renew(self, invocation: Invocation) -> None:
-        """Ask with other settings from here on; StreamError if that is not possible."""
+        """Ask with other settings from now on; StreamError if that is not possible."""
         if readers_of((), invocation.settings):
             raise _typed()
-        partner = Partner(invocation, self.context)
-        self.partner.close()
-        self.partner, self.invocation = partner, invocation
+        endpoints = ChatEndpoints(invocation, self.context)
+        self.endpoints.close()
+        self.endpoints, self.invocation = endpoints, invocation
 
     def use_tools(self, places: tuple[str, ...]) -> None:
-        """Offer these tools from here on; StreamError, and those before stay."""
+        """Offer these tools from now on; on a StreamError the tools before stay."""
         invocation = self.invocation.but(tools=places)
         before = self.context.tools
         made = chat_context(invocation, self.messages, self._closed).tools
@@ -113,19 +116,19 @@ class Talk:
         if before is not None:
             before.close()
 
-    def say(self, text: str) -> None:
-        """Ask what was typed, with what goes with it. Usage error if it is not UTF-8."""
+    def ask_text(self, text: str) -> None:
+        """Ask a typed prompt, with the pending attachments; usage error if it is not UTF-8."""
         asked = Message("user", arguments_text(text), attachments=tuple(self.pending))
         self.pending = []
         self.ask([asked])
 
     def ask(self, asked: list[Message]) -> bool:
-        """Ask, and write the answer; return whether something of it was kept."""
+        """Ask, and write the answer; return whether a part of it, or all, was saved."""
         turns: list[ChatTurn] = []
 
         def source(facts: Any) -> ChatTurn:
             turn = ChatTurn(
-                self.partner,
+                self.endpoints,
                 self.conversation,
                 self.context,
                 asked,
@@ -147,9 +150,9 @@ class Talk:
             self._signals.rearm()
             self.messages.note("stopped: /retry asks again")
         self._count(single.outcome)
-        kept = bool(turns) and turns[0].is_kept
-        self.unanswered = [] if kept else asked
-        return kept
+        saved = bool(turns) and turns[0].is_saved
+        self.unanswered = [] if saved else asked
+        return saved
 
     def _count(self, outcome: Outcome) -> None:
         if not outcome.attempts:

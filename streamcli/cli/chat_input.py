@@ -1,4 +1,4 @@
-"""The lines that a person types in a chat: with readline's editing, history and completion."""
+"""Read the lines that a person types in a chat, with readline's editing, history and completion."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _WAKE = 0.2  # seconds
 _Complete = Callable[[str, str], Sequence[str]]
 
 
-class Lines:
+class LineReader:
     """Reads what is typed, one prompt at a time.
 
-    `complete(line, word)` gives what `word`, at the end of `line`, may become. The history is in
-    `history`, readable by its owner only; "" for none.
+    `complete(line, word)` returns the words that `word`, at the end of `line`, may be completed to.
+    `history` is the file of the history, readable by its owner only; "" for none.
     """
 
     def __init__(self, history: str, complete: _Complete) -> None:
@@ -30,14 +30,16 @@ class Lines:
         self._complete = complete
         self._found: Sequence[str] = ()
         if isinstance(sys.stdin, TextIOWrapper):
-            sys.stdin.reconfigure(errors="surrogateescape")  # what is not UTF-8 is told as such
+            sys.stdin.reconfigure(
+                errors="surrogateescape"
+            )  # bytes that are not UTF-8 are reported later
         self._edits = is_terminal(1) and self._set_up()
-        self._new = 0  # lines of the history that the file does not have
+        self._new = 0  # lines of the history that are not in the file yet
 
     def read(self) -> str:
-        """Return one prompt: a line that ends with a backslash goes on in the next one.
+        """Return one prompt; a line that ends with a backslash continues in the next one.
 
-        EOFError at the end of the input; a signal's exception passes through.
+        Raise EOFError at the end of the input. The exception of a signal passes through.
         """
         with _waking():
             lines = [self._line(PROMPT)]
@@ -50,7 +52,7 @@ class Lines:
         return "\n".join(lines)
 
     def close(self) -> None:
-        """Add what was typed to the history's file."""
+        """Add the typed lines to the file of the history."""
         if not self._edits or not self._history or not self._new:
             return
         import readline
@@ -111,8 +113,8 @@ class Lines:
 def _waking() -> Iterator[None]:
     """Interrupt the wait for a line a few times a second, so that no signal is missed.
 
-    One that comes after readline wrote the prompt and before it waits is seen by nobody until the
-    wait is over.
+    A signal that comes after readline wrote the prompt and before it waits would otherwise be
+    handled only when the wait is over.
     """
     before = signal.signal(signal.SIGALRM, lambda number, frame: None)
     signal.setitimer(signal.ITIMER_REAL, _WAKE, _WAKE)
