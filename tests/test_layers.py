@@ -58,7 +58,7 @@ PURE = (
 )
 WORLD = {"time", "os", "socket", "select", "random", "subprocess", "threading", "signal"}
 DOORS = {
-    "httpx": {"transport/odd_address"},
+    "httpx": {"transport/httpx_address"},
     "httpcore": {"transport/client", "transport/connection", "transport/pools"},
     "socksio": {"transport/socks"},
     "rich": {"terminal"},

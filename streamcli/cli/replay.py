@@ -204,7 +204,7 @@ class ReplayedFormat:
 
     def request(self, chat: ChatRequest, target: Target) -> HttpRequest:
         """Return a placeholder request, another one after each recorded retry without a field."""
-        next_one = 0 if self._player is None else self._player.next_one
+        next_one = 0 if self._player is None else self._player.next_attempt
         return HttpRequest("", "", [], b"%d" % next_one)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Failed:

@@ -1,12 +1,12 @@
-"""The address of a request: where its connection goes, and what its head says of it."""
+"""The address of a request: host and port of its connection, Host header, and request target."""
 
 from __future__ import annotations
 
 import re
 
 PORTS = {"http": 80, "https": 443}
-# Nearly every address: nothing in it has to be encoded or made shorter. httpx reads the others,
-# as it would read these (a test compares the two); importing it is a quarter of a short prompt.
+# Nearly every address: nothing in it has to be encoded or normalized. httpx parses the others, and
+# would parse these alike (a test compares both); its import takes a quarter of a short prompt.
 _PLAIN = (
     r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9][0-9]{0,4}))?"
     r"((?:/[\w~:@=,+-][\w.~:@=,+-]*)*/?(?:\?[\w.~/:@=,+&-]*)?)"
@@ -48,9 +48,9 @@ def address_of(url: str) -> Address:
     """Return the address that `url` names; a usage error if it is not a URL."""
     plain = re.fullmatch(_PLAIN, url, re.ASCII) if len(url) <= _LONGEST else None
     if plain is None or not _is_host(plain[2]):
-        from .odd_address import odd_address
+        from .httpx_address import httpx_address
 
-        return odd_address(url)
+        return httpx_address(url)
     scheme, host, port, target = plain.groups()
     if target[:1] != "/":
         target = "/" + target
@@ -59,7 +59,7 @@ def address_of(url: str) -> Address:
 
 
 def _is_host(host: str) -> bool:
-    """Return whether it is a name, or an IPv4 address in its usual form."""
+    """Return whether `host` is a name, or an IPv4 address in its usual form."""
     if not host.replace(".", "").isdigit():
         return True
     parts = host.split(".")

@@ -1,11 +1,12 @@
-"""Merge the HTTP chunks that one read brought into one: bytes in, bytes out, no I/O.
+"""Merge the HTTP chunks of one read into one chunk: bytes in, bytes out, no I/O.
 
-Servers write one chunk a delta. An HTTP library's state machine costs some ten microseconds for
-each, several times what decoding the delta costs. `Merger` stands below that library and joins the
-data of neighbouring chunks (https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding),
-so that the library sees one chunk a read. It also mends the head (see response_head.py), and keeps
-back bytes behind the body's end, which would be taken for the next response. Anything that it does
-not understand goes through as it came, for the library to judge.
+Servers write one chunk for each delta. The state machine of an HTTP library costs some ten
+microseconds for each chunk, several times the cost of decoding the delta. `Merger` is below that
+library and joins the data of neighbouring chunks
+(https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding), so that the library sees one
+chunk for each read. It also repairs the head (see response_head.py), and drops bytes after the
+body's end, which would be read as the next response. Bytes that it does not understand pass
+unchanged: the library judges them.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ _HEAD_LIMIT = 128 * 1024  # the library refuses heads beyond 100 KiB
 
 
 class Merger:
-    """`feed(bytes)` returns the bytes to hand on: b"" while a head or a chunk header is incomplete.
+    """Merges the chunks of one response, with any 1xx responses before it.
 
-    One response (with any 1xx before it) a Merger. `overrun`: bytes came behind its end, so the
-    connection must not be used again.
+    `feed(bytes)` returns the bytes for the library: b"" while a head or a chunk header is
+    incomplete. `overrun`: bytes came after the response, so the connection must not be used again.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Merger:
         self._chunked = False
         self._pending = b""  # an incomplete chunk header
         self._left = 0  # bytes of the current chunk still to come
-        self._closing = False  # the CRLF behind a chunk's data is still to come
+        self._closing = False  # the CRLF after a chunk's data is still to come
 
     def feed(self, data: bytes) -> bytes:
         if self._head is not None:
@@ -69,6 +70,7 @@ class Merger:
         return data
 
     def _feed_body(self, data: bytes) -> bytes:
+        """Merge the chunks in `data`; keep an incomplete chunk header for the next read."""
         if self._pending:
             data = self._pending + data
             self._pending = b""
@@ -109,7 +111,7 @@ class Merger:
                 left = int(digits, 16) if digits.isalnum() else 0
             except ValueError:
                 left = 0
-            if not left:  # the last chunk, or no chunk at all: the library's to read
+            if not left:  # the last chunk, or bytes that are not a chunk: the library reads them
                 self._chunked = False
                 if digits.strip(b"0") == b"" != digits:
                     data = data[:at] + _with_cr(data[at:], end - at)
@@ -129,16 +131,16 @@ class Merger:
 
 
 def _with_cr(last: bytes, end: int) -> bytes:
-    """Return the last chunk, whose line ends at `end`, with the CRs that the library insists on."""
+    """Return the last chunk, whose line ends at `end`, with the CRs that the library requires."""
     line, rest = last[:end].removesuffix(b"\r"), last[end + 1 :]
     return line + b"\r\n" + (b"\r" + rest if rest[:1] == b"\n" else rest)
 
 
 def _simple(data: bytes, at: int) -> tuple[list[bytes], int]:
-    """Return the data of the chunks from `at` on, and where they end, if none has CRLF inside.
+    """Return the data of the whole chunks from `at` on, and their end, if no data holds a CRLF.
 
-    Nearly all of a stream is so. The last chunk, which has no data, and anything else are left to
-    the careful loop.
+    Nearly all reads of a stream are so. Everything else, and the last chunk, which has no data, is
+    left to the loop of the caller: then the result is empty, or ends before it.
     """
     pieces = data[at:].split(b"\r\n")
     pairs = (len(pieces) - 1) // 2

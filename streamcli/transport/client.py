@@ -1,7 +1,7 @@
-"""HTTP: one client, its connections, and a request sent through them.
+"""The HTTP client: it sends requests over its connections.
 
 `Http.open(request, patience)` returns an `HttpResponse`: status, headers and an iterator of body
-bytes, one item a network read. All trouble leaves here as errors.StreamError.
+bytes, one item for each network read. Every error is raised as errors.StreamError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .seam import Patience
 if TYPE_CHECKING:
     from .proxies import Proxy
 
-# Seconds in which the end of a body has to be there, after the answer's end marker.
+# Seconds in which the end of a body has to arrive, after the answer's end marker.
 REST_WAIT = 0.01
 
 _TROUBLE = (
@@ -55,7 +55,7 @@ class _Body:
 
 
 class Http:
-    """One HTTP client: the connections of one prompt after the other, for one thread."""
+    """One HTTP client for one thread: it sends one request at a time, and keeps connections."""
 
     def __init__(
         self,
@@ -66,19 +66,19 @@ class Http:
         unix_socket: str | None = None,
         direct: bool = False,
     ) -> None:
-        """Make a client, ready for `base_url` if that is given.
+        """Make a client, with a pool for `base_url` if that is given.
 
-        StreamError if the variables for its proxy or its CA bundle cannot be used. `direct`: use no
-        proxy, whatever the variables say; for a server that runs on this machine for us alone.
+        Raise StreamError if the variables for the proxy or the CA bundle cannot be used. `direct`:
+        use no proxy, whatever the variables say (for a local server that we started).
         """
         self.channel = Channel(clock, connect_timeout)
-        self._unfinished: HttpResponse | None = None  # the one before, not read to its end
+        self._unfinished: HttpResponse | None = None  # the last response, not read to its end
         self._connect_timeout = connect_timeout
         self._socket = unix_socket
         self._direct = direct or unix_socket is not None
         self._pools: dict[tuple[Proxy | None, bool], httpcore.ConnectionPool] = {}
-        self._asked = ""
-        self._given: list[tuple[str, str]] | None = None
+        self._prepared_url = ""  # see `_prepare`
+        self._prepared_headers: list[tuple[str, str]] | None = None
         self._proxy: Proxy | None = None
         if base_url:
             self._pool_for(address_of(base_url))
@@ -93,7 +93,7 @@ class Http:
         return self.channel.connecting
 
     def cancel(self) -> None:
-        """Break off what its own thread waits for; called from another thread."""
+        """Interrupt a wait of the client's own thread; called from another thread."""
         self.channel.cancel()
 
     def open(self, request: HttpRequest, patience: Patience) -> HttpResponse:
@@ -104,8 +104,8 @@ class Http:
             unfinished, self._unfinished = self._unfinished, None
             unfinished.finish()
         channel.begin(patience)
-        if request.url != self._asked or request.headers != self._given:
-            self._turn_to(request)
+        if request.url != self._prepared_url or request.headers != self._prepared_headers:
+            self._prepare(request)
         try:
             response = self._send(request)
         except _TROUBLE as error:
@@ -121,20 +121,20 @@ class Http:
     def _keep(self, response: HttpResponse) -> None:
         self._unfinished = response
 
-    def _turn_to(self, request: HttpRequest) -> None:
-        """Prepare what all requests to one address have in common.
+    def _prepare(self, request: HttpRequest) -> None:
+        """Prepare the pool, the URL and the headers, once for all requests with the same ones.
 
-        Requests go to httpcore as they are: what a client of httpx adds to each (cookies,
-        redirects, a log, objects of its own) is nearly half of what a short request costs.
+        Requests go straight to httpcore: the extras of httpx's client (cookies, redirects, a log,
+        its own objects) are nearly half of the cost of a short request.
         """
-        self._given = None
+        self._prepared_headers = None
         self._address = address = address_of(request.url)
         self._pool = self._pool_for(address)
         self._url = httpcore.URL(
             scheme=address.scheme, host=address.host, port=address.port, target=address.target
         )
         self._headers = _headers(request.headers, address)
-        self._asked, self._given = request.url, request.headers
+        self._prepared_url, self._prepared_headers = request.url, request.headers
 
     def _pool_for(self, address: Address) -> httpcore.ConnectionPool:
         proxy = None
@@ -153,7 +153,7 @@ class Http:
         return self._pools[key]
 
     def _send(self, request: HttpRequest) -> httpcore.Response:
-        """Send it; once more on a new connection, where the server had closed one that was kept."""
+        """Send the request; send it again if the server had closed the kept connection."""
         channel = self.channel
         try:
             return self._pool.handle_request(self._request(request))
@@ -173,7 +173,7 @@ class Http:
             pool.close()
 
     def translated(self, error: Exception) -> StreamError:
-        """Return the trouble that an exception of httpcore is."""
+        """Return the StreamError for an exception of httpcore."""
         from .errors import (
             Attempt,
             connect_trouble,
@@ -188,7 +188,7 @@ class Http:
         if isinstance(error, httpcore.ProxyError):
             return proxy_trouble(str(error).strip(), self._proxy)
         if isinstance(error, httpcore.ConnectError):
-            place, proxy = self._asked_place()
+            place, proxy = self._connected_to()
             return connect_trouble(error, Attempt(place, proxy, trust.bundle(os.environ)))
         if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
             return usage(f"the request cannot be sent: {error}", "check --base-url and --header")
@@ -196,10 +196,10 @@ class Http:
             return protocol_trouble(error)
         return StreamError("lost", f"the connection was lost ({reason(error)})", transient=True)
 
-    def _asked_place(self) -> tuple[str, Proxy | None]:
-        """Return the server and the proxy of the last connection.
+    def _connected_to(self) -> tuple[str, Proxy | None]:
+        """Return the server and the proxy of the last connection, for an error's words.
 
-        There is no proxy once the server itself is spoken to: a tunnel's TLS is with the server.
+        The proxy is None once the tunnel exists: the TLS handshake in it is with the server.
         """
         proxy = self._proxy
         if proxy is not None and self.channel.secured > (proxy.scheme == "https"):
@@ -208,12 +208,12 @@ class Http:
 
 
 def _names_a_proxy(environ: Mapping[str, str]) -> bool:
-    """Return whether a variable may name a proxy; most starts have none, and need no rules."""
+    """Return whether a variable may name a proxy; if not, proxies.py need not be imported."""
     return any(name[-6:] in ("_proxy", "_PROXY") for name in environ)
 
 
 def _headers(given: list[tuple[str, str]], address: Address) -> list[tuple[bytes, bytes]]:
-    """Return our headers, overridden by those given: the last one of a name wins."""
+    """Return our headers and the `given` ones: the last one of a name wins."""
     headers: dict[str, tuple[str, str]] = {}
     for name, value in (
         ("Host", address.netloc),

@@ -1,7 +1,7 @@
-"""Connections that are read with our patience: the network backend below httpcore's pools.
+"""Connections with our timeouts: the network backend below httpcore's pools.
 
-A `Channel` belongs to one thread, which has one request at a time. It holds what outlives a
-connection: the patience of the request, and whether another thread cancelled it.
+A `Channel` belongs to one thread, which has one request at a time. It holds the state that outlives
+a connection: the Patience of the request, and whether another thread cancelled it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from .proxies import Proxy
 
-SLICE = 0.5  # seconds: a wait is cut into such slices, to tell waiting from being stopped (^Z)
-LATE = 1.0  # seconds by which a busy machine may end a slice too late
-SEND_SIZE = 1 << 16
-READ_SIZE = 1 << 12  # what a waiting thread keeps ready for a read; it grows where more comes
+SLICE = 0.5  # seconds: a wait is cut into slices, to notice that the process was stopped (^Z)
+LATE = 1.0  # seconds by which a slice may end late on a busy machine
+SEND_SIZE = 1 << 16  # bytes that are kept until they are sent
+READ_SIZE = 1 << 12  # bytes of the first read; the size grows if more data comes
 
 
 def _out_of_time(kind: str, seconds: float) -> StreamError:
-    from .errors import out_of_time  # in words, which most connections never need
+    from .errors import out_of_time  # most connections never need it
 
     return out_of_time(kind, seconds)
 
@@ -41,10 +41,10 @@ class Channel:
         self.clock = clock
         self.patience = Patience(float("inf"), float("inf"))
         self.cancelled = False
-        self.connecting = False  # its thread waits for a connection
+        self.connecting = False  # the thread waits for a connection
         self.made = False  # a connection was made for the current request
         self.answered = False  # some bytes of the current response came
-        self.secured = 0  # the handshakes of TLS that were begun on the connection
+        self.secured = 0  # the TLS handshakes that were begun on the connection
         self._connect_timeout = connect_timeout
         self._stream: httpcore.NetworkStream | None = None
 
@@ -55,21 +55,22 @@ class Channel:
         self.secured = 0
 
     def cancel(self) -> None:
-        """Break off what the channel's own thread waits for; nothing new ever begins.
+        """Interrupt the wait of the channel's own thread, and refuse all further requests.
 
-        Called from another thread. A name that is being looked up, or a connection that is being
-        made, is waited for all the same.
+        Called from another thread. It cannot interrupt the lookup of a name, or a connection that
+        is being made.
         """
         self.cancelled = True
         if (stream := self._stream) is not None:
             _shut_down(stream)
 
     def check(self) -> None:
+        """Raise StreamError if another thread cancelled the request."""
         if self.cancelled:
             raise StreamError("lost", "cancelled")
 
     def connected(self, stream: httpcore.NetworkStream) -> Wire:
-        """Take `stream` as the connection that is used from here on."""
+        """Use `stream` as the connection from here on; return its Wire."""
         self._stream = stream
         self.made = True
         if self.cancelled:
@@ -78,7 +79,7 @@ class Channel:
         return Wire(stream, self)
 
     def connect_timeout(self) -> float:
-        """Return the seconds left for connecting, by its own limit and the prompt's."""
+        """Return the seconds left for connecting, by --connect-timeout and by --timeout."""
         left, kind = self.patience.left(self.clock())
         if kind == "total_timeout" and left < self._connect_timeout:
             if left <= 0:
@@ -87,7 +88,7 @@ class Channel:
         return self._connect_timeout
 
     def read(self, stream: httpcore.NetworkStream, max_bytes: int) -> bytes:
-        """Read once, with our patience instead of httpcore's constant timeout."""
+        """Read once, with the timeouts of our Patience instead of httpcore's constant one."""
         clock, patience = self.clock, self.patience
         self._stream = stream
         while True:
@@ -105,8 +106,8 @@ class Channel:
                 pass
             finally:
                 took = clock() - now
-                # A slice that took longer was spent stopped or asleep, not waiting. It still
-                # counts a little, or a machine that is always late would wait for ever.
+                # In a slice that took longer the process was stopped, or the machine asleep. It
+                # counts a little, or else a machine that is always late would wait for ever.
                 patience.waited(took if took < part + LATE else part / 10)
 
     def write(self, stream: httpcore.NetworkStream, data: bytes) -> None:
@@ -118,7 +119,7 @@ class Channel:
 
 
 class Wire(httpcore.NetworkStream):
-    """A connection whose reads obey our patience and bring neighbouring chunks as one."""
+    """A connection whose reads have our timeouts, and return neighbouring chunks as one."""
 
     def __init__(self, stream: httpcore.NetworkStream, channel: Channel) -> None:
         self._stream = stream
@@ -136,14 +137,14 @@ class Wire(httpcore.NetworkStream):
         while True:
             data = self._channel.read(self._stream, min(max_bytes, self._size))
             if not data:
-                return data  # an incomplete head or chunk header is as good as none
+                return data  # the end; an incomplete head or chunk header is dropped
             if len(data) == self._size:
                 self._size *= 4
             if merged := self._merger.feed(data):
                 return merged
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Keep `buffer` until an answer is waited for, so that head and body leave in one piece."""
+        """Keep `buffer` until the next read, so that head and body are sent in one piece."""
         if not self._unsent:  # the next bytes read begin a new response
             self._merger = Merger()
         if buffer.startswith(b"CONNECT "):
@@ -172,12 +173,12 @@ class Wire(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable" and self._merger.overrun:
-            return True  # to a pool that is an idle connection which it must not use again
+            return True  # a pool does not use an idle connection again that is readable
         return self._stream.get_extra_info(info)
 
 
 class Backend(httpcore.NetworkBackend):
-    """Makes the connections of a pool, through `socks` if that is given."""
+    """Makes the connections of a pool, through the proxy `socks` if that is given."""
 
     def __init__(self, channel: Channel, socks: Proxy | None = None) -> None:
         self._channel = channel
@@ -195,10 +196,10 @@ class Backend(httpcore.NetworkBackend):
         if self._socks is None:
             stream = self._connect(host, port, local_address, socket_options)
         else:
-            stream = self._through(self._socks, host, port)
+            stream = self._connect_through(self._socks, host, port)
         return self._channel.connected(stream)
 
-    def _through(self, socks: Proxy, host: str, port: int) -> httpcore.NetworkStream:
+    def _connect_through(self, socks: Proxy, host: str, port: int) -> httpcore.NetworkStream:
         from .socks import destination, handshake
 
         host = destination(socks, host, port)
@@ -208,7 +209,7 @@ class Backend(httpcore.NetworkBackend):
             self._channel.write(stream, data)
 
         try:
-            handshake(socks, host, port, send, lambda size: self._exactly(stream, size))
+            handshake(socks, host, port, send, lambda size: self._read_exactly(stream, size))
         except BaseException:
             stream.close()
             raise
@@ -227,7 +228,7 @@ class Backend(httpcore.NetworkBackend):
         finally:
             channel.connecting = False
 
-    def _exactly(self, stream: httpcore.NetworkStream, size: int) -> bytes:
+    def _read_exactly(self, stream: httpcore.NetworkStream, size: int) -> bytes:
         data = b""
         while len(data) < size:
             more = self._channel.read(stream, size - len(data))
@@ -248,7 +249,7 @@ class Backend(httpcore.NetworkBackend):
 
 
 def _with_brackets(connect: bytes) -> bytes:
-    """Return a CONNECT whose IPv6 address stands in brackets: httpcore leaves them out."""
+    """Return a CONNECT request with its IPv6 address in brackets: httpcore writes none."""
     place = connect.split(b" ", 2)[1]
     host, _, port = place.rpartition(b":")
     if b":" not in host or host.startswith(b"["):
@@ -257,9 +258,9 @@ def _with_brackets(connect: bytes) -> bytes:
 
 
 def _shut_down(stream: httpcore.NetworkStream) -> None:
-    """End a connection that another thread may be reading from: its read returns at once.
+    """Shut down a connection that another thread may be reading: its read returns at once.
 
-    It goes through a second descriptor, so the other thread's state (TLS too) is left alone.
+    It uses a second descriptor, so that the other thread's objects (TLS too) are not touched.
     """
     try:
         with socket.socket(fileno=os.dup(stream.get_extra_info("socket").fileno())) as second:

@@ -1,7 +1,7 @@
-"""Undo a compression that we did not ask for: body chunks in, body chunks out.
+"""Decompress a body that we did not ask to be compressed: chunks in, chunks out.
 
 We send `Accept-Encoding: identity`, because a compressed stream comes in blocks. Some servers
-compress all the same, and some proxies unpack the body and leave the header standing.
+compress all the same, and some proxies decompress the body but keep the header.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from ..errors import StreamError
 
-# How a body begins that is not compressed, whatever its header says: SSE, JSON, HTML.
+# The beginnings of an uncompressed body, whatever its header says: SSE, JSON, HTML.
 _PLAIN = (b"data:", b"event:", b"id:", b"retry:", b": ", b'{"', b"[{", b'["', b"<!", b"<html")
 _BLANKS = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
 _ENOUGH = max(map(len, _PLAIN))
@@ -25,7 +25,7 @@ def codings_of(header: str) -> list[str]:
 
 
 def unpacked(codings: list[str], chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the body without its codings. StreamError names a coding that cannot be undone."""
+    """Yield the body without its codings; raise StreamError for a coding that we do not know."""
     begin = b""
     for chunk in chunks:
         begin += chunk
@@ -51,7 +51,7 @@ def _joined(begin: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _inflated(coding: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what gzip or deflate holds, as soon as it can be had."""
+    """Yield the content of gzip or deflate, as soon as it can be decoded."""
     inflater = None
     begin = b""
     for chunk in chunks:
@@ -77,7 +77,7 @@ def _inflated(coding: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _window(coding: str, begin: bytes) -> int:
-    """Return zlib's wbits: `deflate` has a zlib header, or with some servers none."""
+    """Return zlib's wbits: some servers send `deflate` without a zlib header."""
     if coding == "gzip":
         return 16 + zlib.MAX_WBITS
     zlib_header = begin[0] & 15 == 8 and (begin[0] << 8 | begin[1]) % 31 == 0

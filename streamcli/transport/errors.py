@@ -1,4 +1,4 @@
-"""Network errors in words and kinds, read from exceptions and their causes."""
+"""Turn exceptions of the network, and their causes, into StreamErrors."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _BYTES = r"(?s)(?:bytearray\()?(b(['\"]).*\2)\)?$"
 
 
 class Attempt:
-    """The facts of a connection: the server's place, the proxy, and the CA bundle."""
+    """The facts of an attempt to connect: the server's HOST:PORT, the proxy, and the CA bundle."""
 
     def __init__(self, server: str, proxy: Proxy | None, bundle: tuple[str, str]) -> None:
         self.server = server
-        self.proxy = proxy  # None once the server itself is spoken to
+        self.proxy = proxy  # None once a tunnel to the server exists
         self.bundle = bundle  # (variable, path)
 
 
 def out_of_time(kind: str, seconds: float) -> StreamError:
-    """Return the timeout of that kind, which was this long."""
+    """Return the error for a timeout of `kind`, which was `seconds` long."""
     what, option = {
         "connect_timeout": (f"no connection in {seconds:g} s", "--connect-timeout"),
         "first_timeout": (f"nothing came for {seconds:g} s", "--first-timeout"),
@@ -37,7 +37,7 @@ def out_of_time(kind: str, seconds: float) -> StreamError:
 
 
 def proxy_trouble(why: str, proxy: Proxy | None) -> StreamError:
-    """Return the refusal of a proxy: a status and its reason, as `407 Authentication Required`."""
+    """Return the error for a proxy's refusal; `why` is like `407 Authentication Required`."""
     variable = proxy.variable if proxy is not None else "the proxy variables"
     hint = f"check {variable}, or unset it"
     if why.startswith("407"):
@@ -54,7 +54,7 @@ def proxy_trouble(why: str, proxy: Proxy | None) -> StreamError:
 
 
 def connect_trouble(error: BaseException, attempt: Attempt) -> StreamError:
-    """Return why there is no connection to the server, or to the proxy."""
+    """Return the error for a connection to the server, or to the proxy, that failed."""
     import socket
     import ssl
 
@@ -105,7 +105,7 @@ def connect_trouble(error: BaseException, attempt: Attempt) -> StreamError:
 
 
 def protocol_trouble(error: BaseException) -> StreamError:
-    """Return the trouble with bytes that are not HTTP/1.1, or that end in the middle of it."""
+    """Return the error for bytes that are not HTTP/1.1, or that break off."""
     for cause in causes(error):
         if getattr(cause, "error_status_hint", None) == 431:  # h11: the head outgrew its limit
             return StreamError("too_large", "the server's headers are too large")
@@ -122,7 +122,7 @@ def protocol_trouble(error: BaseException) -> StreamError:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exception, and those that led to it."""
+    """Yield the exception, and the exceptions that caused it."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -130,7 +130,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def reason(error: BaseException) -> str:
-    """Return the words of the operating system, without its number."""
+    """Return the operating system's message for an error, without its number."""
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()

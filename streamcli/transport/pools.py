@@ -1,4 +1,4 @@
-"""Pools of connections: direct, by a Unix socket, through an HTTP proxy or a SOCKS proxy."""
+"""Make pools of connections: direct, by a Unix socket, through an HTTP proxy or a SOCKS proxy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .proxies import Proxy
 
-KEEP_ALIVE = 5.0  # seconds that a connection waits for the next request
+KEEP_ALIVE = 5.0  # seconds that an idle connection is kept
 
 
 def make_pool(

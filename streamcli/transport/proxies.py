@@ -1,4 +1,4 @@
-"""Which proxy a request goes through, chosen from the environment as curl chooses.
+"""Choose the proxy for a request from the environment, as curl does.
 
 The rules are curl's (https://curl.se/docs/manpage.html#ENVIRONMENT): small letters come before
 capitals, an empty variable is not set, and `HTTP_PROXY` in capitals is not read at all, because a
@@ -22,7 +22,7 @@ _VARIABLES = {
     "https": ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
 }
 _EXCEPTIONS = ("no_proxy", "NO_PROXY")
-# `socks` is what desktops write into ALL_PROXY. Nearly every such proxy speaks version 5.
+# Desktops write `socks://` into ALL_PROXY. Nearly every such proxy speaks version 5.
 _SCHEMES = {
     "http": "http",
     "https": "https",
@@ -33,16 +33,16 @@ _SCHEMES = {
     "socks5h": "socks5h",
 }
 _PORTS = {"http": 1080, "https": 443}  # curl's; SOCKS has 1080 too
-# Patterns as text: compiled where a proxy is set, which most starts never see.
+# Patterns are text: they are compiled only if a proxy is set, as most starts have none.
 _HOST = r"[^\x00-\x20/?#@:\[\]\\\x7f]+"
 _ENTRY = r"[^,\s]+"
 _BRACKETED = r"\[([^\]]*)\](/\d+)?(?::(.*))?"
 
 
 class Proxy(NamedTuple):
-    """A proxy, and the variable that names it. The login is a secret.
+    """A proxy, and the variable that names it. `login` (user, password) is a secret.
 
-    Bytes of the login that are not UTF-8 are lone surrogates, as in the environment.
+    Bytes of the login that are not UTF-8 are lone surrogates, as in os.environ.
     """
 
     variable: str
@@ -63,10 +63,10 @@ class Proxy(NamedTuple):
 
 
 def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy for an address, None if it is reached directly.
+    """Return the proxy for an address, None for a direct connection.
 
-    `host` is a name or an IP address without brackets. Raises StreamError, which names the
-    variable, if the chosen variable does not hold a proxy that can be used.
+    `host` is a name or an IP address without brackets. Raise StreamError, which names the variable,
+    if the chosen variable does not hold a usable proxy.
     """
     variable = _first_set(_VARIABLES.get(scheme, ()), environ)
     if variable is None:
@@ -82,7 +82,7 @@ def _first_set(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None
 
 
 def parse(variable: str, value: str) -> Proxy:
-    """Return the proxy that `value` names. Messages hold no part of it but its scheme."""
+    """Return the proxy that `value` names. Errors never quote `value`, as it may hold a login."""
     scheme, mark, rest = value.partition("://")
     if not mark:
         scheme, rest = "http", value
@@ -121,7 +121,7 @@ def _login(text: str) -> tuple[str, str]:
 
 
 def _ascii(name: str) -> str:
-    """Return a host name as it is looked up, "" if that cannot be."""
+    """Return a host name in the form for DNS (IDNA); "" if it has none."""
     if name.isascii():
         return name
     try:
@@ -145,9 +145,9 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def is_exception(value: str, host: str, port: int) -> bool:
-    """Return whether an entry of `value` (of NO_PROXY) covers this host and port.
+    """Return whether an entry of NO_PROXY's `value` covers this host and port.
 
-    An entry that cannot be read is skipped.
+    An invalid entry is skipped.
     """
     host = host.lower().removesuffix(".")
     address = _address(host)
@@ -174,7 +174,7 @@ def _entry(entry: str) -> tuple[str, str]:
 
 
 def _covers(name: str, host: str) -> bool:
-    """Return whether `host` is that name or below it."""
+    """Return whether `host` is `name`, or a subdomain of it."""
     name = _ascii(name.removeprefix("*").removeprefix(".").removesuffix("."))
     return bool(name) and (host == name or host.endswith(f".{name}"))
 

@@ -1,4 +1,4 @@
-"""Record what went over the wire, with its times. replay.py plays it again.
+"""Record requests and responses, with their times, for replay.py.
 
 A cassette (schema `stream.cassette/1`) is JSONL: for each attempt a `request`, then its response.
 
@@ -7,17 +7,17 @@ A cassette (schema `stream.cassette/1`) is JSONL: for each attempt a `request`, 
     {"type":"chunk","t_ms","data"}       one read of the body, or "base64" if it is not UTF-8 text
     {"type":"end","t_ms","error","unread"}
 
-`error` is null or {"kind","message","hint","transient"}. `unread` is true where we closed before
-the body's end, because the answer was over or a signal came.
+`error` is null or {"kind","message","hint","transient"}. `unread` is true if we closed the response
+before the body's end, because the answer was over or a signal came.
 
 `ts` is RFC 3339 in UTC; `t_ms` counts from that attempt's request; `body` is the request's JSON as
-text; headers have lower-case names. A request has `wrapped` too if its answer to --schema had to be
-wrapped in an object: the name of the object's one field. Bodies are kept as they come (unpacked,
-were they compressed).
-A cassette holds no secrets: addresses lose their user, password and the values of their query;
-headers that may hold a key or a cookie become [hidden], and so does every text that `hide` knows to
-be secret. A file that ends without an `end` was cut off there: the connection is then lost, as it
-would be on the network.
+text; headers have lower-case names. A request also has `wrapped` if the answer to --schema had to
+be wrapped in an object: the name of the object's one field. Bodies are kept as they come
+(decompressed, if they were compressed).
+A cassette holds no secrets: URLs lose their user, password and the values of their query; headers
+that may hold a key or a cookie become [hidden], and so does every text that `hide` knows to be
+secret. A file without a last `end` was cut off: a replay then loses the connection at that place,
+as on the network.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ SCHEMA = "stream.cassette/1"
 
 
 class Cassette(Protocol):
-    """Where the lines go. Its trouble is StreamError."""
+    """A file of JSON lines; its methods raise StreamError."""
 
     def write(self, fields: dict[str, Any]) -> None: ...
     def close(self) -> None: ...
 
 
 class Recorder:
-    """Writes down what passes through the `open` that it wraps.
+    """Records the requests and responses of the `open` that it wraps.
 
-    Trouble with writing is StreamError where the recording is needed next, and again in `close`: no
-    answer counts as recorded that was not. `timestamp` returns the current time as records have it.
+    A failed write raises StreamError from the request or the read that it happens in, and again
+    from `close`: no answer counts as recorded that was not. `timestamp` returns the current time as
+    records have it.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Recorder:
     def wrap(self, open: Open, wrapped: str = "") -> Open:
         """Return an `open` that records each request and its response.
 
-        `wrapped` is the field that the answers are wrapped in, "" if they are not.
+        `wrapped` is the field that answers to --schema are wrapped in, "" if they are not.
         """
 
         def recorded(request: HttpRequest, patience: Patience) -> Response:
@@ -88,6 +89,7 @@ class Recorder:
         return recorded
 
     def chunk(self, data: bytes) -> None:
+        """Record one read of a body."""
         raw = data.decode("latin-1")  # it takes any bytes, and a key is ASCII
         if (hidden := self._hide(raw)) != raw:
             data = hidden.encode("latin-1")
@@ -97,6 +99,7 @@ class Recorder:
             self._write("chunk", base64=b64encode(data).decode())
 
     def end(self, error: StreamError | None, unread: bool = False) -> None:
+        """Record the end of a response."""
         fields = None
         if error is not None:
             names = ("kind", "message", "hint", "transient")
@@ -128,7 +131,7 @@ class Recorder:
 
 
 class _Recorded:
-    """A response that is written down as it is read."""
+    """A response that is recorded as it is read."""
 
     def __init__(self, response: Response, recorder: Recorder) -> None:
         self.status = response.status

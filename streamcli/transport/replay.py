@@ -1,6 +1,6 @@
-"""Responses from bytes that exist already: recordings (see record.py), or raw ones on a descriptor.
+"""Give responses from recordings (see record.py), or from raw bytes on a descriptor.
 
-Both give what the network gives, so verdicts, timings and formats come out the same.
+They are like those of the network, so verdicts, timings and formats come out the same.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ BLOCK = 64 * 1024
 
 
 class Player:
-    """Plays the attempts of a recording in turn; `open` is an Open of the seam.
+    """Plays the attempts of a recording one after the other; `open` is an Open of seam.py.
 
     `speed` 2.0 plays twice as fast, None does not wait. `provider`, `protocol`, `model` and
-    `wrapped` are those of the recording, "" if it does not say them.
+    `wrapped` are those of the recording, "" if it has none.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Player:
         self.wrapped = _text(first, "wrapped")
 
     def attempts(self) -> int | None:
-        """Return how many there are; None where that is not known beforehand (a pipe)."""
+        """Return the number of recorded attempts; None if it is unknown yet (a pipe)."""
         if self._attempts is None and os.path.isfile(self._tape.path):
             with open(self._tape.path, "rb") as file:
                 lines = [_parsed(data) for data in file if b'"request"' in data]
@@ -58,7 +58,7 @@ class Player:
         return self._attempts
 
     @property
-    def next_one(self) -> int:
+    def next_attempt(self) -> int:
         """Return the number of the next recorded attempt, from 0; that of the last one after it."""
         attempts = self.attempts()
         return self._opened if attempts is None else min(self._opened, attempts - 1)
@@ -67,7 +67,7 @@ class Player:
         """Return the response of the next recorded attempt, whatever the request is."""
         tape = self._tape
         while (line := tape.peek()) is not None and line["type"] != "request":
-            tape.take()  # of an answer that was closed before its end
+            tape.take()  # the rest of an answer that the player left before its end
         if line is None:
             raise usage(f"{tape.path} holds no further answer")
         tape.take()
@@ -78,7 +78,7 @@ class Player:
         if type(status) is not int or not isinstance(headers, dict):
             raise usage(f"{tape.path} holds a response without status and headers")
         headers = {name: value for name, value in headers.items() if isinstance(value, str)}
-        return _Given(status, headers, self._chunks(patience))
+        return _IterableResponse(status, headers, self._chunks(patience))
 
     def _chunks(self, patience: Patience) -> Iterator[bytes]:
         while (line := self._line("chunk", patience))["type"] == "chunk":
@@ -88,9 +88,9 @@ class Player:
                 raise usage(f"{self._tape.path} holds a chunk that is not base64") from None
 
     def _line(self, kind: str, patience: Patience) -> dict[str, Any]:
-        """Wait for the attempt's next line and return it: of this kind, or the end of the body.
+        """Wait for the time of the attempt's next line, and return it: `kind`, or a clean `end`.
 
-        Raise any other end: the trouble that was recorded, or that the recording stops here.
+        Raise the error that was recorded, or that the recording ends here.
         """
         line = self._tape.peek()
         if line is None or line["type"] not in (kind, "end"):
@@ -99,7 +99,7 @@ class Player:
         self._wait(line, patience)
         if line["type"] == "end":
             if isinstance(error := line.get("error"), dict):
-                raise _trouble(error)
+                raise _recorded_error(error)
             if line.get("unread") or kind == "response":
                 raise _lost()
         return line
@@ -128,7 +128,7 @@ class Player:
         patience.waited(wait)
 
 
-class _Given:
+class _IterableResponse:
     """A response whose body is an iterator."""
 
     def __init__(self, status: int, headers: Mapping[str, str], chunks: Iterator[bytes]) -> None:
@@ -155,7 +155,7 @@ class _Given:
 
 def raw(fd: int) -> Response:
     """Return a response with status 200 and the raw bytes of a descriptor, one chunk a read."""
-    return _Given(200, {}, _reads(fd))
+    return _IterableResponse(200, {}, _reads(fd))
 
 
 def _reads(fd: int) -> Iterator[bytes]:
@@ -173,7 +173,7 @@ def _reads(fd: int) -> Iterator[bytes]:
 
 
 class _Tape:
-    """The lines of a recording, one at a time: it may be larger than memory."""
+    """The lines of a recording, read one at a time, as it may be larger than memory."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -189,7 +189,7 @@ class _Tape:
             raise usage(*_what_else(path, first, line))
 
     def peek(self) -> dict[str, Any] | None:
-        """Return the next line; None at the end, and for a killed recorder's torn last line."""
+        """Return the next line; None at the end, or at a last line that was cut off."""
         if self._next is None:
             data = self._read()
             self._next = _parsed(data)
@@ -198,6 +198,7 @@ class _Tape:
         return self._next
 
     def take(self) -> None:
+        """Go on to the line after the one that `peek` returned."""
         self._next = None
 
     def close(self) -> None:
@@ -220,7 +221,7 @@ def _parsed(data: bytes) -> dict[str, Any] | None:
 
 
 def _what_else(path: str, first: bytes, line: dict[str, Any] | None) -> tuple[str, str]:
-    """Return (what the file is instead of a recording, what to do)."""
+    """Return (a description of a file that is not a recording, the hint)."""
     schema = _text(line or {}, "schema")
     hint = "stream --record FILE makes one"
     if not first:
@@ -235,7 +236,7 @@ def _what_else(path: str, first: bytes, line: dict[str, Any] | None) -> tuple[st
     return f"{path} is not a recording of stream's", hint
 
 
-def _trouble(error: dict[str, Any]) -> StreamError:
+def _recorded_error(error: dict[str, Any]) -> StreamError:
     kind = _text(error, "kind")
     return StreamError(
         kind if kind in STATUS_OF_KIND else "lost",

@@ -8,12 +8,12 @@ from typing import Protocol
 
 from ..errors import StreamError
 
-REFUSAL_LIMIT = 256 * 1024  # bytes that are read of an error's body
-REST_LIMIT = 4096  # bytes that may follow an answer's end marker before its connection is given up
+REFUSAL_LIMIT = 256 * 1024  # bytes of an error's body that are read
+REST_LIMIT = 4096  # bytes after an answer's end marker that are read to keep the connection
 
 
 class Body(Protocol):
-    """The rest of a response as an HTTP library gives it: its iterator raises StreamError."""
+    """The body of a response from an HTTP library; its iterator raises StreamError."""
 
     def __iter__(self) -> Iterator[bytes]: ...
     def close(self) -> None: ...
@@ -22,7 +22,7 @@ class Body(Protocol):
 class HttpResponse:
     """A response whose body is still to come. The names of `headers` are in lower case.
 
-    `keep` is told of a response that is over but for the end of its body.
+    `keep` is called with a response whose answer is whole, but whose body is not read to its end.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class HttpResponse:
         self.status = status
         self.headers: Mapping[str, str] = headers
         if not 200 <= status < 300:
-            # A retry-after may be a date: it is read against the server's clock, or else ours.
+            # A retry-after may be a date, by the server's clock, or without a date header by ours.
             headers.setdefault("date", formatdate(usegmt=True))
         self._body = body
         self._keep = keep
         self._chunks: Iterator[bytes] | None = None
 
     def chunks(self) -> Iterator[bytes]:
-        """Return the body bytes as they arrive; StreamError if they break off before their end."""
+        """Return an iterator of the body; it raises StreamError if the body breaks off."""
         self._chunks = iter(self._body)
         if coding := self.headers.get("content-encoding"):
             from .content_coding import codings_of, unpacked
@@ -51,7 +51,7 @@ class HttpResponse:
         return self._chunks
 
     def read(self, limit: int = REFUSAL_LIMIT) -> bytes:
-        """Return the body of an error, or as much as a broken connection left of it."""
+        """Return the body of an error, at most `limit` bytes, or its part before a break."""
         body = b""
         try:
             for chunk in self.chunks():
@@ -63,10 +63,10 @@ class HttpResponse:
         return body
 
     def close(self, whole: bool = False) -> None:
-        """Close the connection if the body is not over: the server then stops generating.
+        """Close the connection if the body is not over, so that the server stops generating.
 
-        `whole`: nothing is left to generate. The end of the body is then read when the connection
-        is needed again.
+        `whole`: the answer is complete. Then the connection is kept, and the end of the body is
+        read when it is needed again.
         """
         if whole and self._chunks is not None:
             self._keep(self)
@@ -74,7 +74,7 @@ class HttpResponse:
             self._body.close()
 
     def finish(self) -> None:
-        """Read the little that ends the body, or close the connection if it is not there."""
+        """Read the end of the body, or close the connection if it has not arrived."""
         size = 0
         try:
             for data in self._chunks or ():

@@ -1,15 +1,15 @@
-"""The head of an HTTP response, made readable for h11: bytes in, bytes out, no I/O.
+"""Repair the head of an HTTP response for h11: bytes in, bytes out, no I/O.
 
 h11 is strict where curl and browsers are not. Servers and proxies that add `Transfer-Encoding` to a
-response that has it already (https://github.com/encode/httpx/issues/1862) are common enough, and
-the body that follows is in order. Only what has one meaning is mended; h11 judges the rest.
+response that has it already (https://github.com/encode/httpx/issues/1862) are common, and the body
+that follows is valid. Only heads with one possible meaning are repaired; h11 judges the others.
 """
 
 from __future__ import annotations
 
 import re
 
-# Patterns as text: most responses need two of them, and compiling costs a start its time.
+# Patterns are text: most responses need two of them, and compiling all would slow down a start.
 _BLANK_LINES = (b"\n\r\n", b"\n\n")
 _CHUNKED = rb"\ntransfer-encoding:[ \t]*chunked[ \t]*\r?\n"
 _LENGTH = rb"\ncontent-length:[ \t]*(\d{1,18})[ \t]*[\r\n,]"
@@ -19,7 +19,7 @@ _FOLD = rb"\r?\n[ \t]+"
 
 
 class Head:
-    """A whole head: its bytes as they should have been, and how the body is framed.
+    """A whole head: its repaired bytes, and how the body is framed.
 
     `length` is the body's size in bytes, None where it is chunked or goes on until the connection
     is closed.
@@ -48,7 +48,7 @@ class Head:
 
 
 def end_of_head(data: bytearray, known: int) -> int:
-    """Return where the body begins, -1 if the head goes on; `known` bytes were looked at before."""
+    """Return where the body begins, -1 if the head goes on; skip the `known` bytes, seen before."""
     begin = max(0, known - 3)
     ends = [at + len(blank) for blank in _BLANK_LINES if (at := data.find(blank, begin)) >= 0]
     return min(ends, default=-1)
@@ -57,8 +57,7 @@ def end_of_head(data: bytearray, known: int) -> int:
 def _with_one_encoding(data: bytes) -> bytes:
     """Return the head with at most one Transfer-Encoding, which is `chunked`.
 
-    Another coding (gzip) that was applied below it is told as Content-Encoding: for the reader of
-    the body it makes no difference.
+    Another coding (gzip) becomes a Content-Encoding: for the reader of the body it is the same.
     """
     first, *lines = re.sub(_FOLD, b" ", data.rstrip(b"\r\n")).split(b"\n")
     codings: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The seam between a turn and the network: how to send a request, and what comes back."""
+"""The interface between a turn and the network: Open, Response and Patience."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Protocol
 
 from ..request import HttpRequest
 
-ENDING_WAIT = 10.0  # after a finish reason that ends an answer, for the marker and usage
+ENDING_WAIT = 10.0  # seconds after a finish reason to wait for the end marker and usage
 
 
 class Patience:
-    """How long one attempt may still wait for bytes.
+    """The timeouts of one attempt: how long it may still wait for bytes.
 
-    Only time spent waiting counts: the reader reports it with `waited`, so time blocked on
-    stdout does not. `first` seconds to the first event, then `idle` between events; keepalives
-    do not renew it. `total` is the clock time at which the whole prompt must be over.
+    Only time spent waiting for the network counts: the reader reports it with `waited`, so time
+    blocked on stdout does not count. `first` is the seconds to the first event, `idle` those
+    between events; keepalives do not renew them. `total` is the clock time at which the whole
+    prompt must be over.
     """
 
     def __init__(self, first: float, idle: float, total: float | None = None) -> None:
@@ -26,14 +27,14 @@ class Patience:
         self._spent = 0.0
 
     def progress(self, ending: bool = False) -> None:
-        """Begin a new wait: an event came. `ending`: it ended the answer, so the wait is short."""
+        """Begin a new wait, as an event came. `ending`: it was a finish reason, so wait less."""
         self._spent = 0.0
         self._kind = "idle_timeout"
         self._limit = min(self._idle, ENDING_WAIT) if ending else self._idle
 
     @property
     def limit(self) -> float:
-        """The seconds that this wait may take in all."""
+        """The seconds that this wait may take in total."""
         return self._limit
 
     def waited(self, seconds: float) -> None:
@@ -41,7 +42,7 @@ class Patience:
         self._spent += seconds
 
     def left(self, now: float) -> tuple[float, str]:
-        """Return (seconds to wait, the kind of timeout that it is when they are over)."""
+        """Return (the seconds left to wait, the kind of the timeout after them)."""
         left = self._limit - self._spent
         if self._total is not None and self._total - now < left:
             return self._total - now, "total_timeout"
@@ -49,9 +50,10 @@ class Patience:
 
 
 class Response(Protocol):
-    """A response of the network or of a recording.
+    """A response from the network or a recording.
 
-    `close` leaves it. `whole`: the answer was complete, so its connection is worth keeping.
+    `chunks` returns an iterator of its body, one item a read, `read` the whole body of an error.
+    `close` leaves the response; `whole`: the answer was complete, so the connection may be kept.
     """
 
     @property
@@ -63,4 +65,5 @@ class Response(Protocol):
     def close(self, whole: bool = False) -> None: ...
 
 
+# Sends a request; returns once the head of the response is there. It raises StreamError.
 Open = Callable[[HttpRequest, Patience], Response]

@@ -1,9 +1,9 @@
-"""The handshake with a SOCKS proxy, over a connection that is made already.
+"""Do the handshake with a SOCKS proxy, over a connection that exists already.
 
-The messages are socksio's (extra `socks`): https://www.openssh.com/txt/socks4.protocol,
+The package socksio (extra `socks`) makes the messages: https://www.openssh.com/txt/socks4.protocol,
 https://www.openssh.com/txt/socks4a.protocol, https://www.rfc-editor.org/rfc/rfc1928 (5) and
-https://www.rfc-editor.org/rfc/rfc1929 (its login). The versions 4 and 5 take an address that we
-look up; 4a and 5h take the name, which the proxy looks up.
+https://www.rfc-editor.org/rfc/rfc1929 (its login). For versions 4 and 5 we look up the address of
+the host; for 4a and 5h the proxy does, and gets the name.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def need_socksio(proxy: Proxy) -> None:
 
 
 def destination(proxy: Proxy, host: str, port: int) -> str:
-    """Return what the proxy is to be asked for: the host's name, or an address of it."""
+    """Return the host for the proxy's request: its name, or its address if we look it up."""
     if proxy.scheme not in ("socks4", "socks5") or is_ip(host):
         return host
     family = socket.AF_INET if proxy.scheme == "socks4" else 0
@@ -67,7 +67,7 @@ def handshake(proxy: Proxy, host: str, port: int, send: Send, receive: Receive) 
 
 
 def refused(proxy: Proxy, why: str) -> StreamError:
-    """Return the trouble with a proxy that answered, in words that name its variable."""
+    """Return the error for a proxy that refused; it names the proxy's variable."""
     hint = f"check {proxy.variable}, or unset it"
     return StreamError("proxy", f"the proxy of {proxy.variable} refused: {why}", hint)
 

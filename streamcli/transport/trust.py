@@ -1,7 +1,7 @@
-"""The certificates that are trusted: TLS contexts, made once and shared by all connections.
+"""TLS contexts with the trusted certificates, made once and shared by all connections.
 
-A context costs 15 to 20 ms (a bundle of 140 authorities is parsed), so nothing makes one before an
-https address is asked for.
+A context costs 15 to 20 ms (a bundle of 140 authorities is parsed), so it is made for the first
+https address, and not before.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def bundle(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def context(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return the context for https: the variables' authorities are trusted, or else certifi's.
+    """Return the context for https: it trusts the variables' authorities, or else certifi's.
 
-    StreamError names the variable that is wrong.
+    Raise StreamError, which names the variable, if the bundle cannot be used.
     """
     variable, path = bundle(environ)
     with _making:

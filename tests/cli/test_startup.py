@@ -100,7 +100,7 @@ def test_a_usage_error_does_not_load_the_network() -> None:
 
 def test_httpx_is_imported_without_its_command_line() -> None:
     code = (
-        "import streamcli.transport.odd_address, sys\n"
+        "import streamcli.transport.httpx_address, sys\n"
         "assert 'httpx' in sys.modules\n"
         "assert 'click' not in sys.modules and 'rich' not in sys.modules\n"
         "assert 'httpx._main' not in sys.modules\n"

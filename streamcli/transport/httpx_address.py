@@ -1,4 +1,4 @@
-"""Read any address, those too of which something has to be encoded: the only file with httpx."""
+"""Parse any address, with what has to be encoded in it: the only file that imports httpx."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 from ..errors import usage
 from .address import Address
 
-# `import httpx` also imports its command line (click, rich, pygments: 40 ms) where it can. A None
-# in sys.modules is Python's documented way to say that a module cannot be imported. It stands only
-# while httpx loads, so that a later explicit import still works.
+# `import httpx` also imports its command line (click, rich, pygments: 40 ms) if it can. None in
+# sys.modules is Python's documented way to prevent an import. It is there only while httpx loads,
+# so that a later explicit import still works.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx  # noqa: E402
 
@@ -17,7 +17,7 @@ if sys.modules.get("httpx._main") is None:
     sys.modules.pop("httpx._main", None)
 
 
-def odd_address(url: str) -> Address:
+def httpx_address(url: str) -> Address:
     """Return the address that `url` names; a usage error if it is not a URL."""
     try:
         parsed = httpx.URL(url)
