@@ -18,7 +18,8 @@ from .terminal.fds import hold_standard_fds
 from .terminal.signals import Signals, die_by
 
 if TYPE_CHECKING:
-    from .settings.settings import Invocation, Settings
+    from .settings.invocation import Invocation
+    from .settings.settings import Settings
 
 
 def main() -> None:

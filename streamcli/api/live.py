@@ -19,7 +19,7 @@ from ..providers import choose
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint, hash_of
 from ..providers.providers import P_TAKES
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..transport.seam import Open
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ..errors import StreamError
 
 if TYPE_CHECKING:
     from ..messages import Tool
-    from ..settings.settings import Config, Invocation
+    from ..settings.invocation import Config, Invocation
 
 
 class Options(TypedDict, total=False):
@@ -144,7 +144,8 @@ def key_for(given: Mapping[str, Any]) -> Callable[[str], str | None]:
 def invocation_of(prompt: str, given: Mapping[str, Any], environ: Mapping[str, str]) -> Invocation:
     """Return the run that asks `prompt`. Usage errors where the configuration cannot be used."""
     from ..input.prompt import LITERAL_DASH
-    from ..settings.settings import Config, Invocation, Settings
+    from ..settings.invocation import Config, Invocation
+    from ..settings.settings import Settings
 
     values = _bounded(_values(given))
     _check_texts({"the prompt": prompt, **values})
@@ -222,7 +223,7 @@ def _several(value: Any) -> Sequence[Any]:
 
 
 def _config(environ: Mapping[str, str]) -> Config:
-    from ..settings.settings import Config, config_path
+    from ..settings.invocation import Config, config_path
 
     path = config_path(environ)
     if environ.get("STREAM_NO_CONFIG") or not os.path.exists(path):

@@ -6,7 +6,8 @@ from ..errors import usage
 from ..input.text import arguments_text
 from ..output.file_names import check_template
 from ..settings.formats import format_of
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from ..terminal.messages import Messages
 
 
@@ -23,7 +24,7 @@ def check_options(invocation: Invocation, messages: Messages) -> None:
             raise usage(f"--{option} is for one answer that is there already, not for a batch")
     if settings.converses and settings.reuse:
         raise usage(f"{settings.conversation_option} and --reuse exclude each other")
-    if "pace" in invocation.given:
+    if "pace" in invocation.explicit:
         raise usage("--pace is for one answer, not for a batch")
     if settings.record:
         raise usage("--record keeps one answer, not a batch's", "--events keeps records")

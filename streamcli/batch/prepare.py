@@ -15,7 +15,8 @@ from ..output.file_names import file_of
 from ..output.formats import Outputs
 from ..providers.choose import conversation_note, keeps_conversations
 from ..providers.context import Context, context_of
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
 from .channel import Channel
@@ -131,7 +132,7 @@ def _with_model_and_jobs(
         from ..conversation.opening import with_last_model
 
         invocation = with_last_model(invocation, context.environ, context.providers)
-    if side_by_side and "jobs" not in invocation.given:
+    if side_by_side and "jobs" not in invocation.explicit:
         settings = invocation.settings
         invocation = invocation.but(jobs=max(settings.jobs, len(settings.model)))
     return invocation

@@ -13,7 +13,8 @@ from ..messages import ChatRequest, Message
 from ..providers.choose import compared, fallbacks_of, named, with_fallbacks
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from .limits.gate import Gate
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Routes:
         """
         invocation = self._invocation
         ours = self.all[0].endpoints if self.all else []
-        if invocation.settings.provider is not None and "provider" in invocation.given:
+        if invocation.settings.provider is not None and "provider" in invocation.explicit:
             one = invocation.but(model=(model,))
         else:
             one = named(invocation, self._context, model, ours[0].row.name if ours else "")

@@ -11,7 +11,7 @@ from ..outcome import Outcome
 from ..output.delivery import Delivery
 from ..output.formats import Outputs
 from ..providers.context import messages_of
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
 from .channel import Channel

@@ -9,7 +9,7 @@ from ..conversation import session_paths
 from ..errors import Interrupted, StreamError
 from ..providers import choose
 from ..providers.context import messages_of
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.fds import is_terminal
 from ..terminal.messages import write_stderr
 from ..terminal.sanitize import one_line

@@ -21,7 +21,7 @@ from ..messages import Attachment, Message
 from ..outcome import Outcome
 from ..providers import choose
 from ..providers.context import Context, context_of
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.messages import Messages
 from ..terminal.signals import Signals
 from .chat_turn import ChatEndpoints, ChatTurn

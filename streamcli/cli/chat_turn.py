@@ -14,7 +14,7 @@ from ..messages import Message
 from ..providers import choose
 from ..providers.context import Context
 from ..providers.endpoint import Endpoint, hash_of
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 
 if TYPE_CHECKING:
     from ..answer.answer_stream import AnswerStream

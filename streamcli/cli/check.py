@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StreamError, usage
 from ..providers.context import Context
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.sanitize import visible
 from ..terminal.signals import Signals
 from .lists import as_json, show
@@ -31,7 +31,7 @@ def check(invocation: Invocation, context: Context, signals: Signals, closed: se
         context.providers.row(settings.check)
         invocation = invocation.but(provider=settings.check)
         settings = invocation.settings
-    given = invocation.given
+    given = invocation.explicit
     no_model = not settings.model or ("provider" in given and "model" not in given)
     name = settings.provider or "".join(settings.model[:1]).partition(":")[0]
     row = context.providers.get(name)

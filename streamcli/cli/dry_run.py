@@ -12,7 +12,7 @@ from ..providers.context import Context
 from ..providers.resolve import Choice
 from ..request import HttpRequest
 from ..secrets import is_secret, redact, redact_headers
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.fds import is_terminal
 from ..terminal.sanitize import visible
 from .lists import show

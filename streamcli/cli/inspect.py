@@ -7,7 +7,7 @@ import time
 
 from ..errors import StreamError, usage
 from ..providers.context import Context, context_of, messages_of
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.signals import Signals
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StreamError, usage
 from ..providers import keys
 from ..providers.context import Context
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.fds import is_terminal
 from ..terminal.sanitize import visible
 

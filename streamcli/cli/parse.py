@@ -1,4 +1,4 @@
-"""The command line: parses it by the option table, and prints the help."""
+"""Parse the command line by the option table, and print the help."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..settings.option_types import Opt
 from ..settings.options import SECTIONS, TABLE
 
 if TYPE_CHECKING:
-    from ..settings.settings import Config, Invocation
+    from ..settings.invocation import Config, Invocation
 
 HEAD = """\
 Usage: stream [OPTIONS] [PROMPT]...
@@ -53,10 +53,10 @@ class Command(click.Command):
         return super().parse_args(ctx, options + words)
 
     def _needed(self, args: list[str], defaults: Mapping[str, Any]) -> list[click.Parameter]:
-        """Return the parameters that somebody set: click goes through all that it has three times.
+        """Return only the parameters that are set: click goes through all it has three times.
 
-        The others have the default of their field in Settings. With a flag that nobody knows they
-        are all parameters, for click's message.
+        The others have the default of their field in Settings. With an unknown flag all parameters
+        are returned, for click's error message.
         """
         flags = {arg.partition("=")[0] for arg in args if arg[:1] == "-" and arg != "-"}
         names = set(defaults)
@@ -71,7 +71,7 @@ class Command(click.Command):
         return self.params if flags else needed
 
     def _configure(self, ctx: click.Context) -> None:
-        from ..settings.settings import config_path
+        from ..settings.invocation import config_path
 
         path = config_path(os.environ)
         if os.environ.get("STREAM_NO_CONFIG") or not os.path.exists(path):
@@ -93,10 +93,10 @@ class Command(click.Command):
 
 
 def written_out(args: list[str]) -> tuple[list[str], list[str]]:
-    """Return the options, short ones as long ones, with the words among them; and those after `--`.
+    """Return (arguments before `--` with short options written as long ones, those from `--` on).
 
-    Click looks for a long option first, and making its error for a short one costs a start 3 ms.
-    An option with `bare` takes its value only behind `=`, so that it never takes the prompt.
+    Click looks for a long option first, and the error that it makes for a short one costs a start
+    3 ms. An option with `bare` takes its value only behind `=`, so that it never takes the prompt.
     """
     of_flag = {flag: option for option in TABLE for flag in (option.long, option.short) if flag}
     options: list[str] = []
@@ -120,8 +120,8 @@ def written_out(args: list[str]) -> tuple[list[str], list[str]]:
 def _letters(arg: str, of_flag: Mapping[str, Opt]) -> list[str] | None:
     """Return the options of several letters in one, as in -qm; None if it is something else.
 
-    A usage error for a long option with one dash (-temperature would be -t with a value), and for
-    a sentence: `-rf is what?` would be -r and -f with a value that begins with a blank.
+    Raise a usage error for a long option with one dash (-temperature would be -t with a value), and
+    for a sentence: `-rf is what?` would be -r and -f with a value that begins with a blank.
     """
     if arg[:1] != "-" or arg[1:2] in ("", "-"):
         return None
@@ -164,7 +164,7 @@ def _help_rows(flags: str, text: str, column: int = 27, width: int = 79) -> list
 
 
 def build() -> Command:
-    """Return the click command made from the table; it returns the parameters."""
+    """Return the click command of the option table; running it returns the parameters."""
     for option in TABLE:
         if option.long in ("--help", "--version"):
             option.is_eager = True
@@ -215,7 +215,7 @@ def _print(text: str) -> None:
 
 
 def parse(args: list[str]) -> Invocation | int:
-    """Return the invocation; or an exit status, if there is nothing more to do."""
+    """Return the invocation; or an exit status, if help was printed or an error reported."""
     from click.core import ParameterSource
 
     command = build()
@@ -223,10 +223,10 @@ def parse(args: list[str]) -> Invocation | int:
         with command.make_context("stream", list(args)) as context:
             params = dict(context.params)
             sources = {name: context.get_parameter_source(name) for name in params}
-            if not os.isatty(1):  # a configured look holds on a terminal only
+            if not os.isatty(1):  # a configuration never changes what a pipe carries
                 for option in TABLE:
                     name = option.name or ""
-                    if option.look and sources.get(name) is ParameterSource.DEFAULT_MAP:
+                    if option.terminal_only and sources.get(name) is ParameterSource.DEFAULT_MAP:
                         params[name] = option.default if isinstance(option.default, str) else None
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -237,16 +237,17 @@ def parse(args: list[str]) -> Invocation | int:
     except StreamError as error:  # from the configuration, or stdout
         why = f"{error.message}: {error.hint}" if error.hint else error.message
         return _refuse(why, error.exit_code)
-    from ..settings.settings import Config, Invocation, Settings
+    from ..settings.invocation import Config, Invocation
+    from ..settings.settings import Settings
 
     def from_any(*wanted: ParameterSource) -> frozenset[str]:
         return frozenset(name for name, source in sources.items() if source in wanted)
 
-    given = from_any(ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-    general = from_any(ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+    explicit = from_any(ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    preferences = from_any(ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
     words = params.pop("prompt")
     settings = Settings(**{name: value for name, value in params.items() if value is not None})
-    invocation = Invocation(settings, words, given, general, command.config or Config())
+    invocation = Invocation(settings, words, explicit, preferences, command.config or Config())
     if settings.template is None and not settings.var:
         return invocation
     from ..input.templates import with_template

@@ -20,7 +20,7 @@ from ..messages import ChatRequest
 from ..protocols._contract import Decoder, DecoderFactory, ReadsRow, decoder_for, get
 from ..providers.context import Context
 from ..request import HttpRequest, Target
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.fds import is_terminal
 from ..transport.seam import Open
 from ..wire.sse import MAX_EVENT_SIZE

@@ -14,7 +14,8 @@ from ..input.stdin import NAMES
 from ..output.descriptor import STDOUT, Out
 from ..output.file import WholeFile
 from ..settings.formats import format_of
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from ..terminal.fds import is_null, is_terminal
 from ..terminal.messages import Messages
 from ..terminal.screen import is_dumb

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..answer.answer_stream import AnswerStream, Moment
     from ..output.records import Facts
     from ..providers.endpoint import Endpoint
-    from ..settings.settings import Invocation
+    from ..settings.invocation import Invocation
     from .source import Source
 
 Emit = Callable[[float, list[Event]], None]

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from ..errors import StreamError, usage
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from . import session_file, session_paths
 from .conversation import Conversation, Note
 

@@ -134,8 +134,8 @@ def templated() -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def looks() -> str:
-    return ", ".join(f"`{option.long}`" for option in TABLE if option.look)
+def terminal_only() -> str:
+    return ", ".join(f"`{option.long}`" for option in TABLE if option.terminal_only)
 
 
 def placeholders() -> str:
@@ -160,7 +160,7 @@ _PARTS = {
     made.__name__: made
     for made in (
         *(options, exits, curls, providers, variables),
-        *(defaults, templated, looks, placeholders, topics),
+        *(defaults, templated, terminal_only, placeholders, topics),
     )
 }
 

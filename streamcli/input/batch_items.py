@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import StreamError, usage
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..terminal.fds import is_null, is_terminal
 from .files import Files
 from .item import Item

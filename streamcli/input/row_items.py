@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ..errors import StreamError, usage
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from ..wire.lenient_json import whole
 from .chat_options import system_of
 from .files import Files

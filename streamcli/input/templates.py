@@ -12,7 +12,8 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..settings.config_file import ConfigFile, nearest
-from ..settings.settings import Config, Invocation, Settings
+from ..settings.invocation import Config, Invocation
+from ..settings.settings import Settings
 from .prompt import LITERAL_DASH
 from .stdin import NAMES as STDIN_NAMES
 from .template_file import Front, Template, read

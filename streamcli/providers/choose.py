@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from ..protocols._contract import Keeper, get
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
 from . import resolve
 from .context import Context
@@ -31,7 +32,7 @@ def named(invocation: Invocation, context: Context, model: str, primary: str) ->
     if (colon and prefix in providers) or wanted == "local":
         values["provider"] = None
         if prefix != primary:
-            for_one = invocation.given.intersection(OF_ONE)
+            for_one = invocation.explicit.intersection(OF_ONE)
             values |= {name: () if name == "header" else None for name in for_one}
     elif primary in providers and (
         not colon or invocation.settings.base_url is not None or not _has_keys(primary, context)
@@ -123,7 +124,7 @@ def compared(invocation: Invocation, context: Context) -> list[Endpoint]:
     if len(set(settings.model)) < len(settings.model):
         raise usage("--model names the same model twice", "--repeat N asks again")
     found = [Endpoint(invocation.but(model=(model,)), context) for model in settings.model]
-    given = [option for option in OF_ONE if option in invocation.given and option != "session"]
+    given = [option for option in OF_ONE if option in invocation.explicit and option != "session"]
     for_one = [option for option in given if getattr(settings, option)]
     if for_one and len({endpoint.row.name for endpoint in found}) > 1:
         name = for_one[0].replace("_", "-")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..errors import usage
 from ..input.files import Files
 from ..input.stdin import Stdin, check_readers
-from ..settings.settings import Config, Invocation, Settings
+from ..settings.invocation import Config, Invocation
+from ..settings.settings import Settings
 from ..terminal.messages import Messages
 from .providers import Providers
 

@@ -14,7 +14,8 @@ from ..outcome import Outcome, Verdict
 from ..protocols._contract import Cancels, Decoder, Keeper, WireFormat, get
 from ..request import HttpRequest, Target
 from ..secrets import redact_headers
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from ..transport.seam import Open, Patience, Response
 from . import resolve
 from .context import Context

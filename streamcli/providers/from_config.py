@@ -8,8 +8,8 @@ from typing import Any
 from ..errors import StreamError
 from ..protocols._contract import ReadsRow, get
 from ..settings.config_file import ConfigFile, nearest
+from ..settings.invocation import Config
 from ..settings.options import PROTOCOLS
-from ..settings.settings import Config
 from .row import Row
 from .table import BY_NAME
 

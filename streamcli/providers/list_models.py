@@ -9,7 +9,7 @@ from ..input.chat_options import options_of
 from ..messages import ChatRequest, Message
 from ..protocols._contract import get
 from ..request import HttpRequest
-from ..settings.settings import Invocation
+from ..settings.invocation import Invocation
 from . import resolve
 from .context import Context
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import StreamError, usage
-from ..settings.settings import Config
+from ..settings.invocation import Config
 from .row import Row
 from .table import BY_NAME
 

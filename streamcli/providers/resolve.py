@@ -9,7 +9,8 @@ from ..errors import usage
 from ..input.text import arguments_text
 from ..protocols._contract import HasWorkspaces, Keeper, get
 from ..request import Target
-from ..settings.settings import Invocation, Settings
+from ..settings.invocation import Invocation
+from ..settings.settings import Settings
 from . import keys
 from .context import Context
 from .providers import P_TAKES
@@ -56,10 +57,10 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
     Without `with_key` the key is its own source ($VARIABLE), for showing a request.
     """
     row, model = _row_and_model(invocation, context)
-    never = invocation.given | {"model", "provider"}
+    never = invocation.explicit | {"model", "provider"}
     defaults = {name: value for name, value in row.defaults.items() if name not in never}
     settings = invocation.settings.but(**defaults)
-    wishes = invocation.general - defaults.keys()
+    wishes = invocation.preferences - defaults.keys()
     base_url = _base_url(row, settings, context)
     headers, hidden = _headers(row, settings, context)
     hidden += [*secrets.url_secrets(base_url), *secrets.proxy_secrets(context.environ)]
@@ -140,10 +141,14 @@ def _row_and_model(invocation: Invocation, context: Context) -> tuple[Row, str]:
     models, name = settings.model, settings.provider
     if len(models) > 1:
         raise usage("--model is given twice", "one model a run")
-    if name is not None and "provider" in invocation.given and "model" not in invocation.given:
+    if (
+        name is not None
+        and "provider" in invocation.explicit
+        and "model" not in invocation.explicit
+    ):
         models = ()  # the configuration's model is another provider's
     model = arguments_text(models[0], "--model") if models else ""
-    if "provider" not in invocation.given or name is None:
+    if "provider" not in invocation.explicit or name is None:
         model = aliases.get(model, model)
         prefix, colon, rest = model.partition(":")
         if colon and prefix in providers:

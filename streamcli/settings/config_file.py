@@ -1,9 +1,9 @@
-"""The configuration file: read and checked; every mistake names the file, the key and the line.
+"""Read and check the configuration file; every error names the file, the key and the line.
 
 [defaults]            options by their long names: model = "ollama:llama3.2"
 [alias]               names for models: fast = "groq:llama-3.3-70b-versatile"
 [provider.NAME]       a provider of the user's, or changes to one of ours: providers/from_config
-                      makes a row of it, and finds its mistakes only then
+                      makes a row of it and checks it
 [template.NAME]       a prompt and its options: input/templates reads it when it is used
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 from ..errors import StreamError, usage
 from ..secrets import is_secret, url_secrets
 from .formats import format_of
+from .invocation import Config
 from .option_types import Opt
 from .options import TABLE
-from .settings import Config
 
 _OPTIONS = {option.long[2:].replace("-", "_"): option for option in TABLE if option.config}
 # Where a provider's table may hold a secret. Commands and names of variables are not secrets.
@@ -30,7 +30,7 @@ _PAIRS = ("header", "option")  # options whose values are NAME:VALUE or NAME=VAL
 
 
 class ConfigFile(Config):
-    """A configuration from a file: it converts options, and names the lines of mistakes."""
+    """A configuration from a file: it converts options, and names the line of an error."""
 
     def __init__(self, path: str, text: str) -> None:
         super().__init__()
@@ -82,12 +82,12 @@ class ConfigFile(Config):
 
 
 def _is_plain(values: list[Any]) -> bool:
-    """Tell whether each value could stand on a command line: Python takes true for the number 1."""
+    """Return whether each value is a text or a number; true and false are numbers to Python."""
     return all(isinstance(each, str | int | float) and type(each) is not bool for each in values)
 
 
 def nearest(name: str, known: Any) -> str:
-    """Return a question with the nearest of the `known` names, or all of them."""
+    """Return a hint with the nearest of the `known` names, or with all of them."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, n=1, cutoff=0.5)
@@ -95,7 +95,7 @@ def nearest(name: str, known: Any) -> str:
 
 
 def load(path: str) -> Config:
-    """Return the configuration in `path`; an empty one if there is no such file. Usage errors."""
+    """Return the configuration in the file, an empty one if there is no such file. Usage errors."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -136,7 +136,7 @@ def _closing(path: str) -> str:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody writes into is not waited for."""
+    """Open a file, without waiting for the writer of a pipe."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
@@ -157,10 +157,10 @@ def _read(config: ConfigFile, tables: dict[str, Any]) -> None:
 
 
 def _secrets(tables: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the place of every secret in the file.
+    """Yield (table, key) of every secret in the file.
 
     A literal value is secret if the name of its header or field says so, and so is a password in
-    an address. What key_env names, key_cmd prints or a {placeholder} stands for is not in the file.
+    an address. The values of key_env, key_cmd and a {placeholder} are not in the file.
     """
     tables_of: list[tuple[tuple[str, ...], Any]] = [(("defaults",), tables.get("defaults"))]
     providers = tables.get("provider")

@@ -1,4 +1,4 @@
-"""The table of output formats: one row each. output/formats.py says how to add one."""
+"""The table of output formats, a row for each; output/formats.py says how to add one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from functools import cache
 class Format:
     """One way to write answers.
 
-    `module` is the file in output/ that has its sink. `records`: it is made of records, which
-    keep the order of the prompts only with --keep-order, and stand beside the file of -O; the
-    others are made of text, which always keeps the order, and goes to the file instead of stdout.
-    `long`: its lines are longer than a pipe takes in one piece. `summary`: a batch ends with a
-    summary record. `details` is its part of the manual.
+    `module` is the file in output/ that has its sink, `details` its part of the manual. A format of
+    `records` keeps the order of the prompts only with --keep-order, and goes to stdout beside the
+    file of -O. Any other format is one of text: it always keeps the order, and goes to the file
+    instead of stdout. `long` is set if its lines may be longer than a pipe takes in one piece, and
+    `summary` if a batch ends with a summary record.
     """
 
     __slots__ = ("details", "long", "module", "name", "records", "summary")

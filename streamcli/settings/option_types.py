@@ -1,4 +1,4 @@
-"""Options that know what help, manual and completions need of them, and the types of words."""
+"""The class of an option, with what help, manual and completions need; and types of text values."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SESSION = "session"  # a stored session, or with a slash a file
 
 
 class Opt(click.Option):
-    """A click option that also knows what the documents need.
+    """A click option, with the facts that the documents need.
 
     `section` is its heading, `details` what the manual adds to `help`, `value` what completions
-    offer (FILE, PROVIDER, MODEL_NAME, TEMPLATE, SESSION or ""). `env`: STREAM_<OPTION> sets it too;
-    `config`: so does [defaults] in the configuration; `template`: so does a template. A `look` set
-    in [defaults] holds on a terminal only: a configuration never changes what a script's pipe
-    carries. An option with `bare` may be given without its
-    value, which it takes only with `=`: so it never eats the prompt.
+    offer (FILE, PROVIDER, MODEL_NAME, TEMPLATE, SESSION or ""). With `env` the variable
+    STREAM_<OPTION> sets it too, with `config` the [defaults] of the configuration, with `template`
+    a template. What [defaults] say of a `terminal_only` option holds on a terminal only: a
+    configuration never changes what a script's pipe carries. An option with `bare` has that value
+    if it is typed without one, and takes another only with `=`: so it never takes the prompt.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Opt(click.Option):
         env: bool = True,
         config: bool = True,
         template: bool = False,
-        look: bool = False,
+        terminal_only: bool = False,
         bare: str = "",
         **kwargs: Any,
     ) -> None:
@@ -44,7 +44,7 @@ class Opt(click.Option):
         self.value = value
         self.config = config
         self.template = template
-        self.look = look
+        self.terminal_only = terminal_only
         self.bare = bare
         self.long = next(flag for flag in self.opts if flag.startswith("--"))
         self.short = next((flag for flag in self.opts if not flag.startswith("--")), "")
@@ -66,7 +66,7 @@ class Opt(click.Option):
         return (value,) if value is not None and self.multiple else value
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert a value; a usage error for a name that is empty: an unset variable, mostly."""
+        """Convert a value; usage error for an empty name, which mostly is an unset variable."""
         if self.value and "" in (value if isinstance(value, tuple | list) else (value,)):
             raise click.UsageError(
                 f"{self.long} is empty: {self.long} {self.metavar}, or leave it out"

@@ -1,6 +1,7 @@
-"""The option table: every option once, with the help and the manual text made from it.
+"""The option table: a row for each option, from which help, manual and completions are made.
 
-An option's `help` is its line in `--help` (60 columns at most), `details` what the manual adds.
+To add an option, add a row here and a field of the same name to Settings (settings.py). `help` is
+its line in `--help` (60 columns at most), `details` is what the manual adds.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ SECTIONS = (PROMPT, MODEL, TOOLS, CONVERSATIONS, OUTPUT, BATCH, NETWORK, INSPECT
 
 
 def _protocols() -> list[str]:
-    """Return the names of the files in protocols/: adding a file is all that adding one takes."""
+    """Return the names of the files in protocols/: a new file there is a new protocol."""
     folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "protocols")
     try:
         files = os.listdir(folder)
@@ -414,7 +415,7 @@ TABLE: tuple[Opt, ...] = (
     # Output
     Opt(
         "--format",
-        look=True,
+        terminal_only=True,
         section=OUTPUT,
         type=click.Choice([row.name for row in FORMATS]),
         default="text",
@@ -473,7 +474,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--reasoning",
-        look=True,
+        terminal_only=True,
         section=OUTPUT,
         type=click.Choice(REASONING),
         help="Where the model's reasoning goes.",
@@ -528,7 +529,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--buffer",
-        look=True,
+        terminal_only=True,
         section=OUTPUT,
         type=Buffering(),
         default="chunk",
@@ -539,7 +540,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--pace",
-        look=True,
+        terminal_only=True,
         section=OUTPUT,
         type=PerSecond(min=0, min_open=True),
         metavar="CPS",
@@ -548,7 +549,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--sanitize",
-        look=True,
+        terminal_only=True,
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",
@@ -573,7 +574,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--progress",
-        look=True,
+        terminal_only=True,
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",
@@ -605,7 +606,7 @@ TABLE: tuple[Opt, ...] = (
     ),
     Opt(
         "--color",
-        look=True,
+        terminal_only=True,
         section=OUTPUT,
         type=click.Choice(WHEN),
         default="auto",

@@ -1,4 +1,4 @@
-"""Types of options that are quantities: numbers with bounds, and the units behind them."""
+"""Types of options that are quantities: numbers with bounds and units."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 def _check_bounds(
     kind: click.IntRange | click.FloatRange, number: float, param: Any, ctx: Any
 ) -> None:
-    """Fail in words for a number outside the range, which click writes as a formula."""
+    """Fail for a number outside the range, in words instead of click's formula."""
     low, high = kind.min, kind.max
     shown = f"{number:g}" if isinstance(number, float) else str(number)
     if low is not None and (number < low or (kind.min_open and number == low)):
@@ -40,7 +40,7 @@ class Number(click.FloatRange):
         return number
 
 
-# The seconds of each unit of a time, which may be written out.
+# The seconds of each unit of time; units may be written out.
 _TIMES = {
     "ms": 0.001,
     **dict.fromkeys(("s", "sec", "second"), 1.0),
@@ -52,7 +52,7 @@ _COUNTS = {"k": 10**3, "K": 10**3, "M": 10**6}
 
 
 class Seconds(Number):
-    """A time: 90, 500ms, 90s, 2m or 1h; as seconds, and infinity for 0, which means no limit."""
+    """A time (90, 500ms, 90s, 2m or 1h) in seconds; 0 means no limit, and becomes infinity."""
 
     name = "time in seconds"
 
@@ -104,7 +104,7 @@ class PerSecond(Number):
 
 
 class Speed(click.ParamType):  # type: ignore[type-arg]
-    """A factor, or `instant`: 0, which waits for nothing."""
+    """A factor above 0; or `instant`, which becomes 0 and waits for nothing."""
 
     name = "speed"
 
@@ -142,7 +142,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg]
-    """N/s, N/m or N/h, the units also written out, and `,poisson`; as (N a second, how)."""
+    """N/s, N/m or N/h, and `,poisson`; as (requests a second, "even" or "poisson")."""
 
     name = "rate"
 
@@ -162,7 +162,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
 
 class Tolerance(click.ParamType):  # type: ignore[type-arg]
-    """A share as 5%, as (0.05, "%"), or a time as 20ms, as (20.0, "ms")."""
+    """A share such as 5%, which becomes (0.05, "%"), or a time: 20ms becomes (20.0, "ms")."""
 
     name = "tolerance"
 
@@ -182,9 +182,9 @@ class Tolerance(click.ParamType):  # type: ignore[type-arg]
 
 
 class Halt(click.ParamType):  # type: ignore[type-arg]
-    """When a batch stops by itself, as (how, what, bound).
+    """When a batch stops by itself: (how, what, bound), see batch/halt.
 
-    `never`, or after `soon,` or `now,`: fail=N, N%, cost=N, tokens=N. Without them: soon.
+    The text is `never`; or fail=N, N%, cost=N or tokens=N, after `soon,` (the default) or `now,`.
     """
 
     name = "halt"

@@ -1,19 +1,13 @@
-"""Settings: what the user chose, as one frozen and typed value; and the configuration's values."""
+"""Settings: the value of every option, as one frozen and typed value."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn, Self, dataclass_transform
 
 from ..limits import Limits
 from .formats import format_of
-from .frozen import Frozen
 
-if TYPE_CHECKING:
-    from ..errors import StreamError
-
-# Modes that ask nothing.
+# The options that inspect instead of asking.
 INSPECTIONS = (
     "list_providers",
     "list_models",
@@ -25,11 +19,34 @@ INSPECTIONS = (
 BATCH_INPUTS = ("files", "rows", "lines", "null", "requests")  # options that make stdin a batch
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Frozen:
+    """A value whose fields are its class's annotations, with defaults, and never change.
+
+    A dataclass would do the same, but its import costs every start 5 ms.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        if unknown := values.keys() - type(self).__annotations__.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen: use but({name}=...)")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen")
+
+    def but(self, **values: Any) -> Self:
+        """Return a copy with other values for these fields."""
+        return type(self)(**{**self.__dict__, **values})
+
+
 class Settings(Frozen):
     """The value of every option: one field for each, with the option's own default.
 
-    The command line makes one from options, environment and configuration; a provider's defaults
-    make another one (`but`). The option table says what each field means.
+    The command line makes one from options, environment and configuration; `but` makes another one
+    with a provider's defaults. The option table says what each field means.
     """
 
     # The prompt
@@ -147,12 +164,12 @@ class Settings(Frozen):
 
     @property
     def holds_text(self) -> bool:
-        """Whether text waits for a logical break."""
+        """Whether --buffer holds text until a part of it is whole."""
         return self.buffer not in ("chunk", "1")
 
     @property
     def shapes_text(self) -> bool:
-        """Whether the text is written in another shape than the model's."""
+        """Whether --extract, --items or --buffer changes the text before it is written."""
         return self.extract is not None or self.items is not None or self.holds_text
 
     @property
@@ -162,19 +179,19 @@ class Settings(Frozen):
 
     @property
     def batch_inputs(self) -> list[str]:
-        """The options given that make stdin a batch."""
-        given = [name for name in BATCH_INPUTS if getattr(self, name)]
-        # Names of files are lines, or end with NUL.
-        return [name for name in given if not (self.files and name in ("lines", "null"))]
+        """The options that make stdin a batch, of those that are set."""
+        names = [name for name in BATCH_INPUTS if getattr(self, name)]
+        # With --files, these two say only how the names of the files end.
+        return [name for name in names if not (self.files and name in ("lines", "null"))]
 
     @property
     def inspections(self) -> list[str]:
-        """The options given that inspect instead of asking; `check` may be an empty text."""
+        """The options that inspect instead of asking, of those that are set (to "" too)."""
         return [name for name in INSPECTIONS if getattr(self, name) not in (None, False)]
 
     @property
     def is_batch(self) -> bool:
-        """Whether there is more than one answer to get, or one that may be there already."""
+        """Whether the run is a batch: of several answers, or with options that only a batch has."""
         several = self.compares or self.repeat is not None
         return several or bool(
             self.batch_inputs or self.resume or self.slo or self.into or self.force
@@ -182,24 +199,24 @@ class Settings(Frozen):
 
     @property
     def converses(self) -> bool:
-        """Whether the prompt is one of a conversation that goes on."""
+        """Whether the prompt continues a conversation."""
         return self.session is not None or self.continue_last or self.chat
 
     @property
     def conversation_option(self) -> str:
-        """The option that makes the prompt one of a conversation, for messages."""
+        """The option that makes the prompt continue a conversation, for messages."""
         if self.chat:
             return "--chat"
         return "--continue" if self.continue_last else "--session"
 
     @property
     def replays(self) -> bool:
-        """Whether the answer is there already; --speed alone is a mistake."""
+        """Whether the answer comes from --decode or --replay; --speed alone is an error later."""
         return any(each is not None for each in (self.decode, self.replay, self.speed))
 
     @property
     def reports(self) -> bool:
-        """Whether records are read and reported; --by alone, and its like, are mistakes."""
+        """Whether the run is a --report; an option of it alone, such as --by, is an error later."""
         alone = self.by is not None or self.adjusted or bool(self.against or self.tolerance)
         return self.report is not None or alone
 
@@ -214,96 +231,3 @@ class Settings(Frozen):
             max_wait=self.max_wait,
             max_event_size=self.max_event_size,
         )
-
-
-class Config:
-    """The contents of the configuration file, with option values already converted.
-
-    `providers` and `templates` are tables as they are in the file: a mistake in one matters only
-    when it is used.
-    """
-
-    def __init__(self) -> None:
-        self.defaults: dict[str, Any] = {}  # by field of Settings
-        self.aliases: dict[str, str] = {}
-        self.providers: dict[str, Any] = {}
-        self.templates: dict[str, Any] = {}
-
-
-def config_path(environ: Mapping[str, str]) -> str:
-    """Return where the configuration is; "" if nobody says where home is.
-
-    A relative folder is ignored (the XDG rules): it would be a configuration of the project.
-    """
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.join(environ.get("HOME", ""), ".config")
-    return os.path.join(base, "stream", "config.toml") if os.path.isabs(base) else ""
-
-
-class Invocation:
-    """One run as it was asked for: settings, prompt words, configuration, and who set what.
-
-    `given` names the fields that the command line, a template or the environment set: they are
-    stronger than what the configuration says of the provider. `general` names those that the
-    environment or the configuration set, or a template written for another model: preferences for
-    any provider, not a wish for this one. `trouble` is what is wrong with the template: the run
-    reports it, with its record.
-    """
-
-    __slots__ = ("config", "general", "given", "settings", "trouble", "words")
-
-    def __init__(
-        self,
-        settings: Settings,
-        words: tuple[str, ...],
-        given: frozenset[str],
-        general: frozenset[str],
-        config: Config,
-        trouble: StreamError | None = None,
-    ) -> None:
-        self.settings = settings
-        self.words = words
-        self.given = given
-        self.general = general
-        self.config = config
-        self.trouble = trouble
-
-    @property
-    def typed(self) -> frozenset[str]:
-        """The fields that the command line itself set."""
-        return self.given - self.general
-
-    def but(self, **values: Any) -> Invocation:
-        """Return a copy with these values, as if they had been typed."""
-        return self._with(
-            settings=self.settings.but(**values),
-            given=self.given | values.keys(),
-            general=self.general - values.keys(),
-        )
-
-    def asking(self, *words: str) -> Invocation:
-        """Return a copy with another prompt."""
-        return self._with(words=words)
-
-    def failing(self, trouble: StreamError) -> Invocation:
-        """Return a copy that only reports this."""
-        return self._with(trouble=trouble)
-
-    def with_template(
-        self, values: dict[str, Any], words: tuple[str, ...], wishes: frozenset[str]
-    ) -> Invocation:
-        """Return a copy with a template's values, stronger than environment and configuration.
-
-        `wishes` names those of them that were not meant for the model that is asked.
-        """
-        names = frozenset(values)
-        return self._with(
-            settings=self.settings.but(**values),
-            words=words,
-            given=self.given | names,
-            general=(self.general - names) | (wishes & names),
-        )
-
-    def _with(self, **values: Any) -> Invocation:
-        return Invocation(**{**{name: getattr(self, name) for name in self.__slots__}, **values})

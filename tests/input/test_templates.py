@@ -23,8 +23,8 @@ from streamcli.input.picoschema import Unreadable, json_schema
 from streamcli.input.prompt import around
 from streamcli.input.stdin import STDIN_HERE
 from streamcli.input.template_file import OPTIONS, read
+from streamcli.settings.invocation import Invocation
 from streamcli.settings.options import MODEL, TABLE
-from streamcli.settings.settings import Invocation
 
 MODELS = "vllm:tiny"
 
@@ -98,7 +98,7 @@ def test_a_file_has_options_a_prompt_and_variables(write: Write) -> None:
     assert settings.system == "You write for Ann."
     assert prompt_of(run, "NOTES") == "Sum up for Ann, plain:\n\nNOTES\n\nBe short."
     assert {"model", "max_tokens", "system"} <= run.typed
-    assert "tone" not in run.given
+    assert "tone" not in run.explicit
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 
 from streamcli.cli.parse import parse
 from streamcli.limits import Limits
+from streamcli.settings.invocation import Config, Invocation
 from streamcli.settings.options import TABLE
-from streamcli.settings.settings import BATCH_INPUTS, INSPECTIONS, Config, Invocation, Settings
+from streamcli.settings.settings import BATCH_INPUTS, INSPECTIONS, Settings
 
 FIELDS = get_type_hints(Settings)
 NAMES = {option.name or "": option for option in TABLE} | {"format": TABLE[0]}
@@ -92,7 +93,7 @@ def test_but_of_an_invocation_counts_as_typed() -> None:
     general = frozenset({"seed", "top_p"})
     invocation = Invocation(Settings(), (), frozenset(), general, Config())
     other = invocation.but(seed=1)
-    assert other.given == {"seed"}
-    assert other.general == {"top_p"}
-    assert invocation.given == frozenset()
+    assert other.explicit == {"seed"}
+    assert other.preferences == {"top_p"}
+    assert invocation.explicit == frozenset()
     assert other.asking("hi").words == ("hi",)
