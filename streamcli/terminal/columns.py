@@ -1,4 +1,4 @@
-"""Answers side by side on a terminal: a column each, drawn while they come, whole at the end."""
+"""Draw answers side by side on a terminal, a column for each, while they stream."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from .screen import Line
 from .widths import cells, cut
 from .wrap import Row, Wrapped
 
-LEAST = 30  # cells of a column, at least
-INTERVAL = 0.1  # seconds from one drawing to the next
+LEAST = 30  # cells of a column at least
+INTERVAL = 0.1  # seconds between two drawings
 _BETWEEN, _CROSSING = " │ ", "─┼─"
 
 
 class Column:
-    """One answer: its `name`, its text, and the words below it, each with its color."""
+    """One answer: its `name`, its text, and the (words, color) below it."""
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
         self.text = Wrapped(LEAST)
-        self.over: list[tuple[str, str]] = []  # the words, once it is over
+        self.over: list[tuple[str, str]] = []  # the words below it once the answer is over
         self._clock = clock
         self._began = clock()
-        self._first: float | None = None  # when the first of it came
+        self._first: float | None = None  # the time of the first delta
         self._lock = Lock()
 
     def add(self, text: str, *, dim: bool = False) -> None:
-        """Add text, which has no control characters; `dim` if it is the reasoning."""
+        """Add text without control characters; `dim`: it is reasoning."""
         with self._lock:
             if self._first is None:
                 self._first = self._clock()
@@ -48,24 +48,24 @@ class Column:
         return [(f"{now - self._began:.0f} s", "")]
 
     def rows(self, width: int, last: int | None) -> list[Row]:
-        """Return the `last` rows of the text, or all, for a column of that many cells."""
+        """Return the `last` rows of the text (all of them for None), `width` cells wide."""
         with self._lock:
             self.text.resize(width)
             return self.text.all() if last is None else self.text.last(last)
 
 
 class Columns:
-    """Columns beside each other. `color`: whether escapes for looks are written."""
+    """Columns side by side. `color`: styles and colors may be written."""
 
     def __init__(self, names: Sequence[str], clock: Callable[[], float], *, color: bool) -> None:
         self.columns = [Column(name, clock) for name in names]
         self._color = color
 
     def drawn(self, width: int, height: int | None = None) -> list[str]:
-        """Return the rows for a terminal of that size: without a height all of each answer.
+        """Return the rows for a terminal of that size; without a `height` all rows of each answer.
 
-        With one they are fewer than its lines, and have the end of each answer. On a terminal that
-        is too narrow for that there is a row for each answer, without its text.
+        With a height the rows are fewer than the terminal's lines, and show the end of each answer.
+        If the terminal is too narrow for columns, there is one row for each answer, without text.
         """
         room = width_of(len(self.columns), width)
         if room < LEAST:
@@ -98,9 +98,9 @@ class Columns:
         return self._side_by_side(shown, [cells(row.text) for row in rows])
 
     def _side_by_side(self, texts: Sequence[str], sizes: Sequence[int]) -> str:
-        """Return a row of all columns.
+        """Return one row of all columns.
 
-        Each begins where it shall, even if the terminal has another opinion of how wide a glyph is.
+        Each column begins at its place, even if the terminal draws a glyph wider than we think.
         """
         room = max(self.columns[0].text.width, 1)
         row = texts[0] + " " * (room - sizes[0])
@@ -115,7 +115,7 @@ class Columns:
 
 
 class Live:
-    """Draws columns on the terminal of `line` while they come. `close` takes them away."""
+    """Draws columns on the terminal of `line` while the answers stream; `close` erases them."""
 
     def __init__(self, columns: Columns, line: Line) -> None:
         self._columns = columns
@@ -129,16 +129,16 @@ class Live:
         thread = Thread(target=self._run, name="columns", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system gives no more threads: the answers need them more
+        except RuntimeError:  # too many threads: the answers can do without the drawing
             self._region.close()
         else:
             self._thread = thread
 
     def close(self) -> None:
-        """Stop, and take away what is drawn. A second time does nothing."""
+        """Stop, and erase the rows. A second call does nothing."""
         self._closing.set()
         if self._thread is not None:
-            self._thread.join(1)  # not for ever: it may stand before a stopped terminal
+            self._thread.join(1)  # not for ever: it may write to a stopped terminal
         self._region.close()
 
     def _run(self) -> None:
@@ -152,7 +152,7 @@ class Live:
 
 
 def width_of(count: int, width: int) -> int:
-    """Return the cells of each of so many columns on a terminal of that width."""
+    """Return the cells of each of `count` columns on a terminal of `width` cells."""
     return (width - MARGIN - len(_BETWEEN) * (count - 1)) // count
 
 

@@ -1,4 +1,4 @@
-"""The standard descriptors: which of them are open, a terminal, or /dev/null."""
+"""Look at descriptors: which are open, a terminal, a pipe, /dev/null, or ready for a write."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def is_pipe(fd: int) -> bool:
 def in_foreground(fd: int) -> bool:
     """Return whether this process may draw on the terminal `fd`.
 
-    The terminal of a job in the background belongs to the shell's prompt, or to another job.
+    While it runs in the background, the terminal belongs to the shell's prompt, or to another job.
     """
     try:
         group = os.tcgetpgrp(fd)
     except OSError:  # a terminal, but not ours to control
         return True
-    return group in (0, os.getpgrp())  # 0: a group of another container
+    return group in (0, os.getpgrp())  # 0: a process group of another container
 
 
 def takes_more(fd: int) -> bool:
-    """Return whether a short write would not wait: a pipe is not full, a terminal not stopped."""
+    """Return whether a short write would not block (on a full pipe, on a stopped terminal)."""
     import select
 
     try:
@@ -55,9 +55,9 @@ def takes_more(fd: int) -> bool:
 
 
 def hold_standard_fds() -> set[int]:
-    """Open /dev/null on 0, 1 and 2 where they are closed, and return which were.
+    """Open /dev/null on those of 0, 1 and 2 that are closed, and return which were.
 
-    Otherwise the next socket gets the number, and the answer is written into it.
+    Otherwise the next socket would get that number, and the answer would be written into it.
     """
     closed = set()
     for fd in (0, 1, 2):

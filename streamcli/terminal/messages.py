@@ -1,4 +1,4 @@
-"""Messages on stderr: one line each, the name of the program in front."""
+"""Write messages to stderr: one line each, with the name of the program before it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def line_of(message: str) -> str:
-    """Return the line on stderr for a message: the commands in it are those that work here."""
+    """Return the line on stderr for a message; its commands get the name of this program."""
     from .program import named, program
 
     return f"{program()}: {named(message)}"
@@ -27,9 +27,9 @@ def line_of(message: str) -> str:
 class Messages:
     """Writes errors always, notes unless --quiet, details with --verbose, debug with --debug.
 
-    On the terminal that the answer goes to, a message begins a line. `above` takes the lines in
-    place of stderr. `signs`: signs of life are wanted on a terminal; `waiting` is that of the
-    answer, while there is one.
+    On the terminal that shows the answer, a message begins a new line. If `above` is set, it gets
+    the lines instead of stderr. `signs`: a waiting sign may be shown on a terminal; `waiting` is
+    the sign of the current answer, if it has one.
     """
 
     def __init__(
@@ -49,29 +49,29 @@ class Messages:
         self._quiet = quiet
 
     def error(self, message: str, hint: str = "") -> None:
-        """Write what happened, and what to do: a hint is our own, and may have several lines."""
+        """Write an error and its hint. The hint is our own text, and may have several lines."""
         lines = hint.split("\n") if hint.startswith("\n") else [one_line(hint)]
         limit = 4000 if self.verbose else 300
         self._write(one_line(message, limit), "\n".join(map(visible, lines)))
 
     def note(self, message: str) -> None:
-        """Write what is worth knowing, and is not an error."""
+        """Write a message that is not an error."""
         if not self._quiet:
             self._write(one_line(message))
 
     def detail(self, message: str, limit: int = 600) -> None:
-        """Write what only --verbose asks for, cut to `limit` characters."""
+        """Write a message for --verbose, cut to `limit` characters."""
         if self.verbose:
             self._write(one_line(message, limit))
 
     def debug(self, message: str) -> None:
-        """Write what only --debug asks for."""
+        """Write a message for --debug."""
         if self.debugging:
             self._write(one_line(message, 4000))
 
     @property
     def width(self) -> int | None:
-        """The cells of a line on stderr's terminal; None if it is none."""
+        """The cells of a line on stderr's terminal; None if stderr is not a terminal."""
         from .widths import columns_of
 
         return None if self.screen.line(2) is None else columns_of(2)
@@ -83,7 +83,7 @@ class Messages:
         self._put(table.drawn(width, dims=dims))
 
     def sign(self, words: Callable[[float], str] | None = None) -> Waiting | None:
-        """Return a sign of life on stderr's terminal, to be started; None if none is wanted."""
+        """Return a new waiting sign for stderr's terminal; None if none is wanted."""
         line = self.screen.line(2)
         if line is None or not self._signs or is_dumb():
             return None
@@ -93,7 +93,7 @@ class Messages:
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
-        """Show a sign of life while the block runs; `what` is done meanwhile."""
+        """Show a waiting sign with the words `what` while the block runs."""
         sign = None if self.waiting is not None else self.sign()
         if sign is None:
             yield
@@ -122,7 +122,7 @@ class Messages:
 
 
 def write_stderr(data: bytes) -> None:
-    """Write to stderr, if anybody is there."""
+    """Write to stderr; a failure is ignored, as there is nobody to tell it to."""
     try:
         os.write(2, data)
     except OSError:
@@ -130,7 +130,7 @@ def write_stderr(data: bytes) -> None:
 
 
 def usage_line(outcome: Outcome) -> str:
-    """Return the line of --usage: the counts that the server gave, and no guesses."""
+    """Return the line of --usage: the counts that the server sent, and the cost."""
     usage = outcome.usage
     named = (
         ("input", usage.input_tokens),

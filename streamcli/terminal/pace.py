@@ -1,21 +1,23 @@
-"""How fast a batch goes: rates over its last minute. Pure, told the time."""
+"""Estimate the rates of a batch over its last minute. Pure: times are arguments."""
 
 from __future__ import annotations
 
 from collections import deque
 
-_WINDOW, _ENOUGH = 60.0, 30  # the last minute, or so many prompts if that is longer
+_WINDOW = 60.0  # seconds of figures that are kept, and more until _ENOUGH prompts are done in them
+_ENOUGH = 30  # prompts; before that many, rates are those since the beginning
 
 
 class Pace:
-    """Estimates rates from the figures of the last minute."""
+    """Estimates rates from the figures of the last minute. Times are in seconds."""
 
     def __init__(self, now: float) -> None:
-        self._first = self._last = (now, 0, 0)  # when, prompts done, tokens
+        # (time, prompts done, tokens) at the start, at the last finished prompt, and each second.
+        self._first = self._last = (now, 0, 0)
         self._seconds = deque([self._first], maxlen=600)
 
     def add(self, now: float, done: int, tokens: int) -> None:
-        """Note how many prompts are done, and how many tokens came."""
+        """Note the number of prompts done and of tokens received so far."""
         seconds = self._seconds
         if done != self._last[1]:
             self._last = (now, done, tokens)
@@ -27,12 +29,15 @@ class Pace:
             seconds.popleft()
 
     def tokens_per_second(self, now: float, tokens: int) -> float:
-        """Return the rate at which tokens come."""
+        """Return the tokens per second; `tokens` is the number received so far."""
         when, _, before = self._since()
         return max(0, tokens - before) / max(now - when, 1e-3)
 
     def seconds_left(self, now: float, prompts: int) -> float:
-        """Return an estimate that falls between finished prompts, and grows when one is late."""
+        """Return the estimated seconds for so many more `prompts`.
+
+        It falls steadily between finished prompts, and grows while the next one is late.
+        """
         when, before, _ = self._since()
         finished = max(1, self._last[1] - before)
         in_time = prompts * (self._last[0] - when) / finished - (now - self._last[0])
@@ -40,5 +45,6 @@ class Pace:
         return max(in_time, late)
 
     def _since(self) -> tuple[float, int, int]:
+        """Return the figures that rates are counted from."""
         oldest = self._seconds[0]
         return oldest if self._last[1] - oldest[1] >= _ENOUGH else self._first

@@ -1,4 +1,4 @@
-"""The name that the program was called by: ImageMagick owns `stream` on some systems."""
+"""The name of the program: `streamcli` where ImageMagick owns `stream`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _COMMANDS = r'\bstream(?= -| "PROMPT| \[OPTIONS)|(?<=man )stream\b'
 
 
 def program() -> str:
-    """Return `streamcli` if it was called so, else `stream`."""
+    """Return `streamcli` if the program was called by that name, else `stream`."""
     name = os.path.basename(sys.argv[0]) if sys.argv else ""
     return "streamcli" if name == "streamcli" else "stream"
 
 
 def named(text: str) -> str:
-    """Return `text` with the commands in it as they work here: `stream -L` or `streamcli -L`."""
+    """Return `text` with this program's name in its commands: `stream -L` or `streamcli -L`."""
     name = program()
     return text if name == "stream" else re.sub(_COMMANDS, name, text)

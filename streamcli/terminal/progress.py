@@ -1,4 +1,4 @@
-"""The progress of a batch on stderr: drawn in place on a terminal, plain lines elsewhere."""
+"""Show the progress of a batch on stderr: in place on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .progress_rows import Rows, State
 from .region import Region
 from .screen import Line
 
-INTERVAL = 0.2  # seconds from one drawing to the next
-PLAIN_INTERVAL = 10.0  # and from one line to the next, where nothing can be drawn
+INTERVAL = 0.2  # seconds between two drawings
+PLAIN_INTERVAL = 10.0  # seconds between two plain lines
 
 
 class Progress:
     """Draws the state on stderr, five times a second, while a batch runs.
 
-    `state` returns it, in any thread. `line` is that of stderr's terminal: without one a plain line
-    is written every ten seconds and at the end. `color` is the result of --color and NO_COLOR. In
-    one `row`, it does no harm where another process may write on the same terminal.
+    `state` returns the state, and may be called in any thread. `line` is stderr's terminal: without
+    it a plain line is written every ten seconds and at the end. `color`: colors may be used. `row`:
+    draw one row only, which does no harm if another process writes on the same terminal.
 
-    It never hides the cursor, so no death and no stop can leave it hidden.
+    It never hides the cursor, so that no crash and no stop can leave it hidden.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Progress:
         thread = threading.Thread(target=self._run, name="progress", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system gives no more threads: others need them more
+        except RuntimeError:  # too many threads: the batch can do without the progress
             self.close()
         else:
             self._thread = thread
 
     def refresh(self) -> None:
-        """Draw the state, or write it if a plain line is due. Its own thread calls this."""
+        """Draw the state, or write a plain line if one is due. The progress thread calls this."""
         now, state = self._clock(), self._state()
         self._rows.note(now, state)
         if self._region is not None:
@@ -71,10 +71,10 @@ class Progress:
             self._write_line(now, state)
 
     def close(self) -> None:
-        """Erase the rows, or write the last plain line. A second time does nothing."""
+        """Erase the rows, or write the last plain line. A second call does nothing."""
         self._closing.set()
         if self._thread:
-            self._thread.join(1)  # not for ever: it may stand before a stopped terminal
+            self._thread.join(1)  # not for ever: it may write to a stopped terminal
         if self._region is not None:
             self._region.close()
         elif not self._closed:
@@ -86,7 +86,7 @@ class Progress:
             self.refresh()
 
     def _write_line(self, now: float, state: State) -> None:
-        if takes_more(2):  # else nobody reads it, and the batch is not to wait for that
+        if takes_more(2):  # else the write would block the batch
             line = line_of(self._rows.plain(now, state))
             write_stderr(f"{line}\n".encode("utf-8", "backslashreplace"))
 

@@ -1,4 +1,4 @@
-"""The rows of --progress: from the figures of a batch to lines for a terminal. Pure."""
+"""Format the rows of --progress from the figures of a batch. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from .row_words import GAP, MARGIN, Words, cost_of, joined, number, packed, rate
 from .sanitize import one_line
 from .widths import cells, cut
 
-_BAR = (8, 28)  # its least and greatest width in cells
+_BAR = (8, 28)  # least and greatest width in cells
 _BAR_OF_MODEL = (8, 20)
-_PERCENT = 5
-_LAST, _LONG = "last error: ", 60  # the words before an error, in a row of so many cells
-_NAME = 3  # the name of a model takes this part of the width at most
+_PERCENT = 5  # cells
+_LAST, _LONG = "last error: ", 60  # words before an error, if the row has so many cells
+_NAME = 3  # the name of a model takes at most the third part of the width
 
 
 class Figures(NamedTuple):
-    """How far the prompts are, of one model or of all.
+    """The progress of the prompts of one model, or of all.
 
-    `done` prompts ended in this run, and `failed` has how many of them by bad verdict; `skipped`
-    ones an earlier run finished. `tokens` were received so far. `cost` is None if it is unknown;
-    `cost_is_least`: that of some answers is unknown.
+    `done` prompts ended in this run, `failed` counts them by bad status; `skipped` prompts were
+    finished by an earlier run. `tokens` were received so far. `cost` is None if it is unknown;
+    `cost_is_least`: the cost of some answers is unknown.
     """
 
     name: str = ""
@@ -41,9 +41,9 @@ class Figures(NamedTuple):
 
 
 class State(NamedTuple):
-    """The figures of `all`, of each model if there are several, and what is of the moment.
+    """The figures of `all` prompts, of each model if there are several, and two messages.
 
-    `held` names the provider that is waited for, or its limit; `error` is the last one.
+    `held` says which provider or limit the batch waits for; `error` is the last error.
     """
 
     all: Figures = Figures()
@@ -53,18 +53,18 @@ class State(NamedTuple):
 
 
 class Rows:
-    """Draws states, and keeps what their rates are estimated from.
+    """Formats states, and remembers earlier ones to estimate rates.
 
-    `began` is when the batch did, by the clock that the other times are of.
+    `began` is the time at which the batch began; all times are in seconds of one clock.
     """
 
     def __init__(self, began: float, *, color: bool = True) -> None:
         self._began = began
         self._color = color
-        self._paces = {"": Pace(began)}  # of all, and of the models
+        self._paces = {"": Pace(began)}  # by model; "" for all
 
     def note(self, now: float, state: State) -> None:
-        """Note a state for the rates; at least once a second."""
+        """Note a state for the rates. Call it at least once a second."""
         for figures in (state.all, *state.models):
             if (pace := self._paces.get(figures.name)) is None:
                 pace = self._paces[figures.name] = Pace(self._began)
@@ -80,10 +80,11 @@ class Rows:
     def drawn(self, now: float, state: State, width: int, height: int) -> list[str]:
         """Return the rows for a terminal of that size.
 
-        If they are too many, the models are summed up first, then the error goes, then figures.
+        If there are too many, the models are summed up first, then the error is left out, then
+        figures are.
         """
         room = max(0, width - MARGIN)
-        most = max(1, height - 1)  # a line is left for what is written above
+        most = max(1, height - 1)  # one line is left for text above the rows
         figures = state.all
         words = [*self._words(now, figures), *_held(state)]
         percent, time = _percent(figures), self._time(now, figures)
@@ -107,7 +108,7 @@ class Rows:
         return rows
 
     def _head(self, figures: Figures, words: list[tuple[str, str]], room: int) -> str:
-        """Return the count, a bar as long as there is room, and the words."""
+        """Return the first row: the count, a bar as long as fits, and the words."""
         count = _count(figures)
         tail = GAP.join(text for text, _ in words)
         while words and len(count[0]) + len(GAP) + cells(tail) > room:
@@ -121,7 +122,7 @@ class Rows:
         return self._joined([count, *words], room)
 
     def _models(self, now: float, models: Sequence[Figures], room: int, most: int) -> list[str]:
-        """Return a row for each model, and one for those that the last of `most` rows sums up."""
+        """Return a row for each model; the last of `most` rows sums up those left over."""
         if most < 1 or not models:
             return []
         shown = list(models)
@@ -150,7 +151,7 @@ class Rows:
         return rows
 
     def _bar(self, figures: Figures, width: int) -> str:
-        """Return a bar in half cells, whose rest is left out where there are no colors."""
+        """Return a bar in half cells. Its rest is blank without colors."""
         total = figures.total or 1
         halves = min(2 * width, 2 * width * figures.over // total)
         full, half = divmod(halves, 2)
@@ -164,9 +165,9 @@ class Rows:
     def _words(
         self, now: float, figures: Figures, *, in_model: bool = False
     ) -> list[tuple[str, str]]:
-        """Return the figures but the count and the time, each with its color.
+        """Return the figures except the count and the time, as (text, color).
 
-        In the row of a model the first ones are those that others do not tell.
+        In the row of a model, figures that other rows do not show come first.
         """
         flying = [(f"{number(figures.in_flight)} in flight", "")] if figures.in_flight else []
         words = [] if in_model else list(flying)
@@ -198,7 +199,7 @@ class Rows:
 
 
 def _summed(models: Sequence[Figures], shown: int) -> Figures:
-    """Return the figures of several models as one."""
+    """Return the sum of the figures of several models; `shown`: the number of rows before it."""
     failed: dict[str, int] = {}
     for each in models:
         for status, count in each.failed:

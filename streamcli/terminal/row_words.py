@@ -1,4 +1,4 @@
-"""The words of a row: numbers as people read them, and as many words as fit. Pure."""
+"""Put words into rows, as many as fit, and format numbers for people. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from ..outcome import decimal
 from .widths import cells, cut
 
-Words = Iterable[tuple[str, str]]  # each with its color
+Words = Iterable[tuple[str, str]]  # (text, color)
 GAP = "   "  # between two words
-# Cells that are left at the end of a row: the terminal writes ^C there, and terminals differ in
-# what becomes of a character in the last one.
+# Cells that are left free at the end of a row: the terminal echoes ^C there, and terminals differ
+# in the last cell.
 MARGIN = 3
-_CODES = {"red": 31, "magenta": 35}  # yellow is hardly seen on white, blue on black
+_CODES = {"red": 31, "magenta": 35}  # yellow is hard to read on white, blue on black
 
 
 def joined(words: Words, room: int, *, color: bool) -> str:
-    """Return a row of those words that fit `room` cells, the first one cut if it does not."""
+    """Return a row of the words that fit into `room` cells; a too long first word is cut."""
     shown: list[str] = []
     taken = -len(GAP)
     for text, name in words:
@@ -31,7 +31,7 @@ def joined(words: Words, room: int, *, color: bool) -> str:
 
 
 def packed(words: Words, room: int) -> list[list[tuple[str, str]]]:
-    """Return rows of words, as many in each as fit `room` cells."""
+    """Return rows of words, as many in each as fit into `room` cells."""
     rows: list[list[tuple[str, str]]] = []
     taken = room
     for word in words:
@@ -60,7 +60,7 @@ def cost_of(cost: float) -> str:
 
 
 def time_of(seconds: float) -> str:
-    """Return a time as exactly as an estimate is worth, so that it does not flicker."""
+    """Return a time rounded as an estimate should be, so that it does not flicker."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

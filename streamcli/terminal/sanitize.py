@@ -1,13 +1,13 @@
-"""Visible forms of what a terminal might obey: model output is untrusted."""
+"""Make control characters visible, as model output must not control a terminal."""
 
 from __future__ import annotations
 
 import re
 
 # C0 (except newline, tab, and CR before a newline), DEL, C1, bidi overrides and isolates, tag
-# characters, the zero-width space; lone surrogates, in which Python hides the bytes of an argument
-# that are not UTF-8. ZWJ, ZWNJ, LRM and RLM pass: emoji and Persian need them.
-# Text, not compiled: only terminals and messages need it.
+# characters, the zero-width space; lone surrogates, which stand for the bytes of an argument that
+# are not UTF-8. ZWJ, ZWNJ, LRM and RLM pass: emoji and Persian need them. The pattern is text,
+# compiled when first used: only terminals and messages need it.
 _UNSAFE = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
     "|\r(?!\n)|[\ud800-\udfff]"
@@ -24,7 +24,7 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """Return `text` with visible forms of everything that a terminal might obey."""
+    """Return `text` with a visible form of each character that might control a terminal."""
     return re.sub(_UNSAFE, _visible, text)
 
 
@@ -35,18 +35,18 @@ def one_line(text: str, limit: int = 600) -> str:
 
 
 class Sanitizer:
-    """Makes a stream of deltas visible: a CR that ends a delta waits for what follows it."""
+    """Sanitizes a stream of deltas: a CR at the end of a delta waits for the next delta."""
 
     def __init__(self) -> None:
-        self._held = ""
+        self._pending = ""
 
     def feed(self, text: str) -> str:
         """Return the visible form of `text`, without a CR at its end."""
-        text = self._held + text
-        self._held = "\r" if text.endswith("\r") else ""
-        return visible(text[:-1] if self._held else text)
+        text = self._pending + text
+        self._pending = "\r" if text.endswith("\r") else ""
+        return visible(text[:-1] if self._pending else text)
 
     def close(self) -> str:
-        """Return what was held back."""
-        held, self._held = self._held, ""
-        return visible(held)
+        """Return the visible form of a pending CR."""
+        pending, self._pending = self._pending, ""
+        return visible(pending)

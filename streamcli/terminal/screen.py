@@ -1,4 +1,4 @@
-"""The terminal line that the answer and the messages share: where the cursor stands."""
+"""Keep track of the cursor's line on a terminal, which answer, messages and signs share."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 _ERASE = b"\x1b[K"  # to the end of the line
 _ERASE_BELOW = b"\x1b[J"  # to the end of the screen: a terminal that became narrow wraps its lines
-_PATIENCE = 1.0  # seconds that a writer may delay the end
-_STIFF = b"\x1b[?7l%b\x1b[?7h"  # no line wraps, however wide the terminal believes a glyph to be
+_PATIENCE = 1.0  # seconds that another writer may delay our end
+_UNWRAPPED = b"\x1b[?7l%b\x1b[?7h"  # without wrapping, even if a glyph is wider than we think
 
 
 def _back(up: int) -> bytes:
-    """Return what erases the line of the cursor and `up` lines above it, and goes there.
+    """Return the bytes that erase the cursor's line and `up` lines above it, and move up there.
 
-    Line by line: tmux moves a screen that is erased from its top on to its history.
+    Line by line: tmux moves a screen that is erased from its top on into its history.
     """
     return b"\r\x1b[2K" + b"\x1b[A\x1b[2K" * up
 
 
 def _fresh() -> bytes:
-    """Return what begins a line, unless the cursor stands at the beginning of one already.
+    """Return the bytes that begin a new line, unless the cursor is at the beginning of one.
 
-    A shell's prompt does the same: blanks that fill a line go on in the next one otherwise.
+    Shells do the same before a prompt: blanks that fill a line wrap if the line was not empty.
     """
     from .widths import columns_of
 
@@ -38,14 +38,15 @@ def _fresh() -> bytes:
 
 
 class Line:
-    """The cursor's line on one terminal. Its writers hold `lock` from the look to the write.
+    """The cursor's line on one terminal.
 
-    `unfinished`: the answer's text ends in the middle of it. A message needs a line of its own;
-    the newline that it writes first is on the screen already if the answer goes on with one.
-    `sign`: the sign of life stands behind the cursor, in a terminal of so many columns; 0 without.
-    `answers` counts the writes of answers. `asks`: a person is to answer a question.
-    `region`: rows that are drawn below everything, while there are any.
-    `rows` are the open ones of an answer that is drawn; the cursor stands at the end of the last.
+    Methods return the bytes to write; a writer holds `lock` from the call to the write.
+
+    `unfinished`: the answer's text ends within the line. A message then begins with a newline, so
+    the answer drops a newline that it would continue with. `sign`: a waiting sign is behind the
+    cursor, drawn when the terminal had so many columns; 0 without. `answers` counts the writes of
+    answers. `asks`: a question waits for the user. `region`: rows that are drawn below all output,
+    or None. `rows` are the open rows of an answer that is redrawn; the cursor is at their end.
     """
 
     def __init__(self) -> None:
@@ -56,13 +57,13 @@ class Line:
         self.answers = 0
         self.region: Region | None = None
         self.rows: Sequence[bytes] = ()
-        self._wide = 0  # columns of the terminal when they were drawn
+        self._wide = 0  # columns of the terminal when the rows were drawn
         self._finished_for_message = False
 
     def answer(self, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
-        """Return what to write so that `data` of the answer goes on where it stopped.
+        """Return the bytes that continue the answer with `data`.
 
-        `before` and `after` are escape sequences around it, which move nothing.
+        `before` and `after` are escape sequences around it that do not move the cursor.
         """
         if self.region is not None:
             return self.region.answer(before + data + after)
@@ -77,14 +78,14 @@ class Line:
         return self.erase() + cleared + data
 
     def record(self, data: bytes) -> bytes:
-        """Return what to write so that `data`, whole lines of an answer, begins a line."""
+        """Return the bytes that write `data`, whole lines of an answer, on new lines."""
         if self.region is not None:
             return self.region.answer(data)
         self.answers += 1
         return self.message(data)
 
     def question(self) -> bytes:
-        """Return what to write so that a question begins a line; nothing is drawn behind it."""
+        """Return the bytes before a question on a new line; no sign is drawn until `answered`."""
         if self.region is not None:
             return self.region.hold()
         begin = self.message(b"")
@@ -92,7 +93,7 @@ class Line:
         return begin
 
     def answered(self) -> bytes:
-        """Return what to write when the line of the question is over."""
+        """Return the bytes after the line of a question."""
         if self.region is not None:
             return self.region.release()
         self.unfinished = self.asks = False
@@ -104,9 +105,9 @@ class Line:
             self.unfinished = True
 
     def draw(self, data: bytes, rows: Sequence[bytes]) -> bytes:
-        """Return what to write so that `data`, whole lines, and `rows` take the open rows' place.
+        """Return the bytes that replace the open rows by `data` (whole lines) and `rows`.
 
-        What stands above the open rows is not touched; rows that stay as they are neither.
+        Lines above the open rows are not touched, and neither are first rows that stay the same.
         """
         if self.region is not None:
             return self.region.answer(data)
@@ -132,11 +133,11 @@ class Line:
         if rows:
             from .widths import columns_of
 
-            drawn, self._wide = _STIFF % b"\n".join(rows[same:]), columns_of(1)
+            drawn, self._wide = _UNWRAPPED % b"\n".join(rows[same:]), columns_of(1)
         return self.erase() + begin + data + drawn
 
     def message(self, data: bytes) -> bytes:
-        """Return what to write so that the message `data`, whole lines, begins a line."""
+        """Return the bytes that write the message `data`, whole lines, on new lines."""
         if self.region is not None:
             return self.region.message(data)
         cleared = self.clear()
@@ -146,7 +147,7 @@ class Line:
         return self.erase() + cleared + data
 
     def clear(self) -> bytes:
-        """Return what takes the open rows away; their writer draws them again."""
+        """Return the bytes that erase the open rows; their writer draws them again."""
         if not self.rows:
             return b""
         up = self._height(0) - 1
@@ -167,7 +168,7 @@ class Line:
         return height((size_of(row.decode(errors="replace")) for row in rows), width)
 
     def erase(self) -> bytes:
-        """Return what takes the sign of life away."""
+        """Return the bytes that erase the waiting sign."""
         if not self.sign:
             return b""
         from .widths import columns_of
@@ -177,20 +178,20 @@ class Line:
 
 
 class Screen:
-    """The lines of stdout and stderr: None where there is no terminal, one if both are the same."""
+    """The Line of stdout and of stderr: None without a terminal, one Line if both are the same."""
 
     def __init__(self) -> None:
-        watched = [fd for fd in (1, 2) if is_terminal(fd)]
-        self._lines = {fd: Line() for fd in watched}
-        if len(watched) == 2 and _same(1, 2):
+        terminals = [fd for fd in (1, 2) if is_terminal(fd)]
+        self._lines = {fd: Line() for fd in terminals}
+        if len(terminals) == 2 and _same(1, 2):
             self._lines[2] = self._lines[1]
 
     def line(self, fd: int) -> Line | None:
-        """Return the line of that descriptor's terminal."""
+        """Return the Line of the terminal on `fd`; None if it is not a terminal."""
         return self._lines.get(fd)
 
     def wipe(self) -> None:
-        """Take the rows and the sign of life away: this process is about to die."""
+        """Erase the rows and the waiting sign, as this process is about to die."""
         for line in set(self._lines.values()):
             if line.region is not None:
                 line.region.close()
@@ -204,19 +205,19 @@ class Screen:
 
 
 def is_dumb() -> bool:
-    """Return whether the terminal obeys no escape sequences."""
+    """Return whether the terminal knows no escape sequences."""
     return os.environ.get("TERM") in ("dumb", "unknown")
 
 
 def is_colored(color: str, *, terminal: bool = True) -> bool:
-    """Return whether escapes for looks are written; `color` is the value of --color."""
+    """Return whether colors and styles may be written; `color` is the value of --color."""
     if color == "auto":
         return terminal and not os.environ.get("NO_COLOR") and not is_dumb()
     return color == "always"
 
 
 def _same(one: int, other: int) -> bool:
-    """Return whether two terminals are one; /dev/tty is another name of ours."""
+    """Return whether two descriptors are the same terminal, which may be open as /dev/tty too."""
     devices = {os.fstat(one).st_rdev, os.fstat(other).st_rdev}
     try:
         name = os.stat("/dev/tty")

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: how they stop a run, and how a process dies by one."""
+"""Handle SIGINT, SIGTERM and SIGHUP: stop a run, and die by the signal."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 from ..errors import Interrupted
 
-_TWINS = 0.1  # seconds: nobody presses ^C twice within that time
+_SAME_SIGNAL = 0.1  # seconds: nobody presses ^C twice within that time
 
 
 class Signals:
     """Raises errors.Interrupted in the main thread for the first signal; the second one kills.
 
-    A signal ignored at start (nohup, a shell's background job) stays ignored. A second one
-    within 0.1 s counts as the first: timeout(1) signals its child, then the group that the child
-    is in. `with signals.shield:` delays the exception to the end of the block, so that a record
-    is never left half written. `reset` gives the process its own handlers back.
+    A signal that was ignored at the start (nohup, a shell's background job) stays ignored. A second
+    signal within 0.1 s counts as the first: timeout(1) signals its child, and then the child's
+    process group. `with signals.shield:` delays the exception to the end of the block, so that no
+    record is left half written. `reset` restores the process's own handlers.
 
-    In a block of `notifying`, the handler calls a function with the number, in the main thread, and
-    raises nothing: for a batch, which has several prompts to end. `notified` is that number then.
+    In a block of `notifying` the handler raises nothing, but calls a function with the signal's
+    number, in the main thread: a batch has several prompts to end. `notified` is then that number.
     """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,9 +34,9 @@ class Signals:
         self._notify: Callable[[int], None] | None = None
         self.notified = 0
         self.shield = self
-        self.before_death: Callable[[], None] | None = None  # called before a second one kills
+        self.before_death: Callable[[], None] | None = None  # called before a second signal kills
         self._depth = 0
-        self._first: float | None = None  # when the first one came
+        self._first: float | None = None  # the time of the first signal
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
@@ -47,7 +47,7 @@ class Signals:
                 signal.signal(number, self._handle)
 
     def reset(self) -> None:
-        """Give back the handlers that `install` found, and forget the signals that came."""
+        """Restore the handlers that `install` found, and forget the signals that came."""
         for number, before in self._before.items():
             signal.signal(number, signal.SIG_DFL if before is None else before)
         self._before.clear()
@@ -55,13 +55,13 @@ class Signals:
         self._notify = self._first = None
 
     def rearm(self) -> None:
-        """Forget the signal that came: a chat goes on after it, and the next one is the first."""
+        """Forget the signal that came: a chat goes on, and the next signal counts as the first."""
         self.pending = self.notified = 0
         self._first = None
 
     @contextmanager
     def notifying(self, notify: Callable[[int], None]) -> Iterator[None]:
-        """Call `notify` for a signal, and for one that was shielded before, instead of raising."""
+        """Call `notify` for a signal instead of raising, also for one that a shield delayed."""
         self._notify = notify
         if self.pending:
             notify(self.pending)
@@ -73,8 +73,8 @@ class Signals:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._first is not None:
-            if now - self._first > _TWINS:
-                before, self.before_death = self.before_death, None  # a third one does not wait
+            if now - self._first > _SAME_SIGNAL:
+                before, self.before_death = self.before_death, None  # a third signal kills at once
                 if before is not None:
                     before()
                 die_by(number)

@@ -1,6 +1,6 @@
-"""The table of --stats: the fields of an answer's end record, or of a batch's summary, for people.
+"""Draw the table of --stats: the fields of an answer's end record, or of a batch's summary.
 
-It is drawn without rich: that would take longer than many an answer.
+It is drawn without rich, whose import would take longer than many answers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .widths import cells, cut
 UNKNOWN = "-"
 BARS = "▁▂▃▄▅▆▇█"
 _BAR_COUNT = 8
-_BESIDE = 79  # cells: with so many, usage and timings stand beside each other
-_HALF, _GAP = 38, 3  # cells that the usage takes at most, and between the two
+_BESIDE = 79  # cells of a terminal that shows usage and timings side by side
+_HALF, _GAP = 38, 3  # cells of the left group at most, and between the groups
 _NAME = 18  # cells that a name takes at least
 _VALUE = 12  # cells that a value keeps on the narrowest terminal, which then wraps the line
 _MODEL = 300  # characters of a model's name
@@ -38,16 +38,16 @@ class Row:
 
 
 class Table:
-    """Rows in two groups, which stand beside each other where there is room for that."""
+    """Rows in two groups, which are side by side if there is room."""
 
     def __init__(self, left: list[Row], right: list[Row]) -> None:
         self.left = left
         self.right = right
 
     def drawn(self, width: int | None = None, *, dims: bool = False) -> str:
-        """Return the lines for a terminal of `width` cells, or without a width for a file.
+        """Return the lines for a terminal of `width` cells, or for a file without a width.
 
-        `dims`: names are dimmed. A file gets a field a line: `name value`.
+        `dims`: names are dimmed. A file gets one field on each line: `name value`.
         """
         rows = self.left + self.right
         dim = "\x1b[2m{}\x1b[22m".format if dims else str
@@ -63,9 +63,9 @@ class Table:
 def answer_table(
     outcome: Outcome, verdict: Verdict, provider: str, model: str, *, priced: bool
 ) -> Table:
-    """Return the table of one answer, which `provider` was asked for as `model`.
+    """Return the table of one answer of `provider`; `model` is the name that was asked for.
 
-    `priced`: the user's prices are known, so a cost that is missing is unknown.
+    `priced`: there are prices for the model, so that a missing cost is shown as unknown.
     """
     usage, timings = outcome.usage, outcome.timings()
     gaps = outcome.meter.gaps
@@ -88,11 +88,9 @@ def answer_table(
         left.append(Row("rounds", str(outcome.rounds)))
     names = ("headers_ms", "ttft_ms", "ttfo_ms", "duration_ms", "tokens_per_second", "chunks")
     right = [Row(name, number(timings[name])) for name in names]
-    told: dict[str, Any] = timings["icl_ms"] or {}
-    right += [
-        Row(f"icl_ms.{name}", number(told.get(name))) for name in ("p50", "p90", "p99", "max")
-    ]
-    if told.get("max"):
+    icl: dict[str, Any] = timings["icl_ms"] or {}
+    right += [Row(f"icl_ms.{name}", number(icl.get(name))) for name in ("p50", "p90", "p99", "max")]
+    if icl.get("max"):
         right.append(Row("icl_ms", sparkline(gaps)))
     return Table(left, right)
 
@@ -112,9 +110,9 @@ def cost(value: float | None) -> str:
 
 
 def sparkline(histogram: Histogram) -> str:
-    """Return bars for the values of a histogram, and its range; each bar is a ratio of values.
+    """Return bars for ranges of values of equal ratio, and the least and the greatest value.
 
-    A bar that is missing has no value in it.
+    A blank stands for a range without values.
     """
     counts, least = histogram.spread(_BAR_COUNT)
     greatest = max(counts, default=0)
@@ -143,7 +141,7 @@ def _line(row: Row, name: int, figures: int, width: int | None, dim: _Dim) -> st
 
 
 def _beside(left: list[Row], right: list[Row], width: int, dim: _Dim) -> list[str]:
-    """Return both groups beside each other, below the rows that are too long for that."""
+    """Return both groups side by side; rows that are too long for that come first, alone."""
     sizes = _sizes(left), _sizes(right)
     taken = [cells(_line(row, *sizes[0], None, str)) for row in left]
     lines = [

@@ -1,4 +1,4 @@
-"""^Z and its end: what is drawn goes before the process stops, and is drawn anew after that."""
+"""Handle ^Z: erase what is drawn before the process stops, and draw again when it continues."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import FrameType
 
 
 class Suspend:
-    """Calls `hide` before ^Z stops the process, and `anew` when the process goes on.
+    """Calls `hide` before ^Z stops the process, and `anew` when the process continues.
 
-    Only in the main thread, and only where nobody else handles these signals. SIGSTOP cannot be
-    handled, but its end can.
+    Only in the main thread, and only if nobody else handles these signals. SIGSTOP cannot be
+    handled, but SIGCONT after it can.
     """
 
     def __init__(self, hide: Callable[[], None], anew: Callable[[], None]) -> None:
@@ -30,7 +30,7 @@ class Suspend:
                 self._handled.append(number)
 
     def stop(self) -> None:
-        """Give the signals back."""
+        """Restore the default handlers."""
         while self._handled:
             signal.signal(self._handled.pop(), signal.SIG_DFL)
 
@@ -38,7 +38,7 @@ class Suspend:
         self._hide()
         signal.signal(signum, signal.SIG_DFL)
         signal.pthread_kill(get_ident(), signum)
-        # From here on it is continued (fg, bg), or was not stopped: nobody could continue it.
+        # The process was continued (fg, bg), or the system did not stop it (no job control).
         signal.signal(signum, self._stop)
         self._anew()
 

@@ -1,4 +1,4 @@
-"""A sign of life on a terminal, while a token or a tool is waited for."""
+"""Show a waiting sign on a terminal, while there is nothing but a wait for a token or a tool."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from .screen import Line
 from .widths import columns_of
 
 WAITING = "waiting"
-DELAY = 0.5  # seconds without a token before it is shown
-_LONGEST = 120  # characters of what is waited for
-# Save the cursor, do not wrap, and come back: the cursor stays where it was, so that whatever
-# writes next, even the terminal's own echo of ^C, stands where it would have stood.
+DELAY = 0.5  # seconds of waiting before the sign is shown
+_LONGEST = 120  # characters of the sign's words
+# Save the cursor, switch wrapping off, and restore both: the next output, even the terminal's own
+# echo of ^C, comes where it would have come without the sign.
 _DRAWN = "\x1b7\x1b[?7l\x1b[K %s\x1b[?7h\x1b8"
-_PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay an answer that goes elsewhere
+_PATIENCE = 1.0  # seconds that a stopped terminal (^S) may delay output to other places
 
 
 class Waiting:
-    """Shows for how many seconds something has been waited for, behind the cursor of stderr.
+    """Shows the seconds of a wait behind the cursor on `line`, stderr's terminal.
 
-    `line` is that of stderr's terminal. `start` begins, `hide` takes the sign away until the next
-    look, `pause` until `show`, and `stop` for good. Only the foreground job draws. A wait
-    whose end is known is counted down.
+    `start` begins; `hide` erases the sign until it is drawn again, `pause` until `show`, and `stop`
+    for good. It draws only in the foreground. A wait with a known end is counted down.
 
-    With `words`, which return what is shown after so many seconds and "" for nothing, an answer
-    that is written to the line begins the wait anew.
+    `words` takes the seconds of the wait and returns the text to show instead, "" for none. With
+    it, each write of an answer on the line begins the wait again.
     """
 
     def __init__(
@@ -47,18 +46,18 @@ class Waiting:
         self._what = WAITING
         self._breaks = False
         self._began = 0.0
-        self._until: float | None = None  # when the wait is over, if that is known
+        self._until: float | None = None  # the time of the wait's end, if it is known
         self._answers = line.answers
         self._awake = Event()
         self._stopped = Event()
-        self._suspends = False  # whether ^Z is ours
+        self._suspends = False  # we handle ^Z
 
     def start(self, what: str = WAITING) -> None:
-        """Show the sign from half a second on, in a thread of its own."""
+        """Show the sign after half a second, in a thread of its own."""
         self.show(what)
         try:
             Thread(target=self._run, name="waiting", daemon=True).start()
-        except RuntimeError:  # the system gives no more threads: the answer needs them more
+        except RuntimeError:  # too many threads: the answer can do without the sign
             return
         if current_thread() is main_thread() and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
             signal.signal(signal.SIGTSTP, self._suspend)
@@ -67,11 +66,11 @@ class Waiting:
     def show(
         self, what: str = WAITING, *, breaks: bool = False, seconds: float | None = None
     ) -> None:
-        """Show the sign from half a second on; `what` is waited for, from now on.
+        """Show the sign after half a second, with the words `what`; a new wait begins now.
 
-        `breaks`: a text that stands in the middle of the line does not keep it away, but gets a
-        line break. The caller knows that a message follows, which needs the same. `seconds`: how
-        long it takes, which are counted down.
+        `breaks`: an unfinished line of text gets a line break, instead of keeping the sign away;
+        set it if a message will follow, which needs the line break too. `seconds`: the length of
+        the wait, to count down.
         """
         with self._line.lock:
             self._began = now = self._clock()
@@ -84,13 +83,13 @@ class Waiting:
         self._what = one_line(what, _LONGEST)
 
     def pause(self) -> None:
-        """Take the sign away until `show`."""
+        """Erase the sign until `show`."""
         self.shown = False
         self._awake.clear()
         self.hide()
 
     def hide(self, *, rows: bool = False) -> None:
-        """Take the sign away, and the open `rows` of the answer too."""
+        """Erase the sign, and with `rows` also the open rows of the answer."""
         if not self._line.lock.acquire(timeout=_PATIENCE):
             return
         try:
@@ -100,7 +99,7 @@ class Waiting:
             self._line.lock.release()
 
     def stop(self) -> None:
-        """Take the sign away for good; a second time does nothing."""
+        """Erase the sign for good. A second call does nothing."""
         if not self._stopped.is_set():
             self._stopped.set()
             self._awake.set()
@@ -110,12 +109,12 @@ class Waiting:
                 signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
     def _suspend(self, signum: int, frame: FrameType | None) -> None:
-        """Take away what is drawn before ^Z stops us: the shell's prompt comes next."""
-        if self._line.sign or self._line.rows:  # else a write that was interrupted has the lock
+        """Erase what is drawn before ^Z stops us, as the shell's prompt comes next."""
+        if self._line.sign or self._line.rows:  # else the interrupted code may hold the lock
             self.hide(rows=True)
         signal.signal(signum, signal.SIG_DFL)
         signal.pthread_kill(get_ident(), signum)
-        # From here on it is continued (fg, bg).
+        # The process was continued (fg, bg).
         signal.signal(signum, self._suspend)
 
     def _run(self) -> None:
@@ -125,7 +124,7 @@ class Waiting:
             wait = self._draw()
 
     def _draw(self) -> float:
-        """Draw the sign, if it is time; return the seconds to the next look."""
+        """Draw the sign, if it is time; return the seconds until the next call."""
         line, now = self._line, self._clock()
         with line.lock:
             if self._stopped.is_set() or not self.shown:

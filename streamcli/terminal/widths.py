@@ -1,10 +1,10 @@
-"""Text that fits a terminal: how wide that is, and a text cut to so many cells."""
+"""Measure terminals and texts in cells, and cut a text to a width."""
 
 from __future__ import annotations
 
 import os
 
-_WIDTH = 80  # cells, where the terminal does not tell
+_WIDTH = 80  # cells, if the terminal does not report its width
 
 
 def columns_of(fd: int) -> int:
@@ -29,7 +29,7 @@ def cut(text: str, width: int, mark: str = "...") -> str:
     if cells(text) <= width:
         return text
     room = max(0, width - len(mark))
-    kept = text[:room]  # no character takes less than a cell, but for those that take none
+    kept = text[:room]  # most characters take a cell or two
     while cells(kept) > room:
         kept = kept[:-1]
     return (kept + mark)[: max(width, 0)]

@@ -1,4 +1,4 @@
-"""Text that comes in pieces, wrapped into rows of so many cells: linear in the text. Pure."""
+"""Wrap a text that streams into rows of a width in cells; linear in the text. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 from .widths import cells
 
-# A line may end behind each character of Chinese, Japanese and Korean.
+# A row may end after each character of Chinese, Japanese and Korean.
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 _TOKEN = re.compile(rf"[ \u3000]+|[{_CJK}]|[^ {_CJK}]+")
 _TAB = 4
-# Characters that take no cell are worth this much of one, so that no row grows without a bound.
-_NOTHING = 1 / 8
+# Cells that a character of no width counts as, so that no row grows without bound.
+_ZERO_WIDTH = 1 / 8
 
 
 class Row:
-    """A row of a wrapped text; `dim` if it is not the answer itself."""
+    """A row of a wrapped text; `dim`: it is reasoning, not the answer."""
 
     __slots__ = ("dim", "text")
 
@@ -26,13 +26,13 @@ class Row:
 
 
 class Wrapped:
-    """A text in rows of at most `width` cells. It is kept, to be wrapped anew for another width."""
+    """A text in rows of at most `width` cells. It keeps the text, to wrap it for another width."""
 
     def __init__(self, width: int) -> None:
         self.width = width
         self._pieces: list[tuple[str, bool]] = []
-        self._rows: list[Row] = []  # those that no more text changes
-        self._open = ""  # the last one
+        self._rows: list[Row] = []  # rows that later text does not change
+        self._open = ""  # the last row
         self._dim = False
 
     @property
@@ -40,14 +40,14 @@ class Wrapped:
         return not self._pieces
 
     def add(self, text: str, *, dim: bool = False) -> None:
-        """Add text, which has no control characters but newlines and tabs."""
+        """Add text without control characters other than newlines and tabs."""
         text = text.replace("\r", "").replace("\t", " " * _TAB)
         if text:
             self._pieces.append((text, dim))
             self._wrap(text, dim)
 
     def resize(self, width: int) -> None:
-        """Wrap all of the text for another width."""
+        """Wrap the text again, if the width changed."""
         if width != self.width:
             self.width = width
             self._rows, self._open, self._dim = [], "", False
@@ -89,9 +89,9 @@ def _trimmed(rows: list[Row]) -> list[Row]:
 
 
 def _lines(line: str, width: int) -> list[str]:
-    """Return a line in rows, broken between words, or in one that is too long for a row.
+    """Return the rows of a line, broken between words; a word that is too long is broken too.
 
-    More text behind it changes none of the rows but the last.
+    Text that is added to the line changes the last row only.
     """
     if len(line) <= width and cells(line) <= width:  # most are
         return [line]
@@ -100,12 +100,12 @@ def _lines(line: str, width: int) -> list[str]:
     taken = 0.0
     for match in _TOKEN.finditer(line):
         token = match[0]
-        size = max(cells(token), len(token) * _NOTHING)
+        size = max(cells(token), len(token) * _ZERO_WIDTH)
         if taken + size <= width:
             row.append(token)
             taken += size
             continue
-        if token[0] in " \u3000":  # a row ends in its place
+        if token[0] in " \u3000":  # a row ends here, instead of the blanks
             rows.append("".join(row))
             row, taken = [], 0.0
             continue
@@ -113,7 +113,7 @@ def _lines(line: str, width: int) -> list[str]:
             rows.append("".join(row).rstrip(" "))
         *full, last = _cut(token, width) if size > width else [token]
         rows += full
-        row, taken = [last], max(cells(last), len(last) * _NOTHING)
+        row, taken = [last], max(cells(last), len(last) * _ZERO_WIDTH)
     return [*rows, "".join(row)]
 
 
@@ -126,7 +126,7 @@ def _cut(word: str, width: int) -> Iterator[str]:
     piece: list[str] = []
     taken = 0.0
     for character in word:
-        size = cells(character) or _NOTHING
+        size = cells(character) or _ZERO_WIDTH
         if piece and taken + size > width:
             yield "".join(piece)
             piece, taken = [], 0.0

@@ -1,10 +1,10 @@
-"""A splitter of Markdown that streams: text in any pieces, and each block as soon as it is over.
+"""Split Markdown that streams: text in any pieces, and each block as soon as it is over.
 
 The blocks are CommonMark's (https://spec.commonmark.org/0.31.2/#appendix-a-parsing-strategy), and
-tables as GitHub has them. HTML is a paragraph like any other. The definition of a link or of a
-footnote (`[name]: ...`) is a line of its own: what stands above it has been printed.
+GitHub's tables. HTML is text of a paragraph. The definition of a link or of a footnote
+(`[name]: ...`) is a block of its own, as the text that refers to it has been printed already.
 
-It is linear: a line is looked at once, an item of a list is over when the next one begins, and a
+It is linear: each line is read once, an item of a list is over when the next one begins, and a
 paragraph or a table of more than LIMIT characters is cut.
 """
 
@@ -12,58 +12,50 @@ from __future__ import annotations
 
 import copy
 
+from . import lines as syntax
 from .cells import begins_table, is_row
-from .lines import (
-    CLOSING,
-    DEFINITION,
-    FENCE,
-    HEADING,
-    MARKER,
-    MARKUP,
-    RULE,
-    UNDERLINE,
-    quoted,
-    spaced,
-)
 from .parts import Container, Part, Step, gap
 
 LIMIT = 4000  # characters of a line, a paragraph or a table, which are then cut
-DEEPEST = 20  # containers inside each other; what goes deeper is text
-_NOTHING = 1 << 30  # columns that no line is behind
+DEEPEST = 20  # containers inside each other; deeper ones are text
+_NEVER = 1 << 30  # columns: no line is indented so far
 
 
 class Blocks:
-    """Takes a text in pieces; `feed` and `finish` return the parts that are over by then."""
+    """Takes a text in pieces; `feed` and `finish` return the parts that are over.
+
+    The open blocks are containers (quotes, items), and in the last one a leaf: a block of text.
+    """
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
-        self._held: list[str] = []  # of a line that is not whole
-        self._size = 0  # of that
-        self._broken = False  # that line goes on behind a cut
+        self._pending: list[str] = []  # pieces of a line that is not whole
+        self._size = 0  # of the pieces, in characters
+        self._broken = False  # the pending line is the rest of a cut line
         self._containers: list[Container] = []
-        self._count = 0  # of containers so far
-        self._leaf = ""  # the kind of the open block, "code" behind a fence or indented
-        self._lines: list[str] = []
-        self._length = 0  # of the lines
-        self._fence = ""  # what closes the code; "" if it is indented
+        self._count = 0  # of all containers so far
+        self._leaf = ""  # the kind of the open leaf: "paragraph", "table", "code", or "" for none
+        self._lines: list[str] = []  # of the leaf
+        self._length = 0  # of these lines, in characters
+        self._fence = ""  # the marker that closes the code; "" if the code is indented
         self._indent = 0  # of the opening fence
         self._shown = 0  # the number of the last container that has a part
-        self._above: list[Container] | None = None  # those of the last part
-        self._above_kind = ""
-        self._blank = False  # a blank line came since then
-        self._joined = False  # the next part belongs to the last one
+        self._above: list[Container] | None = None  # the containers of the last part
+        self._above_kind = ""  # the kind of the last part
+        self._blank = False  # a blank line followed the last part
+        self._joined = False  # the next part continues the last one
 
     def feed(self, text: str) -> list[Part]:
         """Return the parts that are over."""
         first, *lines = text.split("\n")
-        self._hold(first)
+        self._add(first)
         for line in lines:
             self._end_line()
-            self._hold(line)
+            self._add(line)
         return self._taken()
 
     def finish(self) -> list[Part]:
-        """Return the rest: the text has ended, and another one may begin."""
+        """Return the last parts: the text has ended, and another one may begin."""
         if self._size:
             self._end_line()
         self._close(0)
@@ -71,15 +63,15 @@ class Blocks:
         return self._taken()
 
     def peek(self) -> list[Part]:
-        """Return what `finish` would return, but change nothing."""
-        line = "".join(self._held)
-        self._held = [line] if line else []
+        """Return what `finish` would return now, without a change of state."""
+        line = "".join(self._pending)
+        self._pending = [line] if line else []
         other = copy.copy(self)
         other._containers = self._containers[:]
         other._lines = self._lines[:]
         other._parts = []
-        if self._leaf == "table" or MARKUP.match(line):
-            other._held, other._size = [], 0
+        if self._leaf == "table" or syntax.MARKUP.match(line):
+            other._pending, other._size = [], 0
         return other.finish()
 
     def _taken(self) -> list[Part]:
@@ -88,27 +80,27 @@ class Blocks:
 
     # Lines
 
-    def _hold(self, piece: str) -> None:
+    def _add(self, piece: str) -> None:
         """Add to the line that is not whole, and cut it if it is too long."""
         for begin in range(0, len(piece), LIMIT):
-            self._held.append(piece[begin : begin + LIMIT])
-            self._size += len(self._held[-1])
+            self._pending.append(piece[begin : begin + LIMIT])
+            self._size += len(self._pending[-1])
             self._cut_line()
 
     def _cut_line(self) -> None:
         while self._size >= LIMIT:
-            line = "".join(self._held)
+            line = "".join(self._pending)
             at = line.rfind(" ", LIMIT // 2, LIMIT) + 1 or LIMIT
-            self._held = [line[:at]]
+            self._pending = [line[:at]]
             self._end_line()
             if self._leaf in ("paragraph", "table"):
                 self._cut()
             self._joined = self._broken = True
-            self._held, self._size = [line[at:]], len(line) - at
+            self._pending, self._size = [line[at:]], len(line) - at
 
     def _end_line(self) -> None:
-        line = "".join(self._held).removesuffix("\r")
-        self._held, self._size = [], 0
+        line = "".join(self._pending).removesuffix("\r")
+        self._pending, self._size = [], 0
         if not self._broken:
             self._line(line)
             return
@@ -123,45 +115,34 @@ class Blocks:
         containers = self._containers
         rest, column, depth = line, 0, 0
         for container in containers:
-            rest = spaced(rest, column)
-            size = self._continues(container, rest)
+            rest = syntax.spaced(rest, column)
+            is_new = container is containers[-1] and not self._leaf
+            size = container.continues(rest, is_new=is_new and container.number > self._shown)
             if size < 0:
                 break
             rest, column, depth = rest[size:], column + size, depth + 1
         if self._leaf == "code" and depth == len(containers) and self._code(rest, column):
             return
         while True:
-            rest = spaced(rest, column)
+            rest = syntax.spaced(rest, column)
             body = rest.lstrip(" ")
             indent = len(rest) - len(body)
             if indent >= 4 or not body or self._starts(body, indent, depth):
                 break
             if (size := self._opens(body, indent, depth)) == 0:
-                self._written(body, indent, depth, rest)
+                self._text_line(body, indent, depth, rest)
                 return
             rest, column, depth = rest[size:], column + size, depth + 1
         if not body.strip():
             self._empty_line(depth)
         elif indent >= 4:
-            self._written(body, indent, depth, rest)
-
-    def _continues(self, container: Container, rest: str) -> int:
-        """Return how much of the line says that it is still in the container; -1 if it is not."""
-        body = rest.lstrip(" ")
-        indent = len(rest) - len(body)
-        if not container.marker:
-            return quoted(body, indent)
-        if not body:
-            empty = container is self._containers[-1] and not self._leaf
-            began = container.number <= self._shown
-            return min(indent, container.indent) if began or not empty else -1
-        return container.indent if indent >= container.indent else -1
+            self._text_line(body, indent, depth, rest)
 
     def _code(self, rest: str, column: int) -> bool:
-        """Read a line behind a fence, or of indented code; False if it is neither."""
+        """Read a line of fenced or indented code; return False if the code is over."""
         fence = self._fence
         if not fence:
-            rest = spaced(rest, column)
+            rest = syntax.spaced(rest, column)
             if not rest.strip():
                 self._lines.append(rest[4:])
             elif rest.startswith("    "):
@@ -172,7 +153,7 @@ class Blocks:
                 return False
             return True
         if self._indent:
-            rest = spaced(rest, column)
+            rest = syntax.spaced(rest, column)
         body = rest.strip(" \t")
         indent = len(rest) - len(rest.lstrip(" "))
         if indent < 4 and len(body) >= len(fence) and not body.strip(fence[0]):
@@ -182,16 +163,16 @@ class Blocks:
             self._emit("code", rest[min(indent, self._indent) :])
         return True
 
-    # What begins a block
+    # The beginnings of blocks
 
     def _starts(self, body: str, indent: int, depth: int) -> bool:
-        """Read a line that is a block by itself, or that begins code; False if it is neither."""
+        """Read a heading, rule, fence or table delimiter; return False if the line is none."""
         first = body[0]
         open_text = self._lines if depth == len(self._containers) else []
-        if first == "#" and (heading := HEADING.match(body)):
-            text = CLOSING.sub("", heading[2].rstrip())
+        if first == "#" and (heading := syntax.HEADING.match(body)):
+            text = syntax.CLOSING.sub("", heading[2].rstrip())
             self._whole("heading", text.strip(), depth, len(heading[1]))
-        elif first in "`~" and (fence := FENCE.match(body)):
+        elif first in "`~" and (fence := syntax.FENCE.match(body)):
             self._close(depth)
             self._leaf, self._fence, self._indent = "code", fence[1] or fence[3], indent
             self._emit("fence", (fence[2] or fence[4] or "").strip())
@@ -200,11 +181,11 @@ class Blocks:
             header = open_text.pop()
             self._end_leaf()
             self._leaf, self._lines = "table", [header, body]
-        elif self._leaf == "paragraph" and open_text and UNDERLINE.match(body):
+        elif self._leaf == "paragraph" and open_text and syntax.UNDERLINE.match(body):
             text, self._leaf = "\n".join(open_text), ""
             self._lines = []
             self._whole("heading", text.strip(), depth, 1 if first == "=" else 2)
-        elif first in "-*_" and RULE.match(body):
+        elif first in "-*_" and syntax.RULE.match(body):
             self._whole("rule", "", depth)
         else:
             return False
@@ -215,45 +196,36 @@ class Blocks:
         self._emit(kind, text, level)
 
     def _opens(self, body: str, indent: int, depth: int) -> int:
-        """Open the container that begins here; return how much of the line says so, or 0."""
+        """Open the container that begins here; return the size of its marker, 0 without one."""
         if depth >= DEEPEST:
             return 0
-        if (size := quoted(body, indent)) > 0:
+        if (size := syntax.quoted(body, indent)) > 0:
             self._close(depth)
-            self._containers.append(Container(self._next()))
+            self._count += 1
+            self._containers.append(Container(self._count))
             return size
-        marker = MARKER.match(body)
+        marker = syntax.marker_of(body, indent)
         if marker is None:
             return 0
-        after = spaced(body[marker.end() :], indent + marker.end())
-        content = after.lstrip(" ")
-        unmatched = self._containers[depth] if depth < len(self._containers) else None
-        interrupts = bool(content) and int(marker[1] or 1) == 1
-        if unmatched is None and self._leaf == "paragraph" and not interrupts:
+        left = self._containers[depth] if depth < len(self._containers) else None
+        interrupts = marker.start == 1 and not marker.is_empty
+        if left is None and self._leaf == "paragraph" and not interrupts:
             return 0
-        spaces = len(after) - len(content)
-        wide = spaces if content and spaces <= 4 else 1
-        size = indent + marker.end() + wide
-        kind = marker[0][-1]
-        if unmatched is not None and unmatched.marker == kind:
-            item = Container(self._next(), kind, unmatched.list, unmatched.place + 1, size)
-        else:
-            item = Container(self._next(), kind, self._count, int(marker[1] or 1), size)
-        self._close(depth)
-        self._containers.append(item)
-        return size
-
-    def _next(self) -> int:
         self._count += 1
-        return self._count
+        of_list, place = self._count, marker.start
+        if left is not None and left.marker == marker.kind:  # the next item of the same list
+            of_list, place = left.list, left.place + 1
+        self._close(depth)
+        self._containers.append(Container(self._count, marker.kind, of_list, place, marker.size))
+        return marker.size
 
     # Blocks
 
-    def _written(self, body: str, indent: int, depth: int, rest: str) -> None:
-        """Read a line of text, which goes on with the open block if it can."""
+    def _text_line(self, body: str, indent: int, depth: int, rest: str) -> None:
+        """Read a line of text: it continues the open leaf if it can, or begins one."""
         inside = depth == len(self._containers)
         if self._leaf == "paragraph":
-            self._text(body)  # without the marks of its containers too
+            self._text(body)  # even if the markers of its containers are missing
         elif indent >= 4:
             self._close(depth)
             self._leaf, self._fence = "code", ""
@@ -263,12 +235,13 @@ class Blocks:
             self._text(body)
         else:
             self._close(depth)
-            if DEFINITION.match(body):
+            if syntax.DEFINITION.match(body):
                 self._emit("definition", body.strip())
             else:
                 self._text(body)
 
     def _text(self, line: str) -> None:
+        """Add a line to the open leaf, or begin a paragraph with it."""
         self._leaf = self._leaf or "paragraph"
         self._lines.append(line)
         self._length += len(line)
@@ -278,7 +251,7 @@ class Blocks:
             self._cut()
 
     def _cut(self) -> None:
-        """Emit what there is of the open block, which goes on."""
+        """Emit the lines of the open leaf, which goes on."""
         if self._lines:
             self._emit(self._leaf, "\n".join(self._lines))
         self._lines = self._lines[:2] if self._leaf == "table" else []
@@ -288,9 +261,9 @@ class Blocks:
     def _empty_line(self, depth: int) -> None:
         last = self._containers[-1] if depth == len(self._containers) - 1 else None
         if last is not None and last.marker:
-            # An item that begins with a blank line is over, but its list is not.
+            # An item that begins with a blank line is over, but its list goes on.
             self._emit("empty", "")
-            self._containers[-1] = Container(*last[:-1], indent=_NOTHING)
+            self._containers[-1] = Container(*last[:-1], indent=_NEVER)
         elif depth < len(self._containers):
             self._close(depth)
         elif self._leaf in ("paragraph", "table"):
@@ -298,7 +271,7 @@ class Blocks:
         self._blank = True
 
     def _close(self, depth: int) -> None:
-        """Close the open block, and the containers that are deeper."""
+        """Close the open leaf, and the containers from `depth` on."""
         self._end_leaf()
         while len(self._containers) > depth:
             if self._containers[-1].number > self._shown:

@@ -1,13 +1,10 @@
-"""The cells of a Markdown table, as GitHub reads them.
-
-(https://github.github.com/gfm/#tables-extension-)
-"""
+"""Read the cells of a Markdown table, as https://github.github.com/gfm/#tables-extension- says."""
 
 from __future__ import annotations
 
 import re
 
-WIDE = 4  # columns
+WIDE = 4  # columns: a table with more of them is wide, see `is_row`
 
 _PIPE = re.compile(r"(?<!\\)\|")
 _DELIMITERS = re.compile(r"[|:-][|:\- \t]+$")
@@ -25,7 +22,7 @@ def cells(line: str) -> list[str]:
 
 
 def alignments(line: str) -> list[str] | None:
-    """Return left, right, center or "" of each column; None for a line that is no delimiter."""
+    """Return left, right, center or "" for each column; None if the line is not a delimiter row."""
     if not _DELIMITERS.match(line) or re.match(r"-[ \t]", line):
         return None
     columns = cells(line)
@@ -43,7 +40,7 @@ _SIDES = {
 
 
 def begins_table(header: str, line: str) -> bool:
-    """Return whether `line` makes a table of the line above it."""
+    """Return whether `line` is the delimiter row that makes `header` the head of a table."""
     if "|" not in header:
         return False
     columns = alignments(line)
@@ -51,10 +48,10 @@ def begins_table(header: str, line: str) -> bool:
 
 
 def is_row(line: str, header: str) -> bool:
-    """Return whether `line` goes on with a table.
+    """Return whether `line` is a further row of a table.
 
-    Any text does, unless the table is wide: then a row has half of the cells at least. A few bytes
-    would else be thousands of empty cells.
+    Any text is, but in a wide table a row needs half of the cells at least: otherwise a few bytes
+    would make thousands of empty cells.
     """
     count = len(cells(header))
     return count <= WIDE or 2 * len(cells(line)) >= count

@@ -1,4 +1,4 @@
-"""Code in colors, line by line as it comes, at a cost that the lines above do not add to."""
+"""Color code line by line as it comes; the cost of a line does not grow with those above it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from pygments.util import ClassNotFound
 from rich.style import Style
 from rich.text import Text
 
-LONGEST = 500  # characters of a line that has colors
-# Of the eight colors that every terminal has. On white yellow and cyan are hardly seen, on black
-# blue is not: names are bold instead. Green is for strings only, which are seen by their quotes.
+LONGEST = 500  # characters of a line; a longer one gets no colors
+# Only some of the eight basic colors are readable: yellow and cyan are not on white, blue is not on
+# black, so names are bold instead. Green is for strings only, as their quotes show them too.
 _STYLES = {
     Comment: Style(dim=True, italic=True),
     Comment.Preproc: Style(color="magenta"),
@@ -48,15 +48,16 @@ _STYLES = {
     Generic.Output: Style(),
     Punctuation: Style(),
 }
-# Behind a line: if the probe is a comment or a string, so is the next line, whatever it ends with.
+# A probe after a line: if it is lexed as a comment or a string, the next line is inside one too.
+# The endings after it close any comment.
 _PROBE, _ENDS = "zq", "*/-->"
 
 
 class Code:
-    """A block of code in the language `name`; one that nobody knows has no colors.
+    """A block of code in the language `name`; an unknown language has no colors.
 
-    A line is read behind the one that the comment or the string begins in which it stands, if any,
-    and by itself otherwise.
+    A line is lexed by itself, or, inside a comment or a string of several lines, after the line in
+    which that began.
     """
 
     def __init__(self, name: str) -> None:
@@ -64,7 +65,7 @@ class Code:
         self._opening = ""  # the line in which a comment or a string began
 
     def line(self, text: str, *, keep: bool = True) -> Text:
-        """Return a line in colors; without `keep` the next one does not depend on it."""
+        """Return a line in colors; without `keep` the next line does not depend on it."""
         shown = Text(text)
         if self._lexer is None or len(text) > LONGEST:
             return shown
@@ -88,7 +89,7 @@ class Code:
         assert self._lexer is not None
         try:
             return list(self._lexer.get_tokens(text))
-        except Exception:  # one of 500 lexers, on a text of anybody's: it costs the colors
+        except Exception:  # a bug in one of 500 lexers costs only the colors
             return []
 
 
@@ -98,7 +99,7 @@ def _style(kind: Any) -> Style | None:
     return _STYLES.get(kind)
 
 
-@lru_cache(64)  # a name that nobody knows is looked for among the plugins too
+@lru_cache(64)  # an unknown name is searched among the plugins, which takes long
 def _lexer(name: str) -> Lexer | None:
     try:
         return get_lexer_by_name(name, stripnl=False, stripall=False, ensurenl=False)

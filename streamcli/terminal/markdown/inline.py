@@ -1,4 +1,4 @@
-"""The text of a block: emphasis, code and links, as rich's Text."""
+"""Render the text of a block (emphasis, code, links) as rich's Text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..sanitize import visible
 
-CODE = Style(color="magenta")  # cyan is hardly seen on white
+CODE = Style(color="magenta")  # cyan is hard to read on white
 DIM = Style(dim=True)
 _LINK = Style(underline=True)
 _STYLES = {
@@ -21,15 +21,15 @@ _STYLES = {
     "s": Style(strike=True),
     "link": _LINK,
 }
-_BRACKETS = 300  # more of them in one block cost too much to look for links
+_BRACKETS = 300  # in one block; with more of them the search for links would take too long
 _MATH = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
 
 
 def inline(source: str, *, marked: bool) -> Text:
-    """Return the text of a block. `marked`: code keeps its backquotes, for want of colors.
+    """Return the text of a block. `marked`: code keeps its backquotes, as there are no colors.
 
-    HTML and math are text. A link shows where it leads, behind its text: it is not a link that
-    the terminal would hide the target of.
+    HTML and math are text. The target of a link follows its text, so that no target is hidden: we
+    write no links of the terminal's own.
     """
     text = Text()
     if source.count("[") > _BRACKETS:
@@ -42,7 +42,7 @@ def inline(source: str, *, marked: bool) -> Text:
 
 def _append(text: Text, tokens: list[Token], marked: bool) -> None:
     styles: list[Style] = []
-    links: list[tuple[str, int]] = []  # where each leads, and where its text begins
+    links: list[tuple[str, int]] = []  # the open ones: target, and the index of its text
     for token in tokens:
         kind, content = token.type, token.content
         style = sum(styles, Style())
@@ -72,7 +72,7 @@ def _append(text: Text, tokens: list[Token], marked: bool) -> None:
 
 
 def _add(text: Text, content: str, style: Style) -> None:
-    # An entity (&#27;) is a control character only here. A line break ends a line of the terminal.
+    # An entity (&#27;) has become a control character by now. A line break would end the row.
     text.append(visible(content).replace("\n", " "), style)
 
 
@@ -90,7 +90,7 @@ def _parser() -> MarkdownIt:
 
 
 def _math(state: StateInline, silent: bool) -> bool:
-    """Take a formula as it is: its backslashes and underscores are not Markdown."""
+    """Keep a formula as it is: its backslashes and underscores are not Markdown."""
     begin = state.pos
     closing = _MATH.get(state.src[begin : begin + 2])
     end = state.src.find(closing, begin + 2) if closing else -1

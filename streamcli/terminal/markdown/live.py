@@ -1,4 +1,4 @@
-"""Markdown that grows on a terminal: what is over scrolls away, the open block is drawn anew."""
+"""Draw Markdown on a terminal while it streams: finished blocks scroll, the open one is redrawn."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from threading import Condition, Event, Thread
 
 from .page import Page
 
-INTERVAL = 0.05  # seconds from one drawing to the next, at least
-SHARE = 4  # and so many times what the last one took: drawing costs a fifth of the time at most
+INTERVAL = 0.05  # seconds between two drawings, at least
+SHARE = 4  # pause so many times as long as the last drawing took: it then uses a fifth of the time
 
 
 class Live:
-    """Draws the text that is fed to it, in a thread of its own, so that nothing waits for a read.
+    """Draws the text that is fed to it, in a thread of its own, so that drawing delays no read.
 
-    `draw(data, rows)` writes lines that are over, and the rows of the open block below them, which
-    the next call replaces. The open block has the last `height()` rows at most.
+    `draw(data, rows)` writes finished lines, and below them the rows of the open block, which the
+    next call replaces. At most the last `height()` rows of the open block are drawn.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Live:
         self._error: BaseException | None = None
 
     def feed(self, text: str) -> None:
-        """Take text, and draw it soon; an error of an earlier drawing is raised here."""
+        """Take text, and draw it soon; raise the error of an earlier drawing, if there was one."""
         with self._new:
             self._check()
             self._text.append(text)
@@ -50,7 +50,7 @@ class Live:
                 self._show()
 
     def finish(self) -> None:
-        """Draw all that there is, for good; what is fed later is another text."""
+        """Draw all text as finished; later text begins a new document."""
         with self._new:
             self._check()
             over = self._page.feed(self._taken()) + self._page.finish()
@@ -86,7 +86,7 @@ class Live:
                 began = self._clock()
                 try:
                     self._show()
-                except BaseException as error:  # raised where the text comes from
+                except BaseException as error:  # `feed` raises it
                     self._error = error
                     return
             self._over.wait(max(INTERVAL, SHARE * (self._clock() - began)))

@@ -1,4 +1,4 @@
-"""Markdown as lines of a terminal: what is over, and what the open block looks like so far."""
+"""Render Markdown as lines of a terminal: finished blocks, and the open block so far."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from .code import Code
 from .inline import DIM, inline
 from .parts import Part, Step
 
-PROSE = 100  # columns of a text that is read well
-_ROOM = 12  # columns that a text has at least, however deep it is
+PROSE = 100  # columns of prose at most: longer lines are hard to read
+_ROOM = 12  # columns of a text at least, however deep its containers are
 _HEADINGS = (Style(bold=True, underline=True), Style(bold=True), Style(bold=True, italic=True))
 _QUOTE = "▌ "
 
 
 class Paint(NamedTuple):
-    """The escape sequences that a place obeys: those for bold and the like, and for colors."""
+    """The escape sequences that may be written: for bold and similar styles, and for colors."""
 
     styles: bool
     colors: bool
 
 
 class Page:
-    """Takes Markdown in pieces, and returns lines for a place of `columns()` columns.
+    """Takes Markdown in pieces, and returns lines for a terminal with `columns()` columns.
 
-    The text has no control characters: see sanitize. Code is not wrapped, so that it can be copied;
-    the terminal wraps it.
+    The text must not have control characters: see sanitize.py. Finished code is not wrapped, so
+    that it can be copied; the terminal wraps it.
     """
 
     def __init__(self, columns: Callable[[], int], paint: Paint) -> None:
@@ -42,15 +42,15 @@ class Page:
         self._paint = paint
         self._blocks = Blocks()
         self._code = Code("")
-        # Its own width does not matter: each text is given one.
+        # Its own width does not matter, as each text gets one.
         self._console = Console(file=io.StringIO(), width=80, color_system=None)
 
     def feed(self, text: str) -> str:
-        """Return the lines that are over, each with its newline."""
+        """Return the lines of the blocks that are finished, each with its newline."""
         return self._drawn(self._blocks.feed(text))
 
     def finish(self) -> str:
-        """Return the rest: the text has ended, and another one may begin."""
+        """Return the last lines: the text has ended, and another one may begin."""
         return self._drawn(self._blocks.finish())
 
     def open_lines(self) -> list[str]:
@@ -68,8 +68,8 @@ class Page:
         return "".join([f"{line}\n" for line in lines])
 
     def _part(self, part: Part, *, whole: bool) -> list[str]:
-        """Return the lines of a part; a line of code in one piece if it is `whole`."""
-        width = max(self._columns() - 1, 1)  # the last column is where terminals differ
+        """Return the lines of a part; `whole`: it is finished, so code is not wrapped."""
+        width = max(self._columns() - 1, 1)  # terminals differ in the last column
         first, others = _prefix(part.path), _prefix([Step(each, False) for each, _ in part.path])
         room = max(width - first.cell_len, min(_ROOM, width))
         first.truncate(width - room)
@@ -135,7 +135,7 @@ class Page:
 
 
 def _prefix(path: Sequence[Step]) -> Text:
-    """Return what stands before a line: the marks of the containers that it is in."""
+    """Return the prefix of a line: the markers of its containers."""
     prefix = Text()
     for container, fresh in path:
         marker = container.marker

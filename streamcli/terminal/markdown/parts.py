@@ -1,16 +1,19 @@
-"""The parts of a Markdown text, the containers that they are in, and the gaps between them."""
+"""The parts of a Markdown text, the containers that hold them, and the gaps between parts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .lines import quoted
+
 
 class Container(NamedTuple):
     """A block quote, or an item of a list.
 
-    `number` counts containers. An item has the `marker` of its `list` ("-", "." and so on), its
-    `place` there, and the columns of `indent` that its content is behind.
+    `number` counts the containers of a text. An item has the `marker` of its list ("-", "." and so
+    on), the `list` it belongs to, its `place` there (as counted by the text), and the `indent` of
+    its content in columns.
     """
 
     number: int
@@ -19,21 +22,34 @@ class Container(NamedTuple):
     place: int = 0
     indent: int = 0
 
+    def continues(self, rest: str, *, is_new: bool) -> int:
+        """Return how many columns of the line belong to the container; -1 if the line left it.
+
+        `is_new`: nothing of the container was read yet. Then a blank line ends it.
+        """
+        body = rest.lstrip(" ")
+        indent = len(rest) - len(body)
+        if not self.marker:
+            return quoted(body, indent)
+        if not body:
+            return -1 if is_new else min(indent, self.indent)
+        return self.indent if indent >= self.indent else -1
+
 
 class Step(NamedTuple):
-    """A container on the way to a part: `fresh` if the part is its first."""
+    """A container on the path to a part; `fresh`: the part is the first one in it."""
 
     container: Container
     fresh: bool
 
 
 class Part(NamedTuple):
-    """A block without blocks in it, or a line of code.
+    """A block that holds no other blocks, or a line of code.
 
     `kind` is one of "paragraph", "heading" (with a `level`), "table", "rule", "definition",
     "empty" (an item without content), "indented" (one line of code), and "fence", "code" (one line)
-    and "end" (the closing fence).
-    A blank line comes before it if `gap` is not negative, inside of the first `gap` containers.
+    and "end" (the closing fence). If `gap` is not negative, a blank line comes before the part,
+    inside the first `gap` containers of its path.
     """
 
     kind: str
@@ -44,9 +60,9 @@ class Part(NamedTuple):
 
 
 def gap(above: Sequence[Container], here: Sequence[Container], *, close: bool, blank: bool) -> int:
-    """Return in how many containers the blank line between two parts is; -1 if there is none.
+    """Return how many containers the blank line between two parts is in; -1 for no blank line.
 
-    In one list there is one if the text has it (`blank`), and so if the parts stand `close`.
+    Within one list, and between `close` parts, there is one only if the text has it (`blank`).
     """
     depth = 0
     while depth < min(len(above), len(here)) and above[depth] is here[depth]:

@@ -1,4 +1,4 @@
-"""A Markdown table as lines of text: in columns, or row by row where columns have no room."""
+"""Render a Markdown table as lines: in columns, or row by row if the terminal is too narrow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 from .cells import alignments, cells
 from .inline import inline
 
-_NARROW = 8  # columns of the terminal that a column of the table has at least
+_NARROW = 8  # columns of the terminal that a column of the table needs at least
 _HEADER = Style(bold=True)
 
 
