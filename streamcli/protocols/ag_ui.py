@@ -49,7 +49,7 @@ from .shared.agents import (
 from .shared.aisdk import total, usage_of
 from .shared.arguments import text_of
 from .shared.finish_reasons import failure_of, first_of, out_of_rounds, reason_of
-from .shared.nested_text import text_in
+from .shared.nested_text import text_beside, text_in
 from .shared.request import calls_of, cannot, merge
 
 NAME = "ag-ui"
@@ -228,7 +228,9 @@ class Decoder:
         self._message = id
         if value.get("role") not in (None, "assistant"):
             self._foreign.add(id)
-        delta = value.get("delta", value.get("content"))
+        delta = value.get("delta")
+        if delta is None and value.get("type") != "TEXT_MESSAGE_START":
+            delta = text_beside(value)
         if not delta or id in self._foreign:
             return
         if not value.get("subagentRunId"):

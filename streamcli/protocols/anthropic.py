@@ -23,7 +23,7 @@ from ..events import (
     Text,
     Usage,
 )
-from ..messages import Attachment, ChatRequest, Message
+from ..messages import ChatRequest
 from ..request import HttpRequest, Target, join_url
 from ..wire.error_shapes import error_in
 from ..wire.fast_runs import PaddedRuns, UnnamedEvents
@@ -34,13 +34,14 @@ from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
 from .shared import anthropic_blocks as blocks
 from .shared.anthropic_blocks import Block, list_of, number_of
-from .shared.arguments import object_of
+from .shared.anthropic_messages import messages_of
+from .shared.anthropic_spelling import DELTAS, usual_block, usual_delta
 from .shared.claude import advice, max_tokens, sendable, thinking, tool_choice, tool_of
 from .shared.ending import Ending
 from .shared.finish_reasons import first_of
 from .shared.listing import Listing, models_below
 from .shared.nested_text import text_in
-from .shared.request import PENALTIES, cannot, key_headers, merge, no_words_for, sent
+from .shared.request import PENALTIES, key_headers, merge, no_words_for, sent
 
 NAME = "anthropic"
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
@@ -49,7 +50,6 @@ LISTING = Listing("models", models_below("/v1"))
 CACHE_IS_APART = True  # `input_tokens` does not contain the cached ones
 
 VERSION = "2023-06-01"
-IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
@@ -60,7 +60,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     body: dict[str, Any] = {
         "model": chat.model,
         "max_tokens": limit if chat.max_tokens is None else chat.max_tokens,
-        "messages": _messages(chat),
+        "messages": messages_of(chat),
         "stream": chat.stream,
     }
     if not chat.model:
@@ -98,70 +98,6 @@ def _headers(target: Target) -> list[tuple[str, str]]:
     if "anthropic-version" not in {name.lower() for name, _ in target.headers}:
         headers.append(("anthropic-version", VERSION))
     return headers + key_headers(target, "x-api-key")
-
-
-def _messages(chat: ChatRequest) -> list[dict[str, Any]]:
-    """Return the messages: all results of one round in one, what the user adds behind them."""
-    messages: list[dict[str, Any]] = []
-    results = False  # the last message is one of results
-    for message in chat.messages:
-        role = "assistant" if message.role == "assistant" else "user"
-        content = _content(message)
-        if results and role == "user":
-            if isinstance(content, str):
-                content = [_text(content)]
-            messages[-1]["content"] += content
-        else:
-            messages.append({"role": role, "content": content})
-            results = message.role == "tool"
-    if chat.prefill:
-        messages.append({"role": "assistant", "content": chat.prefill})
-    return messages
-
-
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    blocks = [_attachment(attachment) for attachment in message.attachments]
-    if message.role == "tool":
-        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.call_id}
-        result["content"] = [*blocks, _text(message.text)] if blocks else message.text
-        if message.is_error:
-            result["is_error"] = True
-        return [result]
-    parts = message.parts(NAME)
-    if not blocks and all(part.text and part.opaque is None for part in parts):
-        return message.text
-    for part in parts:
-        if part.opaque is not None:
-            blocks.append(part.opaque)
-        elif part.call is not None:
-            id, tool, arguments = part.call
-            use = {"type": "tool_use", "id": id, "name": tool, "input": object_of(arguments)}
-            blocks.append(use)
-        elif part.text.strip():  # a blank block is refused
-            blocks.append(_text(part.text))
-    return blocks
-
-
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
-
-
-def _attachment(attachment: Attachment) -> dict[str, Any]:
-    kind, mime, url = attachment.kind, attachment.mime, attachment.url
-    source = {"type": "url", "url": url} if url else {"type": "base64", "media_type": mime}
-    if not url and kind != "text":
-        source["data"] = attachment.base64()
-    # A URL that does not tell its type is most likely an image's.
-    if (kind == "image" and (url or mime in IMAGES)) or (url and not mime):
-        return {"type": "image", "source": source}
-    if kind == "text" and not url:
-        text = attachment.data.decode("utf-8", "replace")
-        source = {"type": "text", "media_type": "text/plain", "data": text}
-    if kind == "pdf" or source["type"] == "text":
-        return {"type": "document", "source": source, "title": attachment.name}
-    hint = "convert it to PNG or JPEG" if kind == "image" else ""
-    what = f"the URL of {mime}" if url else f"{attachment.name} ({mime or 'unknown type'})"
-    raise cannot(NAME, what, hint)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
@@ -222,9 +158,8 @@ class Decoder:
         if kind is None:
             kind = blocks.kind_of(value, event)
         before = len(out)
-        if kind == "content_block_delta":
-            delta = value.get("delta")
-            if type(delta) is dict and self._body.failure is None:
+        if kind == "content_block_delta" and not value.get("error"):
+            if (delta := value.get("delta")) and self._body.failure is None:
                 self._delta(delta, value.get("index"), out)
         elif kind == "ping":
             return
@@ -232,6 +167,8 @@ class Decoder:
             self._whole(value, out)
         elif self._body.failure is not None or value.get("error"):
             self._fail(value, event, out)
+        elif kind in blocks.ENDS and (error := blocks.error_within(value)):
+            self._fail({"type": kind, "usage": value.get("usage"), "error": error}, event, out)
         elif kind == "content_block_start":
             self._begin(value.get("content_block"), value.get("index"), out)
         elif kind == "content_block_stop":
@@ -240,14 +177,16 @@ class Decoder:
             self._message(value.get("message"), out)
         elif kind == "message_delta":
             self._close_all(out)
-            delta = value.get("delta")
-            self._end(delta if isinstance(delta, dict) and delta else value, out)
+            self._end(value, out)
             self._count(value.get("usage"), out)
         elif kind == "message_stop":
             self._close_all(out)
-            self._end(value, out)
-            self._count(value.get("usage"), out)
-            self._body.finish("marker", out)
+            if isinstance(message := value.get("message"), dict):
+                self._whole(message, out)
+            if not self._body.ended:
+                self._end(value, out)
+                self._count(value.get("usage"), out)
+                self._body.finish("marker", out)
         elif kind in (None, "error") and error_in(value, event) is not None:
             self._fail(value, event, out)
         else:
@@ -279,6 +218,8 @@ class Decoder:
             content = [{"type": "text", "text": content}]
         for index, block in enumerate(list_of(content)):
             self._begin(block, index, out)
+            if self._body.ended:
+                return
             self._close(index, out)
         self._end(message, out)
         self._count(message.get("usage"), out)
@@ -308,10 +249,11 @@ class Decoder:
         self._close_all(out, only_whole=True)
         if not isinstance(plain, dict):
             return
+        plain = usual_block(plain)
         kind = plain.get("type")
         self._seen.add(number_of(index))
         block = Block(plain)
-        if kind == "error":
+        if kind == "error" or (plain.get("error") and not block.served):
             self._body.fail_after_usage(stream_failure(plain.get("error") or plain, "error"), out)
             return
         if kind == "text":
@@ -336,10 +278,16 @@ class Decoder:
             self._served.add(number_of(index))
             self._ending.work()
 
-    def _delta(self, delta: dict[str, Any], index: Any, out: list[Event]) -> None:
+    def _delta(self, delta: Any, index: Any, out: list[Event]) -> None:
+        if type(delta) is not dict:
+            delta = usual_delta(delta)
         kind = delta.get("type")
-        if kind is None:
-            kind = next((name for field, name in blocks.DELTAS.items() if field in delta), None)
+        if (error := delta.get("error")) or kind == "error":
+            self._body.fail_after_usage(stream_failure(error or delta, "error"), out)
+            return
+        if type(kind) is not str or kind not in DELTAS or delta.get(DELTAS[kind]) is None:
+            delta = usual_delta(delta)
+            kind = delta.get("type")
         if kind == "text_delta":
             self._say(delta.get("text"), out)
             return
@@ -351,8 +299,6 @@ class Decoder:
         block = self._open.get(number_of(index))
         if kind == "thinking_delta":
             self._think(block, delta.get("thinking"), out)
-        elif kind == "error":
-            self._body.fail_after_usage(stream_failure(delta.get("error") or delta, "error"), out)
         elif kind == "input_json_delta":
             self._grow(number_of(index), delta.get("partial_json"))
         elif block is None:
@@ -423,17 +369,17 @@ class Decoder:
             self._usage = counted
             out.append(counted)
 
-    def _end(self, delta: Any, out: list[Event]) -> None:
-        if not isinstance(delta, dict):
-            return
-        reason, details = delta.get("stop_reason"), delta.get("stop_details")
-        if not reason or type(reason) is not str:
-            reason = first_of(reason, *(delta.get(name) for name in blocks.REASONS))
-        self._ending.end(reason)
-        if isinstance(details, dict):
-            explanation = details.get("explanation")
-            if reason == "refusal":
-                self._body.say(Refusal, explanation, out)
+    def _end(self, value: dict[str, Any], out: list[Event]) -> None:
+        """Read the reason of an event, which stands in its delta, or of a message."""
+        for holder in (value.get("delta"), value, value.get("message")):
+            if not isinstance(holder, dict):
+                continue
+            if reason := first_of(*(holder.get(name) for name in blocks.REASONS)):
+                self._ending.end(reason)
+                details = holder.get("stop_details")
+                if reason == "refusal" and isinstance(details, dict):
+                    self._body.say(Refusal, details.get("explanation"), out)
+                return
 
     # The end
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..events import (
-    Citation,
     Event,
     Failed,
     Finished,
@@ -27,14 +26,15 @@ from ..request import HttpRequest, Target
 from ..wire.error_shapes import error_in
 from ..wire.fast_runs import Template, UnnamedEvents
 from ..wire.json_body import JsonBody, has_answer
-from ..wire.lenient_json import count, is_json, natural, whole, words
+from ..wire.lenient_json import is_json, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
 from ..wire.sse import MAX_EVENT_SIZE
 from ._contract import Glimpse
+from .shared.cohere_parts import Call, cite, items, usage_of
 from .shared.ending import Ending
 from .shared.finish_reasons import first_of
 from .shared.listing import Listing, with_field
-from .shared.nested_text import text_in
+from .shared.nested_text import text_beside, text_in
 from .shared.request import calls_of, cannot, function_of, merge, no_words_for, post, sent
 
 _OWN_PATH = re.compile(r"/v[12](/chat)?$|/models$")
@@ -184,7 +184,7 @@ class Decoder:
         self._body = JsonBody(self, "answer of Cohere's", limit, Template("text", _place))
         self._events = UnnamedEvents("content-delta")
         self._ending = Ending()
-        self._open: dict[int, _Call] = {}  # by index
+        self._open: dict[int, Call] = {}  # by index
         # Pieces of the thinking and of the plan, which Cohere wants back.
         self._thinking: list[str] = []
         self._plan: list[str] = []
@@ -239,13 +239,18 @@ class Decoder:
             self._start(value.get("id"), out)
         elif kind in ("tool-call-start", "content-start"):
             self._close_all(out, only_whole=True)
+        before = len(out)
         if isinstance(delta, dict):
             self._message(delta.get("message"), index, out)
+        if kind == "content-delta" and delta and len(out) == before and not body.odd:
+            self._say(text_beside(delta, "message"), out)
         if (error := value.get("error")) and not body.ended:
             body.fail_after_usage(stream_failure(error, "error"), out)
-        if kind == "message-end" and not body.ended:
-            delta = delta if isinstance(delta, dict) else {}
-            self._end({**value, **delta}, delta.get("usage") or value.get("usage"), out)
+        if body.ended:
+            return
+        if kind == "message-end":
+            end = {**value, **delta} if isinstance(delta, dict) else value
+            self._end(end, end.get("usage"), out)
         if kind == "content-end":
             self._keep(out)
         elif kind == "tool-call-end":
@@ -281,10 +286,10 @@ class Decoder:
                 self._say(item.get("text"), out)
             else:
                 self._say(item, out)
-        for call in _items(message.get("tool_calls")):
+        for call in items(message.get("tool_calls")):
             self._call(call, index, out)
-        for citation in _items(message.get("citations")):
-            _cite(citation, out)
+        for citation in items(message.get("citations")):
+            cite(citation, out)
 
     def _say(self, text: Any, out: list[Event]) -> None:
         if text is not None and text != "":
@@ -327,7 +332,7 @@ class Decoder:
         if begins:
             self._close(index, out)
             self._ending.reasoning()  # the answer goes on
-            self._open[index] = _Call(id, name)
+            self._open[index] = Call(id, name)
         if call := self._open.get(index):
             if isinstance(arguments, str):
                 call.pieces.append(arguments)
@@ -361,13 +366,13 @@ class Decoder:
         elif kind == "tool-calls-chunk":  # the plan; the calls come whole later
             self._think(value.get("text"), [], out)
         elif kind == "tool-calls-generation":
-            for call in _items(value.get("tool_calls")):
+            for call in items(value.get("tool_calls")):
                 function = {"name": call.get("name"), "arguments": call.get("parameters") or {}}
                 self._call({"function": function}, -1, out)
                 self._close(-1, out)
         elif kind == "citation-generation":
-            for citation in _items(value.get("citations")):
-                _cite(citation, out)
+            for citation in items(value.get("citations")):
+                cite(citation, out)
         elif kind == "stream-end":
             response = value.get("response")
             response = response if isinstance(response, dict) else {}
@@ -400,50 +405,6 @@ class Decoder:
         return end
 
 
-class _Call:
-    """A tool call that has begun."""
-
-    __slots__ = ("arguments", "id", "name", "pieces")
-
-    def __init__(self, id: str, name: str) -> None:
-        self.id = id
-        self.name = name
-        self.pieces: list[str] = []
-        self.arguments: Any = None  # where they come as an object
-
-
 def _place(value: Any) -> Any:
     """Return the object that holds the text of a plain delta."""
     return value["delta"]["message"]["content"]
-
-
-def _items(value: Any) -> list[dict[str, Any]]:
-    """Return the objects of a list, or the one object in place of a list."""
-    items = value if isinstance(value, list) else (value,)
-    return [item for item in items if type(item) is dict]
-
-
-def _cite(citation: dict[str, Any], out: list[Event]) -> None:
-    """Give each source of a citation; one without title or URL goes by its id."""
-    start, end = citation.get("start"), citation.get("end")
-    sources = _items(citation.get("sources"))
-    ids = citation.get("document_ids")  # v1
-    sources += [{"id": id} for id in (ids if isinstance(ids, list) else ())]
-    for source in sources:
-        facts = source.get("document") or source.get("tool_output")
-        facts = facts if isinstance(facts, dict) else {}
-        url, title = words(facts.get("url")), words(facts.get("title"))
-        title = title or words(source.get("id"))
-        out.append(Citation(url, title, natural(start), natural(end)))
-
-
-def usage_of(usage: dict[str, Any]) -> Usage:
-    """Return token counts. Billed are fewer: not the words that Cohere itself adds."""
-    tokens = usage.get("tokens") or usage.get("billed_units")
-    tokens = tokens if isinstance(tokens, dict) else {}
-    return Usage(
-        count(tokens.get("input_tokens")),
-        count(tokens.get("output_tokens")),
-        count(tokens.get("reasoning_tokens")),
-        cache_read_tokens=count(usage.get("cached_tokens")),
-    )

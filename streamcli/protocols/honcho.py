@@ -27,6 +27,7 @@ from ._contract import Glimpse
 from .shared import request as asking
 from .shared.finish_reasons import failure_of, first_of, reason_of
 from .shared.listing import Listing
+from .shared.nested_text import text_beside
 from .shared.request import SAMPLING, cannot, merge, no_words_for
 
 NAME = "honcho"
@@ -171,12 +172,13 @@ class Decoder:
             return
         if type(delta) is dict:
             text, error = delta.get("content"), delta.get("error")
+            text = text_beside(delta) if text is None else text
             if error:
                 body.say(Text, text, out)
                 body.fail(stream_failure(error), out)
                 return
         elif type(done) is bool:
-            text = None
+            text = text_beside(value)
         elif "content" in value and isinstance(value["content"], str | None):
             text, done = value["content"], True  # null: nothing is known
         else:

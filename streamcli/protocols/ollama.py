@@ -23,7 +23,7 @@ from .shared.arguments import object_of
 from .shared.ending import Ending
 from .shared.finish_reasons import first_of
 from .shared.listing import Listing, models_below
-from .shared.nested_text import text_in
+from .shared.nested_text import text_beside, text_in
 from .shared.request import cannot, function_of, merge, post, sent
 
 NAME = "ollama"
@@ -214,6 +214,8 @@ class Decoder:
             text = message.get("content")
         else:  # /api/generate has its fields at the top
             message, text = value, value.get("response")
+            if text is None and type(done) is bool and not error:
+                text = text_beside(value, "message")
             if text is None and done is None:
                 if error := error_in(value) or error:
                     self._count(value, out)

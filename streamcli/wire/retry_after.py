@@ -63,7 +63,7 @@ def seconds_of(delay: Any) -> float | None:
 def delay_in(message: str) -> float | None:
     """Return the delay that prose asks for: "try again in 1m2.5s", "retry after 7 seconds"."""
     found = re.search(
-        r"(?:(?:try again|retry)(?: again)? (?:in|after)|please wait)"
+        r"(?:(?:try again|retry|resets?|available)(?: again)? (?:in|after)|please wait)"
         r" ((?:[\d.]+ ?(?:ms|d|h|m|s)[a-z]*[ ,]*(?:and )?)+)",
         message,
         re.IGNORECASE,

@@ -15,6 +15,7 @@ import pytest
 from splits import bytewise, decode, merged, sampled, whole
 from verdicts import found_in
 
+from streamcli.events import Failed, Finished
 from streamcli.protocols._contract import get
 
 
@@ -88,6 +89,7 @@ def growing(call: dict[str, Any]) -> dict[str, Any]:
 ODD_PIECE = {"jsonPath": 7, "stringValue": "Oslo"}
 USE = {"toolUseId": "t", "name": "f"}
 TOOL = {"id": "t", "type": "function", "function": {"name": "f", "arguments": ""}}
+TOOL_PLAN = {"tool_plan": "hm", "tool_calls": TOOL}
 INPUT = {"function": {"arguments": '{"a":1}'}}
 ERROR = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
 RATE = {"error": {"code": 429, "message": "Too fast", "status": "RESOURCE_EXHAUSTED"}}
@@ -376,6 +378,144 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
     ),
     "A2A in snake case, cut": ("a2a", sse({"jsonrpc": "2.0", "result": UPDATE}), 18, "Hi", []),
 }
+
+
+# Text in another field than the protocol's: what holds it, by protocol.
+TEXTS: dict[str, tuple[Any, ...]] = {
+    "anthropic": (
+        *({"type": "text", "text": "Hi"}, {"type": "output_text_delta", "text": "Hi"}),
+        *({"type": "text_delta", "content": "Hi"}, {"type": "text_delta", "delta": "Hi"}),
+        *({"type": "content_delta", "content": "Hi"}, {"content": "Hi"}, {"text": "Hi"}, "Hi"),
+    ),
+    "cohere": (
+        *({"text": "Hi"}, {"content": "Hi"}, "Hi", {"message": "Hi"}, {"message": {"text": "Hi"}}),
+        *({"content": {"text": "Hi"}}, {"message": {"content": {"value": "Hi"}}}),
+    ),
+    "ollama": (
+        *({"message": "Hi"}, {"content": "Hi"}, {"text": "Hi"}, {"delta": {"content": "Hi"}}),
+        {"message": [{"content": "Hi"}]},
+    ),
+    "honcho": ({"delta": "Hi"}, {"content": "Hi"}, {"delta": {"text": "Hi"}}, {"text": "Hi"}),
+    "ag-ui": ({"text": "Hi"}, {"content": "Hi"}, {"delta": None, "content": "Hi"}),
+    "a2a": ({"content": "Hi"}, {"value": "Hi"}, {"root": {"text": "Hi"}}, "Hi"),
+    "gemini": ({"content": "Hi"}, {"type": "text", "value": "Hi"}, {"output": "Hi"}, "Hi"),
+}
+
+
+def spelled(protocol: str, held: Any) -> str:
+    """A whole answer of that protocol in which `held` stands where the text does."""
+    if protocol == "anthropic":
+        grown = {"type": "content_block_delta", "index": 0, "delta": held}
+        return BEGUN.replace("Half", "") + named(grown) + ENDED
+    if protocol == "cohere":
+        end = {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}
+        return sse({"type": "content-delta", "index": 0, "delta": held}, end)
+    if protocol == "ollama":
+        return lines({"model": "m", "done": False, **held}, DONE)
+    if protocol == "honcho":
+        return sse({"done": False, **held}, {"done": True})
+    if protocol == "ag-ui":
+        grown = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", **held}
+        return sse({"type": "RUN_STARTED"}, grown, {"type": "RUN_FINISHED"})
+    if protocol == "a2a":
+        update = {"artifactUpdate": {"artifact": {"artifactId": "a", "parts": [held]}}}
+        return sse(*({"jsonrpc": "2.0", "result": each} for each in (update, NEW_TASK)))
+    candidate = {"content": {"parts": [held]}, "finishReason": "STOP"}
+    return sse({"candidates": [candidate], "modelVersion": "m"})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "held"), [(name, held) for name, each in TEXTS.items() for held in each]
+)
+def test_text_in_another_field_is_not_lost(protocol: str, held: Any) -> None:
+    data = spelled(protocol, held).encode()
+    found = found_in(decode(get(protocol).Decoder(), whole(data)))
+    assert (found["exit"], found["text"]) == (0, "Hi")
+
+
+def blocks(*events: dict[str, Any]) -> str:
+    start = {"type": "message_start", "message": MESSAGE}
+    over = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}}
+    return named(start, *events, over, {"type": "message_stop"})
+
+
+@pytest.mark.parametrize(
+    ("block", "text", "reasoning", "calls"),
+    [
+        ({"type": "output_text", "text": "Hi"}, "Hi", "", []),
+        ({"text": "Hi"}, "Hi", "", []),
+        ({"type": "text", "content": "Hi"}, "Hi", "", []),
+        ({"type": "reasoning", "text": "hm"}, "", "hm", []),
+        ({"type": "thinking", "reasoning": "hm"}, "", "", []),
+        ({"type": "tool_call", "id": "1", "name": "f", "input": {"a": 1}}, "", "", ['{"a":1}']),
+        ({"type": "function_call", "name": "f", "arguments": '{"a":1}'}, "", "", ['{"a":1}']),
+        ({"type": "a_new_one", "x": 1}, "", "", []),
+    ],
+)
+def test_anthropic_blocks_of_another_type(
+    block: dict[str, Any], text: str, reasoning: str, calls: list[str]
+) -> None:
+    data = blocks(begin(0, **block), stop(0)).encode()
+    found = found_in(decode(get("anthropic").Decoder(), whole(data)))
+    assert found["exit"] == 0
+    assert (found["text"], found["reasoning"], found["calls"]) == (text, reasoning, calls)
+
+
+@pytest.mark.parametrize("kind", ["message_delta", "message_stop"])
+@pytest.mark.parametrize("place", ["delta", "message", ""])
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"stop_reason": "max_tokens"}, 10),
+        ({"stop_reason": "refusal"}, 11),
+        ({"error": {"type": "api_error", "message": "no"}}, 15),
+    ],
+)
+def test_anthropic_what_ends_a_message_in_another_place(
+    kind: str, place: str, said: dict[str, Any], code: int
+) -> None:
+    last = {"type": kind, **({place: said} if place else said)}
+    ends = [last] if kind == "message_stop" else [last, {"type": "message_stop"}]
+    events = decode(get("anthropic").Decoder(), whole((BEGUN + named(*ends)).encode()))
+    assert found_in(events)["exit"] == code
+
+
+# An error inside of an event that says something else: where, by protocol.
+INSIDE = {
+    "anthropic": (
+        {"type": "content_block_delta", "index": 0, "error": ERROR["error"]},
+        delta(0, "text_delta", text="", error=ERROR["error"]),
+        begin(1, **CALL, error=ERROR["error"]),
+        {"type": "message_delta", "delta": {"error": ERROR["error"]}},
+    ),
+    "cohere": (
+        {"type": "content-delta", "index": 0, "delta": {"message": ERROR}},
+        {"type": "tool-call-end", "index": 0, **ERROR},
+        {"type": "message-end", "delta": ERROR},
+    ),
+    "gemini": (
+        {"candidates": [{"content": ERROR}]},
+        {"candidates": [{"content": {"parts": [ERROR]}}]},
+        {"candidates": [ERROR]},
+    ),
+}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(
+    ("protocol", "event"), [(name, event) for name, each in INSIDE.items() for event in each]
+)
+def test_an_error_inside_another_event(protocol: str, event: Any, begun: bool) -> None:
+    """It is the last that is given, whatever the event says besides."""
+    before = {
+        "anthropic": BEGUN,
+        "cohere": sse({"type": "tool-call-start", "index": 0, "delta": {"message": TOOL_PLAN}}),
+        "gemini": sse(gemini("Half")),
+    }[protocol]
+    data = ((before if begun else "") + sse(event)).encode()
+    events = decode(get(protocol).Decoder(), whole(data))
+    assert found_in(events)["exit"] == 15
+    assert sum(isinstance(each, Finished | Failed) for each in events) == 1
 
 
 @pytest.mark.parametrize("name", ROWS)

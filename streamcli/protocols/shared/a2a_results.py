@@ -8,6 +8,7 @@ from ...events import Citation
 from ...wire.lenient_json import whole, words
 from .agent_spelling import camel_names
 from .arguments import text_of
+from .nested_text import text_beside
 
 # The four results: their names in 1.0, and what `kind` says in 0.3.
 _KINDS = {
@@ -86,6 +87,8 @@ class Content:
                 self.thought += text
             else:
                 self.text += text
+        elif text := text_beside(part, "root"):
+            self.text += text
         else:
             self._file(part)
 

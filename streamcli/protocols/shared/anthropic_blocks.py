@@ -13,9 +13,9 @@ from .arguments import can_send
 # What Anthropic wants back beside text and calls; thinking, and what it ran itself.
 _WANTED = ("thinking", "redacted_thinking", "compaction", "container_upload")
 _SERVED = ("_tool_use", "_tool_result")
-# What gateways write instead: a delta without its type, a reason in another field.
-DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
-REASONS = ("stopReason", "finish_reason", "finishReason", "native_finish_reason")
+# The fields of a reason; gateways write it in others.
+REASONS = ("stop_reason", "stopReason", "finish_reason", "finishReason", "native_finish_reason")
+ENDS = ("message_delta", "message_stop")
 _EVENTS = (
     *("message_start", "content_block_start", "content_block_delta", "content_block_stop"),
     *("message_delta", "message_stop", "ping"),
@@ -30,6 +30,12 @@ def kind_of(value: dict[str, Any], event: str) -> str | None:
     if not isinstance(delta, dict):
         return None
     return "message_delta" if "stop_reason" in delta else "content_block_delta"
+
+
+def error_within(value: dict[str, Any]) -> Any:
+    """Return the error inside of an event that ends a message; None without one."""
+    holders = (value.get("delta"), value.get("message"))
+    return next((each["error"] for each in holders if type(each) is dict and "error" in each), None)
 
 
 def number_of(index: Any) -> int:

@@ -31,9 +31,10 @@ from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import can_send
 from .ending import Ending
 from .gemini import STATE
+from .gemini_arguments import PartialArgs
 from .gemini_spelling import usual
 from .listing import Listing, models_below
-from .nested_text import text_in
+from .nested_text import text_beside, text_in
 
 MODELS = Listing("models", models_below("/v1beta"), place="models", ids=("name", "id"))
 
@@ -142,7 +143,8 @@ class Values:
                 if facts not in self._cited:
                     self._cited.add(facts)
                     out.append(citation)
-        if "error" in candidate and (error := candidate["error"]):
+        error = candidate.get("error") or (type(content) is dict and content.get("error"))
+        if error:
             self.body.fail_after_usage(stream_failure(error), out)
             return
         if reason := _word(candidate.get("finishReason"), NUMBERS):
@@ -167,6 +169,12 @@ class Values:
         if "functionCall" in part:
             self._call(part, index, out)
         elif len(part) > 1 or text is None:
+            if error := part.get("error"):
+                self.body.fail_after_usage(stream_failure(error), out)
+                return
+            if text is None and (other := text_beside(part)):
+                self._ending.text(index, other)
+                self.body.say(Text, other, out, index)
             # Code that the model runs itself, and its results: text will follow.
             if any(field in part for field in _SERVED):
                 self._ending.work()
@@ -356,95 +364,3 @@ def _citation(source: dict[str, Any], passage: Any) -> Iterator[Citation]:
         start, end = passage.get("startIndex", 0), passage["endIndex"]
     if url or title:
         yield Citation(url, title, natural(start), end)
-
-
-_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\[(?:'([^']*)'|"([^"]*)")\]""")
-_VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
-# No model nests deeper or leaves out more; a hostile server could fill the memory.
-_DEEPEST = 100
-_WIDEST_GAP = 100
-
-
-class PartialArgs:
-    """Joins one tool call's arguments from Gemini's fragments, in linear time.
-
-    A fragment is a value and its place: {"jsonPath": "$.a[0].b", "stringValue": "x",
-    "willContinue": true}; a string may come in several.
-    """
-
-    def __init__(self, arguments: Any = None) -> None:
-        self._root: dict[str, Any] = dict(arguments) if isinstance(arguments, dict) else {}
-        self.lost = False  # a fragment had no place: the arguments are not whole
-        self._place = ""  # of the string that is not over yet
-        self._pieces: list[str] = []
-
-    def add(self, fragments: Any) -> None:
-        for fragment in fragments if isinstance(fragments, list) else ():
-            place = fragment.get("jsonPath") if isinstance(fragment, dict) else None
-            name = next((name for name in _VALUES if name in fragment), "") if place else ""
-            if not name or not isinstance(place, str):
-                self.lost = self.lost or not isinstance(fragment, dict) or _has_value(fragment)
-                continue
-            value = None if name == "nullValue" else fragment[name]
-            if place != self._place:
-                self._settle()
-            if not isinstance(value, str):
-                self._put(place, value)
-                continue
-            self._place = place
-            self._pieces.append(value)
-            if fragment.get("willContinue") is not True:
-                self._settle()
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments so far."""
-        self._settle()
-        return self._root
-
-    def _settle(self) -> None:
-        if self._place:
-            self._put(self._place, "".join(self._pieces))
-            self._place = ""
-            self._pieces = []
-
-    def _put(self, place: str, value: Any) -> None:
-        steps = _steps(place)
-        if not steps or isinstance(steps[0], int):
-            self.lost = True
-            return
-        node: Any = self._root
-        for step, following in zip(steps, (*steps[1:], None), strict=True):
-            if isinstance(step, int) and isinstance(node, list):
-                if step - len(node) > _WIDEST_GAP:
-                    self.lost = True
-                    return
-                node += [None] * (step + 1 - len(node))
-                below = node[step]
-            elif isinstance(step, str) and isinstance(node, dict):
-                below = node.get(step)
-            else:  # what is there already is of another kind
-                self.lost = True
-                return
-            if following is None:
-                node[step] = value
-            elif below is None:
-                below = node[step] = [] if isinstance(following, int) else {}
-            node = below
-
-
-def _has_value(fragment: dict[str, Any]) -> bool:
-    return any(name.endswith("Value") for name in fragment)
-
-
-def _steps(place: str) -> list[str | int]:
-    """Return `$.a[0]['b']` as ["a", 0, "b"], and [] if it is not such a path."""
-    steps: list[str | int] = []
-    at = 1
-    while at < len(place) and len(steps) < _DEEPEST:
-        step = _STEP.match(place, at)
-        if not step:
-            return []
-        name, number, quoted, double = step.groups()
-        steps.append(int(number) if number else name or quoted or double or "")
-        at = step.end()
-    return steps if place.startswith("$") and at == len(place) else []

@@ -45,6 +45,8 @@ def _is_odd(candidate: Any) -> bool:
                 return True
     if parts is not None and (type(parts) is not list or parts is content):
         return True
+    if parts is None and (type(content) is dict and "text" in content or type(content) is str):
+        return True
     return not _CANDIDATE.isdisjoint(candidate)
 
 

@@ -20,3 +20,16 @@ def text_in(value: Any) -> Any:
         parts = [text_in(part) for part in value]
         return "".join(parts) if all(isinstance(part, str) for part in parts) else value
     return value
+
+
+def text_beside(holder: Any, *names: str) -> Any:
+    """Return text that a gateway gave under another name; None if there is none to be read.
+
+    It is asked only where text should stand and does not: without it the answer would seem empty.
+    `names` are fields to look into first.
+    """
+    if isinstance(holder, dict):
+        fields = (*names, "text", "content", "delta", "output", "value")
+        held = (text_in(holder[name]) for name in fields if holder.get(name))
+        return next((each for each in held if isinstance(each, str)), None)
+    return holder if isinstance(holder, str) else None
