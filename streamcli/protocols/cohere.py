@@ -242,7 +242,7 @@ class Decoder:
         before = len(out)
         if isinstance(delta, dict):
             self._message(delta.get("message"), index, out)
-        if kind == "content-delta" and delta and len(out) == before and not body.odd:
+        if kind == "content-delta" and delta and len(out) == before and not body.mistyped:
             self._say(text_beside(delta, "message"), out)
         if (error := value.get("error")) and not body.ended:
             body.fail_after_usage(stream_failure(error, "error"), out)
