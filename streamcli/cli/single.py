@@ -268,7 +268,7 @@ class Single:
                 endpoint = self._endpoint()
                 message = reporter_of(verdict, endpoint) + verdict.message + kept
                 messages.error(self._name() + message, hint_of(verdict, endpoint))
-        if self._delivery.shape is not None and (answer := self._delivery.shape.around()):
+        if self._delivery.shape is not None and (answer := self._delivery.shape.beginning()):
             messages.detail(f"the answer: {answer}", limit=4000)
 
     def _name(self) -> str:

@@ -1,4 +1,4 @@
-"""--buffer: hold a text until a line, a sentence, a paragraph or some chunks are whole."""
+"""--buffer: hold a text back until a line, a sentence, a paragraph or N chunks are whole."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _BLANK_LINE = re.compile(r"\n(?=([ \t]{0,32}\r?\n))")
 
 
 class Buffer:
-    """Passes on a text as soon as a part of it is whole; feed it one delta at a time.
+    """Passes on a text in whole parts; feed it one delta at a time.
 
     `until` is "line", "sentence", "paragraph", or a number of deltas. The cost of a character does
-    not depend on how long a part is.
+    not depend on the length of a part.
     """
 
     def __init__(self, until: str) -> None:
         self._held: list[str] = []
-        self._size = 0  # of what is held
+        self._size = 0  # characters that are held
         self._count = int(until) if until.isdecimal() else 0
         self._end: Callable[[str, bool], int] | None = _ENDS.get(until)
         self._seen = ""  # the last WINDOW characters of the text, held or not
 
     def feed(self, text: str) -> str:
-        """Return what is whole now."""
+        """Add a delta; return the text up to the end of the last whole part."""
         if self._end is None:
             self._held.append(text)
             return self.close() if len(self._held) >= self._count else ""
@@ -43,7 +43,7 @@ class Buffer:
         return whole[: len(whole) - rest]
 
     def close(self) -> str:
-        """Return what is held: the answer has ended."""
+        """Return the rest of the text: the answer has ended."""
         held = "".join(self._held)
         self._held, self._size = [], 0
         return held

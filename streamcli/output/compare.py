@@ -13,7 +13,7 @@ from ..terminal.sanitize import one_line
 from ..terminal.screen import Line, Screen, is_colored, is_dumb
 from .descriptor import Out
 from .shape import Shape
-from .sink import Look
+from .sink import TextStyle
 from .text import TextSink
 
 _NOT_ASKED = ("not asked", "magenta")
@@ -22,7 +22,7 @@ _NOT_ASKED = ("not asked", "magenta")
 def is_side_by_side(settings: Settings, screen: Screen) -> bool:
     """Return whether the answers of several models are drawn side by side.
 
-    That is for one prompt whose text a person reads: on one terminal, which has room for them.
+    They are for one prompt as text, if stdout and stderr are one terminal that is wide enough.
     """
     here = screen.line(1)
     if here is None or here is not screen.line(2) or is_dumb():
@@ -47,29 +47,29 @@ class Compare:
         """Draw the answers from here on."""
         self._live.start()
 
-    def sink(self, number: int, name: str, look: Look, shape: Shape | None) -> TextSink:
+    def sink(self, number: int, name: str, style: TextStyle, shape: Shape | None) -> TextSink:
         """Return the sink of the nth task, which has the answer of the model `name`."""
-        return ColumnSink(self._column(number, name), look, shape)
+        return ColumnSink(self._column(number, name), style, shape)
 
     def skip(self, number: int, name: str) -> None:
         """Leave the column of a task that was not asked."""
         self._column(number, name).over = [_NOT_ASKED]
 
     def finish(self, out: Out) -> None:
-        """Write all of the answers; they stay on the screen, and scroll away with it."""
+        """Write all answers for good, as text that scrolls with the terminal."""
         self._live.close()
         for column in self._free:
             column.over = [_NOT_ASKED]
         width, _ = size_of_terminal()
         if width_of(len(self._columns.columns), width) >= LEAST:
             text = "\n".join(self._columns.drawn(width))
-        else:  # it has become narrow
+        else:  # the terminal has become too narrow
             text = "\n\n".join(_alone(column) for column in self._columns.columns)
         out.write(f"{text}\n".encode("utf-8", "backslashreplace"))
 
     def _column(self, number: int, name: str) -> Column:
         if (column := self._taken.get(number)) is None:
-            # A prompt that cannot be read has no model: the first column says so.
+            # A prompt that cannot be read has no model: the first free column shows its error.
             free = [each for each in self._free if each.name == name] or self._free
             column = self._taken[number] = free[0]
             self._free.remove(column)
@@ -82,11 +82,11 @@ class ColumnSink(TextSink):
     Control characters are visible whatever --sanitize says: what is drawn moves the cursor.
     """
 
-    def __init__(self, column: Column, look: Look, shape: Shape | None) -> None:
-        aside = _Dimmed(column) if look.reasoning == "stderr" else None
-        look = look.but(sanitize=True, aside=aside)
-        look.sanitize_aside = True
-        super().__init__(_Plain(column), look, shape)
+    def __init__(self, column: Column, style: TextStyle, shape: Shape | None) -> None:
+        reasoning_out = _Dimmed(column) if style.reasoning == "stderr" else None
+        style = style.but(sanitize=True, reasoning_out=reasoning_out)
+        style.sanitize_reasoning = True
+        super().__init__(_Plain(column), style, shape)
         self._column = column
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
@@ -113,7 +113,7 @@ class _Dimmed(_Plain):
 
 
 def _words(outcome: Outcome, verdict: Verdict) -> list[tuple[str, str]]:
-    """Return the numbers of an answer that is over, as in its end record; those that are known."""
+    """Return the known figures of an answer that is over, as its `end` record has them."""
     words = [(verdict.status, "red" if verdict.exit_code else "")]
     timings, tokens = outcome.timings(), outcome.usage.output_tokens
     if (ttft := timings["ttft_ms"]) is not None:

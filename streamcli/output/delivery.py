@@ -1,4 +1,4 @@
-"""The delivery of one answer: its sinks, its verdict, its last record."""
+"""Deliver one answer to its sinks, and judge how it ended."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Delivery:
     """Writes one answer to all of its sinks, and judges how it ended.
 
-    `matching` checks the text against a schema, `shape` is what is made of it. `facts` are those
-    of its records, if it has any. `signum` is the signal that ended it, for the process to die by.
+    `matching` checks the text against a schema, `shape` changes it before it is written. `facts`
+    are the shared fields of its records, None without records. `signum` is the signal that ended
+    it, for the process to die by, or 0.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,7 +39,7 @@ class Delivery:
         self._broken: StreamError | Interrupted | None = None
 
     def open(self, sinks: Iterable[Sink]) -> None:
-        """Open the sinks of an iterator; an error leaves those before it open."""
+        """Take the sinks of an iterator, which opens them; an error leaves those before it open."""
         try:
             self.sinks += sinks
         except (StreamError, Interrupted) as error:
@@ -62,8 +63,8 @@ class Delivery:
     def close(self, outcome: Outcome) -> Verdict:
         """Close all sinks and return the verdict.
 
-        Records come last: their end has the trouble that a text sink met at its own. An error of
-        a sink is the end of the answer, whatever came after.
+        Records come last: their `end` record has the error of a text sink that cannot be closed.
+        An error of a sink is the end of the answer, whatever comes after it.
         """
         if self._broken is not None:
             outcome.end = self.failure(self._broken)
@@ -79,7 +80,7 @@ class Delivery:
         return verdict
 
     def failure(self, error: StreamError | Interrupted) -> Failed:
-        """Return trouble outside the stream as the end of the answer."""
+        """Return an error outside the stream, or a signal, as the end of the answer."""
         if isinstance(error, Interrupted):
             self.signum = error.signum
             return interrupted(error.signum)

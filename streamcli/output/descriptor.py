@@ -1,4 +1,4 @@
-"""Descriptors that are written completely: bytes, whole lines, and the text on a terminal."""
+"""Write to a descriptor, completely: bytes, whole lines, or text on a terminal."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ PIPE_BUF = 4096
 # The names of stdout, wherever a file to write is named.
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
-PATIENCE = 2.0  # seconds that a reader has to take something, once a signal stops the run
-_SLICE = 0.1
-_MOMENT = 0.1  # seconds that another writer takes to write the rest
+PATIENCE = 2.0  # seconds that the reader of a pipe has to read, once a signal stops the run
+_SLICE = 0.1  # seconds between two checks for a signal
+_MOMENT = 0.1  # seconds that another writer takes for the rest of its line
 
 
 class Out:
-    """Writes bytes to `fd`, called `name` in messages; retries short and refused writes.
+    """Writes bytes to `fd`, called `name` in messages; repeats short and refused writes.
 
-    `stopped` returns the number of the signal that stops the run, 0 before one came. After it, a
-    pipe that nobody reads is given up with errors.Interrupted.
+    `stopped` returns the number of the signal that stops the run, 0 before one came. Once it came,
+    a pipe that nobody reads raises errors.Interrupted.
     """
 
     def __init__(self, fd: int, name: str, stopped: Callable[[], int] | None = None) -> None:
@@ -38,9 +38,10 @@ class Out:
         mode = os.fstat(fd).st_mode
         self._piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         self._stopped = stopped if self._piped else None
-        self._gone = 0  # the signal after which it was given up
+        self._gone = 0  # the signal after which the reader was given up
 
     def write(self, data: bytes | memoryview) -> None:
+        """Write all of the bytes; StreamError or Interrupted if that is not possible."""
         stopped = self._stopped
         while True:
             if stopped is not None:
@@ -59,7 +60,7 @@ class Out:
             data = memoryview(data)[size:]
 
     def _wait(self, stopped: Callable[[], int]) -> None:
-        """Wait until the pipe takes PIPE_BUF bytes: a write that waits in the kernel never ends."""
+        """Wait until the pipe takes PIPE_BUF bytes: a write could not be stopped while it waits."""
         poll, left = select.poll(), PATIENCE
         poll.register(self.fd, select.POLLOUT)
         while not self._gone:
@@ -86,11 +87,11 @@ class ScreenOut(Out):
                 super().write(self._line.answer(bytes(data), *around))
             except Interrupted:
                 with suppress(OSError):
-                    os.write(self.fd, b"".join(around[1:]))  # it is missing behind what was written
+                    os.write(self.fd, b"".join(around[1:]))  # or all that follows would be dimmed
                 raise
 
     def draw(self, data: bytes, rows: Sequence[bytes]) -> None:
-        """Write whole lines, and the open rows below them, in the place of the last open rows.
+        """Write whole lines, and below them the open rows, over the last open rows.
 
         A job in the background has no open rows.
         """
@@ -99,7 +100,7 @@ class ScreenOut(Out):
                 super().write(drawn)
 
     def hide(self) -> None:
-        """Take the open rows away, unless the terminal is stopped (^S); for a signal's handler."""
+        """Erase the open rows, unless the terminal is stopped (^S); for a signal handler."""
         if self._line.lock.acquire(timeout=_MOMENT):
             try:
                 super().write(self._line.clear())
@@ -107,7 +108,7 @@ class ScreenOut(Out):
                 self._line.lock.release()
 
     def forget(self) -> None:
-        """Leave the open rows where they are: another job had the terminal."""
+        """Forget the open rows without erasing them: another job had the terminal."""
         self._line.rows = ()
 
 
@@ -190,7 +191,7 @@ def ends_torn(fd: int) -> bool:
 
 
 def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
-    """Return the error for a place that cannot be written, or `done` otherwise."""
+    """Return the error for an output that cannot be written; `done` names another action."""
     from ..file_errors import unwritable
 
     return unwritable(what, error, done)

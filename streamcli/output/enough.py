@@ -1,4 +1,4 @@
-"""The conditions of --enough: a match of a regular expression, lines, or elements of an array."""
+"""The conditions of --enough: a match of a regular expression, N lines, or N array elements."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .shape import ANY
 
 _COUNT = re.compile(r"(\d+) ?(line|item)s?")
 _LONGEST = 1000  # characters of a match that may be spread over several deltas
-_NEXT = ("x", "0", " ", "\n")  # what may come next: a match has to hold whatever that is
+_NEXT = ("x", "0", " ", "\n")  # characters that may come next: a match has to hold before each
 _PART = re.compile(r"[^,\]]*[,\]]?")  # up to where an element may close
 
 
 class Watch:
-    """Watches the text of one answer; call it with each delta.
+    """Watches the text of one answer for the condition; call it with each delta.
 
-    Returns how many characters of the delta are wanted, once that is enough; else None.
+    A call returns None, or how many characters of the delta are wanted once the condition is met.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,15 +38,15 @@ class Watch:
         return self._lines(text) if self._items is None else self._elements(self._items, text)
 
     def _match(self, pattern: re.Pattern[str], text: str) -> int | None:
-        """Look for a match that no further text can change: `$` is the end of a line, not ours."""
+        """Look for a match that no further text can change; `$` is the end of a line only."""
         seen = self._before + text
         # The character before the last 1000 tells whether they begin a line or a word.
         begin = 1 if len(self._before) > _LONGEST else 0
         found = pattern.search(seen, begin)
         if found is not None:
             for following in (*_NEXT, seen[-1:]):
-                again = pattern.search(seen + following, begin)
-                if again is None or again.span() != found.span():
+                longer = pattern.search(seen + following, begin)
+                if longer is None or longer.span() != found.span():
                     break
             else:
                 return max(0, found.end() - len(self._before))

@@ -9,7 +9,10 @@ from .descriptor import STDOUT, ends_torn, unwritable
 
 
 def open_events(where: str) -> int:
-    """Return the descriptor to write to: a number is one, `-` is stdout, anything else a file."""
+    """Open --events; return its descriptor. `where` is a number, `-` for stdout, or a file.
+
+    Raise a usage error for a descriptor that is not open, a write error for a file.
+    """
     if where in STDOUT:
         return 1
     if where.isascii() and where.isdigit():

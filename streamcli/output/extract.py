@@ -8,7 +8,7 @@ _OPEN = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})[ \t]*(.*)")
 _WORD = re.compile(r"[^\s{}:,=]+")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _LONGEST = 200  # characters of a line that may be a fence
-# What a line begins with while it may still become a fence.
+# The beginning of a line that may still become a fence.
 _MAYBE = re.compile(r"[ \t]*(`*|~*)[ \t\r]*$")
 
 
@@ -20,7 +20,7 @@ class Extract:
     inside the block opens an inner block, which closes first. As many blanks as the opening fence
     has before it are taken from each line. (https://spec.commonmark.org/0.31.2/#fenced-code-blocks)
 
-    Feed it the text in any pieces. `found`: the block began. `closed`: its end was seen.
+    Feed it the text in any pieces. `found` is set once the block began, `closed` at its end.
     """
 
     def __init__(self, lang: str = "") -> None:
@@ -34,7 +34,7 @@ class Extract:
         self._passing = False  # the rest of the line is passed on as it comes
 
     def feed(self, text: str) -> str:
-        """Return what `text` adds to the block."""
+        """Return the text that a piece adds to the block."""
         if self.closed:
             return ""
         out: list[str] = []
@@ -54,7 +54,7 @@ class Extract:
         return "".join(out)
 
     def close(self) -> str:
-        """Return what was held back: the answer has ended."""
+        """Return the text that was held back: the answer has ended."""
         out: list[str] = []
         if self._line and not self.closed:
             self._whole("".join(self._line), out)
@@ -62,7 +62,7 @@ class Extract:
         return "".join(out)
 
     def _part(self, part: str, out: list[str]) -> None:
-        """Read a part of a line: up to its end, or to the end of what is there."""
+        """Read a part of a line, which may be its end."""
         whole = part.endswith("\n")
         if self._passing:
             out.append(part)
@@ -77,7 +77,7 @@ class Extract:
             self._pass_on(out)
 
     def _pass_on(self, out: list[str]) -> None:
-        """Stop holding a line of the block back, once it cannot be a fence."""
+        """Pass on a line of the block that was held back, once it cannot be a fence."""
         begun = "".join(self._line)
         if len(begun) <= _LONGEST and (
             _MAYBE.match(begun) or begun.lstrip(" \t").startswith(self._fence[0] * 3)

@@ -1,4 +1,4 @@
-"""-O: the text in a file that is never half an answer, which make can rely on."""
+"""-O: write the text into a file that appears only when the answer is whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..events import Event
 from ..outcome import Outcome, Verdict
 from ..terminal.fds import is_terminal
 from .descriptor import Out, unwritable
-from .sink import Look
+from .sink import TextStyle
 from .text import TextSink
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class WholeFile:
-    """A file that is written beside its name, and takes the name when it is whole.
+    """A file that is written under a temporary name beside it, and renamed when it is whole.
 
     Links are followed. A target that is not a regular file (a FIFO, /dev/null) is written directly.
-    The file behind our own stdout or stderr (/dev/stdout) is written through that descriptor: a
-    rename would lose what else goes there. `fd` is what to write to.
+    The file of our own stdout or stderr (/dev/stdout) is written through that descriptor: a rename
+    would lose the rest of its contents. Write to the descriptor `fd`.
     """
 
     def __init__(self, path: str) -> None:
@@ -53,7 +53,7 @@ class WholeFile:
         self.fd = fd
 
     def close(self, *, whole: bool) -> None:
-        """Close it. It gets its name if it is `whole`; else what was written is removed."""
+        """Close the file; give it its name if it is `whole`, else remove it."""
         try:
             os.close(self.fd)
             if self._temporary is not None and whole:
@@ -65,7 +65,7 @@ class WholeFile:
             self.discard()
 
     def discard(self) -> None:
-        """Remove what was written, unless it has its name."""
+        """Remove the temporary file, if it was not renamed."""
         if self._temporary is not None:
             try:
                 os.unlink(self._temporary)
@@ -81,13 +81,13 @@ class FileSink:
     """
 
     def __init__(
-        self, path: str, look: Look, sanitize: str = "auto", shape: Shape | None = None
+        self, path: str, style: TextStyle, sanitize: str = "auto", shape: Shape | None = None
     ) -> None:
         self._file = WholeFile(path)
         fd = self._file.fd
         if sanitize == "auto" and is_terminal(fd):
-            look = look.but(sanitize=True)
-        self._text = TextSink(Out(fd, path), look, shape)
+            style = style.but(sanitize=True)
+        self._text = TextSink(Out(fd, path), style, shape)
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
         self._text.emit(t_ms, events)
@@ -100,7 +100,7 @@ class FileSink:
             self._file.discard()
 
     def discard(self) -> None:
-        """Remove what was written, unless it has its name."""
+        """Remove the temporary file, if it was not renamed."""
         self._file.discard()
 
 

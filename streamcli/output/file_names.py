@@ -1,4 +1,4 @@
-"""The names of -O's files in a batch: {index}, {id}, {model}, and what --files adds."""
+"""The names of -O's files in a batch: fill in {index}, {id}, {model}, and those of --files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_template(
 
 
 def file_of(template: str | None) -> Callable[[Mapping[str, Any]], str] | None:
-    """Return how to name an item's file by its tags, if -O may name one file for several."""
+    """Return the function from an item's tags to its file; None if no two items can share one."""
     if template is None or template in STDOUT or "{index}" in template:
         return None
     return partial(filled, template)
@@ -61,10 +61,10 @@ def make_folder(template: str, path: str) -> None:
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:
-    """Return -O with its places filled in: {index}, {id}, {model}, and of a `source` its names.
+    """Return -O with its places filled in: {index}, {id}, {model}, and the names of a `source`.
 
-    Ids and names come from the input, so they cannot leave the folder. The index stands for a
-    missing or empty id.
+    Ids and names come from the input, so they are changed where they would leave the folder. The
+    index stands for a missing or empty id.
     """
     source = values.get("source")
     places = _places(source is not None)

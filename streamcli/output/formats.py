@@ -1,4 +1,4 @@
-"""Where answers are written: from the settings to the open sinks, for one prompt or a batch.
+"""Open the sinks of answers by the settings, for one prompt or a batch: which format, which files.
 
 To add an output format NAME:
 
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StreamError, usage
+from ..errors import StreamError
 from ..settings.formats import format_of
 from ..settings.settings import Settings
 from ..terminal.fds import is_terminal
@@ -31,27 +31,27 @@ from ..terminal.sanitize import one_line
 from ..terminal.screen import Screen
 from ..terminal.signals import Signals
 from .descriptor import STDOUT, LineOut, Out, ScreenOut
-from .sink import Context, Item, Look, Sink
-from .text import look_of
+from .sink import Context, Item, Sink, TextStyle
+from .text import text_style_of
 
 if TYPE_CHECKING:
     from ..input.rows import Row
     from .compare import Compare
-    from .order import Place, Turnstile
+    from .order import OrderedWriter, Slot
     from .records import Facts
     from .rows import RowFormat
     from .shape import Shape
 
 
 class Outputs:
-    """The places where the answers of a run are written, each opened once.
+    """The outputs of a run (stdout, --events, -O), each opened once, and the sinks on them.
 
-    `screen` is what the text shares with the messages on a terminal. A `batch` keeps the order of
-    its prompts for a text, and for records with --keep-order. `headings`: each text of a batch
-    begins with `==> NAME <==`, as head(1) does with several files; but with --print0 it is the
-    model's alone. `silent`: no text on stdout.
-    `rows` is how rows are written there instead, each with its answer. `side_by_side` names the
-    models whose answers are drawn side by side.
+    `screen` has the terminal's lines, which the text shares with the messages. With `batch`, texts
+    keep the order of their prompts, and records do with --keep-order. With `headings`, each text of
+    a batch begins with `==> NAME <==`, as head(1) does with several files, unless --print0 is
+    given: then a text is the model's alone. `silent` writes no text to stdout. `rows` is how --into
+    writes the rows back, in place of texts. `side_by_side` names the models whose answers are drawn
+    side by side.
     """
 
     def __init__(
@@ -78,31 +78,30 @@ class Outputs:
         self._silent = silent
         self._rows = rows
         self._is_reused = _is_among(settings.events, settings.reuse)
-        self._end = b"\0" if settings.print0 else b"\n"
+        self._item_end = b"\0" if settings.print0 else b"\n"
         self._format = format_of(settings.format)
         self._module = import_module(f".{self._format.module}", __package__)
         self._file = None if settings.output in STDOUT else settings.output
         self._events: LineOut | None = None
         self._stdout: Out | None = None
-        self._order: Turnstile | None = None
-        self._aside_order: Turnstile | None = None
+        self._order: OrderedWriter | None = None
+        self._reasoning_order: OrderedWriter | None = None
         self._side_by_side = side_by_side
         self._compare: Compare | None = None
-        self._look = look_of(settings, screen, batch=batch and not side_by_side)
+        self._style = text_style_of(settings, screen, batch=batch and not side_by_side)
         if settings.pace is not None and self._file is None and not batch:
             from .pace import Pace
 
             rate = settings.pace
-            self._look.paced = lambda write: Pace(write, rate, clock, sleep).write
-        if batch and not side_by_side and self._look.aside is not None:
-            from .order import Turnstile
+            self._style.paced = lambda write: Pace(write, rate, clock, sleep).write
+        if batch and not side_by_side and self._style.reasoning_out is not None:
+            from .order import OrderedWriter
 
-            self._aside_order = Turnstile(self._look.aside.write)
+            self._reasoning_order = OrderedWriter(self._style.reasoning_out.write)
 
     def open(self) -> None:
-        """Open what the prompts share, for a batch: before anything is asked."""
-        self._check_files()
-        self._check_usage()
+        """Open the outputs that all prompts share, for a batch, before anything is asked."""
+        self._check_options()
         self._open_events()
         self._check_stdout()
         self._open_stdout()
@@ -113,7 +112,7 @@ class Outputs:
             self._compare = Compare(self._side_by_side, self._settings, here)
 
     def begin(self) -> None:
-        """Draw the answers that stand side by side, from here on until `finish`."""
+        """Draw the answers side by side, if they are, from here on until `finish`."""
         if self._compare is not None:
             self._compare.start()
 
@@ -126,54 +125,53 @@ class Outputs:
         tags: Mapping[str, Any] | None = None,
         row: Row | None = None,
     ) -> Iterator[Sink]:
-        """Open the sinks of one answer, one after the other: an error leaves those before it.
+        """Yield the sinks of one answer, each opened when it is reached.
 
-        `facts` are given if the run writes records; `shape` is what its text becomes. In a batch,
-        `number` is the place of the answer in the order, `name` its model, and `tags` are its
-        index, and its id if it has one. --events comes first, so that its `end` record can have the
-        trouble of the others.
+        `facts` are given if the run writes records; `shape` changes the text before it is written.
+        In a batch, `number` is the position of the answer in the order, `name` its model, `tags`
+        are its index, id and source, and `row` is its row of --rows. --events comes first, so that
+        its `end` record, written last, can have an error of the others.
         """
-        if not self._batch:
-            self._check_files()
-        self._check_usage()
+        if not self._batch:  # a batch was checked when it began
+            self._check_options()
         if facts is not None and (events := self._open_events()) is not None:
             from .jsonl import JournalSink, RecordSink
 
             yield (JournalSink if self._is_reused else RecordSink)(events, facts)
         self._check_stdout()
-        look = self._look
+        style = self._style
         if self._compare is not None:
-            yield self._compare.sink(number, name, look, shape)
+            yield self._compare.sink(number, name, style, shape)
             return
-        if self._aside_order is not None:
-            look = look.but(aside=self._aside_order.place(number))
+        if self._reasoning_order is not None:
+            style = style.but(reasoning_out=self._reasoning_order.slot(number))
         if (stdout := self._open_stdout()) is not None:
-            item = Item(self._end, self._heading(number, name)) if self._batch else None
-            out: Out | Place = stdout if self._order is None else self._order.place(number)
+            item = Item(self._item_end, self._heading(number, name)) if self._batch else None
+            out: Out | Slot = stdout if self._order is None else self._order.slot(number)
             if not self._format.records and item is None:
                 # In a chat another answer follows.
-                look = look.but(end_newline=is_terminal(1) or self._settings.chat)
+                style = style.but(end_newline=is_terminal(1) or self._settings.chat)
             if self._rows is not None and row is not None:
                 from .rows import RowSink
 
-                yield RowSink(out, self._rows, row, shape, sanitize=look.sanitize)
+                yield RowSink(out, self._rows, row, shape, sanitize=style.sanitize)
                 return
-            yield self._module.sink(out, Context(self._settings, look, facts, item, shape))
+            yield self._module.sink(out, Context(self._settings, style, facts, item, shape))
         if self._file is not None:
-            yield self._file_sink(look, shape, name, tags)
+            yield self._file_sink(style, shape, name, tags)
 
     def done(self, number: int, gap: bytes = b"") -> None:
-        """Let the answers behind that number follow: all of it is written.
+        """Note that the answer with that number is written, so that the next ones may follow.
 
         `gap` is written in its place if something follows.
         """
         if self._order is not None:
             self._order.done(number, gap)
-        if self._aside_order is not None:
-            self._aside_order.done(number)
+        if self._reasoning_order is not None:
+            self._reasoning_order.done(number)
 
     def skip(self, number: int, name: str, row: Row | None = None) -> None:
-        """Leave out the answer of a task that was not asked: the texts behind it still line up."""
+        """Leave out the answer of a task that was not asked; its text is empty, so lines match."""
         if self._compare is not None:
             self._compare.skip(number, name)
             return
@@ -181,13 +179,13 @@ class Outputs:
             self.done(number, self._as_shown(self._rows.line(row, None)))
             return
         text = self._order is not None and not self._format.records
-        self.done(number, self._heading(number, name).encode() + self._end if text else b"")
+        self.done(number, self._heading(number, name).encode() + self._item_end if text else b"")
 
     def finish(self) -> None:
         """Write the finished answers that wait for their turn: no more will come."""
         if self._compare is not None and self._stdout is not None:
             self._compare.finish(self._stdout)
-        for order in (self._order, self._aside_order):
+        for order in (self._order, self._reasoning_order):
             if order is not None:
                 order.finish()
 
@@ -200,35 +198,14 @@ class Outputs:
         if self._format.summary and isinstance(self._stdout, LineOut):
             self._stdout.lines(self._module.summary(record))
 
-    def _check_files(self) -> None:
-        if self._settings.session is not None or self._settings.batch_inputs:
-            from .same_files import check_apart
+    def _check_options(self) -> None:
+        """Raise a usage error for output options that contradict each other."""
+        settings = self._settings
+        if not settings.is_plain_output:
+            from .conflicts import check_files, check_outputs
 
-            check_apart(self._settings)
-
-    def _check_usage(self) -> None:
-        settings, records = self._settings, self._format.records
-        if records and self._file is None:
-            for option in ("extract", "items"):
-                if getattr(settings, option) is not None:
-                    what = f"--{option} is for a text, and --format {settings.format} writes none"
-                    raise usage(what, f"-O FILE, or --{option} without --format")
-        if settings.output in STDOUT and records:
-            what = f"-O {settings.output} and --format {settings.format}"
-            raise usage(f"{what} both write to stdout", "-O FILE")
-        for option in ("events", "record"):
-            place = getattr(settings, option)
-            if place is not None and self._file is not None and _is_one_file(place, self._file):
-                raise usage(f"-O and --{option} name the same file", f"--{option} ANOTHER")
-            if place not in STDOUT and not (option == "events" and place == "1"):
-                continue
-            if records or self._file is None:
-                what = f"--format {settings.format}" if records else "the text"
-                other = ", or --jsonl" if option == "events" else ""
-                hint = f"--{option} FILE" if records else f"--{option} {place} -O FILE{other}"
-                raise usage(f"--{option} {place} and {what} both write to stdout", hint)
-            if option == "record" and settings.events in (*STDOUT, "1"):
-                raise usage("--events and --record both write to stdout", "--record FILE")
+            check_files(settings)
+            check_outputs(settings)
 
     def _check_stdout(self) -> None:
         records = self._format.records
@@ -270,23 +247,27 @@ class Outputs:
         else:
             return None
         if self._batch and in_order and not self._side_by_side:
-            from .order import Turnstile
+            from .order import OrderedWriter
 
-            self._order = Turnstile(write)
+            self._order = OrderedWriter(write)
         return self._stdout
 
     def _as_shown(self, row: bytes) -> bytes:
+        """Return a row, with control characters visible if --sanitize says so."""
         from .rows import visible
 
-        return visible(row) if self._look.sanitize else row
+        return visible(row) if self._style.sanitize else row
 
     @property
     def _stopped(self) -> Callable[[], int] | None:
-        """Return what asks for the signal that ends a batch; one prompt has it raised."""
+        """Return the function that gives the signal which ends a batch; None for one prompt.
+
+        There the signal is an exception.
+        """
         return (lambda: self._signals.notified) if self._batch else None
 
     def _file_sink(
-        self, look: Look, shape: Shape | None, name: str, tags: Mapping[str, Any] | None
+        self, style: TextStyle, shape: Shape | None, name: str, tags: Mapping[str, Any] | None
     ) -> Sink:
         from .file import FileSink
 
@@ -297,19 +278,14 @@ class Outputs:
 
             path = filled(path, {**(tags or {}), "model": name})
             make_folder(self._file, path)
-        return FileSink(path, look, self._settings.sanitize, shape)
+        return FileSink(path, style, self._settings.sanitize, shape)
 
     def _heading(self, number: int, name: str) -> str:
+        """Return the heading of an answer, with a blank line before it if it is not the first."""
         if not self._headings:
             return ""
         name = one_line(name)  # it may be from a line of --requests
         return f"==> {name} <==\n" if number == 0 else f"\n==> {name} <==\n"
-
-
-def _is_one_file(path: str, other: str) -> bool:
-    from .same_files import is_one_file
-
-    return is_one_file(path, other)
 
 
 def _is_among(events: str | None, reuse: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Where JSON begins in a text: prose has brackets too, as in [1], [ ] and {name}."""
+"""Find where JSON begins in a text; prose has brackets too, as in [1], [ ] and {name}."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _WORDS = ("true", "false", "null")
 
 
 class Prose:
-    """Reads the text before the JSON, in any pieces. `skipped`: there was such a text."""
+    """Reads the text before the JSON, in any pieces; `skipped` is set if there was any."""
 
     def __init__(self) -> None:
         self.skipped = False
-        self._held = ""  # JSON may begin with it
-        self._fresh = True  # nothing but blanks stands before that on its line
+        self._held = ""  # text with which the JSON may begin
+        self._fresh = True  # only blanks stand before that text on its line
 
     def feed(self, text: str, last: bool) -> tuple[str, int]:
-        """Return the text that holds the JSON, and where it begins; "" if it does not yet."""
+        """Return (text with the JSON, offset of its beginning); ("", 0) before it begins."""
         text, start = self._held + text, 0
         while (found := CANDIDATE.search(text, start)) is not None:
             at = found.start()
@@ -44,7 +44,7 @@ class Prose:
         self.skipped = self.skipped or bool(text.strip())
 
     def _fresh_at(self, text: str, at: int) -> bool:
-        """Return whether nothing but blanks stands before that place on its line."""
+        """Return whether only blanks stand before an offset on its line."""
         begin = max(0, at - LOOK_BACK)
         line = text.rfind("\n", begin, at) + 1
         if line or begin == 0:
@@ -53,7 +53,7 @@ class Prose:
 
 
 def begins(text: str, at: int, fresh: bool, last: bool) -> bool | None:
-    """Return whether JSON begins at the bracket there; None if more text has to tell.
+    """Return whether JSON begins at the bracket at that offset; None if that takes more text.
 
     `fresh`: only blanks stand before it on its line. `last`: no more text will come.
     """
@@ -88,7 +88,7 @@ def _begins(bracket: str, rest: str, fresh: bool, last: bool, full: bool) -> boo
 
 
 def _ends_line(behind: str, fresh: bool, last: bool, full: bool) -> bool | None:
-    """Return whether brackets without a comma between have a line of their own."""
+    """Return whether brackets without a comma between them stand on a line of their own."""
     if not fresh:
         return False
     line = behind.lstrip(" \t\r]}")

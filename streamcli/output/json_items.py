@@ -9,7 +9,7 @@ import orjson
 from .json_begins import Prose
 
 _STRING = r'"[^"\\\r\n]*+(?:\\[^\r\n][^"\\\r\n]*+)*+"'
-# Past whole strings and everything else, up to what means something (or a string without its end).
+# Whole strings and everything else, up to a bracket or a comma (or a string without its end).
 _TO_BRACKET = re.compile(rf'[^"\[\]{{}}]*+(?:{_STRING}[^"\[\]{{}}]*+)*+')
 _TO_BRACKET_OR_COMMA = re.compile(rf'[^"\[\]{{}},]*+(?:{_STRING}[^"\[\]{{}},]*+)*+')
 # A whole element, up to its comma, whose brackets are not nested deeper than most are.
@@ -25,12 +25,12 @@ _RAW = {"\n": "\\n", "\r": "\\r"}  # a model's mistake in a string, which would 
 class JsonItems:
     """Passes on the elements of one array, each as a line, byte for byte but for line breaks.
 
-    `path` is where the array is: names and numbers with dots between. Without one it is the root,
-    or the one array in the root object. Text and fences around the JSON are skipped.
+    `path` is the place of the array: names and numbers with dots between. Without a path it is the
+    root, or the one array in the root object. Text and fences around the JSON are skipped.
 
     Feed it the text in any pieces; the cost of a character does not depend on them. `count` is the
-    number of elements so far. After `close`,
-    `trouble` is "" or says what is wrong with the answer; `cut`: its JSON has no end.
+    number of elements so far. After `close`, `trouble` is "" or says what is wrong with the answer,
+    and `cut` is set if its JSON has no end.
     """
 
     def __init__(self, path: str = "") -> None:
@@ -70,7 +70,7 @@ class JsonItems:
         return self._read(text, last=False)
 
     def close(self) -> str:
-        """Return what was held back, and judge: the answer has ended."""
+        """Return the text that was held back, and judge the answer, which has ended."""
         out = self._read("", last=True)
         if self._began and not self._ended:
             self.cut = True
@@ -93,10 +93,10 @@ class JsonItems:
             self._prose.skip(text[at:])
         return "".join(out)
 
-    # Up to the array, and behind it
+    # Before the array, and behind it
 
     def _token(self, text: str, at: int) -> int:
-        """Read up to the next character that means something; return the place behind it."""
+        """Read up to the next bracket, comma, colon or quote; return the offset behind it."""
         if self._in_string:
             return self._string(text, at, self._in_name)[0]
         watched = self._depth == self._level
@@ -127,9 +127,9 @@ class JsonItems:
         return at + 1
 
     def _string(self, text: str, at: int, keep: bool) -> tuple[int, int]:
-        """Read a string up to its end, or to that of the text.
+        """Read a string up to its end, or to the end of the text.
 
-        Return the place behind it, and where the text begins that was not kept yet.
+        Return the offset behind it, and the offset of the text that is not kept yet.
         """
         start = at
         if self._escaped:
@@ -175,7 +175,7 @@ class JsonItems:
                     self._enter(char, True)
 
     def _enter(self, char: str, last: bool) -> None:
-        """Go into a value on the path; in the `last` one are the elements."""
+        """Enter a value on the path; the `last` one has the elements."""
         if last and char == "{" and self._steps:
             self._no_array()
             return
@@ -189,7 +189,7 @@ class JsonItems:
         return name == self._steps[self._level - 1]
 
     def _scalar(self) -> None:
-        """Note that the value at the level is neither an array nor an object."""
+        """Note a value at the present level that is neither an array nor an object."""
         self._value = False
         if self._steps and self._on_path():
             self._no_array()
@@ -208,7 +208,7 @@ class JsonItems:
     # In the array
 
     def _elements(self, text: str, at: int, out: list[str]) -> int:
-        """Read elements; return the place behind the array, or the end of the text."""
+        """Read elements; return the offset behind the array, or the end of the text."""
         start, size = at, len(text)
         while at < size:
             if self._in_string:

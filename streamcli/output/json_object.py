@@ -15,7 +15,7 @@ def sink(out: Lines, context: Context) -> JsonSink:
 
 
 class JsonSink:
-    """Keeps the answer, and writes it with its `end` record."""
+    """Collects the answer, and writes it in its `end` record."""
 
     def __init__(self, out: Lines, facts: Facts) -> None:
         self._out = out

@@ -45,7 +45,7 @@ def summary(record: dict[str, Any]) -> bytes:
 
 
 class RecordSink:
-    """Writes a record for each event; a long delta has several."""
+    """Writes a record for each event; a long delta becomes several records."""
 
     def __init__(self, out: Lines, facts: Facts) -> None:
         self._out = out
@@ -122,7 +122,7 @@ class RecordSink:
         return None
 
     def _usage(self, t_ms: float, event: Usage) -> dict[str, Any] | None:
-        """Return the counts as they come; servers that repeat them with every chunk, once."""
+        """Return the record of token counts; None if a server only repeats the last ones."""
         counts = {name: getattr(event, name) for name in USAGE_FIELDS}
         if counts == self._counts:
             return None
@@ -134,7 +134,7 @@ class RecordSink:
 
 
 class JournalSink(RecordSink):
-    """Writes records into a file that --reuse reads too: an answer from there only has its end."""
+    """Writes records into a file that --reuse reads too; a reused answer gets its `end` only."""
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
         if not self._facts.reused:

@@ -1,4 +1,4 @@
-"""The format `markdown`: the text as a person reads it, drawn while it comes on a terminal."""
+"""The format `markdown`: the text rendered for a person, live on a terminal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Screen(Protocol):
 
 
 class Still:
-    """Writes each block once, when it is over: for a pipe, a batch, or a terminal that cannot move.
+    """Writes each block once, when it is over: for a pipe, a batch, or a terminal without a cursor.
 
     In a batch the answer begins with the heading of the `item`, and ends with its end.
     """
@@ -77,15 +77,15 @@ class Still:
 
 
 class MarkdownSink(TextSink):
-    """Draws the text on a `screen`. The reasoning beside it, and a tool's work, end a block.
+    """Draws the text on a `screen`; reasoning on the terminal and calls of tools end a block.
 
-    `suspend` takes the open rows away for ^Z.
+    `suspend` erases the open rows at ^Z.
     """
 
     def __init__(
         self, out: Writer, context: Context, screen: Screen, suspend: Suspend | None = None
     ) -> None:
-        super().__init__(out, context.look, context.shape)
+        super().__init__(out, context.style, context.shape)
         self._screen = screen
         self._suspend = suspend
         self._drawn = False
@@ -122,7 +122,7 @@ class MarkdownSink(TextSink):
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
         self._end_shape()
-        self._end_aside()
+        self._end_reasoning()
         if rest := self._sanitizer.close():
             self._screen.feed(rest)
         try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-STEP = 0.02  # seconds: what is due within one step is written at once
+STEP = 0.02  # seconds: characters that are due within one step are written at once
 
 
 class Pace:
     """Passes a text on to `write` at `rate` characters a second, never faster.
 
-    It waits between the pieces, so a server that is faster waits too. Time without text is not
-    made up for later.
+    It waits between the pieces, so a faster server has to wait too. After a time without text the
+    rest is not written faster.
     """
 
     def __init__(

@@ -13,10 +13,10 @@ from .records import line
 
 
 class RecordingFile:
-    """Writes a recording to a path, which is begun anew, or to a descriptor; `-` is stdout.
+    """Writes a recording to a file, which is emptied first, or to a descriptor; `-` is stdout.
 
-    A line that could not be written is StreamError("write"). It is raised again by every write
-    that follows and by `close`: a recording with a gap is not a recording.
+    A line that cannot be written raises a write error. Every later write, and `close`, raise it
+    again: a recording with a gap is not a recording.
     """
 
     def __init__(self, place: str | int, shield: AbstractContextManager[None]) -> None:

@@ -60,9 +60,9 @@ def dumps(record: dict[str, Any]) -> bytes:
 
 
 def _storable(value: Any) -> Any:
-    """Return `value` as JSON in UTF-8 can hold it.
+    """Return `value` with only what JSON in UTF-8 can hold.
 
-    Half a surrogate pair becomes U+FFFD, a number beyond 64 bits is unknown.
+    Half a surrogate pair becomes U+FFFD, a number beyond 64 bits becomes null.
     """
     if isinstance(value, dict):
         return {key: _storable(each) for key, each in value.items()}
@@ -109,15 +109,17 @@ class Facts:
         self.reused = False  # the answer is from the records of --reuse
 
     def asks(self, asked: tuple[str, str, str] | None) -> None:
-        """Name the provider that is asked from here on; see Attempt.asked."""
+        """Note the provider, protocol and model that are asked from now on; see Attempt.asked."""
         if asked is not None:
             provider, protocol, model = asked
             self.provider, self.protocol, self.model = provider, protocol, model or self.model
 
     def base(self, kind: str, t_ms: float) -> dict[str, Any]:
+        """Return the fields that every record has."""
         return {"type": kind, "request_id": self.request_id, **self.tags, "t_ms": round(t_ms, 1)}
 
     def source(self) -> dict[str, Any]:
+        """Return the fields of `start` and `end` records that name the provider."""
         return {
             "schema": SCHEMA,
             "ts": timestamp(self.now()),
@@ -141,7 +143,7 @@ def error_of(failed: Failed) -> dict[str, Any]:
 
 
 def _short(message: str) -> str:
-    """Return a message cut to a bound: a provider may put its whole request into it."""
+    """Return a message cut to _MESSAGE: a provider may put the whole request into it."""
     return message if len(message) <= _MESSAGE else message[: _MESSAGE - 3] + "..."
 
 
@@ -153,6 +155,7 @@ def plain(cost: float | None) -> float | orjson.Fragment | None:
 
 
 def end_record(facts: Facts, outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
+    """Return the `end` record of an answer."""
     end = outcome.end
     finished = end if isinstance(end, Finished) else None
     error = verdict.error and {**verdict.error, "message": _short(verdict.error["message"])}

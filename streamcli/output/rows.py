@@ -24,7 +24,7 @@ SPREAD = "*"  # --into: each field of the schema has its own
 
 
 class RowFormat:
-    """How rows are written: the table they are of, and the fields that are added."""
+    """Writes rows of a table back, with answers in the field `into` or in the schema's fields."""
 
     def __init__(
         self, table: Table, into: str, schema: dict[str, Any] | None, *, force: bool
@@ -42,19 +42,19 @@ class RowFormat:
         self._added = [name for name in self._into if name not in there]
 
     def header(self) -> bytes:
-        """Return the first line, if there is one."""
+        """Return the header of a CSV, with its newline; b"" for other tables."""
         if self._table.kind != "csv" or not self._table.names:
             return b""
         bom = b"\xef\xbb\xbf" if self._table.bom else b""
         return bom + self._csv([*self._table.names, *self._added])
 
     def line(self, row: Row, answer: str | None) -> bytes:
-        """Return a row with its answer; with empty fields if there is none."""
+        """Return the line of a row with its answer; its fields are empty if there is none."""
         texts = self._texts(answer)
         if self._table.kind == "csv":
             return self._csv(self._cells(row, texts))
         values = {name: "null" if text is None else text for name, text in texts.items()}
-        if not self._force:  # what stands there stays: its row was refused
+        if not self._force:  # a row that has the field already was refused, and keeps its value
             for name, _ in row.cells:
                 values.pop(name, None)
         cells = [(name, values.pop(name, raw)) for name, raw in row.cells]
@@ -62,7 +62,7 @@ class RowFormat:
         return ("{" + ",".join(members) + "}\n").encode()
 
     def _texts(self, answer: str | None) -> dict[str, str | None]:
-        """Return what each field gets: the cell of a CSV, the JSON text of an object's member."""
+        """Return the text of each added field: a cell of CSV, or a value as JSON text."""
         if answer is None:
             return dict.fromkeys(self._into)
         if not self._parses:
@@ -105,7 +105,7 @@ class RowFormat:
 
 
 class RowSink:
-    """Keeps the text of one answer, and writes its row with it."""
+    """Collects the text of one answer, and writes its row with it."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class RowSink:
 
 
 def visible(data: bytes) -> bytes:
-    """Return a row as a terminal may show it: what it would obey is made visible."""
+    """Return a row with its control characters made visible."""
     clean = Sanitizer()
     text = data.decode("utf-8", "backslashreplace")
     return (clean.feed(text) + clean.close()).encode()

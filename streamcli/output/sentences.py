@@ -1,4 +1,4 @@
-"""Where sentences end in a text, for a voice that speaks them one by one."""
+"""Find where sentences end in a text (--buffer sentence), as for a voice that speaks them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WORD = re.compile(r"[^\W\d_](?:[^\W_]|\.(?=\w))*$|\d+$")
 
 
 def last_end(text: str, last: bool) -> int:
-    """Return the place behind the last sentence that certainly ends in `text`, 0 if there is none.
+    """Return the offset behind the last sentence that certainly ends in `text`; 0 if there is none.
 
     Only the WINDOW characters around a full stop decide. `last`: no more text will come.
     """

@@ -1,4 +1,4 @@
-"""The stages of a text before it is written: --extract, then --items, then --buffer."""
+"""The shape of a text: --extract, then --items, then --buffer change it before it is written."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from .extract import Extract
     from .json_items import JsonItems
 
-ANY = "*"  # the value of --items and --extract that stands for none
-_KEPT = 4000  # characters of an answer without a block or an array, for --verbose
+ANY = "*"  # the value of --items and --extract if none was typed
+_KEPT = 4000  # characters of an answer without a block or an array that --verbose shows
 
 
 class Stage(Protocol):
-    """Takes a text in pieces, and gives another one."""
+    """Takes a text in pieces, and returns another one."""
 
     def feed(self, text: str) -> str: ...
     def close(self) -> str: ...
 
 
 class Shape:
-    """Shapes the text of one answer, and judges whether it had the shape.
+    """Passes the text of one answer through its stages, and judges whether it fits them.
 
-    `counts_deltas`: feed it one delta at a time.
+    With `counts_deltas` it has to be fed one delta at a time.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class Shape:
         self._stages = [stage for stage in (extract, items, buffer) if stage is not None]
         self._rest = ""
         self._ended = False
-        self._kept = ""  # of an answer that has no block, or no array, so far
+        self._kept = ""  # the beginning of an answer that has no block, or no array, so far
 
     def feed(self, text: str) -> str:
-        """Return what a delta adds."""
+        """Return the text that a delta adds."""
         if len(self._kept) < _KEPT and self._lacks_all():
             self._kept += text
         for stage in self._stages:
@@ -54,15 +54,15 @@ class Shape:
         return text
 
     def close(self) -> str:
-        """Return what was held back: the answer has ended."""
+        """Return the text that was held back: the answer has ended."""
         self._end()
         rest, self._rest = self._rest, ""
         return rest
 
     def judged(self, verdict: Verdict, accept: Sequence[str]) -> Verdict:
-        """Return `verdict`, or that on the shape of a complete answer in its place."""
+        """Return `verdict`, or a worse one if a complete answer does not fit the stages."""
         self._end()
-        if verdict.status != "complete":  # of what was cut nothing can be said
+        if verdict.status != "complete":  # a cut answer cannot be judged
             return verdict
         status, message, hint = self._trouble()
         if not status:
@@ -75,12 +75,12 @@ class Shape:
             worse.exit_code = 0
         return worse
 
-    def around(self) -> str:
-        """Return the beginning of an answer that has no block or no array, for people."""
+    def beginning(self) -> str:
+        """Return the beginning of an answer that has no block or no array; "" for another one."""
         return self._kept[:_KEPT] if self._lacks_all() else ""
 
     def _lacks_all(self) -> bool:
-        """Tell whether the answer has no block of --extract, or no array of --items, so far."""
+        """Return whether the answer has no block of --extract, or no array of --items, so far."""
         if self._extract is not None:
             return not self._extract.found
         return self._items is not None and not self._items.found
@@ -95,7 +95,7 @@ class Shape:
         self._rest = text
 
     def _trouble(self) -> tuple[str, str, str]:
-        """Return the status, the message and the hint; all empty if the answer is right."""
+        """Return the status, the message and the hint; all empty if the answer fits."""
         extract, items = self._extract, self._items
         if extract is not None and not extract.found:
             return "mismatch", "the answer has no such code block", "-v shows it"

@@ -1,4 +1,4 @@
-"""A sink: where the events of one answer are written, and what it knows of the answer."""
+"""The interface of a sink, which writes the events of one answer; and what a sink needs to know."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sink(Protocol):
     """
 
     def emit(self, t_ms: float, events: list[Event]) -> None:
-        """Write what one network read brought, `t_ms` after the request began."""
+        """Write the events of one network read, `t_ms` milliseconds after the request began."""
 
     def close(self, outcome: Outcome, verdict: Verdict) -> None:
         """Write the end of the answer."""
@@ -41,7 +41,7 @@ class Lines(Protocol):
 
 
 class Item:
-    """The place of a text in a batch: `heading` comes first, `end` is what it ends with."""
+    """How a text of a batch is written: after a `heading`, and with `end` behind it."""
 
     __slots__ = ("end", "heading")
 
@@ -50,24 +50,25 @@ class Item:
         self.heading = heading
 
 
-class Look:
-    """How a text is shown.
+class TextStyle:
+    """How a text is written.
 
-    `reasoning` is one of "hide", "stderr" (to `aside`), "stdout" (before the text, a blank line
-    between), "only", and "raw" (tags are in the text already; the sink does nothing). `together`:
-    `aside` and the text are on one terminal, and have a blank line between them there. `sanitize`
-    and `sanitize_aside` make control characters visible. `end_newline` ends a text with a newline
-    if it has none. `paced` makes a writer of text that keeps a steady pace.
+    `reasoning` is one of "hide", "stderr" (to `reasoning_out`), "stdout" (before the text, a blank
+    line between), "only" (instead of the text) and "raw" (its tags are in the text already).
+    `one_terminal` is set if reasoning and text are on the same terminal: then a blank line parts
+    them there. `sanitize` and `sanitize_reasoning` make control characters visible. `end_newline`
+    ends a text with a newline if it has none. `paced` wraps the writer of a text in one that keeps
+    a steady pace.
     """
 
     __slots__ = (
-        "aside",
+        "reasoning_out",
         "end_newline",
         "paced",
         "reasoning",
         "sanitize",
-        "sanitize_aside",
-        "together",
+        "sanitize_reasoning",
+        "one_terminal",
     )
 
     def __init__(
@@ -76,17 +77,17 @@ class Look:
         *,
         sanitize: bool = False,
         end_newline: bool = False,
-        aside: Writer | None = None,
-        sanitize_aside: bool = False,
-        together: bool = False,
+        reasoning_out: Writer | None = None,
+        sanitize_reasoning: bool = False,
+        one_terminal: bool = False,
         paced: Callable[[Callable[[str], None]], Callable[[str], None]] | None = None,
     ) -> None:
         self.reasoning = reasoning
         self.sanitize = sanitize
         self.end_newline = end_newline
-        self.aside = aside
-        self.sanitize_aside = sanitize_aside
-        self.together = together
+        self.reasoning_out = reasoning_out
+        self.sanitize_reasoning = sanitize_reasoning
+        self.one_terminal = one_terminal
         self.paced = paced
 
     def but(
@@ -94,16 +95,16 @@ class Look:
         *,
         sanitize: bool | None = None,
         end_newline: bool = False,
-        aside: Writer | None = None,
-    ) -> Look:
-        """Return a copy for another place."""
-        return Look(
+        reasoning_out: Writer | None = None,
+    ) -> TextStyle:
+        """Return a copy for another output."""
+        return TextStyle(
             self.reasoning,
             sanitize=self.sanitize if sanitize is None else sanitize,
             end_newline=end_newline,
-            aside=aside or self.aside,
-            sanitize_aside=self.sanitize_aside,
-            together=self.together,
+            reasoning_out=reasoning_out or self.reasoning_out,
+            sanitize_reasoning=self.sanitize_reasoning,
+            one_terminal=self.one_terminal,
             paced=self.paced,
         )
 
@@ -111,23 +112,23 @@ class Look:
 class Context:
     """The facts of an answer that a sink may need.
 
-    `facts` are what its records have in common, for a format that is made of records. `look` says
-    how a text is shown, `shape` what is made of it. `item` is None for the one answer of a run
-    that is not a batch.
+    `facts` are the shared fields of its records, for a format of records. `style` says how a text
+    is written, `shape` changes it before. `item` is None for the one answer of a run that is not a
+    batch.
     """
 
-    __slots__ = ("facts", "item", "look", "settings", "shape")
+    __slots__ = ("facts", "item", "style", "settings", "shape")
 
     def __init__(
         self,
         settings: Settings,
-        look: Look,
+        style: TextStyle,
         facts: Facts | None = None,
         item: Item | None = None,
         shape: Shape | None = None,
     ) -> None:
         self.settings = settings
-        self.look = look
+        self.style = style
         self.facts = facts
         self.item = item
         self.shape = shape

@@ -163,6 +163,12 @@ class Settings(Frozen):
         return format_of(self.format).records or self.events is not None
 
     @property
+    def is_plain_output(self) -> bool:
+        """Whether the answer goes to stdout as it comes, and stdin is not a batch."""
+        places = (self.events, self.record, self.output, self.session, self.extract, self.items)
+        return all(each is None for each in places) and not self.batch_inputs
+
+    @property
     def holds_text(self) -> bool:
         """Whether --buffer holds text until a part of it is whole."""
         return self.buffer not in ("chunk", "1")

@@ -24,7 +24,7 @@ from batchserver import Act, BatchServer, answer_to, by_word
 from conftest import COMMAND, WITH_SIGNALS, Popen, Result, Stream, eventually
 from records import check, parse_records
 
-from streamcli.output.order import Turnstile
+from streamcli.output.order import OrderedWriter
 
 
 class Ask:
@@ -462,17 +462,17 @@ def test_the_head_streams_and_the_others_wait(popen: Popen) -> None:
 def test_what_waits_spills_to_disk() -> None:
     """More than fits: all of it comes, in order, and what was kept is let go."""
     written: list[bytes] = []
-    line = Turnstile(written.append, limit=100)
+    line = OrderedWriter(written.append, limit=100)
     for round_ in range(30):
         for number in (3, 1, 2, 5):
-            line.place(number).write(b"%d:%d\n" % (number, round_))
-    line.place(0).write(b"head\n")
+            line.slot(number).write(b"%d:%d\n" % (number, round_))
+    line.slot(0).write(b"head\n")
     assert written == [b"head\n"]
     for number in (5, 3, 1, 0):
         line.done(number)
     wanted = [b"%d:%d\n" % (number, r) for number in (1, 2) for r in range(30)]
     assert b"".join(written) == b"head\n" + b"".join(wanted)
-    line.place(2).write(b"now live\n")
+    line.slot(2).write(b"now live\n")
     assert written[-1] == b"now live\n"
     line.done(2)
     line.finish()

@@ -29,7 +29,7 @@ from batchserver import Act, BatchServer, Plan, answer_to
 from conftest import WITH_SIGNALS, Popen, Stream, eventually
 from records import of_type, parse_records, whole_answers
 
-from streamcli.output.order import Turnstile
+from streamcli.output.order import OrderedWriter
 
 
 def lines(prompts: Iterable[str]) -> bytes:
@@ -258,13 +258,13 @@ def test_a_turnstile_lets_through_in_order(limit: int) -> None:
     rng = random.Random(limit)
     for _ in range(50):
         written: list[bytes] = []
-        turnstile = Turnstile(written.append, limit)
+        turnstile = OrderedWriter(written.append, limit)
         wanted = [[b"%d.%d " % (n, i) for i in range(rng.randrange(5))] for n in range(12)]
         left = {number: list(pieces) for number, pieces in enumerate(wanted)}
         while left:
             number = rng.choice([*left])
             if left[number]:
-                turnstile.place(number).write(left[number].pop(0))
+                turnstile.slot(number).write(left[number].pop(0))
             else:
                 turnstile.done(number)
                 del left[number]
@@ -274,9 +274,9 @@ def test_a_turnstile_lets_through_in_order(limit: int) -> None:
 
 def test_what_is_over_is_written_across_gaps() -> None:
     written: list[bytes] = []
-    turnstile = Turnstile(written.append, 5)
+    turnstile = OrderedWriter(written.append, 5)
     for number in (3, 1, 5):
-        turnstile.place(number).write(b"<%d>" % number)
+        turnstile.slot(number).write(b"<%d>" % number)
         turnstile.done(number)
     assert written == []
     turnstile.finish()
@@ -285,12 +285,12 @@ def test_what_is_over_is_written_across_gaps() -> None:
 
 def test_a_gap_stands_only_before_something() -> None:
     written: list[bytes] = []
-    turnstile = Turnstile(written.append)
+    turnstile = OrderedWriter(written.append)
     for number, text in enumerate((b"0", b"", b"2", b"", b"", b"5", b"")):
         if text:
-            turnstile.place(number).write(text)
+            turnstile.slot(number).write(text)
         turnstile.done(number, gap=b"" if text else b"-")
-    turnstile.place(9).write(b"9")
+    turnstile.slot(9).write(b"9")
     turnstile.done(8, gap=b"-")
     turnstile.done(10, gap=b"-")
     turnstile.finish()
@@ -299,12 +299,12 @@ def test_a_gap_stands_only_before_something() -> None:
 
 def test_small_pieces_wait_in_little_memory() -> None:
     size, count = 4, 60_000
-    turnstile = Turnstile(lambda data: None, limit=100_000)
-    turnstile.place(0).write(b"head")
+    turnstile = OrderedWriter(lambda data: None, limit=100_000)
+    turnstile.slot(0).write(b"head")
     tracemalloc.start()
     try:
         for number in range(count):
-            turnstile.place(1 + number % 7).write(b"%04d" % (number % 10_000))
+            turnstile.slot(1 + number % 7).write(b"%04d" % (number % 10_000))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
