@@ -96,7 +96,9 @@ def _think_tags(config: ConfigFile, where: tuple[str, ...], tags: Any) -> tuple[
 def _key(config: ConfigFile, where: tuple[str, ...], facts: dict[str, Any], row: Row) -> None:
     """Put into the row where its key comes from, and which header carries it."""
     if "key_env" in facts:
-        row.key_vars = (_string(config, where, facts, "key_env", ""),)
+        if not (variable := _string(config, where, facts, "key_env", "")):
+            raise config.mistake(where, "key_env", "has to be the name of a variable")
+        row.key_vars = (variable,)
         row.needs_key = True
     if "key_cmd" in facts:
         command = facts["key_cmd"]

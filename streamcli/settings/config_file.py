@@ -57,6 +57,8 @@ class ConfigFile(Config):
             if not option.is_flag and not _is_plain(value if option.multiple else [value]):
                 kinds = "a text, a number or a list of them" if option.multiple else _KINDS
                 raise self.mistake(where, key, f"has to be {kinds}")
+            if option.lacks_name(value):
+                raise self.mistake(where, key, "is empty: leave it out")
             try:
                 context = click.Context(click.Command("stream"))
                 converted = option.type_cast_value(context, value)

@@ -65,9 +65,13 @@ class Opt(click.Option):
         value = self.resolve_envvar_value(ctx)
         return (value,) if value is not None and self.multiple else value
 
+    def lacks_name(self, value: Any) -> bool:
+        """Return whether a name in this value is empty, which mostly is an unset variable."""
+        return bool(self.value) and "" in (value if isinstance(value, tuple | list) else (value,))
+
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert a value; usage error for an empty name, which mostly is an unset variable."""
-        if self.value and "" in (value if isinstance(value, tuple | list) else (value,)):
+        """Convert a value; usage error for an empty name."""
+        if self.lacks_name(value):
             raise click.UsageError(
                 f"{self.long} is empty: {self.long} {self.metavar}, or leave it out"
             )

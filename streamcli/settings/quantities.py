@@ -137,7 +137,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not a size like 16M or 1048576.", param, ctx)
         size = int(float(digits) * self.UNITS[unit])
         if size < 1024:
-            self.fail("less than 1K is too small for any event.", param, ctx)
+            self.fail(f"{value!r} is less than 1K.", param, ctx)
         return size
 
 

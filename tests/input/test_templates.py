@@ -455,6 +455,7 @@ BAD = {
     "no end": (b"+++\nmodel = 'x'\n", "the front matter does not end: +++"),
     "unknown key": (b"+++\n\nmodle = 'x'\n+++\n", "line 3: 'modle' is not an option of a template"),
     "wrong type": (b"+++\nseed = 'x'\n+++\n", "line 2: 'seed' 'x' is not a whole number"),
+    "no name": (b"+++\nprovider = ''\n+++\n", "line 2: 'provider' is empty: leave it out"),
     "a value of another kind": (b"+++\nmodel = {}\n+++\n", None),
     "NUL": (b"hi\0there", "is not a text: there is a NUL at offset 2"),
     "a NUL by escape": (b'+++\nprefill = "a\\u0000b"\n+++\nhi', None),

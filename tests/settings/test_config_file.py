@@ -289,6 +289,13 @@ def test_cost_of_cached_and_of_unknown_tokens() -> None:
         ('[provider.x]\nbase_url = "http://h"\ndefaults = { format = "text" }\n', 3, "format"),
         ('[defaults]\nreasoning = "loud"\n', 2, "hide"),
         ('[default]\nmodel = "x"\n', 1, "defaults"),
+        ('[defaults]\nmodel = ""\n', 2, "'defaults.model' is empty: leave it out"),
+        (
+            '[provider.x]\nbase_url = "http://h"\ndefaults = { fallback = ["a", ""] }\n',
+            3,
+            "is empty",
+        ),
+        ('[provider.x]\nbase_url = "http://h"\nkey_env = ""\n', 3, "the name of a variable"),
         ("[alias]\na = 1\n", 2, "PROVIDER"),
         ("alias = 1\n", 1, "table"),
         ("[provider.x]\n", 1, "base_url"),
