@@ -5,15 +5,13 @@ from __future__ import annotations
 import pytest
 
 from streamcli.events import FINISH_REASONS, Failed, Finished
-from streamcli.protocols.shared.ending import Ending
+from streamcli.protocols.shared.ending import Ending, FinishReasons, worst
 from streamcli.protocols.shared.finish_reasons import (
     TABLE,
-    FinishReasons,
     failure_of,
     first_of,
     known,
     reason_of,
-    worst,
 )
 
 MEANINGS = {

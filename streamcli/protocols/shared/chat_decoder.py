@@ -1,7 +1,7 @@
-"""The stream of Chat Completions and of legacy Completions, as two dozen servers write it. Pure.
+"""Decode Chat Completions and legacy Completions, as two dozen servers stream them. Pure.
 
-The two differ in where a chunk has its text, and servers mix them up. What stands beside the text
-is read by chat_parts.py, tool calls by tool_calls.py, the end by ending.py.
+The two differ in the place of a chunk's text, and servers mix them up. chat_parts.py reads what
+stands beside the text, tool_calls.py the tool calls, ending.py the end.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...events import (
-    Citation,
     Event,
     Failed,
     Finished,
@@ -30,41 +29,38 @@ from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
 from .choice_indexes import ChoiceIndexes
 from .ending import Ending
-from .finish_reasons import failure_of, first_of, is_failure, known
-from .openai import usage_of
+from .finish_reasons import failure_of, is_failure
+from .openai import reason_in, usage_of
 from .tool_calls import ToolCalls
 
 if TYPE_CHECKING:
     from .chat_state import ReasoningState
     from .whole_messages import WholeMessages
 
-# Lists of what an answer is based on: Perplexity's, xAI's, GLM's, and what gateways call them.
+# Fields with the sources of an answer: Perplexity's, xAI's, GLM's, and those of gateways.
 SOURCES = ("search_results", "citations", "sources", "web_search", "references")
-# The fields of a chunk that not every server writes: errors, and facts beside the choices.
+# Fields of a chunk that only some servers write: errors, and facts beside the choices.
 _RARE = frozenset(
     ("error", "error_code", "error_message", "base_resp", "success", "errors", "code", "status")
     + ("x_groq", "finish_reason", "finishReason", "prompt_filter_results", "search_info", *SOURCES)
 )
-# The same beside the delta of a choice.
+# Fields of a choice, beside its delta, that only some servers write.
 _RARE_IN_CHOICE = frozenset(
     ("usage", "error", "error_message", "message", "tool_calls", "content_filter_results")
     + ("content_filter_result", "reasoning", "reasoning_content", *SOURCES)
 )
-_OTHER_REASONS = frozenset(("finishReason", "native_finish_reason", "stop_reason"))
+_OTHER_REASONS = {"finishReason", "native_finish_reason", "stop_reason", "finish_details"}
 _UNUSUAL = _RARE_IN_CHOICE | _OTHER_REASONS
-_UNUSUAL |= {"finish_details"}
 _CITED = frozenset(("search_info", *SOURCES))
 _USUAL = frozenset(("role", "content"))
 _CALLS = frozenset(("tool_calls", "function_call", "toolCalls", "functionCall"))
-# What the provider's own word means where it is stronger than the finish reason beside it.
-_WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
 
 
 class ChatDecoder:
-    """Bytes to events. A subclass says where a plain chunk has its text.
+    """Decodes bytes to events. A subclass sets the place of a plain chunk's text.
 
-    `one_choice`: whether one was asked for; None if that is not known. `has_tools`: the answer may
-    call a tool of the caller's, who then sends the reasoning back.
+    `one_choice`: whether one choice was asked for; None if that is unknown. `has_tools`: the answer
+    may call a tool of the caller's, who then sends the reasoning back.
     """
 
     noun = "chat completion"
@@ -83,17 +79,20 @@ class ChatDecoder:
         self._response_id = ""
         self._indexes = ChoiceIndexes(one_choice)
         self._choices: set[int] = set()
-        self._messages: WholeMessages | None = None  # of choices without deltas
+        self._messages: WholeMessages | None = None  # for choices without deltas
         self._ending = Ending()
         self._calls = ToolCalls(self._ending)
-        self._state = _state() if has_tools else None
+        self._state: ReasoningState | None = None  # the reasoning to send back with tool calls
+        if has_tools:
+            from .chat_state import ReasoningState
+
+            self._state = ReasoningState()
         self._usage: Any = None
-        self._error: Failed | None = None  # of the chunk that is read
-        self._begun = False  # something of the answer was given
+        self._error: Failed | None = None  # of the current chunk
+        self._begun = False  # some event of the answer was given
         self._read = False  # a chunk of this read was parsed
         self._cited: set[str] = set()
-        self._refused = False
-        self._filtered = False
+        self._refused = self._filtered = False  # by the model, by the provider
 
     @property
     def ended(self) -> bool:
@@ -118,17 +117,13 @@ class ChatDecoder:
         (choice,) = value["choices"]
         return choice[self.text_of_chunk[1]] if self.text_of_chunk[1] else choice
 
-    # What one value says
+    # Values
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if event == "message" and self._text_alone(value, out):
             return
-        if isinstance(value, list):
-            for item in value:
-                if not self.ended and isinstance(item, dict):
-                    self.value(item, event, out)
-            return
-        if not isinstance(value, dict):
+        if type(value) is not dict:
+            self._body.each(value, event, out)
             return
         self._read = True
         body = self._body
@@ -146,9 +141,9 @@ class ChatDecoder:
             self._rare_value(value, event, out)
 
     def _text_alone(self, value: Any, out: list[Event]) -> bool:
-        """Give the text of a chunk that says nothing else; return False if it may say more.
+        """Give the text of a chunk that holds nothing else; return False if it may hold more.
 
-        Nearly all chunks are so. The careful way reads them alike, and takes twice as long.
+        Nearly all chunks do. `value` itself would read them alike, but takes twice as long.
         """
         body = self._body
         if type(value) is not dict or value.get("usage") or not _RARE.isdisjoint(value):
@@ -160,7 +155,7 @@ class ChatDecoder:
             return False
         delta = choice.get("delta")
         text = delta.get("content") if type(delta) is dict and len(delta) == 1 else None
-        # What comes first, or behind an error, is the careful way's.
+        # The first chunks, and those after an error, are left to `value`.
         known = self._response_id and self._begun and 0 in self._choices and body.failure is None
         known = known and body.snapshots is None
         if type(text) is not str or not text or not known:
@@ -174,7 +169,7 @@ class ChatDecoder:
         return True
 
     def _rare_value(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
-        """Read a value that holds more than choices, or none."""
+        """Read a value with rare fields, or without choices."""
         groq = value.get("x_groq")
         groq = groq if isinstance(groq, dict) else {}
         self._count(groq.get("usage"), out)
@@ -182,7 +177,7 @@ class ChatDecoder:
         if isinstance(choices, dict) and choices:
             choices = [choices]
         choices = choices if isinstance(choices, list) else None
-        if self._body.failure is not None:  # usage alone is of interest behind an error
+        if self._body.failure is not None:  # after an error only usage matters
             for choice in choices or ():
                 self._count(choice.get("usage") if type(choice) is dict else None, out)
             return
@@ -270,7 +265,7 @@ class ChatDecoder:
         return self._messages.delta_of(delta, choice, index, index in self._choices)
 
     def _rare_choice(self, delta: Any, choice: dict[str, Any], index: int, out: list[Event]) -> Any:
-        """Read what stands beside a delta; return the delta, with what only the choice has."""
+        """Read the rare fields of a choice; return its delta, completed by them."""
         from .chat_parts import answer_of, error_of_choice, thought_in, was_filtered
 
         self._filtered = self._filtered or was_filtered(choice)
@@ -290,31 +285,21 @@ class ChatDecoder:
         return plain or delta
 
     def _reason(self, choice: dict[str, Any], index: int, out: list[Event]) -> None:
-        """Read a finish reason, and the provider's own word beside it if that is a worse one."""
-        native = choice.get("native_finish_reason")
-        raw = first_of(choice.get("finish_reason"), choice.get("finishReason"), native)
-        if raw is None and known(stop := choice.get("stop_reason")) not in (None, "other"):
-            raw = first_of(stop)  # Anthropic's name for it; vLLM's is the text at which it stopped
-        raw = raw or first_of(choice.get("finish_details"))
+        """Read the finish reason of a choice, a delta or a chunk."""
+        raw, detail = reason_in(choice)
         if raw is None:
             return
-        beaten = is_failure(native) or known(raw) in ("stop", "other")
-        if beaten and not is_failure(raw) and known(native) in _WORSE:
-            raw, native = whole(str(native)), raw
         self._calls.give(index, out)
         self._ending.end(raw, index)
-        self._ending.detail = native
-        if is_failure(raw) and (failed := failure_of(raw, native)):
+        self._ending.detail = detail
+        if is_failure(raw) and (failed := failure_of(raw, detail)):
             said = choice.get("finish_reason")
             if type(said) is dict and said.get("message"):  # SGLang's, with a status
                 failed = _failure(said)
             self._fail(failed, out)
 
     def _fail(self, failed: Failed, out: list[Event]) -> None:
-        """End the answer with an error, behind which its usage may still come.
-
-        An answer that has not begun is over at once, so that it is asked for again without delay.
-        """
+        """End the answer with an error; if it had begun, only after the usage that may follow."""
         failed = self._error or failed
         failed.raw = failed.raw or self._ending.raw
         if self._begun:
@@ -341,7 +326,7 @@ class ChatDecoder:
             self._tools(delta, index, out)
 
     def _beside_text(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
-        """Read what a delta holds beside its text and its tool calls."""
+        """Read the fields of a delta beside its text and its tool calls."""
         if _USUAL.issuperset(delta):
             return
         if self._state is not None and not index:
@@ -377,7 +362,7 @@ class ChatDecoder:
         self._body.say(Refusal, _text_in(refusal), out, index)
 
     def _text(self, text: Any, index: int, out: list[Event]) -> None:
-        """Give text, also where a part or a number stands in its place."""
+        """Give text, also if it is a part or a number instead of a string."""
         text = _text_in(text)
         if text is not None and text != "":
             self._ending.text(index, text if type(text) is str else "text")
@@ -426,16 +411,11 @@ class ChatDecoder:
         out.append(ToolResult(id, name, whole(output), by="server"))
 
     def _cite(self, holder: dict[str, Any], out: list[Event]) -> None:
-        from .chat_parts import sources_in
+        from .chat_parts import cite
 
-        for url, title, start, end in sources_in(holder):
-            if start is None:  # a list repeated on every chunk
-                if url in self._cited:
-                    continue
-                self._cited.add(url)
-            out.append(Citation(url, title, start, end))
+        cite(holder, self._cited, out)
 
-    # How it ends
+    # The end
 
     def finished(self) -> bool:
         return self._ending.reached
@@ -453,12 +433,6 @@ class ChatDecoder:
             elif self._refused and end.reason != "other":
                 end.reason = "refusal"
         return end
-
-
-def _state() -> ReasoningState:
-    from .chat_state import ReasoningState
-
-    return ReasoningState()
 
 
 def _failure(error: Any) -> Failed:

@@ -1,4 +1,4 @@
-"""Messages, attachments and schemas as Chat Completions take them. Pure."""
+"""Build the messages, attachments and schema of a Chat Completions request. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def message_of(message: Message, quirks: Quirks, refused: Collection[str] = ()) -> dict[str, Any]:
-    """Return a message, with what its provider wants back beside its tool calls.
+    """Return a message, with the state that its provider wants back beside its tool calls.
 
-    That is what came with them, and the thoughts of a row that says how (`thoughts_back`): DeepSeek
-    refuses a call that lacks those before it, empty ones too
-    (https://api-docs.deepseek.com/guides/thinking_mode#tool-calls). Mistral takes them as a part of
-    the content, as it sent them (https://docs.mistral.ai/capabilities/reasoning/). `refused` names
+    That is the opaque state that came with the calls, and the reasoning before them, in the form of
+    the row's quirk `thoughts_back`: DeepSeek refuses a call without it, even if it was empty
+    (https://api-docs.deepseek.com/guides/thinking_mode#tool-calls). Mistral takes it as a part of
+    the content, as it sent it (https://docs.mistral.ai/capabilities/reasoning/). `refused` names
     fields that the server does not take.
     """
     if message.role == "tool":
@@ -84,7 +84,7 @@ def tool_choice_of(choice: str | None) -> Any:
 def schema_fields(
     chat: ChatRequest, target: Target, messages: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return the fields for --schema; a server that does not take it gets it in words."""
+    """Return the fields for --schema; for a server that takes none, describe it in `messages`."""
     from .schemas import object_schema, openai_schema
 
     if target.quirks.get("json_object") or target.refused & {"response_format", "json_schema"}:
@@ -98,7 +98,7 @@ def schema_fields(
 
 
 def _ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-    """Tell a model to keep to a schema that its server does not take, in its system prompt."""
+    """Ask for the schema in the system prompt, as the server does not take one."""
     words = "Answer with JSON alone, without a code fence, that matches this JSON Schema:\n"
     words += orjson.dumps(schema).decode()
     if messages and messages[0]["role"] == "system":
@@ -108,7 +108,7 @@ def _ask_in_words(schema: dict[str, Any], messages: list[dict[str, Any]]) -> Non
 
 
 def think_of(chat: ChatRequest, target: Target, knob: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields for --think; a server that refuses its templates' switch gets an effort."""
+    """Return the fields for --think; if the server refused the template's switch, an effort."""
     assert chat.think is not None
     fields = think_fields(chat.think, target.quirks, knob, chat.model)
     if "chat_template_kwargs" in target.refused and fields.pop("chat_template_kwargs", None):

@@ -1,24 +1,25 @@
-"""The parts beside the text of a chat completion, by the names of two dozen servers. Pure."""
+"""Read the fields beside the text of a chat completion, by the names of two dozen servers. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from ...events import Citation, Event
 from ...wire.lenient_json import natural, words
 from .chat_decoder import SOURCES
 from .finish_reasons import is_failure
 from .nested_text import text_in
 
-# Reasoning. Where a delta has several of these, they say the same: the first that has some counts.
-# The last are OpenRouter's and LiteLLM's lists, which repeat the plain field.
+# Fields with reasoning. If a delta has several of them, they hold the same: the first one counts.
+# The last ones are OpenRouter's and LiteLLM's lists, which repeat the plain field.
 _THOUGHTS = (
     *("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought", "thoughts"),
     *("reasoning_summary", "thinking_content", "cot_summary", "thinking_summary", "think"),
     *("reasoningContent", "reasoningText", "thinkingContent", "chain_of_thought"),
     *("reasoning_details", "thinking_blocks"),
 )
-# The kinds of parts that hold thoughts, and the fields of such a part that may hold them.
+# The types of parts that hold reasoning, and the fields of such a part that may hold it.
 _THOUGHT_KINDS = ("reasoning", "reasoning_text", "thinking", "redacted_thinking", "thought")
 _THOUGHT_FIELDS = ("thinking", "summary", "text", "reasoning", "content")
 _TEXT_FIELDS = ("text", "content", "value")
@@ -27,7 +28,7 @@ _CALL_KINDS = ("tool_use", "tool_call", "function_call", "tool-call")
 _ANSWER = ("content", "refusal", "tool_calls", "function_call", "audio")  # fields of a message
 _URLS = ("url", "link", "uri")
 
-Source = tuple[str, str, int | None, int | None]  # url, title, and where the text relies on it
+Source = tuple[str, str, int | None, int | None]  # url, title, start and end of the cited text
 
 
 def thought_in(holder: dict[str, Any]) -> Any:
@@ -43,26 +44,26 @@ def thought_in(holder: dict[str, Any]) -> Any:
 
 
 def _joined(parts: list[Any]) -> Any:
-    """Return the text of a list of thoughts; an encrypted one has none."""
+    """Return the text of a list of reasoning parts; an encrypted part has none."""
     texts = []
     for part in parts:
         thought = thought_of(part) if isinstance(part, dict) else part
         if thought is None and isinstance(part, dict) and not isinstance(part.get("type"), str):
-            return parts  # nobody knows what it is: an error
+            return parts  # an unknown part: it becomes an error
         texts.append("" if thought is None else text_in(thought))
     return "".join(texts) if all(isinstance(text, str) for text in texts) else parts
 
 
 def thought_of(part: dict[str, Any]) -> Any:
-    """Return what a part of reasoning holds, whatever the field's name."""
+    """Return the content of a reasoning part, whichever field holds it."""
     return next((part[name] for name in _THOUGHT_FIELDS if part.get(name)), None)
 
 
 def read_part(part: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return what a part of a list of content is: (text, thought, refusal or call, its value).
+    """Return (kind, value) of each piece of a content part; kinds: text, thought, refusal, call.
 
-    A part of a kind that holds no text (an image, a reference) is nothing. One without a kind is
-    text as it stands: if nobody can tell what it says, that is an error.
+    A part of a type without text (an image, a reference) has no pieces. A part without a type is
+    text as it is; if it holds no text either, that becomes an error.
     """
     kind = part.get("type")
     if kind in _THOUGHT_KINDS or "thinking" in part:
@@ -83,7 +84,17 @@ def read_part(part: dict[str, Any]) -> list[tuple[str, Any]]:
     return [] if isinstance(kind, str) else [("text", part)]
 
 
-def sources_in(holder: dict[str, Any]) -> Iterator[Source]:
+def cite(holder: dict[str, Any], cited: set[str], out: list[Event]) -> None:
+    """Give the sources of `holder`; those of lists, which chunks repeat, only if not `cited`."""
+    for url, title, start, end in _sources_in(holder):
+        if start is None:
+            if url in cited:
+                continue
+            cited.add(url)
+        out.append(Citation(url, title, start, end))
+
+
+def _sources_in(holder: dict[str, Any]) -> Iterator[Source]:
     """Yield the sources that a chunk, a choice, a delta or a message names."""
     lists = [holder.get(name) for name in SOURCES]
     for place, name in (("context", "citations"), ("search_info", "search_results")):  # Azure, Qwen
@@ -107,9 +118,9 @@ def _url_of(source: dict[str, Any]) -> str:
 
 
 def answer_of(choice: dict[str, Any], delta: dict[str, Any], begun: bool) -> dict[str, Any]:
-    """Return the delta of a last chunk, with the answer that its message has and no chunk gave.
+    """Return the delta of a last chunk, completed by the chunk's message, which holds the answer.
 
-    `begun`: reasoning was given before, which the message repeats.
+    `begun`: reasoning was given before, and the message repeats it.
     """
     message = choice.get("message")
     if not isinstance(message, dict) or not choice.get("finish_reason") or delta.get("content"):
@@ -131,9 +142,9 @@ def error_of_choice(choice: dict[str, Any]) -> Any:
 
 
 def was_filtered(holder: dict[str, Any]) -> bool:
-    """Return whether a filter says of a choice, the prompt or the answer that it found something.
+    """Return whether a filter found something in the prompt, a choice or the answer.
 
-    Azure's has results, MiniMax a flag.
+    Azure sends results, MiniMax a flag.
     """
     if holder.get("output_sensitive") is True:
         return True

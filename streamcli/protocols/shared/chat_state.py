@@ -1,8 +1,8 @@
-"""The reasoning that a server wants back beside its tool calls, as it came. Pure.
+"""Collect the reasoning that a server wants back unchanged with its tool calls. Pure.
 
 DeepSeek (https://api-docs.deepseek.com/guides/thinking_mode), Moonshot and the open-weights servers
 want their own plain field, OpenRouter its list of details
-(https://openrouter.ai/docs/use-cases/reasoning-tokens), with the pieces of one part joined.
+(https://openrouter.ai/docs/use-cases/reasoning-tokens), with the pieces of each detail joined.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 from ...wire.lenient_json import whole
 from .arguments import can_send
 
-# The plain fields that servers read in messages too, and the list.
+# The plain fields that servers read in messages too, and OpenRouter's list.
 FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 _GROWING = ("text", "summary")
 
 
 class ReasoningState:
-    """Collects the reasoning of choice 0; `value` is what belongs into its message."""
+    """Collects the reasoning of choice 0; `value` returns the fields for its message."""
 
     def __init__(self) -> None:
         self._pieces: dict[str, list[str]] = {}
-        # The list's parts: their fields, which of them grows, and its pieces.
+        # Each detail: its fields, the name of the one that streams, and the pieces of that.
         self._details: list[tuple[dict[str, Any], str, list[str]]] = []
 
     def add(self, delta: dict[str, Any]) -> None:

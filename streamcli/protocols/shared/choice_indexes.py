@@ -1,4 +1,4 @@
-"""Says which choice of an answer an index names, where servers count chunks with it. Pure."""
+"""Decide whether an index names a choice, or a chunk, as with some servers. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 
 class ChoiceIndexes:
-    """Says which choice an index names.
+    """Returns the choice that an index names.
 
-    Foundry Local counts the chunks with it. So where one choice was asked for, and a chunk has no
-    more, that is it. Where nobody knows (`one_choice` is None), an index that goes up by one counts
-    if its chunk has another id, or the same one in the second chunk of the stream and no role, with
-    which a choice begins.
+    Foundry Local numbers its chunks with the index. If one choice was asked for, and a chunk has
+    one choice, it is that one. If it is unknown what was asked for (`one_choice` is None), an index
+    that increases by one is a chunk's number if the chunk has another id than the one before, or if
+    it is the second chunk and has no role, as a choice begins with a role.
 
-    The reader keeps the facts of the chunk that it reads: its `id`, that of the chunk `before`,
-    whether its choice is `alone`; how many chunks had index 0 (`zeros`), and whether others were
-    read in `runs`.
+    The decoder sets the facts of the current chunk: its `id`, the id of the chunk `before`, whether
+    its choice is `alone`, the number of chunks with index 0 (`zeros`), and whether chunks were read
+    in `runs` without their indexes.
     """
 
     def __init__(self, one_choice: bool | None) -> None:
@@ -28,7 +28,7 @@ class ChoiceIndexes:
         self._highest = 0
 
     def choice(self, index: int, begins: bool) -> int:
-        """Return the choice that the index of a chunk names; `begins`: it may begin another one."""
+        """Return the choice that a chunk's index names; `begins`: the chunk may begin a choice."""
         if self._one is None and self.alone and index == self._highest + 1:
             renamed = self.id and self.before and self.id != self.before
             second = index == 1 and self.zeros == 1 and not self.runs

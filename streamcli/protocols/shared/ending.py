@@ -1,22 +1,85 @@
-"""The end of one answer: its finish reasons, the tool calls before them, the verdict. Pure."""
+"""Decide how an answer ended, by its finish reasons and the tool calls before them. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...events import Event, Failed, Finished, ToolCall
 from ...wire.lenient_json import whole
 from .arguments import call_text
-from .finish_reasons import FinishReasons, failure_of, known, reason_of
+from .finish_reasons import CUT, RANK, failure_of, known, reason_of
+
+
+def worst(reasons: Iterable[str]) -> str | None:
+    """Return the worst of the raw reasons of all choices; None without any."""
+    return max(reasons, key=lambda raw: RANK[known(raw) or "other"], default=None)
+
+
+class FinishReasons:
+    """The finish reasons of an answer's choices, each provisional until the marker or the end.
+
+    Servers send a reason with every chunk, in every round, or too early: text, reasoning or a tool
+    call after a reason reopens its choice, and the last reason counts. The decoder notes what it
+    reads in the order of the stream: `said` for content, `add` for a reason.
+    """
+
+    def __init__(self) -> None:
+        self._standing: dict[int, str] = {}  # the raw reason of each choice that has one
+        self._open: set[int] = set()  # choices without a reason
+        self._said = False  # text or a call came
+
+    def seen(self, choice: int = 0) -> None:
+        """Note that a choice exists, so that the answer is not whole without its reason."""
+        if choice not in self._standing:
+            self._open.add(choice)
+
+    def said(self, choice: int = 0, *, answer: bool = True) -> None:
+        """Note content of a choice; `answer`: text or a call, not reasoning alone."""
+        self._standing.pop(choice, None)
+        self._open.add(choice)
+        self._said = self._said or answer
+
+    def add(self, raw: str, choice: int = 0) -> None:
+        """Note a reason; a plain end right after a worse one does not replace it."""
+        self._open.discard(choice)
+        before = self._standing.get(choice)
+        if known(before) in CUT and known(raw) in ("stop", "other"):
+            return
+        self._standing[choice] = raw
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has a reason, and nothing came after it."""
+        return bool(self._standing) and not self._open
+
+    @property
+    def answered(self) -> bool:
+        """Whether text or a call came."""
+        return self._said
+
+    @property
+    def settled(self) -> bool:
+        """Whether only a marker and usage may follow: Decoder.ending.
+
+        It is False after tool calls, which some servers run themselves, and before any text.
+        """
+        if not self.complete or not self._said:
+            return False
+        return all(known(raw) != "tool_calls" for raw in self._standing.values())
+
+    @property
+    def raw(self) -> str | None:
+        """The reason that counts, as the provider writes it."""
+        return worst(self._standing.values())
 
 
 class Ending:
-    """Collects what decides how an answer ended, in the order of the stream.
+    """Collects the facts that decide how an answer ended, in the order of the stream.
 
-    A finish reason is provisional: text, reasoning or a tool call after it reopens the answer, and
-    the last reason counts. A decoder calls `text` and `reasoning` before it gives such a delta,
-    `call` for a tool call that is whole, `end` for a finish reason, and asks `reached` (for
-    JsonBody's `finished`), `soon` (for its own `ending`) and `finish`.
+    A decoder calls `text` and `reasoning` before it gives such a delta, `call` for a whole tool
+    call, and `end` for a finish reason. It reads `reached` (for JsonBody's `finished`) and `soon`
+    (for its own `ending`), and calls `finish` at the end.
 
     A tool call waits for the caller until visible text follows it: then the server ran it itself.
     """
@@ -36,15 +99,16 @@ class Ending:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.detail: Any = None  # what the provider adds to its reason
+        self.detail: Any = None  # a word that the provider adds to its reason
         self.wrong = ""  # what is wrong with a tool call
         self._reasons = FinishReasons()
         self._cut: list[ToolCall] = []  # calls whose arguments are not JSON
-        self._given: dict[tuple[int, str], tuple[str, str]] = {}  # choice, id: name, arguments
-        self._running = -1  # the choice whose text came last, without a reason since
+        # From (choice, id) to (name, arguments) of the calls that were given.
+        self._given: dict[tuple[int, str], tuple[str, str]] = {}
+        self._running = -1  # the choice whose text came last, if no reason came since
         self._thinking = -1  # the same for reasoning
         self._waiting = False  # a tool call waits for the caller
-        self._working = False  # the server runs code or a search whose outcome is still to come
+        self._working = False  # the server runs code or a search, so text will follow
 
     def begin(self) -> None:
         """Forget the reason: another answer begins in the same stream."""
@@ -53,11 +117,11 @@ class Ending:
         self._working = False
 
     def seen(self, choice: int) -> None:
-        """Note that a choice exists: the answer is not whole without its reason."""
+        """Note that a choice exists, so that the answer is not whole without its reason."""
         self._reasons.seen(choice)
 
     def text(self, choice: int = 0, text: str = "text") -> None:
-        """Note text, before it is given; a blank `text` is not visible."""
+        """Note text before it is given out; a blank `text` is not visible."""
         if choice == self._running:
             return
         self._reasons.said(choice)
@@ -68,13 +132,13 @@ class Ending:
         self._running = choice
 
     def reasoning(self, choice: int = 0) -> None:
-        """Note reasoning, or anything else after which the answer goes on."""
+        """Note reasoning, or anything else that continues the answer."""
         if choice != self._thinking:
             self._reasons.said(choice, answer=False)
             self._thinking = choice
 
     def work(self) -> None:
-        """Note code or a search that the server runs itself: text will follow."""
+        """Note code or a search that the server runs itself, so that text will follow."""
         self._running = -1
         self._working = True
 
@@ -89,13 +153,12 @@ class Ending:
         last: bool = False,
         plain: bool = False,
     ) -> None:
-        """Give a tool call that is whole. One whose arguments are not JSON waits for the end.
+        """Give out a whole tool call. A call whose arguments are not JSON waits for the end.
 
-        One without a name, which nobody could run, is what is wrong with the answer.
-
-        `own_id`: the provider named it, so that the same call once more is a repetition. `last`:
-        the end is reached, and the call was there before its reason. `plain`: the arguments are
-        a custom tool's free text.
+        A call without a name makes the answer a failure, as nobody could run it. `own_id`: the id
+        is the provider's, so the same call once more is a repetition. `last`: the call comes at the
+        end of the stream, but belongs before its finish reason. `plain`: the arguments are the free
+        text of a custom tool.
         """
         if not last:
             self._reasons.said(choice)
@@ -139,7 +202,7 @@ class Ending:
 
     @property
     def reached(self) -> bool:
-        """Whether the reason of every choice stands."""
+        """Whether every choice has a finish reason, and nothing came after it."""
         return self._reasons.complete
 
     @property
@@ -148,7 +211,7 @@ class Ending:
         return self._reasons.settled and not self._working
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        """Return the end. A call that the end cut in the middle goes to `out` as it is."""
+        """Return the end. Calls that the end cut off go into `out` as they are."""
         raw = self._reasons.raw
         if failed := failure_of(raw, self.detail):
             failed.evidence, failed.raw = evidence, raw

@@ -1,17 +1,17 @@
-"""Finish reasons: one table for every provider's words, and when a reason counts. Pure.
+"""The meaning of finish reasons: one table for every provider's words. Pure.
 
-A word means one of events.FINISH_REASONS, or a failure (`failed`, `overloaded`), or a pause
-(`paused`: the answer is not whole), or nothing at all. The words are those of the providers'
-documents, of recorded streams and of public reports. Spelling does not matter: case, `-`, `_`,
-blanks, dots, and a FINISH_REASON_ in front. A word that is not in the table means what a piece of
-it (LIKE) does: the verdict of a bad word must not hang on its spelling. Any other one is `other`:
-complete, with a note. To teach `stream` another word, add it to a line of WORDS.
+A word means one of events.FINISH_REASONS, a failure (`failed`, `overloaded`), a pause (`paused`:
+the answer is not whole), or nothing at all. The words come from the providers' documents, recorded
+streams and public reports. Spelling does not matter: case, `-`, `_`, blanks, dots, and a
+FINISH_REASON_ before the word. A word that is not in the table has the meaning of a part of it
+(LIKE), so that a new spelling of a bad word is not taken for success. Any other word is `other`:
+complete, with a note. To teach `stream` another word, add it to a line of WORDS. ending.py decides
+which of several reasons counts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -57,7 +57,7 @@ WORDS = {
         *("function_call", "function_calls", "function", "function_calling", "tool_calling"),
         *("tool_code", "client_tool_call"),
     ),
-    # The server gave up, or what the model wrote is of no use to it: exit 15.
+    # The server gave up, or the model wrote something unusable: exit 15.
     "failed": (
         *("error", "errors", "errored", "fail", "failed", "failure", "exception", "fault"),
         *("abort", "aborted", "cancel", "cancelled", "canceled", "cancellation", "user_cancel"),
@@ -75,13 +75,13 @@ WORDS = {
         *("rate_limit", "rate_limited", "quota", "insufficient_quota", "no_credits", "unavailable"),
         *("internal", "max_time", "dropped", "stalled", "hang", "no_progress", "shutdown"),
     ),
-    # The same, and another try may go well.
+    # The same, and a retry may succeed.
     "overloaded": (
         *("insufficient_system_resource", "insufficient_system_resources", "overloaded"),
         *("overload", "server_overloaded", "engine_overloaded", "preempt", "preempted", "busy"),
         *("capacity", "no_capacity", "at_capacity", "capacity_exceeded"),
     ),
-    # The answer is not over, or the provider does not say why it is: exit 18.
+    # The answer is not over, or the provider does not say why it is over: exit 18.
     "paused": (
         *("pause_turn", "pause", "paused", "compaction", "compacted", "other", "incomplete"),
         *("interrupted", "interrupt", "in_progress", "not_finished", "unfinished", "truncated"),
@@ -89,13 +89,13 @@ WORDS = {
         *("max_rounds", "recursion_limit", "step_limit", "tool_limit", "max_tool_calls"),
         *("max_function_calls", "max_depth", "max_retries", "too_many_steps"),
     ),
-    # Not a reason, though it is written out.
+    # Not a reason: programs write these words for a missing value.
     "": (
         *("", "null", "none", "nil", "undefined", "unspecified", "nan", "n/a", "not_set", "unset"),
         *("generating", "running", "streaming", "continue", "continuing", "ongoing", "pending"),
     ),
 }
-# Pieces of words that are not in the table, without signs; the first that a word holds counts.
+# Parts of words that are not in the table, normalized; the first one that a word contains counts.
 LIKE = (
     ("content_filter", "filter safety unsafe moderat sensitive prohibit blocked guardrail harmful"),
     ("content_filter", "policyviolation policyblock riskdetect highrisk contentrisk copyright"),
@@ -124,7 +124,7 @@ LIKE = (
     ("paused", "truncat incomplete interrupt unfinish 截断 中断"),
     ("tool_calls", "toolcall tooluse functioncall"),
 )
-# What agents say instead of a finish reason when they had no round left.
+# The words of agents that ran out of rounds, in the place of a finish reason.
 OUT_OF_ROUNDS = (
     *("iteration_limit", "max_iterations", "max_turns", "max_steps", "max_rounds"),
     *("recursion_limit", "tool_limit", "max_tool_calls", "step_limit", "turn_limit"),
@@ -146,15 +146,15 @@ def _key(word: str) -> str:
 
 # The words above are written so that this alone makes their keys.
 TABLE = {word.replace("_", ""): name for name, words in WORDS.items() for word in words}
-# From the one that matters least to the one that matters most.
+# From the least to the most serious.
 SEVERITY = ("stop", "other", "tool_calls", "length", "refusal", "content_filter")
 _BAD = ("paused", "overloaded", "failed")
-_CUT = ("length", "refusal", "content_filter")
-_RANK = {name: rank for rank, name in enumerate((*SEVERITY, *_BAD))}
+CUT = ("length", "refusal", "content_filter")  # the answer is not whole
+RANK = {name: rank for rank, name in enumerate((*SEVERITY, *_BAD))}
 
 
 def known(raw: Any) -> str | None:
-    """Return what a field says of the end; None if it is not a reason.
+    """Return the meaning of a finish reason; None if the field does not hold one.
 
     One of events.FINISH_REASONS ("other" for a word that is not in the table), or `failed`,
     `overloaded` or `paused`.
@@ -172,14 +172,14 @@ def _meaning(raw: str) -> str | None:
 
 
 def _like(key: str) -> str:
-    """Return what a word that is not in the table means by one of its pieces.
+    """Return the meaning of a word that is not in the table, by the parts of it.
 
-    Of several words (`function_call_filter: MALFORMED_FUNCTION_CALL`) those in the table count, the
-    worst of them.
+    Of several words (`function_call_filter: MALFORMED_FUNCTION_CALL`) the worst one that is in the
+    table counts.
     """
     words = [TABLE.get(_key(word)) for word in _BETWEEN.split(key)]
     if found := [word for word in words if word]:
-        return max(found, key=_RANK.__getitem__)
+        return max(found, key=RANK.__getitem__)
     for name, pieces in LIKE:
         if any(piece in key for piece in pieces.split()):
             return name
@@ -187,9 +187,9 @@ def _like(key: str) -> str:
 
 
 def first_of(*fields: Any) -> str | None:
-    """Return the first of these fields that holds a reason, as it was written.
+    """Return the first of these fields that holds a reason, as the provider wrote it.
 
-    Some gateways write an object (`{"type": "max_tokens"}`) or a list of one where a word belongs.
+    Some gateways write an object (`{"type": "max_tokens"}`), or a list with one, instead of a word.
     """
     for raw in fields:
         if raw is not None and type(raw) is not str:
@@ -208,20 +208,20 @@ def _word_in(raw: Any) -> Any:
 
 
 def reason_of(raw: str | None) -> str | None:
-    """Return the finish reason in our words; None without one, or if it is a failure."""
+    """Return the one of events.FINISH_REASONS; None without a reason, or if it is a failure."""
     name = known(raw)
     return name if name in SEVERITY else None
 
 
 def is_failure(raw: str | None) -> bool:
-    """Return whether a reason says that the server gave up: nothing that follows mends it."""
+    """Return whether a reason says that the server gave up, whatever follows it."""
     return raw is not None and known(raw) in ("failed", "overloaded")
 
 
 def failure_of(raw: Any, detail: Any = None) -> Failed | None:
-    """Return the failure that a reason stands for; None if it ends an answer, or is not one.
+    """Return the failure that a reason means; None if it ends an answer, or is not a reason.
 
-    `detail` is what the server says beside it, a word too.
+    `detail` is a word that the server adds to the reason.
     """
     name = known(raw)
     if name not in _BAD:
@@ -245,70 +245,7 @@ def failure_of(raw: Any, detail: Any = None) -> Failed | None:
 
 
 def out_of_rounds(raw: str | None) -> Failed | None:
-    """Return the failure of an agent whose reason says that it had no round left, else None."""
+    """Return the failure of an agent that ran out of rounds, by its reason; None otherwise."""
     if raw and raw.lower().replace("-", "_") in OUT_OF_ROUNDS:
         return Failed("tool", f"the agent ran out of its rounds (finish reason {raw})", raw=raw)
     return None
-
-
-def worst(reasons: Iterable[str]) -> str | None:
-    """Return of the raw reasons of all choices the one that matters most; None without any."""
-    return max(reasons, key=lambda raw: _RANK[known(raw) or "other"], default=None)
-
-
-class FinishReasons:
-    """The reasons of an answer's choices, each provisional until the marker or the end.
-
-    Servers send one with every chunk, one a round, or one early: text, reasoning or a tool call
-    that comes behind a reason reopens its choice, and the last reason counts. The decoder notes
-    what it reads in the order of the stream: `said` for content, `add` for a reason.
-    """
-
-    def __init__(self) -> None:
-        self._standing: dict[int, str] = {}  # choice: its raw reason
-        self._open: set[int] = set()  # choices without a reason
-        self._said = False  # there is text or a call
-
-    def seen(self, choice: int = 0) -> None:
-        """Note that a choice exists, so that the answer is not whole without its reason."""
-        if choice not in self._standing:
-            self._open.add(choice)
-
-    def said(self, choice: int = 0, *, answer: bool = True) -> None:
-        """Note content of a choice; `answer`: text or a call, not reasoning alone."""
-        self._standing.pop(choice, None)
-        self._open.add(choice)
-        self._said = self._said or answer
-
-    def add(self, raw: str, choice: int = 0) -> None:
-        """Note a reason; a plain end right behind a worse one says nothing new of the answer."""
-        self._open.discard(choice)
-        before = self._standing.get(choice)
-        if known(before) in _CUT and known(raw) in ("stop", "other"):
-            return
-        self._standing[choice] = raw
-
-    @property
-    def complete(self) -> bool:
-        """Every choice has a reason that stands."""
-        return bool(self._standing) and not self._open
-
-    @property
-    def answered(self) -> bool:
-        """Text or a call came."""
-        return self._said
-
-    @property
-    def settled(self) -> bool:
-        """Only a marker and usage may follow: Decoder.ending.
-
-        Not behind tool calls, which some servers run themselves, nor before any text.
-        """
-        if not self.complete or not self._said:
-            return False
-        return all(known(raw) != "tool_calls" for raw in self._standing.values())
-
-    @property
-    def raw(self) -> str | None:
-        """The reason that counts, as the provider writes it."""
-        return worst(self._standing.values())

@@ -1,6 +1,6 @@
-"""The common parts of OpenAI's wire formats: token counts, knobs. Pure.
+"""The common parts of OpenAI's wire formats: token counts, finish reasons, --think. Pure.
 
-The names and numbers of the two dozen servers that imitate Chat Completions and Completions.
+They accept the names of the two dozen servers that imitate Chat Completions and Completions.
 """
 
 from __future__ import annotations
@@ -8,15 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...events import Usage
-from ...wire.lenient_json import count
+from ...wire.lenient_json import count, whole
+from .finish_reasons import first_of, is_failure, known
 
 if TYPE_CHECKING:
     from ...request import Quirks
 
 
-# What was asked and what was said: Chat Completions' names, or Responses' and Anthropic's.
-_ASKED = ("prompt", "input")
-_SAID = ("completion", "output")
+# The names of input and output: Chat Completions', then those of Responses and Anthropic.
+_INPUT = ("prompt", "input")
+_OUTPUT = ("completion", "output")
+# The meanings of a native finish reason that is worse than the plain one beside it.
+_WORSE = ("length", "content_filter", "refusal", "paused", "overloaded", "failed")
 
 
 def usage_of(usage: dict[str, Any], *, input_first: bool = False) -> Usage:
@@ -25,7 +28,7 @@ def usage_of(usage: dict[str, Any], *, input_first: bool = False) -> Usage:
     Each count has several names: OpenAI's, and those of DeepSeek, xAI, Mistral, Moonshot, and of
     gateways in front of Anthropic's models.
     """
-    asked, said = _ASKED, _SAID
+    asked, said = _INPUT, _OUTPUT
     if input_first:
         asked, said = asked[::-1], said[::-1]
     prompt, completion = _details(usage, asked), _details(usage, said)
@@ -58,7 +61,7 @@ def usage_of(usage: dict[str, Any], *, input_first: bool = False) -> Usage:
 
 
 def _in_camel_case(usage: dict[str, Any]) -> Usage:
-    """Return the counts of gateways that write them so: Gemini's words, and the AI SDK's."""
+    """Return the counts of gateways that write the names of Gemini or of the AI SDK."""
     asked = ("promptTokens", "inputTokens", "promptTokenCount")
     said = ("completionTokens", "outputTokens", "candidatesTokenCount")
     return Usage(
@@ -70,7 +73,7 @@ def _in_camel_case(usage: dict[str, Any]) -> Usage:
 
 
 def _details(usage: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the object that splits a count up, by the first of these names that has one."""
+    """Return the object with the parts of a count, by the first of these names that has one."""
     for name in names:
         if type(details := usage.get(f"{name}_tokens_details")) is dict:
             return details
@@ -78,7 +81,7 @@ def _details(usage: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _first(*places: tuple[dict[str, Any], str]) -> int | None:
-    """Return the first of these fields that is a count; None if no one is."""
+    """Return the first of these fields that is a count; None if none is."""
     for holder, name in places:
         if (field := holder.get(name)) is not None and (number := count(field)) is not None:
             return number
@@ -88,10 +91,10 @@ def _first(*places: tuple[dict[str, Any], str]) -> int | None:
 def think_fields(
     effort: str, quirks: Quirks, knob: dict[str, Any], model: str = ""
 ) -> dict[str, Any]:
-    """Return the body fields for an effort, by the row's own knob (quirk `think`) or by `knob`.
+    """Return the body fields for an effort, by the row's quirk `think`, or else by `knob`.
 
-    A knob maps an effort, or "*" for any other, to body fields; "$effort" in them is the effort,
-    by the quirks `model_efforts` and `efforts` where the model or the server has other words.
+    A knob maps an effort, or "*" for all others, to body fields. "$effort" in them stands for the
+    effort, in the words of the quirks `model_efforts` or `efforts`, if the row has them.
     """
     knob = quirks.get("think", knob)
     words = quirks.get("efforts", {})
@@ -109,8 +112,24 @@ def think_fields(
     return dict(filled(knob.get(effort, knob["*"])))
 
 
+def reason_in(holder: dict[str, Any]) -> tuple[str | None, Any]:
+    """Return the finish reason of a choice, and a further word; (None, ...) without a reason.
+
+    Gateways send the provider's own word beside theirs: it is the reason if it is the worse one.
+    """
+    native = holder.get("native_finish_reason")
+    raw = first_of(holder.get("finish_reason"), holder.get("finishReason"), native)
+    if raw is None and known(stop := holder.get("stop_reason")) not in (None, "other"):
+        raw = first_of(stop)  # Anthropic's name for it; vLLM's is the text at which it stopped
+    raw = raw or first_of(holder.get("finish_details"))
+    hides = is_failure(native) or known(raw) in ("stop", "other")
+    if raw is not None and hides and not is_failure(raw) and known(native) in _WORSE:
+        return whole(str(native)), raw
+    return raw, native
+
+
 def choices_of(value: Any) -> str:
-    """Return what the choices of an event hold: "chat", "text" (Completions); "" without any."""
+    """Return whose choices an event has: "chat", or "text" (Completions); "" without any."""
     choices = value.get("choices") if isinstance(value, dict) else None
     if not isinstance(choices, list):
         return ""
