@@ -64,12 +64,12 @@ class Watch:
         if not event.by:  # our own call has its line already
             self._calls.pop(event.call_id, None)
             return
-        from ..tools.steps import step
+        from ..tools.call_lines import call_line
 
         id, name = event.call_id, event.name
         call = self._calls.pop(id, None) or ToolCall(id, name, "", by=event.by)
         width = None if self._messages.verbose else self._messages.width
-        self._messages.note(step(call, event, width))
+        self._messages.note(call_line(call, event, width))
 
 
 def _go_on(sign: Waiting, last: Event) -> None:

@@ -1,4 +1,4 @@
-"""Run one call of a tool: fill its command, run it, and make its result of how it ended."""
+"""Run one call of a tool's command: fill in the arguments, run it, and return the result."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import orjson
 from ..errors import StreamError
 from ..events import ToolCall, ToolResult
 from ..file_errors import hint_to_read
-from ..secrets import without_secrets
 from .definition import FIELD, CommandTool
-from .process import Clip, Ended, Processes, how_it_failed
+from .environment import program_environment
+from .process import ClippedBytes, Ended, Processes, how_it_failed
 
 _STDERR = 2048  # bytes of the end of stderr that an error result holds
-# What a command gets beside the variables that its `env` names.
-_ALWAYS = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 
 
 class CommandResult(ToolResult):
@@ -40,20 +38,20 @@ class Unfit(Exception):
 def run_call(
     tool: CommandTool, call: ToolCall, processes: Processes, environ: Mapping[str, str]
 ) -> CommandResult | None:
-    """Return the result of a call, None if it was stopped.
+    """Return the result of a call; None if it was stopped.
 
-    A command that cannot be started is a StreamError: no other call can do better.
+    Raise a StreamError if the command cannot be started: no other call of it could be.
     """
     assert tool.command is not None
     text = call.arguments or "{}"
     head = tool.max_output // 2
-    stdout, stderr = Clip(head, tool.max_output - head), Clip(0, _STDERR)
+    stdout, stderr = ClippedBytes(head, tool.max_output - head), ClippedBytes(0, _STDERR)
     try:
         argv = filled(tool.command, orjson.loads(text))
         ended = processes.run(
             argv,
             stdin=text.encode(),
-            env=environment(tool, environ),
+            env=program_environment(environ, tool.environ),
             cwd=tool.cwd,
             timeout=tool.timeout,
             stdout=stdout,
@@ -83,10 +81,11 @@ def run_call(
 
 
 def filled(command: tuple[str, ...], arguments: Mapping[str, Any]) -> list[str]:
-    """Return the command with the arguments of a call in the place of its {fields}.
+    """Return the command with the arguments of a call filled in for its {fields}.
 
-    A text stands as it is, every other value as JSON. An argument is left out if the call lacks a
-    field in it. Unfit for a text with a NUL, and for one that the command would read as an option.
+    A text is filled in as it is, any other value as JSON. A word of the command is left out if the
+    call lacks one of its fields. Raise Unfit for a text with a NUL, and for one that the command
+    would read as an option.
     """
     argv: list[str] = []
     for word in command:
@@ -115,17 +114,6 @@ def _filled(word: str, given: Mapping[str, Any], after_dashes: bool) -> str:
     return text
 
 
-def environment(tool: CommandTool, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a tool's command: without secrets, unless its `env` names them."""
-    if tool.environ is None:
-        return without_secrets(environ)
-    return {
-        name: value
-        for name, value in environ.items()
-        if name in tool.environ or name in _ALWAYS or name.startswith("LC_")
-    }
-
-
 def _failure(tool: CommandTool, ended: Ended) -> str:
     """Return why the call failed; "" if it did not."""
     if ended.timed_out or ended.status is None:
@@ -133,8 +121,8 @@ def _failure(tool: CommandTool, ended: Ended) -> str:
     return f"{tool.name} {how_it_failed(ended.status)}" if ended.status else ""
 
 
-def text_of(clip: Clip) -> tuple[str, str]:
-    """Return an output as text, without one newline at its end, and what was done to it."""
+def text_of(clip: ClippedBytes) -> tuple[str, str]:
+    """Return an output as text, without one newline at its end, and a remark on changes to it."""
     remarks = []
     pieces = clip.pieces()
     texts = [piece.decode("utf-8", "replace") for piece in pieces]

@@ -24,7 +24,7 @@ def has_terminal() -> bool:
 class Confirm:
     """Asks one question at a time, whichever thread asks; without a terminal the answer is no.
 
-    `line` is that of stderr's terminal, or of stdout's, if one of them is one.
+    `line` is the line of stderr's terminal, or else of stdout's; None if neither is a terminal.
     """
 
     def __init__(self, line: Line | None) -> None:
@@ -32,6 +32,7 @@ class Confirm:
         self._line = line
 
     def ask(self, what: str) -> bool:
+        """Ask whether to run a call; return whether the answer is yes."""
         with self._lock:
             try:
                 fd = os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY)
@@ -52,7 +53,7 @@ class Confirm:
         return answer.strip().lower() in (b"y", b"yes")
 
     def _write(self, fd: int, begin: Callable[[Line], bytes], question: bytes = b"") -> None:
-        if self._line is None:  # nobody knows where the cursor stands
+        if self._line is None:  # the position of the cursor is unknown
             os.write(fd, b"\n" + question if question else b"")
             return
         with self._line.lock:

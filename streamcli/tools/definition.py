@@ -1,4 +1,4 @@
-"""Tools as --tools defines them: a TOML or JSON file, or a program that answers `--schema`."""
+"""Read the tools of --tools: from a TOML or JSON file, or a program that answers `--schema`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ SelfDescription = Callable[[str], bytes]
 class CommandTool(Tool):
     """A tool and the command that runs it; `command` is None if the caller answers its calls.
 
-    `environ` names the variables that the command gets, None for all that are not secret. `cwd` is
-    its folder, None for ours. `confirm`: a person allows each call.
+    `environ` names the variables that the command gets, see environment.py. `timeout` is in
+    seconds, `max_output` in bytes. `cwd` is its folder, None for ours. With `confirm` a person has
+    to allow each call.
     """
 
     __slots__ = (
@@ -169,7 +170,7 @@ def _parsed(place: str, files: Files) -> Any:
 
 
 def _is_json(text: str) -> bool:
-    """Tell JSON from TOML, which may begin with a bracket too."""
+    """Return whether a text is JSON; TOML may begin with a bracket too."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Python functions as tools: their schema from the signature, their calls run in this thread."""
+"""Python functions as tools: make their schema from the signature, and run their calls."""
 
 from __future__ import annotations
 
@@ -51,11 +51,12 @@ class FunctionTool(Tool):
 
 
 def tool_of(function: Callable[..., Any] | Tool) -> FunctionTool:
-    """Return the tool that a function is.
+    """Return a function as a tool.
 
-    Its name and docstring tell the model what it does, its annotations what it takes: str, int,
-    float, bool, list, dict, Literal, Enum, Optional and unions of these. TypeError for others.
-    A `Tool` stays what it is: its calls end the turn, for the caller to answer.
+    The tool's name and description are the function's name and docstring. Its parameters are those
+    of the function, whose annotations may be str, int, float, bool, list, dict, Literal, Enum,
+    Optional and unions of these. Raise TypeError for others. The calls of a `Tool` end the turn,
+    for the caller to answer.
     """
     if isinstance(function, FunctionTool):
         return function
@@ -84,9 +85,9 @@ def tool_of(function: Callable[..., Any] | Tool) -> FunctionTool:
 def tools_of(
     functions: Iterable[Callable[..., Any] | Tool], *, awaits: bool = True
 ) -> list[FunctionTool]:
-    """Return the tools that functions are; TypeError for what cannot be one.
+    """Return functions as tools; raise TypeError for one that cannot be a tool.
 
-    `awaits`: coroutine functions can.
+    With `awaits` coroutine functions can.
     """
     tools = [tool_of(function) for function in functions]
     for tool in tools:
@@ -119,9 +120,10 @@ def _schema_of(kind: Any, where: str) -> dict[str, Any]:
 
 
 class FunctionTools:
-    """The functions of a run as its tools: the interface of tools/toolbox.Toolbox.
+    """The functions of a run as its tools, with the interface of tools/toolbox.Toolbox.
 
-    The calls of a round run one after the other in the thread that reads the answer, or by `call`.
+    The calls of a round run one after the other, in the thread that reads the answer. `call` calls
+    a function, if given.
     """
 
     has_commands = True
@@ -134,7 +136,7 @@ class FunctionTools:
         *,
         clock: Callable[[], float],
     ) -> None:
-        """Raise TypeError for what cannot be a tool, and a usage error for an unknown choice."""
+        """Raise TypeError for a function that cannot be a tool, a usage error for tool_choice."""
         tools = tools_of(functions)
         self.tools: tuple[Tool, ...] = tuple(tools)
         self.max_rounds = settings.max_rounds
@@ -168,7 +170,7 @@ class FunctionTools:
             yield ToolResult(call.id, call.name, output, is_error, duration_ms)
 
     def _output(self, call: ToolCall) -> tuple[str, bool]:
-        """Return what the function returned, as text; or its exception, for the model to read."""
+        """Return the result of the function as text; or its exception, and True."""
         function = self._by_name[call.name].function
         assert function is not None
         try:

@@ -1,12 +1,12 @@
-"""The tools of MCP servers: what is offered of them, and how a call becomes a result.
+"""The tools of MCP servers: which of them a model is offered, and how a call gets its result.
 
-This file does not import the SDK, which takes long: mcp_client does, and only once there is --mcp.
+The SDK takes long to import: only mcp_client does it, and that is imported only with --mcp.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from ..terminal.sanitize import one_line
 from .command import CommandResult, text_of
 from .definition import MAX_OUTPUT, CommandTool
 from .mcp_config import Server
-from .process import Clip, Processes
+from .process import ClippedBytes, Processes
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -46,21 +46,24 @@ class McpTool(Tool):
 
 
 class Mcp:
-    """The servers of a run and their tools. `stop` kills, `close` lets them end by themselves."""
+    """The servers of a run and their tools.
+
+    `stop` kills the servers, `close` lets them end by themselves.
+    """
 
     def __init__(self, clients: Clients, tools: Sequence[McpTool]) -> None:
         self._clients = clients
         self.tools = tuple(tools)
 
     def run(self, tool: McpTool, call: ToolCall, processes: Processes) -> CommandResult | None:
-        """Return the result of a call, None if it was stopped. A failure is an error result."""
+        """Return the result of a call, an error result if it failed; None if it was stopped."""
         answer = self._clients.call(
             tool.server, tool.remote, call.arguments or "{}", lambda: processes.stopped
         )
         if answer is None:
             return None
         half = MAX_OUTPUT // 2
-        clip = Clip(half, half)
+        clip = ClippedBytes(half, half)
         clip.add(redact(answer.text, tool.server.secrets).encode("utf-8", "replace"))
         text, remark = text_of(clip)
         return CommandResult(call, text, answer.is_error, answer.seconds * 1000, remark)
@@ -75,7 +78,7 @@ class Mcp:
 def connect(
     servers: Sequence[Server],
     allow: Sequence[str],
-    others: Iterable[CommandTool],
+    others: Sequence[CommandTool],
     *,
     watchdog: Watchdog,
     clock: Callable[[], float],
@@ -83,10 +86,11 @@ def connect(
     note: Callable[[str], None],
     error: Callable[[str], None],
 ) -> Mcp:
-    """Start the servers and return their tools; `allow` are names or patterns, all if empty.
+    """Start the servers and return their tools; `allow` are names or patterns, empty for all.
 
-    A server that does not start is reported, and costs its tools. Usage error without the SDK, and
-    for a name in `allow` that no server has. A StreamError where no tool is left at all.
+    A server that does not start is reported by `error`, and its tools are left out. Raise a usage
+    error without the SDK, and for a name in `allow` that no server has; a StreamError if no tool is
+    left at all.
     """
     try:
         from .mcp_client import Clients
@@ -95,29 +99,11 @@ def connect(
     clients = Clients(watchdog, clock, limit)
     try:
         found = clients.start(servers, note)
-        tools: list[McpTool] = []
-        taken = {tool.name for tool in others}
-        unused = set(allow)
-        offered: list[str] = []
-        for server, result in zip(servers, found, strict=True):
-            if isinstance(result, str):
-                why = one_line(redact(result, server.secrets))
-                error(f"the MCP server {server.name} is left out: {why}")
-                continue
-            for each in result:
-                offered.append(each.name)
-                matching = {pattern for pattern in allow if fnmatchcase(each.name, pattern)}
-                unused -= matching
-                if allow and not matching:
-                    continue
-                tool = _tool(each, server, taken, error)
-                if tool is not None:
-                    taken.add(tool.name)
-                    tools.append(tool)
+        tools, offered, unused = _allowed(servers, found, allow, others, error)
         if unused and not any(isinstance(result, str) for result in found):
             names = ", ".join(offered) or "none"
             raise usage(f"--mcp-allow: there is no tool {sorted(unused)[0]}", f"there are {names}")
-        if not tools and not taken:
+        if not tools and not others:
             raise StreamError("tool", "no MCP server gave a tool", "check --mcp and --mcp-allow")
     except BaseException:
         clients.kill()
@@ -125,10 +111,43 @@ def connect(
     return Mcp(clients, tools)
 
 
+def _allowed(
+    servers: Sequence[Server],
+    found: Sequence[Any],
+    allow: Sequence[str],
+    others: Sequence[CommandTool],
+    error: Callable[[str], None],
+) -> tuple[list[McpTool], list[str], set[str]]:
+    """Return (the tools that are allowed, the names of all tools, the patterns without a tool).
+
+    `found` has the tools of each server, or the reason why it did not start.
+    """
+    tools: list[McpTool] = []
+    taken = {tool.name for tool in others}
+    unused = set(allow)
+    offered: list[str] = []
+    for server, result in zip(servers, found, strict=True):
+        if isinstance(result, str):
+            why = one_line(redact(result, server.secrets))
+            error(f"the MCP server {server.name} is left out: {why}")
+            continue
+        for each in result:
+            offered.append(each.name)
+            matching = {pattern for pattern in allow if fnmatchcase(each.name, pattern)}
+            unused -= matching
+            if allow and not matching:
+                continue
+            tool = _tool(each, server, taken, error)
+            if tool is not None:
+                taken.add(tool.name)
+                tools.append(tool)
+    return tools, offered, unused
+
+
 def _tool(
     found: Found, server: Server, taken: set[str], error: Callable[[str], None]
 ) -> McpTool | None:
-    """Return a tool as a model may be offered it; None if nobody can be."""
+    """Return a tool with a name that models accept; None if it has none, or one that is taken."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", found.name)[:64]
     if name in taken:
         name = f"{server.name}_{name}"[:64]

@@ -25,14 +25,14 @@ from .. import __version__
 from .mcp_config import Server
 from .mcp_http import client_of
 from .mcp_stdio import Group, stdio
-from .process import Clip
+from .process import ClippedBytes
 from .watchdog import Watchdog
 
 START = 60.0  # seconds for a server to begin and to list its tools: npx may fetch it first
 CALL = 60.0  # seconds for a call
 _LEAVE = 3.0  # seconds for the servers to end by themselves
-_POLL = 0.1  # seconds between two looks whether a call was stopped
-_SAID = 3.0  # seconds after which we say that we wait
+_POLL = 0.1  # seconds between two checks whether a call was stopped
+_SAID = 3.0  # seconds of waiting for a server after which a note says so
 _MOST = 1000  # tools of a server
 _BLOB = "[{kind}, {size} bytes, left out]"
 
@@ -68,13 +68,13 @@ class Clients:
     def __init__(self, watchdog: Watchdog, clock: Callable[[], float], limit: float | None) -> None:
         limit = math.inf if limit is None else limit
         self._start, self._call_time = min(START, limit), min(CALL, limit)
-        for name in ("mcp", "anyio", "asyncio", "httpx2"):  # else the last resort is stderr
+        for name in ("mcp", "anyio", "asyncio", "httpx2"):  # without a handler they write to stderr
             logging.getLogger(name).addHandler(logging.NullHandler())
         self._watchdog = watchdog
         self._clock = clock
         self._groups: list[Group] = []
         self._clients: dict[Server, Client] = {}
-        self._stderr: dict[Server, Clip] = {}
+        self._stderr: dict[Server, ClippedBytes] = {}
         self._running: list[Future[None]] = []
         self._context = start_blocking_portal()
         self._portal = self._context.__enter__()
@@ -82,7 +82,7 @@ class Clients:
         self._killed = False
 
     def start(self, servers: Sequence[Server], note: Callable[[str], None]) -> list[Any]:
-        """Start the servers together; return the tools of each, or why there are none."""
+        """Start all servers at once; return the tools of each, or the reason why it has none."""
         ready: list[Future[list[Found] | str]] = [Future() for _ in servers]
         if any(server.argv for server in servers):
             self._watchdog.start()
@@ -105,7 +105,7 @@ class Clients:
     def call(
         self, server: Server, name: str, arguments: str, stopped: Callable[[], bool]
     ) -> Answer | None:
-        """Return what a call gives; None if it was stopped."""
+        """Return the result of a call; None if it was stopped."""
         began = self._clock()
         future = self._portal.start_task_soon(self._call, self._clients[server], name, arguments)
         try:
@@ -155,8 +155,8 @@ class Clients:
             pass
 
     async def _serve(self, server: Server, ready: Future[list[Found] | str]) -> None:
-        """Hold the connection to one server until all is over."""
-        self._stderr[server] = stderr = Clip(0, 500)
+        """Keep the connection to one server until the run is over."""
+        self._stderr[server] = stderr = ClippedBytes(0, 500)
         scope = anyio.CancelScope(deadline=anyio.current_time() + self._start)
         try:
             with scope:
@@ -177,14 +177,14 @@ class Clients:
             ready.set_result(self._with_stderr(server, failed))
 
     def _with_stderr(self, server: Server, why: str) -> str:
-        """Add the end of what a server wrote on stderr, which mostly says more."""
+        """Add the end of the server's stderr, which mostly says more than the error."""
         said = b"".join(self._stderr[server].pieces()).decode("utf-8", "replace").strip()
         last = said.rpartition("\n")[2] if server.url else said
         return f"{why}: {last}" if last else why
 
     @asynccontextmanager
-    async def _connected(self, server: Server, stderr: Clip) -> AsyncIterator[Any]:
-        """Give the transport of a server."""
+    async def _connected(self, server: Server, stderr: ClippedBytes) -> AsyncIterator[Any]:
+        """Provide the transport of a server."""
         if server.argv:
             yield stdio(server, stderr, self._watchdog, self._groups)
             return
@@ -215,7 +215,7 @@ async def _tools(client: Client) -> list[Found]:
 
 
 def _text_of(result: Any) -> str:
-    """Return the result of a call as text; what is not text is named."""
+    """Return the result of a call as text; a block that is not text is only named."""
     pieces = [_piece(block) for block in result.content]
     if not any(pieces) and result.structured_content is not None:
         return orjson.dumps(result.structured_content).decode()
@@ -236,7 +236,7 @@ def _piece(block: Any) -> str:
 
 
 def _is_closed(error: Exception) -> bool:
-    """Tell whether a call failed because the server's end of the connection is gone."""
+    """Return whether a call failed because the server closed the connection."""
     return isinstance(error, MCPError) and error.error.code == types.CONNECTION_CLOSED
 
 

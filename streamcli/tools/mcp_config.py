@@ -1,4 +1,4 @@
-"""The MCP servers of --mcp: a command, an address, or a name in a file that others read too."""
+"""Read the MCP servers of --mcp: a command, an address, or a server in a shared JSON file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ..errors import usage
 from ..file_errors import on_file
 from ..input.files import Files
 from ..input.stdin import NAMES as STDIN
-from ..secrets import bare_url, header_secrets, is_secret, url_secrets, without_secrets
+from ..secrets import bare_url, header_secrets, is_secret, url_secrets
+from .environment import server_environment
 
 _TABLES = ("mcpServers", "servers")  # as Claude and Cursor call them; as VS Code does
 _FILE = re.compile(r"(?P<path>.*\.json)(?::(?P<name>[^/]+))?")
@@ -28,7 +29,7 @@ _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\
 class Server:
     """One server: a command with its environment and folder, or an address with headers.
 
-    `argv` is empty for an address. `secrets` are what no message may show.
+    `argv` is empty for an address. `secrets` are texts that no message may show.
     """
 
     __slots__ = ("argv", "cwd", "env", "headers", "name", "secrets", "url")
@@ -85,7 +86,7 @@ def _of_place(place: str, files: Files, environ: Mapping[str, str]) -> Server:
     return Server(
         _name(os.path.basename(words[0])),
         argv=[_program(words[0], "", f"--mcp {place}"), *words[1:]],
-        env=without_secrets(environ),
+        env=server_environment(environ, {}),
     )
 
 
@@ -136,14 +137,14 @@ def _of_file(path: str, name: str, files: Files, environ: Mapping[str, str]) -> 
 class _Entry:
     """The keys of one server; every mistake names the file, the server and the key.
 
-    Keys that other programs keep there (disabled, autoApprove, ...) are left alone.
+    Keys that only other programs know (disabled, autoApprove, ...) are ignored.
     """
 
     def __init__(self, where: str, table: Any, folder: str, environ: Mapping[str, str]) -> None:
         self._where = where
         self._folder = folder
         self._environ = environ
-        self._values: list[str] = []  # of variables that were put in
+        self._values: list[str] = []  # the values of secret variables that were filled in
         if not isinstance(table, dict):
             what = f"{where}: a server has to be an object with a command or a url"
             raise usage(what, '{"command": "npx", "args": ["-y", "PACKAGE"]}')
@@ -184,7 +185,7 @@ class _Entry:
         return Server(
             _name(name),
             argv=argv,
-            env={**without_secrets(self._environ), **env},
+            env=server_environment(self._environ, env),
             cwd=cwd or None,
             secrets=[*hidden, *self._values],
         )

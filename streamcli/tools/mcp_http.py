@@ -1,4 +1,4 @@
-"""The HTTP client for an MCP server: what it answers to a request is bounded. Imports httpx2.
+"""The HTTP client for an MCP server, which bounds the size of an answer. Imports httpx2.
 
 The SDK reads a JSON answer whole, and bounds an event but not a stream of them.
 """
@@ -11,14 +11,14 @@ from contextlib import AbstractAsyncContextManager
 import httpx2
 
 from .mcp_config import Server
-from .process import Clip
+from .process import ClippedBytes
 
 _LONGEST = 16 << 20  # bytes of the answer to one request
 _CONNECT = 30.0  # seconds, and for a write
 
 
 def client_of(
-    server: Server, stderr: Clip, read_timeout: float
+    server: Server, stderr: ClippedBytes, read_timeout: float
 ) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
     """Return the client of a server; `stderr` gets the status of each refusal."""
 
@@ -40,7 +40,7 @@ def client_of(
 class _Bounded(httpx2.AsyncByteStream):
     """The body of an answer, which fails once it is too large, or compressed.
 
-    The failure is one that the SDK makes an error result of, by the kind of answer.
+    The exception is one that the SDK turns into an error result, for this kind of answer.
     """
 
     def __init__(self, body: httpx2.AsyncByteStream, headers: httpx2.Headers) -> None:

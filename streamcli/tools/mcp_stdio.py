@@ -1,7 +1,7 @@
-"""A server of MCP on stdin and stdout: its process, in a group that dies with us, and its lines.
+"""An MCP server on stdin and stdout: its process, in a group that dies with us, and its lines.
 
-The SDK has a client for this too. This one bounds the length of a line, and tells the watchdog of
-the group, so that no server outlives us even if we are killed.
+The SDK has a client for this too. This one bounds the length of a line, and registers the process
+group with the watchdog, so that no server outlives us even if we are killed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
 from .mcp_config import Server
-from .process import Clip
+from .process import ClippedBytes
 from .watchdog import Watchdog
 
 _LONGEST = 16 << 20  # bytes of a line
@@ -26,7 +26,7 @@ _GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream
 
 
 class Group:
-    """The process group of a server, killed at most once: its number may be another one's later."""
+    """The process group of a server, killed at most once: its number may be reused later."""
 
     def __init__(self, number: int, watchdog: Watchdog) -> None:
         self._number = number
@@ -44,9 +44,9 @@ class Group:
 
 @asynccontextmanager
 async def stdio(
-    server: Server, stderr: Clip, watchdog: Watchdog, groups: list[Group]
+    server: Server, stderr: ClippedBytes, watchdog: Watchdog, groups: list[Group]
 ) -> AsyncIterator[Any]:
-    """Start a server, and give the streams that the SDK's client reads and writes."""
+    """Start a server, and provide the streams that the SDK's client reads and writes."""
     process = await anyio.open_process(
         list(server.argv),
         env={**server.env, **watchdog.mark},
@@ -73,17 +73,17 @@ async def stdio(
 
 
 async def _end(process: Any, group: Group) -> None:
-    """Kill the group once the server has ended, or had the time to."""
+    """Kill the group once the server has ended, or after _GRACE seconds."""
     with anyio.move_on_after(_GRACE):
         while process.returncode is None:  # not wait(), which waits for the pipes too
             await anyio.sleep(0.01)
     group.kill()
 
 
-async def _read(process: Any, group: Group, to_us: Any, stderr: Clip) -> None:
-    """Give out the messages; a line that is not one goes out as the exception.
+async def _read(process: Any, group: Group, to_us: Any, stderr: ClippedBytes) -> None:
+    """Pass on the messages; a line that is not a message is passed on as an exception.
 
-    Where they end, the connection does, for the client, and the server too.
+    At their end the connection is closed for the client, and the server is ended.
     """
     with suppress(*_GONE):
         async with to_us:
@@ -93,7 +93,7 @@ async def _read(process: Any, group: Group, to_us: Any, stderr: Clip) -> None:
 
 
 async def _messages(stdout: Any, to_us: Any) -> bool:
-    """Give out all messages; False for a line that is too long, which ends the connection."""
+    """Pass on all messages; return False for a line that is too long."""
     line = bytearray()
     async for data in stdout:
         *ended, rest = data.split(b"\n")
@@ -120,10 +120,10 @@ async def _write(stdin: Any, from_us: Any, to_us: Any) -> None:
                 text = each.message.model_dump_json(by_alias=True, exclude_unset=True)
                 await stdin.send(text.encode() + b"\n")
     except _GONE:
-        await to_us.aclose()  # it may live on: no request waits for it
+        await to_us.aclose()  # the server may still run, but no request may wait for it
 
 
-async def _keep(stderr: Any, clip: Clip) -> None:
+async def _keep(stderr: Any, clip: ClippedBytes) -> None:
     with suppress(*_GONE):
         async for data in stderr:
             clip.add(data)

@@ -1,8 +1,9 @@
 """Run a program for a tool: bounded in time and output, in a process group that dies with us.
 
 Each program has a session of its own, without a terminal. The whole group is killed when the
-program ends, at its timeout, on `stop`, and by the watchdog when this process dies in any way. What
-left its group (a daemon) is found by a variable, where there is a /proc, when the run is over.
+program ends, at its timeout, on `stop`, and by the watchdog when this process dies in any way. A
+process that left its group (a daemon) is killed when the run is over: it is found in /proc by a
+variable of its environment.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from threading import Lock
 
 from .watchdog import Watchdog
 
-_POLL = 0.1  # seconds between two looks whether a program ended whose pipes another one holds
-_GRACE = 1.0  # seconds to read what is left in the pipes of a group that was killed
+_POLL = 0.1  # seconds between two checks whether a program ended whose pipes another one holds
+_GRACE = 1.0  # seconds to read the rest from the pipes of a group that was killed
 _READ = 1 << 16
 
 
-class Clip:
+class ClippedBytes:
     """Keeps the beginning and the end of a stream of bytes; the middle is only counted."""
 
     def __init__(self, head: int, tail: int) -> None:
@@ -77,7 +78,12 @@ class Ended:
     __slots__ = ("seconds", "status", "stderr", "stdout", "timed_out")
 
     def __init__(
-        self, stdout: Clip, stderr: Clip, status: int | None, timed_out: bool, seconds: float
+        self,
+        stdout: ClippedBytes,
+        stderr: ClippedBytes,
+        status: int | None,
+        timed_out: bool,
+        seconds: float,
     ) -> None:
         self.stdout = stdout
         self.stderr = stderr
@@ -87,7 +93,7 @@ class Ended:
 
 
 class Processes:
-    """The programs of one prompt. `stop` kills those that run, and no other one starts."""
+    """Runs the programs of one prompt. `stop` kills the running ones, and lets no other start."""
 
     def __init__(self, watchdog: Watchdog, clock: Callable[[], float]) -> None:
         self.stopped = False
@@ -104,8 +110,8 @@ class Processes:
         env: Mapping[str, str],
         cwd: str | None,
         timeout: float,
-        stdout: Clip,
-        stderr: Clip,
+        stdout: ClippedBytes,
+        stderr: ClippedBytes,
     ) -> Ended | None:
         """Run a program to its end; None if it was stopped, OSError if it cannot be started."""
         self._watchdog.start()
@@ -125,7 +131,7 @@ class Processes:
             )
             self._watchdog.add(process.pid)
             self._groups.add(process.pid)
-            if self.stopped:  # since we looked; `stop` does not wait for us
+            if self.stopped:  # by now: `stop` does not take the lock
                 _kill(process.pid)
         try:
             timed_out = self._exchange(process, stdin, stdout, stderr, began + timeout)
@@ -136,11 +142,11 @@ class Processes:
         return Ended(stdout, stderr, process.returncode, timed_out, self._clock() - began)
 
     def stop(self) -> None:
-        self.stopped = True  # without the lock: a signal may have come while we hold it
+        self.stopped = True  # without the lock, which a signal handler may find held
         self.end()
 
     def end(self) -> None:
-        """Kill those that run; others may start."""
+        """Kill the running programs; others may start."""
         for group in list(self._groups):
             _kill(group)
 
@@ -148,16 +154,16 @@ class Processes:
         self,
         process: subprocess.Popen[bytes],
         stdin: bytes,
-        stdout: Clip,
-        stderr: Clip,
+        stdout: ClippedBytes,
+        stderr: ClippedBytes,
         deadline: float,
     ) -> bool:
-        """Write and read until the program ended and its pipes too; return if it timed out."""
+        """Write and read until the program and its pipes ended; return whether it timed out."""
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         left = memoryview(stdin)
-        until: float | None = None  # when to give the pipes up, once the group was killed
+        until: float | None = None  # when the pipes are given up; None: the program runs
         timed_out = False
         with selectors.DefaultSelector() as selector:
             for pipe, clip in ((process.stdout, stdout), (process.stderr, stderr)):
@@ -172,28 +178,17 @@ class Processes:
                     if ended or timed_out:
                         self._kill(process)
                         until = now + _GRACE
-                        if not process.stdin.closed:
-                            selector.unregister(process.stdin)
-                            process.stdin.close()
+                        _close_stdin(process, selector)
                 elif not selector.get_map() or now >= until:
                     return timed_out
                 wait = min(_POLL, max(0.0, (deadline if until is None else until) - now))
-                if not selector.get_map():
+                if selector.get_map():
+                    left = _transfer(process, selector, wait, left)
+                else:
                     _wait(process, wait)
-                    continue
-                for key, _ in selector.select(wait):
-                    if key.fileobj is process.stdin:
-                        left = _write(process.stdin.fileno(), left)
-                        if not left:
-                            selector.unregister(process.stdin)
-                            process.stdin.close()
-                    elif data := os.read(key.fd, _READ):
-                        key.data.add(data)
-                    else:
-                        selector.unregister(key.fileobj)
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill the group, once: its number may be another one's later."""
+        """Kill the group, once: its number may be reused later."""
         with self._lock:
             if process.pid in self._groups:
                 self._groups.remove(process.pid)
@@ -209,7 +204,7 @@ class Processes:
 
 
 def how_it_failed(status: int) -> str:
-    """Return what an exit status that is not 0 says, as "failed with exit status 3"."""
+    """Describe an exit status other than 0, as in "failed with exit status 3"."""
     if status >= 0:
         return f"failed with exit status {status}"
     try:
@@ -218,8 +213,36 @@ def how_it_failed(status: int) -> str:
         return f"was killed by signal {-status}"
 
 
+def _transfer(
+    process: subprocess.Popen[bytes],
+    selector: selectors.BaseSelector,
+    seconds: float,
+    left: memoryview,
+) -> memoryview:
+    """Read and write what the pipes take within `seconds`; return the rest of stdin."""
+    assert process.stdin is not None
+    for key, _ in selector.select(seconds):
+        if key.fileobj is process.stdin:
+            left = _write(process.stdin.fileno(), left)
+            if not left:
+                _close_stdin(process, selector)
+        elif data := os.read(key.fd, _READ):
+            key.data.add(data)
+        else:
+            selector.unregister(key.fileobj)
+    return left
+
+
+def _close_stdin(process: subprocess.Popen[bytes], selector: selectors.BaseSelector) -> None:
+    """Close the program's stdin, if it is open."""
+    assert process.stdin is not None
+    if not process.stdin.closed:
+        selector.unregister(process.stdin)
+        process.stdin.close()
+
+
 def _write(fd: int, data: memoryview) -> memoryview:
-    """Return what is still to be written: nothing, if the program closed its stdin."""
+    """Write a part of the data; return the rest, which is empty if the program closed stdin."""
     try:
         return data[os.write(fd, data[:_READ]) :] if data else data
     except BlockingIOError:

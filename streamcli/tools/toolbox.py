@@ -1,4 +1,4 @@
-"""The tools of a run: what the model is offered, and how its calls are checked, allowed and run."""
+"""The tools of a run: offer them to the model, and check, confirm and run its calls."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..errors import StreamError, bug, usage
 from ..events import ToolCall, ToolResult
 from ..input.files import Files
 from ..messages import Tool
-from ..secrets import without_secrets
 from ..settings.option_types import ToolChoice
 from ..settings.settings import Settings
 from ..terminal.messages import Messages
 from ..terminal.sanitize import one_line
+from .call_lines import RunningCalls, call_line
 from .command import CommandResult, run_call, text_of
 from .confirm import Confirm, has_terminal
 from .definition import CommandTool, load
-from .process import Clip, Processes, how_it_failed
-from .steps import Running, step
+from .environment import program_environment
+from .process import ClippedBytes, Processes, how_it_failed
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from .mcp import Mcp, McpTool
 
 _TOGETHER = 16  # programs of one round that run at the same time
-_SCHEMA_TIME = 10.0  # seconds for a program to say its schema
-_SCHEMA_SIZE = 1 << 20
+_SCHEMA_TIME = 10.0  # seconds for a program to write its schema
+_SCHEMA_SIZE = 1 << 20  # bytes of the schema
 
 
 class Toolbox:
-    """Serves every prompt of a run; `runner` makes what runs the calls of one prompt.
+    """The tools of all prompts of a run; `runner` makes the CallRunner of one prompt.
 
-    Safe in any thread. `stop` ends all that runs, for good.
+    Safe in any thread. After `stop` nothing runs any more.
     """
 
     def __init__(
@@ -64,34 +64,34 @@ class Toolbox:
         self._clock = clock
         self._lock = Lock()
         self._stopped = False
-        self._running: set[Runs] = set()
+        self._running: set[CallRunner] = set()
 
     @property
     def has_commands(self) -> bool:
         """Whether any of the tools is run here."""
         return any(map(self.runs, self._by_name))
 
-    def runner(self) -> Runs:
-        return Runs(self)
+    def runner(self) -> CallRunner:
+        return CallRunner(self)
 
     def check(self, tool: Tool, arguments: dict[str, Any]) -> str:
-        """Return what in the arguments of a call does not match its tool's schema."""
+        """Return how the arguments of a call do not match its tool's schema; "" if they do."""
         return self._by_name[tool.name].schema.problem(arguments)
 
     def allows(self, call: ToolCall) -> bool:
-        """Return whether a call may run; ask on the terminal if it is to be confirmed."""
+        """Return whether a call may run; ask on the terminal if that has to be confirmed."""
         if not (self._confirms_all or self._by_name[call.name].confirm):
             return True
         return self._confirm.ask(f"{call.name} {one_line(call.arguments or '{}', 2000)}")
 
     def trace(self, call: ToolCall, result: ToolResult) -> None:
-        """Write the line of a call on stderr; on a terminal it is cut to fit, but for -v."""
+        """Write the line of a call on stderr, cut to fit a terminal unless -v is given."""
         width = None if self._messages.verbose else self._messages.width
-        self._messages.note(step(call, result, width))
+        self._messages.note(call_line(call, result, width))
 
     @property
     def sign(self) -> Waiting | None:
-        """The sign of life of the one prompt that is asked, if it has one."""
+        """The waiting sign of the prompt that is asked, if it has one."""
         return self._messages.waiting
 
     def stop(self) -> None:
@@ -101,7 +101,7 @@ class Toolbox:
             self._mcp.stop()
 
     def close(self) -> None:
-        """Stop, and end what watches over the programs. Servers may end by themselves."""
+        """Stop the programs and the watchdog; let the MCP servers end by themselves."""
         self._stop_runs()
         if self._mcp is not None:
             self._mcp.close()
@@ -115,6 +115,7 @@ class Toolbox:
             runs.stop()
 
     def run(self, call: ToolCall, processes: Processes) -> CommandResult | None:
+        """Return the result of a call; None if it was stopped."""
         tool = self._by_name[call.name]
         if isinstance(tool, CommandTool):
             return run_call(tool, call, processes, self._environ)
@@ -122,26 +123,27 @@ class Toolbox:
         return self._mcp.run(tool, call, processes)
 
     def runs(self, name: str) -> bool:
+        """Return whether the calls of a tool are run here, not by the caller."""
         tool = self._by_name[name]
         return not isinstance(tool, CommandTool) or tool.command is not None
 
     def processes(self) -> Processes:
         return Processes(self._watchdog, self._clock)
 
-    def enter(self, runs: Runs) -> None:
-        """Note what `stop` has to stop too; StreamError if all was stopped already."""
+    def enter(self, runs: CallRunner) -> None:
+        """Register a runner for `stop`; raise a StreamError if all was stopped already."""
         with self._lock:
             if self._stopped:
                 raise _stopped()
             self._running.add(runs)
 
-    def leave(self, runs: Runs) -> None:
+    def leave(self, runs: CallRunner) -> None:
         with self._lock:
             self._running.discard(runs)
 
 
-class Runs:
-    """Runs the calls of one prompt."""
+class CallRunner:
+    """CallRunner the calls of one prompt."""
 
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
@@ -151,13 +153,13 @@ class Runs:
         return self._toolbox.runs(name)
 
     def run(self, calls: Sequence[ToolCall]) -> Iterator[ToolResult]:
-        """Run the calls together; give their results in order, each as soon as it can be."""
+        """Run the calls at the same time; yield their results in order, as early as possible."""
         lock, numbers = Lock(), iter(range(len(calls)))
         self._toolbox.enter(self)
         try:
             done = [SimpleQueue[CommandResult | StreamError]() for _ in calls]
 
-            running = Running(self._toolbox.sign, calls)
+            running = RunningCalls(self._toolbox.sign, calls)
 
             def work() -> None:
                 while True:
@@ -178,7 +180,7 @@ class Runs:
                 yield result
         finally:
             with lock:
-                for _ in numbers:  # no other one starts
+                for _ in numbers:  # so that no other call starts
                     pass
             self._processes.end()
             self._toolbox.leave(self)
@@ -191,7 +193,7 @@ class Runs:
             return self._toolbox.run(call, self._processes) or _stopped()
         except StreamError as error:
             return error
-        except Exception as error:  # the thread that waits for it reports it
+        except Exception as error:  # the thread that waits for the result reports it
             return bug(error)
 
 
@@ -203,9 +205,9 @@ def toolbox_of(
     messages: Messages,
     clock: Callable[[], float],
 ) -> Toolbox:
-    """Return the tools of --tools and --mcp, by the options beside them.
+    """Return the tools of --tools and --mcp; start the MCP servers.
 
-    Usage errors name what is wrong.
+    Raise usage errors for definitions and options that cannot be used.
     """
     watchdog = Watchdog()
 
@@ -244,14 +246,14 @@ def toolbox_of(
 
 
 def _described(program: str, processes: Processes, environ: Mapping[str, str]) -> bytes:
-    """Return what `program --schema` writes; usage error if it fails."""
+    """Return the output of `program --schema`; usage error if it fails."""
     what = f"{program} --schema"
-    stdout, stderr = Clip(_SCHEMA_SIZE, 0), Clip(0, 500)
+    stdout, stderr = ClippedBytes(_SCHEMA_SIZE, 0), ClippedBytes(0, 500)
     try:
         ended = processes.run(
             [program, "--schema"],
             stdin=b"",
-            env=without_secrets(environ),
+            env=program_environment(environ),
             cwd=None,
             timeout=_SCHEMA_TIME,
             stdout=stdout,

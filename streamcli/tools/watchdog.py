@@ -1,4 +1,4 @@
-"""The process that kills what the tools of a run left behind, however this process ends."""
+"""The watchdog: a process that kills the programs of a run, however this process ends."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import subprocess
 from contextlib import suppress
 from threading import Lock
 
-_GRACE = 1.0  # seconds for it to end
+_GRACE = 1.0  # seconds for the watchdog to end
 
-# A shell that keeps a list of groups, and kills those left on it when its stdin ends: a pipe whose
-# other end only this process holds. It works after SIGKILL too, on every Unix.
+# A shell that keeps a list of process groups, and kills those on the list when its stdin ends: a
+# pipe whose other end only this process holds. It works after SIGKILL too, on every Unix.
 _WATCHDOG = """\
 groups=' '
 while read -r what group; do
@@ -33,13 +33,13 @@ for round in 1 2 3; do
   done
 done
 """
-_MARK = "_STREAM_RUN"  # the variable of all programs of a run
+_MARK = "_STREAM_RUN"  # the variable that all programs of a run have
 
 
 class Watchdog:
-    """Kills the process groups of a run that are left when this process dies.
+    """Kills the process groups of a run that are left when this process ends.
 
-    `mark` is the variable that each program of the run has.
+    `mark` has the variable that each program of the run gets.
     """
 
     def __init__(self) -> None:
@@ -49,13 +49,13 @@ class Watchdog:
         self._process: subprocess.Popen[bytes] | None = None
 
     def add(self, group: int) -> None:
-        self._tell(f"+ {group}\n")
+        self._send(f"+ {group}\n")
 
     def remove(self, group: int) -> None:
-        self._tell(f"- {group}\n")
+        self._send(f"- {group}\n")
 
     def start(self) -> None:
-        """Start it, once; OSError if it cannot be started."""
+        """Start the watchdog, once; OSError if it cannot be started."""
         with self._lock:
             if self._pipe is not None:
                 return
@@ -72,7 +72,7 @@ class Watchdog:
             os.close(ours)
 
     def close(self) -> None:
-        """Kill the groups that are left, as it does at our death."""
+        """Let the watchdog kill the groups that are left, and end it."""
         with self._lock:
             pipe, self._pipe = self._pipe, None
         if pipe is not None:
@@ -81,10 +81,10 @@ class Watchdog:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE)
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         if self._pipe is None:
             return
         try:
             os.write(self._pipe, line.encode())
         except OSError:
-            pass  # somebody killed it: the groups are still killed when we end them
+            pass  # the watchdog was killed: the groups are still killed by `Processes`

@@ -22,7 +22,7 @@ from streamcli.events import ToolCall, ToolResult
 from streamcli.terminal.region import Region
 from streamcli.terminal.screen import Line
 from streamcli.terminal.widths import cells
-from streamcli.tools.steps import step
+from streamcli.tools.call_lines import call_line
 
 Run = Callable[..., Pty]
 MODEL = ("-m", "vllm:m")
@@ -301,7 +301,7 @@ def test_a_chat_writes_below_the_interrupt(
 
 def a_step(name: str, arguments: str, output: str, width: int | None) -> str:
     call = ToolCall("c", name, arguments)
-    return step(call, ToolResult("c", name, output, duration_ms=200.0), width)
+    return call_line(call, ToolResult("c", name, output, duration_ms=200.0), width)
 
 
 def test_a_step_is_one_line() -> None:

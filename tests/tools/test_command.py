@@ -17,9 +17,10 @@ from conftest import eventually
 from streamcli.answer.schema_check import Schema
 from streamcli.errors import StreamError
 from streamcli.events import ToolCall
-from streamcli.tools.command import CommandResult, Unfit, environment, filled, run_call
+from streamcli.tools.command import CommandResult, Unfit, filled, run_call
 from streamcli.tools.definition import CommandTool
-from streamcli.tools.process import Clip, Processes
+from streamcli.tools.environment import program_environment
+from streamcli.tools.process import ClippedBytes, Processes
 from streamcli.tools.watchdog import Watchdog
 
 ANY: dict[str, Any] = {"type": "object", "properties": {}}
@@ -101,7 +102,7 @@ def test_invalid_utf8_is_replaced_and_said(processes: Processes) -> None:
 def test_a_clip_is_the_same_at_every_split(size: int) -> None:
     data = bytes(range(97, 97 + 20)) * 5
     for step in (1, 3, 7, 100):
-        clip = Clip(3, 4)
+        clip = ClippedBytes(3, 4)
         for at in range(0, size, step):
             clip.add(data[at : min(at + step, size)])
         first, last = clip.pieces()
@@ -233,7 +234,7 @@ def test_an_argument_that_no_command_line_holds(processes: Processes) -> None:
 
 def test_no_secret_passes_unless_it_is_named() -> None:
     environ = {"PATH": "/bin", "LC_ALL": "C", "EDITOR": "vi", "OPENAI_API_KEY": "k", "T_TOKEN": "t"}
-    plain = environment(tool("x"), environ)
+    plain = program_environment(environ)
     assert plain == {"PATH": "/bin", "LC_ALL": "C", "EDITOR": "vi"}
-    named = environment(tool("x", environ=("T_TOKEN",)), environ)
+    named = program_environment(environ, ("T_TOKEN",))
     assert named == {"PATH": "/bin", "LC_ALL": "C", "T_TOKEN": "t"}

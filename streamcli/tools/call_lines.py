@@ -1,4 +1,4 @@
-"""How a person sees the calls of a round: a line each, and a sign of life while they run."""
+"""Show the calls of tools to a person: a line for each, and their names while they run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ..terminal.waiting import Waiting
 
 _SHOWN = 200  # characters of the arguments, and of the result
-_LEAST = 4  # cells that each of them has on a terminal, however narrow
-_NAMED, _NAME = 3, 30  # tools that the sign of life names, and the characters of each
+_LEAST = 4  # cells that each of them has at least, on a narrow terminal
+_NAMED, _NAME = 3, 30  # tools that the waiting sign names, and the characters of each
 
 
-def step(call: ToolCall, result: ToolResult, width: int | None) -> str:
-    """Return the line of a call that is over, in a terminal's `width` if it has one."""
+def call_line(call: ToolCall, result: ToolResult, width: int | None) -> str:
+    """Return the line of a call that is over, cut to `width` cells of a terminal if given."""
     arguments = one_line(call.arguments or "{}", _SHOWN)
     output = one_line(result.output, _SHOWN) or "(nothing)"
     name, error = one_line(call.name, _SHOWN), "error: " if result.is_error else ""
@@ -36,8 +36,8 @@ def step(call: ToolCall, result: ToolResult, width: int | None) -> str:
     return f"{name} {arguments} -> {error}{output} ({facts})"
 
 
-class Running:
-    """Names the calls that run in the sign of life, if there is one; safe in any thread."""
+class RunningCalls:
+    """Names the running calls in the waiting sign, if there is one; safe in any thread."""
 
     def __init__(self, sign: Waiting | None, calls: Sequence[ToolCall]) -> None:
         self._sign = sign
@@ -47,7 +47,7 @@ class Running:
             sign.show(_running(self._names.values()), breaks=True)
 
     def ended(self, number: int) -> None:
-        """Note that a call is over; after the last one the answer is waited for."""
+        """Note that a call is over; after the last one the sign waits for the answer."""
         with self._lock:
             self._names.pop(number, None)
             if self._sign is None:
