@@ -244,7 +244,10 @@ class Decoder:
             self._message(delta.get("message"), index, out)
         if kind == "content-delta" and delta and len(out) == before and not body.mistyped:
             self._say(text_beside(delta, "message"), out)
-        if (error := value.get("error")) and not body.ended:
+        error = value.get("error")
+        if not error and kind != "message-end" and isinstance(delta, dict):
+            error = delta.get("error")
+        if error and not body.ended:
             body.fail_after_usage(stream_failure(error, "error"), out)
         if body.ended:
             return

@@ -167,6 +167,8 @@ class Decoder:
             return
         body = self._body
         delta, done = value.get("delta"), value.get("done")
+        if done is not None and type(done) is not bool:
+            done = str(done).lower() in ("true", "1")
         if value.get("error") == "" or (error := error_in(value, event)) is not None:
             body.fail(stream_failure(error if value.get("error") != "" else ""), out)
             return

@@ -210,6 +210,8 @@ class Decoder:
                 body.finish("marker", out)
             return
         message, done, error = value.get("message"), value.get("done"), value.get("error")
+        if done is not None and type(done) is not bool:
+            done = str(done).lower() in ("true", "1")
         if type(message) is dict:
             text = message.get("content")
         else:  # /api/generate has its fields at the top

@@ -293,6 +293,15 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
         sse({"delta": {"content": "Hi"}, "finish_reason": "error", "done": True}),
         *(15, "Hi", []),
     ),
+    "Ollama's end is a word": (
+        *("ollama", lines(ollama("Hi"), {"model": "m", "done": "true", "done_reason": "length"})),
+        *(10, "Hi", []),
+    ),
+    "Ollama's end is no end": ("ollama", lines(ollama("Hi") | {"done": "false"}), 18, "Hi", []),
+    "Honcho's end is a number": (
+        *("honcho", sse({"delta": {"content": "Hi"}, "done": 0}, {"done": 1})),
+        *(0, "Hi", []),
+    ),
     # Agents
     "AG-UI in snake case": (
         "ag-ui",
@@ -491,6 +500,7 @@ INSIDE = {
     "cohere": (
         {"type": "content-delta", "index": 0, "delta": {"message": ERROR}},
         {"type": "tool-call-end", "index": 0, **ERROR},
+        {"type": "content-delta", "index": 0, "delta": ERROR},
         {"type": "message-end", "delta": ERROR},
     ),
     "gemini": (
