@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BASE = 0.5  # seconds: the longest wait before the second attempt; it doubles with each attempt
 CAP = 20.0  # seconds
+LONGEST = 1e9  # seconds to wait if a server asks for more than a clock has, without --max-wait
 
 
 def delay(
@@ -33,7 +34,7 @@ def delay(
     if not wanted or attempt > max_retries:
         return None
     if failed.retry_after is not None:
-        return failed.retry_after if failed.retry_after <= max_wait else None
+        return min(failed.retry_after, LONGEST) if failed.retry_after <= max_wait else None
     return min(CAP, BASE * 2.0 ** min(attempt - 1, 16)) * random()  # full jitter
 
 

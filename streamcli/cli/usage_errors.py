@@ -25,7 +25,11 @@ def message_of(error: click.ClickException, args: list[str]) -> str:
         message = error.format_message().rstrip(".")
         message = message[:1].lower() + message[1:]
         option = getattr(error, "param", None)
-        if isinstance(option, Opt) and not any(arg.startswith(tuple(option.opts)) for arg in args):
+        if isinstance(option, Opt) and option.is_flag:  # which has a value in its variable only
+            message = f"{option.envvar} is neither 1, which sets {option.long}, nor 0"
+        elif isinstance(option, Opt) and not any(
+            arg.startswith(tuple(option.opts)) for arg in args
+        ):
             message += f" (from {option.envvar})"
         elif word and option is not None:
             message += f": {literal(word)}"

@@ -51,6 +51,9 @@ _TIMES |= {f"{unit}s": _TIMES[unit] for unit in ("sec", "second", "min", "minute
 _COUNTS = {"k": 10**3, "K": 10**3, "M": 10**6}
 
 
+_FOREVER = 1e9  # seconds, 31 years: no clock, lock or thread of Python takes ten times as many
+
+
 class Seconds(Number):
     """A time (90, 500ms, 90s, 2m or 1h) in seconds; 0 means no limit, and becomes infinity."""
 
@@ -69,7 +72,8 @@ class Seconds(Number):
             if isinstance(value, str) and not _is_number(number):
                 self.fail(f"{value!r} is not a time like 90, 500ms, 2m or 1h.", param, ctx)
             raise error
-        return seconds * _TIMES[unit or "s"] or math.inf
+        seconds *= _TIMES[unit or "s"]
+        return seconds if 0 < seconds < _FOREVER else math.inf
 
 
 class Count(click.IntRange):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SLICE = 0.5  # seconds: a wait is cut into slices, to notice that the process was stopped (^Z)
 LATE = 1.0  # seconds by which a slice may end late on a busy machine
+LONGEST = 1e6  # seconds that a socket is told to wait: infinity is too many for it
 SEND_SIZE = 1 << 16  # bytes that are kept until they are sent
 READ_SIZE = 1 << 12  # bytes of the first read; the size grows if more data comes
 
@@ -84,8 +85,8 @@ class Channel:
         if kind == "total_timeout" and left < self._connect_timeout:
             if left <= 0:
                 raise _out_of_time(kind, self._connect_timeout)
-            return left
-        return self._connect_timeout
+            return min(left, LONGEST)
+        return min(self._connect_timeout, LONGEST)
 
     def read(self, stream: httpcore.NetworkStream, max_bytes: int) -> bytes:
         """Read once, with the timeouts of our Patience instead of httpcore's constant one."""
@@ -113,7 +114,7 @@ class Channel:
     def write(self, stream: httpcore.NetworkStream, data: bytes) -> None:
         left, kind = self.patience.left(self.clock())
         try:
-            stream.write(data, None if left == float("inf") else max(left, 0.001))
+            stream.write(data, None if left > LONGEST else max(left, 0.001))
         except httpcore.WriteTimeout:
             raise _out_of_time(kind, self.patience.limit) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamcli.answer.retry import delay
+from streamcli.answer.retry import LONGEST, delay
 from streamcli.events import Failed
 from streamcli.transport.seam import Patience
 from streamcli.wire.provider_errors import http_refusal, stream_failure
@@ -61,6 +61,15 @@ def test_a_date_is_read_against_the_servers_clock() -> None:
     assert http_refusal(429, headers, b"").retry_after == 30.0
     headers["retry-after"] = "Fri, 20 Nov 2026 03:00:30 GMT"
     assert http_refusal(429, headers, b"").retry_after == 0.0
+
+
+@pytest.mark.parametrize("asked", ["1e300", "Wed, 21 Oct 9999 07:28:00 GMT"])
+def test_a_delay_beyond_every_clock(asked: str) -> None:
+    headers = {"retry-after": asked, "date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    failed = http_refusal(429, headers, b"")
+    none = float("inf")  # --max-wait 0
+    assert delay(failed, 1, max_retries=1, max_wait=none, random=lambda: 0.5) == LONGEST
+    assert delay(failed, 1, max_retries=1, max_wait=120, random=lambda: 0.5) is None
 
 
 def test_backoff_grows_has_full_jitter_and_a_cap() -> None:

@@ -309,6 +309,18 @@ def test_nobody_answers(ask: Ask, deaf_port: int) -> None:
     assert "connect" in run.result.stderr
 
 
+@pytest.mark.parametrize("limit", ["0", "100000h", "1e300"])
+def test_no_limit_and_those_beyond_what_a_socket_takes(
+    server: FaultServer, tls_server: FaultServer, stream: Stream, limit: str
+) -> None:
+    names = ("connect-timeout", "first-timeout", "idle-timeout", "timeout", "max-wait")
+    env = {"SSL_CERT_FILE": str(tls_server.ca_file)}
+    for each in (server, tls_server):
+        limits = [f"--{name}={limit}" for name in names]
+        run = stream("-m", "vllm:m", "--base-url", each.url("ok"), *limits, "hi", env=env)
+        assert (run.returncode, run.text) == (0, HELLO), run.stderr
+
+
 def test_a_certificate_nobody_signed(tls_server: FaultServer, ask: Ask) -> None:
     run = ask(tls_server.url("ok~distrusted"), *ONCE)
     assert_verdict(run, 7, "network")

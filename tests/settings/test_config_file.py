@@ -196,6 +196,9 @@ def test_variables_set_options(server: FaultServer, stream: Stream) -> None:
     run = stream("hi", env={**env, "STREAM_TOP_P": "9"})
     assert run.returncode == 2
     assert "STREAM_TOP_P" in run.stderr
+    run = stream("hi", env={**env, "STREAM_USAGE": "always"})
+    said = "stream: STREAM_USAGE is neither 1, which sets --usage, nor 0 (stream --help)\n"
+    assert (run.returncode, run.stderr) == (2, said)
 
 
 def test_key_from_its_variable_or_command(

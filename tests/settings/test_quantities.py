@@ -27,6 +27,8 @@ from streamcli.settings.quantities import Count, PerSecond, Rate, Seconds, Size,
         ("1hr", 3600.0),
         ("0", math.inf),
         ("0s", math.inf),
+        ("100000h", 360_000_000.0),
+        ("1000000h", math.inf),
     ],
 )
 def test_times(text: str, seconds: float) -> None:
