@@ -65,9 +65,9 @@ def path_of(name: str, environ: Mapping[str, str]) -> str:
 
 def make_folder(path: str, environ: Mapping[str, str]) -> None:
     """Make the folder of the named sessions, if this is the file of one. Write errors."""
-    folder = sessions_folder(environ)
-    if os.path.dirname(path) != folder:
+    if label_of(path, environ) == path:
         return  # a path may be mistyped: its folders are not made
+    folder = sessions_folder(environ)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:

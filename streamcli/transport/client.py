@@ -189,7 +189,9 @@ class Http:
             return proxy_trouble(str(error).strip(), self._proxy)
         if isinstance(error, httpcore.ConnectError):
             place, proxy = self._connected_to()
-            return connect_trouble(error, Attempt(place, proxy, trust.bundle(os.environ)))
+            option = "--unix-socket" if self._socket else "--base-url"
+            bundle = trust.bundle(os.environ)
+            return connect_trouble(error, Attempt(place, proxy, bundle, option))
         if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
             return usage(f"the request cannot be sent: {error}", "check --base-url and --header")
         if isinstance(error, httpcore.RemoteProtocolError):

@@ -17,10 +17,13 @@ _BYTES = r"(?s)(?:bytearray\()?(b(['\"]).*\2)\)?$"
 
 
 class Attempt:
-    """The facts of an attempt to connect: the server's HOST:PORT, the proxy, and the CA bundle."""
+    """The facts of an attempt to connect: the server, the proxy, and the CA bundle."""
 
-    def __init__(self, server: str, proxy: Proxy | None, bundle: tuple[str, str]) -> None:
-        self.server = server
+    def __init__(
+        self, server: str, proxy: Proxy | None, bundle: tuple[str, str], option: str
+    ) -> None:
+        self.server = server  # HOST:PORT, or the path of a socket
+        self.option = option  # that names it
         self.proxy = proxy  # None once a tunnel to the server exists
         self.bundle = bundle  # (variable, path)
 
@@ -99,7 +102,7 @@ def connect_trouble(error: BaseException, attempt: Attempt) -> StreamError:
     return StreamError(
         "connect",
         f"no connection to {host} ({reason(error)})",
-        "check that the server runs, and --base-url",
+        f"check that the server runs, and {attempt.option}",
         transient=True,
     )
 

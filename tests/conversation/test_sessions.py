@@ -249,6 +249,16 @@ def test_a_session_that_cannot_be_written(ask: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "typo").exists()
 
 
+def test_a_session_at_a_path_needs_no_home(ask: Any, tmp_path: Path) -> None:
+    nowhere = {"HOME": "", "XDG_STATE_HOME": ""}
+    assert ask("--session", "./s", "one", **nowhere).returncode == 0
+    assert ask("--session", "./s", "two", **nowhere).returncode == 0
+    assert (tmp_path / "s").read_text().count('"role":"assistant"') == 2
+    ran = ask("--session", "s", "one", **nowhere)
+    said = "stream: no folder for sessions: set HOME or XDG_STATE_HOME\n"
+    assert (ran.returncode, ran.stderr) == (2, said)
+
+
 def test_a_damaged_session_is_not_asked(ask: Any) -> None:
     session_file().parent.mkdir(parents=True)
     session_file().write_text('{"type":"session","version":9}\n')

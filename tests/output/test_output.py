@@ -1452,6 +1452,7 @@ def test_a_unix_socket_that_is_not_there(ask: Ask) -> None:
     run = ask("http://localhost/ok/v1", *options)
     assert_refused(run, 7)
     assert "to nowhere.sock (" in run.stderr
+    assert run.stderr.endswith("and --unix-socket\n")
     assert "proxy" not in run.stderr
 
 
