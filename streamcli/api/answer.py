@@ -1,4 +1,4 @@
-"""One answer in Python: iterate over its text as it arrives, then read how it ended."""
+"""One answer in Python: its text as it arrives, and its outcome."""
 
 from __future__ import annotations
 
@@ -25,29 +25,31 @@ Call = Callable[[Callable[..., Any], dict[str, Any]], Any]
 
 
 class Answer:
-    """The answer to one prompt; nothing is sent before the first of it is wanted.
+    """The answer to one prompt; nothing is sent before you read from it.
 
-    Iterate for its text deltas, or over `events()`. `text`, `value` and `outcome` read what is
-    left. However it ends is a value (`outcome`); `raise_for_status` makes an exception of it.
-    In a `with` block, leaving it closes the connection. An Answer belongs to one thread, and only
-    `cancel` may be called from another.
+    Iterate over it for its text deltas, or over `events()`. `text`, `value` and `outcome` read the
+    rest first. Errors are values in `outcome`; `raise_for_status` raises them. Leaving a `with`
+    block closes the connection. An Answer belongs to one thread; only `cancel` may be called from
+    another one.
     """
 
-    def __init__(self, prompt: str, given: Mapping[str, Any], *, call: Call | None = None) -> None:
-        given = checked(given, awaits=call is not None)
+    def __init__(
+        self, prompt: str, options: Mapping[str, Any], *, call: Call | None = None
+    ) -> None:
+        options = checked(options, awaits=call is not None)
         if not isinstance(prompt, str):
             raise TypeError(f"the prompt has to be a str, not {type(prompt).__name__}")
         self.prompt = prompt
         self.notes: list[str] = []  # remarks that the command writes on stderr
         self.tool_calls: list[ToolCall] = []
-        self._given = given
+        self._options = options
         self._call = call
         self._text: list[str] = []
         self._over = Flag()
         self._live: Live | None = None
         self._answer: AnswerStream | None = None
         self._delivery: Delivery | None = None
-        self._nothing = Outcome()  # of a prompt that is not asked
+        self._unasked = Outcome()  # the outcome of a prompt that is not asked
         self._cause: BaseException | None = None
         self._outcome: AnswerOutcome | None = None
         self._moments = self._run()
@@ -55,7 +57,7 @@ class Answer:
     # Reading
 
     def moments(self) -> Iterator[Moment]:
-        """Return what each network read that is still to come brings: its time and events."""
+        """Return (milliseconds, events) of each network read that is still to come."""
         return self._moments
 
     def __iter__(self) -> Iterator[str]:
@@ -71,14 +73,14 @@ class Answer:
                 yield t_ms, event
 
     def read(self) -> Self:
-        """Read what is left of the answer."""
+        """Read the rest of the answer."""
         for _ in self._moments:
             pass
         return self
 
     @property
     def text(self) -> str:
-        """The whole text, as far as it came."""
+        """The whole text; of a broken answer, the text that came."""
         self.read()
         return "".join(self._text)
 
@@ -113,26 +115,27 @@ class Answer:
         self.close()
 
     def close(self) -> None:
-        """Leave the answer: close its connection, if it is not over."""
+        """Close the connection, if the answer is not over."""
         self._moments.close()
         if self._outcome is None:  # it never began
             self._end(Failed("interrupted", "the answer was closed before its end"))
             self._finish()
 
     def cancel(self) -> None:
-        """Break the answer off, from any thread: who reads it finds its end."""
+        """Cancel the answer, from any thread; a reader then comes to its end."""
         self._over.set()
         if self._live is not None:
             self._live.cancel()
 
     def settle(self, outcome: AnswerOutcome) -> None:
-        """End an answer that another reader has read (`keep`): that of a batch."""
+        """End an answer of a batch, whose events came through `keep`."""
         self._outcome = outcome
         self._moments.close()
 
     # Asking
 
     def _run(self) -> Generator[Moment, None, None]:
+        """Ask, and turn every error into the end of the answer."""
         try:
             for moment in self._ask():
                 self.keep(moment[1])
@@ -151,6 +154,7 @@ class Answer:
             self._finish()
 
     def _ask(self) -> Iterator[Moment]:
+        """Ask, and yield what each network read brings."""
         from ..output.delivery import Delivery
         from ..providers.context import context_of
         from ..terminal.messages import Messages
@@ -159,15 +163,15 @@ class Answer:
         if self._over.is_set():
             return
         environ = dict(os.environ)
-        invocation = invocation_of(self.prompt, self._given, environ)
+        invocation = invocation_of(self.prompt, self._options, environ)
         messages = Messages()
         messages.above = self.notes.append
         context = context_of(
             invocation, messages, environ=environ, clock=time.monotonic, closed_fds=(0,)
         )
-        context.key_for = key_for(self._given)
+        context.key_for = key_for(self._options)
         self._delivery = Delivery(invocation.settings)
-        if functions := self._given.get("tools"):
+        if functions := self._options.get("tools"):
             from ..tools.functions import FunctionTools
 
             context.tools = FunctionTools(
@@ -185,7 +189,7 @@ class Answer:
             yield t_ms, events
 
     def keep(self, events: list[Event]) -> None:
-        """Keep the text and the tool calls of one read."""
+        """Keep the text and the tool calls of one network read."""
         for event in events:
             if isinstance(event, Text) and not event.choice:
                 self._text.append(event.text)
@@ -194,18 +198,18 @@ class Answer:
 
     def _end(self, failed: Failed) -> None:
         if self._answer is None:
-            self._nothing.end = failed
+            self._unasked.end = failed
         elif self._answer.outcome.end is None:
             self._answer.stop(failed)
 
     def _finish(self) -> None:
-        """Close everything, and settle the outcome."""
+        """Close everything, and set the outcome."""
         if self._outcome is not None:
             return
         from ..output.delivery import Delivery
         from ..settings.settings import Settings
 
-        outcome = self._nothing if self._answer is None else self._answer.outcome
+        outcome = self._unasked if self._answer is None else self._answer.outcome
         if self._over.is_set() and not isinstance(outcome.end, Finished):
             outcome.end = Failed("interrupted", "the answer was cancelled")
         source = ("", "", "")

@@ -13,21 +13,21 @@ from ..events import Event, Text, ToolCall
 from .answer import Answer, Moment
 from .outcome import AnswerOutcome
 
-_AHEAD = 64  # reads of the network that may wait for the reader
+_AHEAD = 64  # network reads that may wait in the queue
 
 
 class AsyncAnswer:
     """The answer to one prompt, for `async for`; see Answer, whose names it has.
 
-    `text`, `value` and `outcome` are there once it is read: `await answer.read()`.
-    Cancelling the task that reads it, or leaving its `async with` block, closes the connection.
+    `text`, `value` and `outcome` can be used once it is read: `await answer.read()`. Cancelling the
+    task that reads it, or leaving its `async with` block, closes the connection.
     """
 
-    def __init__(self, prompt: str, given: Mapping[str, Any]) -> None:
-        self._answer = Answer(prompt, given, call=self._run_function)
+    def __init__(self, prompt: str, options: Mapping[str, Any]) -> None:
+        self._answer = Answer(prompt, options, call=self._run_function)
         self._queue: queue.Queue[Moment | None] = queue.Queue(_AHEAD)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()  # set when something is in the queue
         self._thread: threading.Thread | None = None
         self._ended = False
         self._tool: Future[Any] | None = None  # the coroutine of a tool, in the loop
@@ -57,14 +57,14 @@ class AsyncAnswer:
                 yield t_ms, event
 
     async def read(self) -> Self:
-        """Read what is left of the answer."""
+        """Read the rest of the answer."""
         while await self._next() is not None:
             pass
         return self
 
     @property
     def text(self) -> str:
-        """The whole text, as far as it came; RuntimeError before `read`."""
+        """The whole text; of a broken answer, the text that came. RuntimeError before `read`."""
         return self._read().text
 
     @property
@@ -89,7 +89,7 @@ class AsyncAnswer:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leave the answer: close its connection, if it is not over, and end its thread."""
+        """Close the connection, if the answer is not over, and end the thread."""
         self._ended = True
         if self._thread is None:
             self._answer.close()
@@ -99,7 +99,7 @@ class AsyncAnswer:
             self._tool.cancel()
         while self._thread.is_alive():
             self._drain()
-            self._news.clear()
+            self._arrived.clear()
             if self._thread.is_alive() and self._queue.empty():
                 await self._wait(0.1)
         self._thread.join()
@@ -118,11 +118,11 @@ class AsyncAnswer:
             self._thread.start()
         try:
             while True:
-                self._news.clear()
+                self._arrived.clear()
                 try:
                     moment = self._queue.get_nowait()
                 except queue.Empty:
-                    await self._news.wait()
+                    await self._arrived.wait()
                     continue
                 if moment is None:
                     self._ended = True
@@ -134,7 +134,7 @@ class AsyncAnswer:
 
     async def _wait(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._news.wait(), seconds)
+            await asyncio.wait_for(self._arrived.wait(), seconds)
         except TimeoutError:
             pass
 
@@ -156,17 +156,17 @@ class AsyncAnswer:
         self._queue.put(moment)
         assert self._loop is not None
         try:
-            self._loop.call_soon_threadsafe(self._news.set)
+            self._loop.call_soon_threadsafe(self._arrived.set)
         except RuntimeError:  # the loop is closed: nobody reads any more
             self._answer.cancel()
 
     def _run_function(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        """Run a tool's function: a coroutine in the loop, another one in this thread."""
+        """Run a tool's function: a coroutine in the event loop, any other in this thread."""
         result = function(**arguments)
         if not asyncio.iscoroutine(result):
             return result
         assert self._loop is not None
         self._tool = running = asyncio.run_coroutine_threadsafe(result, self._loop)
-        if self._ended:  # in between
+        if self._ended:  # meanwhile
             running.cancel()
         return running.result()

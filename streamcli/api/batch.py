@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from ..output.delivery import Delivery
 
 Answers = Generator[Answer, None, None]
-_AHEAD = 2  # answers a job that may wait for those before them
+_AHEAD = 2  # answers for each job that may wait for those before them
 _GRACE = 2.0  # seconds for threads to end once the batch is left
-_UNLIMITED = 1 << 62  # updates that may wait: so many answers are kept in memory anyway
+_UNLIMITED = 1 << 62  # updates that may wait: the answers are kept in memory anyway
 
 
-def answers(prompts: Iterable[str], jobs: int, given: Mapping[str, Any]) -> Answers:
+def answers(prompts: Iterable[str], jobs: int, options: Mapping[str, Any]) -> Answers:
     """Return the answers, each read to its end; see `streamcli.stream_batch`."""
-    given = checked(given)
+    options = checked(options)
     if isinstance(prompts, str):
         raise TypeError("the prompts have to be several, not a str: [prompt]")
     if not isinstance(jobs, int) or isinstance(jobs, bool):
         raise TypeError(f"jobs has to be an int, not {type(jobs).__name__}")
     if jobs < 1:
         raise ValueError("jobs has to be at least 1")
-    if "session" in given:
+    if "session" in options:
         raise TypeError("stream_batch() has no option 'session': its answers are independent")
-    return _answers(iter(prompts), jobs, given)
+    return _answers(iter(prompts), jobs, options)
 
 
-def _answers(prompts: Iterator[str], jobs: int, given: Mapping[str, Any]) -> Answers:
+def _answers(prompts: Iterator[str], jobs: int, options: Mapping[str, Any]) -> Answers:
     try:
-        batch = _Batch(jobs, given)
-    except StreamError as error:  # nothing can be asked, and each prompt tells why
+        batch = _Batch(jobs, options)
+    except StreamError as error:  # nothing can be asked: each answer has the error
         for prompt in prompts:
-            yield _refused(Answer(prompt, given), error)
+            yield _refused(Answer(prompt, options), error)
         return
     try:
         yield from batch.run(prompts)
@@ -67,11 +67,11 @@ def _refused(answer: Answer, error: StreamError) -> Answer:
 class _Batch:
     """One run of the engine: one configuration, one gate for each provider, shared connections.
 
-    The caller's thread takes the prompts and handles all updates; the threads of the pool ask.
-    StreamError where something is missing.
+    The caller's thread reads the prompts and handles all updates; the threads of the pool ask.
     """
 
-    def __init__(self, jobs: int, given: Mapping[str, Any]) -> None:
+    def __init__(self, jobs: int, options: Mapping[str, Any]) -> None:
+        """Raise a StreamError where something is missing."""
         from ..batch.channel import Channel
         from ..batch.engine import make_pool
         from ..batch.routes import Routes
@@ -79,17 +79,17 @@ class _Batch:
         from ..terminal.messages import Messages
 
         self._jobs = jobs
-        self._given = given
-        self._notes: list[str] = []  # those of the run are each answer's
+        self._options = options
+        self._notes: list[str] = []  # every answer has the notes of the run
         environ = dict(os.environ)
-        invocation = invocation_of("", given, environ).but(jobs=jobs)
+        invocation = invocation_of("", options, environ).but(jobs=jobs)
         messages = Messages()
         messages.above = self._notes.append
         context = context_of(
             invocation, messages, environ=environ, clock=time.monotonic, closed_fds=(0,)
         )
-        context.key_for = key_for(given)
-        if functions := given.get("tools"):
+        context.key_for = key_for(options)
+        if functions := options.get("tools"):
             from ..tools.functions import FunctionTools
 
             context.tools = FunctionTools(functions, invocation.settings, clock=time.monotonic)
@@ -111,22 +111,22 @@ class _Batch:
         self._over: set[Answer] = set()
 
     def run(self, prompts: Iterator[str]) -> Iterator[Answer]:
-        """Yield the answers. An exception of `prompts` comes after those to the prompts before."""
+        """Yield the answers; raise an exception of `prompts` after the answers before it."""
         waiting: deque[Answer] = deque()
         updates = iter(self._pool)
-        trouble: Exception | None = None
+        failure: Exception | None = None
         more, count = True, 0
         while True:
             while more and len(waiting) < _AHEAD * self._jobs:
                 try:
                     prompt = next(prompts, None)
                 except Exception as error:
-                    trouble, prompt = error, None
+                    failure, prompt = error, None
                 if prompt is None:
                     more = False
                     self._feed.put(None)
                     break
-                waiting.append(answer := Answer(prompt, self._given))
+                waiting.append(answer := Answer(prompt, self._options))
                 answer.notes = self._notes
                 self._ask(answer, count)
                 count += 1
@@ -137,8 +137,8 @@ class _Batch:
             answer = waiting.popleft()
             self._over.discard(answer)
             yield answer
-        if trouble is not None:
-            raise trouble
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Cancel what is in flight, and end the threads."""
@@ -148,6 +148,7 @@ class _Batch:
         self._routes.close()
 
     def _ask(self, answer: Answer, number: int) -> None:
+        """Put a prompt into the queue; one that cannot be asked ends at once."""
         from ..batch.question import Question
         from ..batch.task import Task
         from ..batch.token_estimate import tokens_in
@@ -178,6 +179,7 @@ class _Batch:
         self._feed.put(task)
 
     def _handle(self, update: Any) -> None:
+        """Pass an update on to its answer."""
         if isinstance(update, StreamError):  # no thread can be started
             raise RuntimeError(str(update))
         task, t_ms, events = update

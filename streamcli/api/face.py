@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def stream(prompt: str, **options: Unpack[Options]) -> Answer:
     """Return the answer to a prompt, to be iterated over as it arrives.
 
-    `options` are those of the command. Raises TypeError for one that does not exist or is of
-    another type, and for what cannot be a tool; whatever else goes wrong is `answer.outcome`, or
-    an exception of `answer.raise_for_status()`.
+    `options` are those of the command. Raise TypeError for an option that does not exist or has the
+    wrong type, and for a function that cannot be a tool. Any other error is in `answer.outcome`,
+    and `answer.raise_for_status()` raises it.
     """
     return Answer(prompt, options)
 
@@ -34,10 +34,10 @@ def stream_batch(
 ) -> Generator[Answer, None, None]:
     """Return the answers to many prompts, `jobs` at a time, each whole and in the prompts' order.
 
-    Prompts are read as they are needed, up to two a job ahead, in the thread of the caller. A
-    failed one is an answer with its `outcome`, an exception of `prompts` comes behind those before
-    it; all of them keep to the limits that the provider shows. Closing the
-    generator cancels those in flight.
+    Prompts are read when they are needed, up to two for each job ahead, in the caller's thread.
+    A prompt that fails has an answer with its `outcome`. An exception of `prompts` is raised after
+    the answers before it. The batch keeps to the limits of the provider. Closing the generator
+    cancels the prompts in flight.
     """
     from .batch import answers
 

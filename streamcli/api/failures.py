@@ -1,4 +1,4 @@
-"""The exceptions of `Outcome.raise_for_status`: one for each verdict that is not a good one."""
+"""The exceptions of `raise_for_status`: one for each verdict that is not a good one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class AnswerError(Exception):
-    """An answer that did not end well; `outcome` says how it ended, its text is kept there too."""
+    """An answer that did not end well; `outcome` says how it ended."""
 
     def __init__(self, outcome: AnswerOutcome) -> None:
         hint = f": {outcome.hint}" if outcome.hint else ""

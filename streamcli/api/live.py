@@ -1,4 +1,4 @@
-"""One prompt asked over the network: its endpoints, their connections, the recording of them."""
+"""Ask one prompt over the network: find its endpoints, connect to them, record the answer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from ..answer.compose import Candidate, Connection, compose
 from ..errors import StreamError, usage
 from ..events import Failed, Finished
+from ..input.chat_options import schema_check
 from ..input.prompt import anything, gather, no_prompt
 from ..messages import ChatRequest
 from ..providers import choose
 from ..providers.context import Context
-from ..providers.endpoint import Endpoint, hash_of
+from ..providers.endpoint import Endpoint, hash_of, note_prompt
 from ..providers.providers import P_TAKES
 from ..settings.invocation import Invocation
 from ..transport.seam import Open
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 class Live:
     """Asks the endpoints of one invocation.
 
-    `facts` (of the records, or None) are filled in as soon as something is known, so that the
-    record of a failure on the way holds it. `shield` is held while a file is written to, `sleep`
-    waits between attempts, `prompt_hint` says what would work where there is no prompt.
+    `facts` (of the records, or None) are filled in step by step, so that the record of an early
+    failure has what is known by then. `shield` delays a signal while a file is written, `sleep`
+    waits between attempts, `prompt_hint` gives a hint for a command line without a prompt.
     """
 
     def __init__(
@@ -64,17 +65,12 @@ class Live:
         self._recorder: Recorder | None = None
         self._conversation: Conversation | None = None
         self._chats: list[ChatRequest] = []
-        self._asked: list[Message] = []  # what the conversation does not have yet
+        self._asked: list[Message] = []  # the messages that are new to the conversation
 
     def prepare(self) -> AnswerStream:
-        """Return what will give the answer; StreamError where something is missing."""
-        words, settings, context = self._invocation.words, self._settings, self._context
-        if not anything(words, settings, context.stdin):
-            if settings.provider is not None:
-                context.providers.row(settings.provider, P_TAKES)  # -p may have taken the prompt
-            trouble = no_prompt(settings.no_stdin)
-            trouble.hint = self._prompt_hint() or trouble.hint
-            raise trouble
+        """Return the stream of the answer; StreamError where something is missing."""
+        self._check_prompt()
+        settings, context = self._settings, self._context
         if settings.converses:
             from ..conversation.opening import with_last_model
 
@@ -83,56 +79,79 @@ class Live:
         self.endpoints = endpoints = find(self._invocation, context)
         if self._facts is not None:
             self._facts.asks(endpoints[0].source)
-        note = context.messages.note
-        typed = self._invocation.typed
-        prompt = gather(words, settings, context.stdin, context.files, note, typed=typed)
-        chats = [endpoint.chat(prompt) for endpoint in endpoints]
-        if (schema := chats[0].schema) is not None:
-            from ..answer.schema_check import Matching
-
-            self.matching = Matching(schema)
-        for endpoint in endpoints:
-            endpoint.settle()
-        if settings.converses or settings.history:
-            self._conversation = self._open_conversation()
-        if self._conversation is not None:
-            self._asked = chats[0].messages
-            chats = [
-                self._conversation.request(chat, endpoint.answerer, own_system=self._own_system)
-                for endpoint, chat in zip(endpoints, chats, strict=True)
-            ]
-        self._chats = chats
+        self._chats = self._requests()
         if self._facts is not None:
-            self._facts.hash = hash_of(endpoints[0], chats[0])
-            self._facts.prompt = chats[0].prompt if settings.with_prompt else None
-        if settings.reuse and (reused := self._reused(chats[0])) is not None:
+            note_prompt(self._facts, endpoints[0], self._chats[0])
+        if settings.reuse and (reused := self._reused(self._chats[0])) is not None:
             return reused
         for endpoint in endpoints:
             endpoint.start()
-        races = settings.race and len(endpoints) > 1
+        return self._composed()
+
+    def _check_prompt(self) -> None:
+        """Raise a usage error if there is nothing to make a prompt of."""
+        words, settings, context = self._invocation.words, self._settings, self._context
+        if anything(words, settings, context.stdin):
+            return
+        if settings.provider is not None:
+            context.providers.row(settings.provider, P_TAKES)  # -p may have taken the prompt
+        trouble = no_prompt(settings.no_stdin)
+        trouble.hint = self._prompt_hint() or trouble.hint
+        raise trouble
+
+    def _requests(self) -> list[ChatRequest]:
+        """Return the request for each endpoint, after the messages of the conversation."""
+        context, invocation = self._context, self._invocation
+        prompt = gather(
+            invocation.words,
+            self._settings,
+            context.stdin,
+            context.files,
+            context.messages.note,
+            typed=invocation.typed,
+        )
+        chats = [endpoint.chat(prompt) for endpoint in self.endpoints]
+        self.matching = schema_check(chats[0].schema)
+        for endpoint in self.endpoints:
+            endpoint.settle()
+        if self._settings.converses or self._settings.history:
+            self._conversation = self._open_conversation()
+        if self._conversation is not None:
+            self._asked = chats[0].messages
+            own_system = "system" in invocation.typed
+            chats = [
+                self._conversation.request(chat, endpoint.answerer, own_system=own_system)
+                for endpoint, chat in zip(self.endpoints, chats, strict=True)
+            ]
+        return chats
+
+    def _composed(self) -> AnswerStream:
+        """Return the stream that asks the endpoints."""
+        settings, tools = self._settings, self._context.tools
+        races = settings.race and len(self.endpoints) > 1
         if races and settings.record is not None:
             raise usage(
                 "--record keeps one answer, and --race asks for several", "give one of them"
             )
-        if settings.record is not None and context.tools is not None and context.tools.has_commands:
+        if settings.record is not None and tools is not None and tools.has_commands:
             raise usage("--record keeps one answer, and tools with a command make several")
         connect = self._connect_racer if races else self._connect
         candidates = [
             Candidate(endpoint, chat, partial(connect, endpoint))
-            for endpoint, chat in zip(endpoints, chats, strict=True)
+            for endpoint, chat in zip(self.endpoints, self._chats, strict=True)
         ]
         return compose(
             candidates,
             race=races,
             clock=time.monotonic,
             random=random.random,
-            tools=context.tools,
+            tools=tools,
             problem=None if self.matching is None else self.matching.problem_of,
             schema_retries=settings.schema_retries,
         )
 
     def saving(self, stream: AnswerStream) -> AnswerStream:
-        """Return the stream, which keeps its turn if the prompt is one of a conversation."""
+        """Return the stream, which saves its turn if the prompt is one of a conversation."""
         if self._conversation is None:
             return stream
         answerers = [endpoint.answerer for endpoint in self.endpoints]
@@ -149,20 +168,16 @@ class Live:
             return opening.open_conversation(settings, context.environ, note, shield)
         return opening.new_conversation(context.environ, note, shield)
 
-    @property
-    def _own_system(self) -> bool:
-        return "system" in self._invocation.typed
-
     def cancel(self) -> None:
-        """Break off what waits for the network, from another thread; a race ends by itself."""
+        """Cancel what waits for the network, from another thread; a race ends by itself."""
         self._cancelled = True
         for http in self._clients:
             http.cancel()
 
     def close(self, end: Finished | Failed | None) -> StreamError | None:
-        """Close what was opened; return the trouble that the recording had, if it had any.
+        """Close what was opened; return the error of the recording, if it had one.
 
-        `end` is the turn's; what killed the local engine is added to its message.
+        `end` is the end of the answer; if the local engine was killed, its message says by what.
         """
         for endpoint in self.endpoints:
             endpoint.explain(end)

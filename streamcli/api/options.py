@@ -1,4 +1,4 @@
-"""The options of the Python face: what they are, and the invocation that they make."""
+"""The options of the Python face: their names and types, and the invocation they make."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Options(TypedDict, total=False):
 
     Times are in seconds. `options` are further fields of the request's body (`-o`), `schema` is a
     JSON Schema or the short form, `tools` are functions, `tool_files` the FILEs and COMMANDs of
-    --tools. `api_key` is stronger than the variables; with `fallback` it is a mapping
-    by provider, so that no key is sent to another one. `config=False` reads no configuration.
+    --tools. `api_key` replaces the key of the environment; with `fallback` it is a mapping by
+    provider, so that no key is sent to another provider. With `config=False` no configuration is
+    read.
     """
 
     model: str
@@ -61,10 +62,10 @@ class Options(TypedDict, total=False):
     config: bool
 
 
-# Options under another name than their field, or that are not fields at all.
+# Options whose name is not that of a field of Settings.
 _OTHERS = ("options", "headers", "tools", "tool_files", "api_key", "config")
 _FIELDS = tuple(name for name in Options.__annotations__ if name not in _OTHERS)
-# Fields that hold several values: one may be given alone.
+# Fields that hold several values; one may be passed without a list.
 _SEVERAL = ("model", "fallback", "stop", "attach")
 
 
@@ -95,7 +96,7 @@ def check_names(given: Mapping[str, Any]) -> None:
 
 
 def _wrong(name: str, value: Any) -> str:
-    """Return what the value of an option has to be; "" if it is that."""
+    """Return the type that an option has to have; "" if its value has it."""
     from numbers import Integral, Real
 
     if name in _WHOLE or name in _NUMBERS:
@@ -123,9 +124,9 @@ def _are_texts(value: Any, paths: bool) -> bool:
 
 
 def checked(given: Mapping[str, Any], *, awaits: bool = False) -> Mapping[str, Any]:
-    """Return the options with their functions as tools; TypeError for what cannot be right.
+    """Return the options with functions turned into tools; TypeError for a wrong name or type.
 
-    `awaits`: coroutine functions may be tools.
+    With `awaits` coroutine functions may be tools.
     """
     check_names(given)
     if not given.get("tools"):
@@ -136,7 +137,7 @@ def checked(given: Mapping[str, Any], *, awaits: bool = False) -> Mapping[str, A
 
 
 def key_for(given: Mapping[str, Any]) -> Callable[[str], str | None]:
-    """Return what gives the key that was passed for a provider."""
+    """Return the function that gives the key passed for a provider, None if there is none."""
     key = given.get("api_key")
     return key.get if isinstance(key, Mapping) else lambda provider: key
 
@@ -150,15 +151,15 @@ def invocation_of(prompt: str, given: Mapping[str, Any], environ: Mapping[str, s
     values = _bounded(_values(given))
     _check_texts({"the prompt": prompt, **values})
     config = _config(environ) if given.get("config", True) else Config()
-    general = {name: config.defaults[name] for name in _FIELDS if name in config.defaults}
+    preferences = {name: config.defaults[name] for name in _FIELDS if name in config.defaults}
     if variable := environ.get("STREAM_MODEL"):
-        general["model"] = (variable,)
+        preferences["model"] = (variable,)
     settings = Settings(
-        **{**general, **values}, no_stdin=True, format="jsonl", quiet=True, progress="never"
+        **{**preferences, **values}, no_stdin=True, format="jsonl", quiet=True, progress="never"
     )
     words = (LITERAL_DASH if prompt == "-" else prompt,)
     typed = frozenset(values) | ({"tools"} if given.get("tools") else frozenset())
-    return Invocation(settings, words, typed, frozenset(general) - typed, config)
+    return Invocation(settings, words, typed, frozenset(preferences) - typed, config)
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:

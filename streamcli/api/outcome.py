@@ -12,10 +12,10 @@ from .failures import OF_STATUS
 class AnswerOutcome:
     """How an answer ended. The names and meanings are those of the `end` record.
 
-    `status` is the verdict ("complete", "truncated", "filtered", ...), `complete` whether the
-    answer is whole, `exit_code` the command's exit status for it. `message` and `hint` say what
-    happened and what would work. `usage` has the six counts of tokens, None where unknown;
-    `timings` are in milliseconds. `http_status` is None where no response was refused.
+    `status` is the verdict ("complete", "truncated", "filtered", ...), `complete` says whether the
+    answer is whole, and `exit_code` is the command's exit status for it. `message` and `hint` say
+    what happened and what would work. `usage` has six token counts, None where unknown. `timings`
+    are in milliseconds. `http_status` is that of a refusal, else None.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StreamError, usage
-from ..input.chat_options import schema_and_prefill
+from ..input.chat_options import schema_and_prefill, schema_check
 from ..input.item import Item
 from ..messages import ChatRequest, Message
 from ..providers.choose import compared, fallbacks_of, named, with_fallbacks
@@ -36,7 +36,7 @@ class Route:
         self.endpoints = endpoints
         self.name = name
         self._chats = [endpoint.chat("") for endpoint in endpoints]  # without a prompt
-        self._matching = _matching(self._chats[0].schema)
+        self._matching = schema_check(self._chats[0].schema)
 
     @property
     def schema(self) -> dict[str, Any] | None:
@@ -55,7 +55,7 @@ class Route:
         The route's own schema is compiled once, for all prompts.
         """
         ours = chat.schema is self._chats[0].schema
-        return _matching(self._matching if ours else chat.schema)
+        return schema_check(self._matching if ours else chat.schema)
 
 
 class Routes:
@@ -180,14 +180,6 @@ def _of_options(invocation: Invocation, context: Context) -> list[Route]:
         Route([endpoint, *fallbacks_of(invocation, context, endpoint.row.name)], endpoint.label)
         for endpoint in compared(invocation, context)
     ]
-
-
-def _matching(schema: dict[str, Any] | Matching | None) -> Matching | None:
-    if schema is None:
-        return None
-    from ..answer.schema_check import Matching
-
-    return Matching(schema)
 
 
 def _with(chat: ChatRequest, item: Item) -> ChatRequest:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from ..answer.compose import Candidate, Connection, compose
 from ..conversation.conversation import Conversation
 from ..events import Failed, Finished
+from ..input.chat_options import schema_check
 from ..messages import Message
 from ..providers import choose
 from ..providers.context import Context
-from ..providers.endpoint import Endpoint, hash_of
+from ..providers.endpoint import Endpoint, note_prompt
 from ..settings.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -99,13 +100,9 @@ class ChatTurn:
         if self._facts is not None:
             self._facts.asks(first.source)
         self._chats = [self._chat(endpoint) for endpoint in self.endpoints]
-        if (schema := self._chats[0].schema) is not None:
-            from ..answer.schema_check import Matching
-
-            self.matching = Matching(schema)
+        self.matching = schema_check(self._chats[0].schema)
         if self._facts is not None:
-            self._facts.hash = hash_of(first, self._chats[0])
-            self._facts.prompt = self._chats[0].prompt if first.settings.with_prompt else None
+            note_prompt(self._facts, first, self._chats[0])
         candidates = [
             Candidate(endpoint, chat, partial(self._chat_endpoints.connect, endpoint))
             for endpoint, chat in zip(self.endpoints, self._chats, strict=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..answer.turn import Turn
 from ..errors import StreamError, usage
 from ..events import Failed
-from ..input.chat_options import schema_of
+from ..input.chat_options import schema_check, schema_of
 from ..limits import Limits
 from ..messages import ChatRequest
 from ..protocols._contract import Decoder, DecoderFactory, ReadsRow, decoder_for, get
@@ -75,11 +75,8 @@ class Replay:
     def prepare(self) -> Turn:
         """Return the stream of the answer; StreamError where it cannot be read."""
         if self._settings.schema is not None:
-            from ..answer.schema_check import Matching
-
             self._schema = schema_of(self._settings.schema, self._context.files)
-            assert self._schema is not None
-            self.matching = Matching(self._schema)
+            self.matching = schema_check(self._schema)
         if self._settings.decode:
             return self._decode(self._settings.decode)
         assert self._settings.replay

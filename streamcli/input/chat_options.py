@@ -1,9 +1,9 @@
-"""From settings to a ChatRequest: the options that say what is asked, and how."""
+"""Make a ChatRequest from the settings: the options that say what is asked, and how."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -15,7 +15,10 @@ from .files import Files
 from .stdin import NAMES
 from .text import arguments_text
 
-NESTED = 64  # levels of a schema: what checks it recurses, and no provider takes so many
+if TYPE_CHECKING:
+    from ..answer.schema_check import Matching
+
+NESTED = 64  # levels of a schema: its check recurses, and no provider takes so many
 _TOO_DEEP = f"-o is nested more than {NESTED} levels deep"
 
 
@@ -67,12 +70,13 @@ def chat_of(
 
 
 def schema_and_prefill() -> StreamError:
-    """Return the usage error for both: a provider starts a schema where the model goes on."""
+    """Return the usage error for a schema with a prefill, which would hide the JSON's beginning."""
     what = "--schema and --prefill exclude each other"
     return usage(what, "the answer has to match the schema, and does not repeat its beginning")
 
 
 def system_of(system: str | None, files: Files) -> str | None:
+    """Return the system prompt of --system: TEXT, or the text of @FILE."""
     if system is None:
         return None
     if system.startswith("@@"):
@@ -100,6 +104,18 @@ def schema_of(given: str | None, files: Files) -> dict[str, Any] | None:
     if deeper(schema, NESTED):
         raise usage(f"{where} is nested more than {NESTED} levels deep")
     return cast("dict[str, Any]", schema)
+
+
+def schema_check(schema: dict[str, Any] | Matching | None) -> Matching | None:
+    """Return the check of an answer against a schema; None without a schema.
+
+    Another check shares its compiled schema. Raise a usage error for a schema that is not one.
+    """
+    if schema is None:
+        return None
+    from ..answer.schema_check import Matching
+
+    return Matching(schema)
 
 
 def _is_file(given: str) -> bool:
@@ -155,7 +171,7 @@ def options_of(pairs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _is_deep(text: str) -> bool:
-    """Tell whether a text is JSON that is nested too deeply for the parser, and no plain text."""
+    """Return whether a text is JSON that is nested too deeply for the parser, not plain text."""
     if text.count("[") + text.count("{") <= NESTED:
         return False
     import json

@@ -1,4 +1,4 @@
-"""Which endpoints answer a prompt: one, one with its fallbacks, or several compared or raced."""
+"""Choose the endpoints of a prompt: one, one with fallbacks, or several to compare or race."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ OF_ONE = ("base_url", "key_file", "header", "unix_socket", "session")
 def named(invocation: Invocation, context: Context, model: str, primary: str) -> Invocation:
     """Return `invocation` as if `model` were its one --model.
 
-    A model that names no provider belongs to `primary`, the provider asked first. If it names
-    another one, what was typed for one provider stays behind: keys above all. On a server without
-    keys, as Ollama, any colon may be that of a tag.
+    A model that names no provider belongs to `primary`, the provider that is asked first. If it
+    names another provider, options that are meant for one provider are removed: keys above all. On
+    a server without keys, such as Ollama's, any colon may be part of a tag.
     """
     providers = context.providers
     wanted = context.aliases.get(model, model)
@@ -61,7 +61,7 @@ def keeps_conversations(endpoints: Sequence[Endpoint], settings: Settings) -> bo
 
 
 def conversation_note(endpoints: Sequence[Endpoint]) -> str:
-    """Return what to say of a chat with a provider that keeps conversations itself."""
+    """Return the note about a chat with a provider that keeps conversations itself."""
     return (
         f"{endpoints[0].row.name} is sent each prompt alone: of what was said before it knows what "
         "its session (--session NAME) holds"
@@ -69,9 +69,10 @@ def conversation_note(endpoints: Sequence[Endpoint]) -> str:
 
 
 def first(invocation: Invocation, context: Context) -> Endpoint:
-    """Return the endpoint that --model or the configuration names, or else the embedded default.
+    """Return the endpoint that --model or the configuration names, or else the local engine.
 
-    That is used if nothing is configured, somebody watches, and engine and weights are there.
+    The local engine is used if nothing is configured, stderr is a terminal, and engine and weights
+    are installed.
     """
     if resolve.nothing_chosen(invocation, context) and is_terminal(2):
         from .local import weights
@@ -84,7 +85,7 @@ def first(invocation: Invocation, context: Context) -> Endpoint:
 def with_fallbacks(invocation: Invocation, context: Context) -> list[Endpoint]:
     """Return the endpoint to ask first, and those of --fallback.
 
-    One without a key is left out with a note, if there is another one.
+    An endpoint without a key is left out with a note, unless it is the only one.
     """
     try:
         endpoint = first(invocation, context)
@@ -99,7 +100,7 @@ def with_fallbacks(invocation: Invocation, context: Context) -> list[Endpoint]:
 
 
 def fallbacks_of(invocation: Invocation, context: Context, primary: str) -> list[Endpoint]:
-    """Return the endpoints of --fallback, beside one of the provider `primary`."""
+    """Return the endpoints of --fallback, for use after one of the provider `primary`."""
     found = []
     for model in invocation.settings.fallback:
         try:

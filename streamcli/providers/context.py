@@ -1,4 +1,4 @@
-"""The context of one run: its providers, its environment, and the files that it has read."""
+"""The context of one run: its providers, environment, stdin, tools and the files it has read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """Made once a run, and gone with it: another run reads its files and keys again."""
+    """The state that all prompts of a run share; another run reads its files and keys again."""
 
     def __init__(
         self, config: Config, environ: Mapping[str, str], messages: Messages, stdin: Stdin
@@ -31,15 +31,15 @@ class Context:
         self.messages = messages
         self.stdin = stdin
         self.files = Files(stdin)
-        self.set_up: SetUp | None = None  # made where a provider keeps conversations itself
+        self.set_up: SetUp | None = None  # only for a provider that keeps conversations itself
         self.tools: Toolbox | FunctionTools | None = None
-        # The key that a caller in Python gave for a provider: stronger than variables and files.
+        # The key that a caller in Python passed for a provider; it replaces variables and files.
         self.key_for: Callable[[str], str | None] = lambda provider: None
         self.key_of_command: dict[tuple[str, ...], str] = {}  # by key_cmd
 
 
 def messages_of(settings: Settings) -> Messages:
-    """Return what writes the messages of a run with these settings."""
+    """Return the writer of messages for a run with these settings."""
     return Messages(
         quiet=settings.quiet,
         verbose=settings.verbose,

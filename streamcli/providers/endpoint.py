@@ -22,6 +22,7 @@ from .context import Context
 
 if TYPE_CHECKING:
     from ..answer.answer_stream import Cancel, Store
+    from ..output.records import Facts
     from ..transport.client import Http
     from .local.server import Engine
     from .local.weights import Model
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
     from .set_up import Step
 
 
-CANCEL_TIME = 2.0  # seconds for telling a server that nobody reads its answer any more
+CANCEL_TIME = 2.0  # seconds for the request that cancels an answer on the server
 
 
 class Endpoint:
-    """One provider and its model; `settings` have the provider's defaults, `label` is its -m."""
+    """One provider and its model.
+
+    `settings` include the provider's defaults, `label` is the value of -m.
+    """
 
     protocol: WireFormat
 
     def __init__(self, invocation: Invocation, context: Context) -> None:
-        """StreamError where something is missing: an address, a key, weights."""
+        """Raise a StreamError where something is missing: an address, a key, weights."""
         choice = resolve.choose(invocation, context)
         settings = choice.settings
         self.settings: Settings = settings
@@ -54,10 +58,10 @@ class Endpoint:
         self._messages = context.messages
         self._weights = self._find_weights() if self.row.name == "local" else None
         self._engine: Engine | None = None
-        self._steps: list[Step] | None = None  # before the first question; None: not made
+        self._steps: list[Step] | None = None  # the setup requests to send; None: not made yet
 
     def _find_weights(self) -> Model:
-        """Return what the local engine is to load; the model has its name from here on."""
+        """Return the weights that the local engine loads; set the model to their name."""
         from .local import weights
 
         found = weights.find(self.model)
@@ -87,12 +91,13 @@ class Endpoint:
         return self.settings.on_drop == "continue"
 
     def chat(self, prompt: str) -> ChatRequest:
+        """Return the request for a prompt."""
         toolbox = self._context.tools
         tools = () if toolbox is None else toolbox.tools
         return chat_of(self.settings, self.model, prompt, self._context.files, self._wishes, tools)
 
     def settle(self) -> None:
-        """Find what requests are made with: enough to know them, but not to send them."""
+        """Find the protocol and setup messages: enough to make requests, not to send them."""
         protocol = self.target.protocol
         if self._context.tools is not None and "tools" not in get(protocol).CAN:
             raise usage(f"{self.label}: {protocol} cannot carry tools (--tools)")
@@ -107,16 +112,16 @@ class Endpoint:
             self.added = added(self._keeper, options_of(self.settings.option), self._context)
 
     def start(self, jobs: int = 1) -> None:
-        """Get ready for requests, `jobs` at a time; in the main thread."""
+        """Start the endpoint for `jobs` requests at a time; call it in the main thread."""
         self.settle()
         if self._weights is not None:
             from .local.server import Engine
 
-            # It loads while we import.
+            # It loads while this process imports.
             self._engine = Engine(self._weights, jobs=jobs, verbose=self._messages.verbose)
 
     def wait(self) -> None:
-        """Return when requests can be sent: an engine takes a while to load."""
+        """Wait until requests can be sent: the local engine takes a while to load."""
         if self._engine is not None:
             with self._messages.busy(f"loading {self.model}"):
                 self._engine.wait(self._messages.note, time.monotonic)
@@ -135,7 +140,7 @@ class Endpoint:
         )
 
     def opener(self, http: Http) -> Open:
-        """Return how a request is sent through `http`; --verbose and --debug show it."""
+        """Return the function to send requests through `http`; --verbose and --debug show them."""
         target, messages = self.target, self._messages
         if not messages.verbose:
             return http.open
@@ -182,7 +187,10 @@ class Endpoint:
         return prepared
 
     def store(self, chat: ChatRequest, plain: Open) -> Store | None:
-        """Return what stores a whole answer where the question was asked, if that is wanted."""
+        """Return the function that stores a whole answer at its provider; None if it is not stored.
+
+        Only a provider that keeps conversations itself needs that. Requests go through `plain`.
+        """
         keeper, limits = self._keeper, self.limits
         if keeper is None or not keeper.after(chat, self.target, "x"):
             return None
@@ -209,10 +217,10 @@ class Endpoint:
         return store
 
     def canceller(self) -> Cancel | None:
-        """Return what tells the server that its answer is left; None where that stops by itself.
+        """Return the function that cancels an answer on the server; None if closing is enough.
 
-        It has a client of its own, as the one that asked may be cancelled, and takes little time:
-        the user wants to leave.
+        It has a client of its own, because the client that asked may be cancelled. It takes at most
+        CANCEL_TIME, because the user wants to leave.
         """
         protocol = self._cancels
         if protocol is None:
@@ -236,7 +244,7 @@ class Endpoint:
         return cancel
 
     def explain(self, end: Finished | Failed | None) -> None:
-        """Add what killed the engine to the message of a connection that broke."""
+        """Say in the message of a broken connection that the local engine was killed, if it was."""
         if self._engine is None or not isinstance(end, Failed):
             return
         if end.kind in ("lost", "connect", "truncated") and (why := self._engine.died()):
@@ -255,7 +263,7 @@ class Endpoint:
 
 
 def added(keeper: Keeper, options: dict[str, Any], context: Context) -> list[dict[str, Any]]:
-    """Return the messages of `-o add=FILE`: what is stored before the first question."""
+    """Return the messages of `-o add=FILE`, which are stored before the first question."""
     if "add" not in options:
         return []
     path = str(options["add"])
@@ -270,8 +278,14 @@ def hash_of(endpoint: Endpoint, chat: ChatRequest) -> str:
     return prompt_hash({"provider": endpoint.target.provider, **chat.canonical(), **more})
 
 
+def note_prompt(facts: Facts, endpoint: Endpoint, chat: ChatRequest) -> None:
+    """Put the hash of a prompt into the facts of its records, and its text if that is wanted."""
+    facts.hash = hash_of(endpoint, chat)
+    facts.prompt = chat.prompt if endpoint.settings.with_prompt else None
+
+
 def reporter_of(verdict: Verdict, endpoint: Endpoint | None) -> str:
-    """Return the words before an error inside a stream, whose message is the server's own."""
+    """Return what precedes a message in the server's own words: `openai reports: `, or ""."""
     error = verdict.error
     if error is None or error["kind"] not in ("stream_error", "overloaded"):
         return ""
@@ -281,7 +295,7 @@ def reporter_of(verdict: Verdict, endpoint: Endpoint | None) -> str:
 
 
 def hint_of(verdict: Verdict, endpoint: Endpoint | None) -> str:
-    """Return what would help: a key above all, if `endpoint` was asked without any."""
+    """Return the hint of a verdict; after a refusal of a request without a key, how to set one."""
     refused = verdict.error is not None and verdict.error["kind"] == "auth"
     if not refused or endpoint is None or endpoint.target.key or endpoint.target.headers:
         return verdict.hint

@@ -1,4 +1,4 @@
-"""Rows made of the configuration's [provider.NAME] tables, and what is wrong with one."""
+"""Make providers' rows from the [provider.NAME] tables of the configuration, and check them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _KEYS = (
 # are asked, which takes importing them.
 _COMPLETE = frozenset(row.protocol for row in BY_NAME.values())
 _PRICES = ("input", "output", "cache_read", "cache_write")
-# What a Chat Completions server of the user's own most likely understands.
+# Settings that a Chat Completions server of the user's own most likely understands.
 _CHAT = {"stream_options": {"include_usage": True}}
 
 
 def rows_of(config: Config) -> tuple[dict[str, Row], dict[str, StreamError]]:
-    """Return the rows that the configuration's tables make, and the mistakes of the others."""
+    """Return the rows of the tables, and the errors of tables that are wrong, both by name."""
     assert isinstance(config, ConfigFile)
     rows: dict[str, Row] = {}
     broken: dict[str, StreamError] = {}

@@ -1,4 +1,4 @@
-"""Where a key comes from: a file, a variable, or a command. Never from an argument."""
+"""Find the key of a provider: in a file, a variable, or the output of a command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT = 15.0  # seconds for key_cmd: a password manager may have to be unlocke
 def find(row: Row, key_file: str | None, context: Context) -> tuple[str | None, str]:
     """Return (key, source); the source is shell syntax that gives the key: $NAME, $(command).
 
-    The key is None if the row has none; usage error for what cannot be a key.
+    The key is None if there is none. Raise a usage error for a text that cannot be a key.
     """
     if given := context.key_for(row.name):
         return _checked(given.strip(), "api_key", row), "api_key"
@@ -35,13 +35,14 @@ def find(row: Row, key_file: str | None, context: Context) -> tuple[str | None, 
 
 
 def source(row: Row, needs_key: bool = False) -> str:
-    """Return where the key of this row would come from, as shell syntax; "" if it wants none."""
+    """Return the source of this row's key as shell syntax; "" if it needs no key."""
     if row.key_cmd:
         return f"$({shlex.join(row.key_cmd)})"
     return f"${row.key_vars[0]}" if row.key_vars and (needs_key or row.needs_key) else ""
 
 
 def missing(row: Row) -> StreamError:
+    """Return the error for a key that is needed and not found."""
     return StreamError(
         "no_key",
         f"no key for {row.name}",
@@ -91,7 +92,7 @@ def _no_key(row: Row, what: str) -> StreamError:
 
 
 def _checked(key: str, where: str, row: Row) -> str:
-    """Return the key; a usage error names what people paste around one."""
+    """Return the key; raise a usage error for text that people paste around one by mistake."""
     alone = "leave the key alone in it"
     if (assigned := re.match(_ASSIGNED, key)) and is_secret(assigned[1]):
         raise usage(f"{where} holds '{assigned[1]}=' and a key", alone)

@@ -1,4 +1,4 @@
-"""From settings, environment and configuration to one target: provider, model, address, key."""
+"""Resolve settings, environment and configuration to one target: provider, model, address, key."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _NO_MODEL = """
 class Choice:
     """The row, the model and the target of one endpoint, and the settings for it.
 
-    `settings` have the provider's defaults; `wishes` names those of them that were not meant for
-    this provider, but for any. `key_source` is shell syntax that gives the key, for people to read.
+    `settings` include the provider's defaults; `wishes` names those of them that were meant for any
+    provider, not for this one. `key_source` is shell syntax that gives the key, for people to read.
     """
 
     __slots__ = ("key_source", "model", "row", "settings", "target", "wishes")
@@ -102,7 +102,7 @@ def choose(invocation: Invocation, context: Context, *, with_key: bool = True) -
 
 
 def nothing_chosen(invocation: Invocation, context: Context) -> bool:
-    """Tell whether there is no model, provider, address or key: the embedded default may do."""
+    """Return whether no model, provider, address or key is set: the local engine may answer."""
     settings = invocation.settings
     return not (
         settings.model
@@ -127,7 +127,7 @@ def _base_url(row: Row, settings: Settings, context: Context) -> str:
 
 
 def _key_source(row: Row, key_file: str | None, context: Context, needs_key: bool) -> str:
-    """Return the source of the key alone: no command is run for it."""
+    """Return the source of the key, without running a command for the key."""
     if key_file is None and not row.key_variable(context.environ):
         return keys.source(row, needs_key)
     return keys.find(row, key_file, context)[1]
@@ -186,7 +186,7 @@ def _with_model(row: Row, model: str) -> tuple[Row, str]:
 
 
 def _ways_to_go_on(context: Context) -> str:
-    """Return the three shortest ways to go on: with the provider whose key is there, if any is."""
+    """Return the three shortest commands that would work, with a provider whose key is set."""
     for row in context.providers.rows:
         if variable := row.key_variable(context.environ):
             provider = row.name
@@ -204,10 +204,10 @@ def _ways_to_go_on(context: Context) -> str:
 def _headers(
     row: Row, settings: Settings, context: Context
 ) -> tuple[tuple[tuple[str, str], ...], list[str]]:
-    """Return the headers beside the key's, and what in them is secret.
+    """Return the headers, without the key's own, and the secrets in them.
 
-    What was written into a file is secret, the configuration's too; of what was typed, or came
-    from a variable, only what a header's name says is.
+    A value from a file or the configuration is secret. A value that was typed, or came from a
+    variable, is secret only if the name of its header says so.
     """
     typed: list[tuple[str, str]] = []
     filed = list(row.headers)

@@ -1,4 +1,4 @@
-"""A provider's row, made from the table or from the configuration."""
+"""The row of a provider: its facts, from our table or from the configuration."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 class Row:
     """One provider.
 
-    `key_vars` and `base_vars` are the vendor's usual variables, the first one set wins; a row
-    without `needs_key` works without. One of `base_vars` that ends in _REGION holds no address but
-    the {region} in `base_url`, and gives way to addresses. `root` is added to an address from
-    `base_vars` that has no path. `can` lists what its models and server are able to do beyond
-    streaming text; None: what its protocol can.
+    `key_vars` and `base_vars` are the vendor's usual variables for key and address; the first one
+    set wins. A row without `needs_key` works without a key. A name in `base_vars` that ends in
+    _REGION holds the {region} of `base_url` instead of an address, and is used after addresses.
+    `root` is added to an address from `base_vars` that has no path. `can` lists the capabilities of
+    its models and server beyond streaming text; None: those of its protocol.
 
-    `quirks` are habits of its server (request.Quirks). `template` holds the keys that its protocol
-    reads by itself (ROW_KEYS), such as `path`, `method`, `query` and `body` where the row makes the
-    request (protocols/shared/template.py).
+    `quirks` are deviations of its server (request.Quirks). `template` holds the keys that its
+    protocol reads by itself (ROW_KEYS), such as `path`, `method`, `query` and `body` where the row
+    makes the request (protocols/shared/template.py).
 
     `variable_headers` are headers whose value a variable holds: (header, variable). `key_cmd`,
     `headers`, `defaults` and `prices` come from a user's configuration.
@@ -90,7 +90,7 @@ class Row:
 
     @property
     def needs_model(self) -> bool:
-        """Whether a model has to be named: not where the server has its own."""
+        """Whether a model has to be named, because the server does not have its own."""
         protocol = get(self.protocol)
         if isinstance(protocol, Templated):
             return protocol.needs_model(self.template)
@@ -105,14 +105,14 @@ class Row:
                 if name.endswith("_REGION"):
                     word = value.replace("-", "")
                     if not (word.isascii() and word.isalnum()):
-                        continue  # it would make another host of it
+                        continue  # it could change the host
                     return self.base_url.replace("{region}", value)
                 bare = self.root and value.rstrip("/").count("/") == 2
                 return value.rstrip("/") + self.root if bare else value
         return "" if "{region}" in self.base_url else self.base_url
 
     def needs_key_at(self, base_url: str) -> bool:
-        """Tell whether a request to this address needs a key."""
+        """Return whether a request to this address needs a key."""
         hosted = self.quirks.get("key_at")
         return self.needs_key or (hosted is not None and base_url.startswith(hosted))
 

@@ -9,7 +9,7 @@ from ..request import HttpRequest
 
 
 class Step:
-    """A setup request, and which of those that are equal to it in its list (0, 1, ...)."""
+    """A setup request, and its number among the equal ones in its list (0, 1, ...)."""
 
     __slots__ = ("key", "request")
 
@@ -19,7 +19,7 @@ class Step:
 
 
 class SetUp:
-    """Held while setup requests are sent: a context manager."""
+    """Remembers the setup requests of a run; a lock that is held while they are sent."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -33,7 +33,7 @@ class SetUp:
 
     @staticmethod
     def numbered(requests: list[HttpRequest]) -> list[Step]:
-        """Return the steps of one endpoint. Equal requests in a list are each meant."""
+        """Return the steps of one endpoint; equal requests in a list are all sent."""
         count: Counter[tuple[str, bytes]] = Counter()
         steps = []
         for request in requests:
@@ -42,7 +42,9 @@ class SetUp:
         return steps
 
     def is_new(self, step: Step) -> bool:
+        """Return whether no endpoint of the run has sent this step."""
         return step.key not in self._sent
 
     def sent(self, step: Step) -> None:
+        """Note that a step was sent."""
         self._sent.add(step.key)

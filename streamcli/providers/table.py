@@ -1,4 +1,4 @@
-"""The providers: a row each, with its names, addresses, variables and habits."""
+"""The table of providers: a row for each, with its name, address, variables and quirks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TEMPLATE_THINK: dict[str, dict[str, Any]] = {
 
 
 def _hosted(name: str, base_url: str, var: str, protocol: str = "openai-chat", **more: Any) -> Row:
-    """A vendor with the variables everybody calls by the same scheme."""
+    """Return the row of a hosted vendor, whose variables are named by the common scheme."""
     stem = var.removesuffix("_API_KEY")
     return Row(
         name,

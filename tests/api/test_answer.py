@@ -175,7 +175,7 @@ def test_a_value_of_another_type_is_a_type_error(given: dict[str, Any], said: st
         ({"temperature": -5}, "temperature: -5 is not at least 0"),
         ({"top_p": float("nan")}, "top_p: nan is not a finite number"),
         ({"max_tokens": 0}, "max_tokens: 0 is not at least 1"),
-        ({"max_event_size": 5}, "max_event_size: less than 1K is too small"),
+        ({"max_event_size": 5}, "max_event_size: 5 is less than 1K"),
         ({"timeout": -1}, "timeout: -1 is not at least 0"),
         ({"think": "hard"}, "think: 'hard' is not one of"),
         ({"on_drop": "weep"}, "on_drop: 'weep' is not one of"),

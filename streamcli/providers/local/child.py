@@ -1,4 +1,4 @@
-"""The child process that runs the local engine: so its crash and its log are not ours.
+"""The child process that runs the local engine, so that its crash and its log stay apart.
 
 It reads one JSON line on stdin, the order of server.Engine, and answers with one on stdout:
 {"port": N} or {"error": "..."}. It ends when its stdin does, so with its parent, however that
@@ -74,9 +74,10 @@ def _load(order: dict[str, Any]) -> Any:
 
 
 def _threads() -> int:
-    """Return about one thread a core, and leave one CPU free: a waiting thread stops them all.
+    """Return the number of threads: about one for each core, and one CPU stays free.
 
-    Beyond four CPUs, half of them are taken for hyperthreads of the other half.
+    A thread that waits for a CPU stops all others. Beyond four CPUs, half of them are taken to be
+    hyperthreads of the other half.
     """
     usable = getattr(os, "sched_getaffinity", None)  # not on macOS
     count = len(usable(0)) if usable else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The weights of the local model: which file, and whether there is an engine to load it.
+"""Find the weights of the local model, and whether there is an engine to load them.
 
 Neither the engine nor the package with the weights is imported.
 """
@@ -27,14 +27,14 @@ class Model:
 
 
 def available() -> bool:
-    """Tell whether plain `-m local` would find an engine and weights."""
+    """Return whether plain `-m local` would find an engine and weights."""
     return _has_engine() and bool(_default_weights())
 
 
 def find(model: str) -> Model:
-    """Return the model of `-m local:MODEL`; "" and "local" are the default weights.
+    """Return the model of `-m local:MODEL`; "" and "local" mean the default weights.
 
-    A usage error if the file is missing or is not GGUF, or if there is no engine to load it.
+    Raise a usage error if the file is missing or is not GGUF, or if there is no engine to load it.
     """
     default = model in ("", "local")
     path = _default_weights() if default else os.path.expanduser(model)
