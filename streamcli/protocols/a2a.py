@@ -314,8 +314,8 @@ class Decoder:
 
     def _aside(self, content: Content, out: list[Event]) -> None:
         """Give what stands beside the text."""
-        if content.odd is not None:
-            self._body.say(Text, content.odd, out)  # an error: no rule explains it
+        if content.mistyped is not None:
+            self._body.say(Text, content.mistyped, out)  # an error: no rule explains it
         if content.thought:
             self._body.say(Reasoning, content.thought, out)
         if content.links:

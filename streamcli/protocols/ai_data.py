@@ -29,9 +29,9 @@ from .shared.aisdk import (
     nothing,
     reason_in,
     reason_of,
-    told_apart,
     total,
     usage_of,
+    with_version_hint,
 )
 from .shared.finish_reasons import is_failure, known
 
@@ -90,7 +90,7 @@ class Decoder:
     def close(self, broken: Failed | None = None) -> list[Event]:
         if broken and self._raw == "tool-calls":
             self._raw = None  # the step after the tools was still to come
-        return told_apart(self._body.close(broken))
+        return with_version_hint(self._body.close(broken))
 
     # What one line says: `event` is its code
 

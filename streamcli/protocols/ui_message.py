@@ -32,8 +32,8 @@ from .shared.aisdk import (
     nothing,
     reason_in,
     reason_of,
-    told_apart,
     usage_of,
+    with_version_hint,
 )
 from .shared.finish_reasons import is_failure
 
@@ -104,7 +104,7 @@ class Decoder:
         return self._body.ended
 
     def close(self, broken: Failed | None = None) -> list[Event]:
-        return told_apart(self._body.close(broken))
+        return with_version_hint(self._body.close(broken))
 
     # What one value says
 

@@ -7,46 +7,22 @@ text field may have. The meaning of the values is up to the protocol.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..events import (
-    Event,
-    Failed,
-    Finished,
-    Reasoning,
-    Refusal,
-    Started,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from ..events import Event, Failed, Reasoning, Refusal, Started, Text, ToolCall, ToolResult
 from .endings import WAITED, cut, evidence_of, held_nothing, no_stream, too_large
 from .fast_runs import Runs
 from .lenient_json import SurrogateJoiner
 from .payloads import Payloads
-from .snapshots import Snapshots
 from .sse import MAX_EVENT_SIZE, Message
 
+if TYPE_CHECKING:
+    from .reader import Reader
+    from .snapshots import Snapshots
+
 _ANSWERS = (Text, ToolCall, ToolResult, Refusal)
-
-
-class Reader(Protocol):
-    """The protocol's part: it reads the values and knows how the answer ended."""
-
-    def value(self, value: Any, event: str, out: list[Event]) -> None:
-        """Read one JSON value (mostly an object). `event` is its SSE event, or "message"."""
-
-    def finished(self) -> bool:
-        """Return whether the provider gave a finish reason, and nothing revoked it."""
-
-    def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
-        """Put events that were held back (tool calls) into `out`, and return the end.
-
-        `evidence` proves the end: marker, eof, hold or transport_error, with finish_reason before
-        it if `finished`.
-        """
 
 
 class JsonBody:
@@ -58,8 +34,7 @@ class JsonBody:
 
     The hold rule is implemented here: if `close` gets an idle or total timeout, the answer is
     finished if the reader is `finished` and text or a tool call came; otherwise the timeout itself
-    is the end. protocols/shared/ending.py keeps finish reasons so that text after one reopens the
-    answer.
+    is the end.
 
     `noun` names what the body should have been ("chat completion"). A `template` makes runs of
     equal chunks fast; its texts go straight to `out`. `done_ends_it`: `[DONE]` is this protocol's
@@ -210,17 +185,17 @@ class JsonBody:
         out.append(failed)
         self.ended = True
 
-    def _say_held(self, at: int, out: list[Event]) -> None:
-        """Give the delta that waited for the next one, which did not repeat it."""
-        if self.snapshots is not None and (held := self.snapshots.give_up()) is not None:
+    def _say_pending(self, at: int, out: list[Event]) -> None:
+        """Give the delta that waited for the next one, as that did not repeat it."""
+        if self.snapshots is not None and (pending := self.snapshots.give_up()) is not None:
             self.snapshots = None
-            (channel, choice), text = held
+            (channel, choice), text = pending
             said: list[Event] = []
             self.say(channel, text, said, choice)
             out[at:at] = said
 
     def _say_rest(self, out: list[Event]) -> None:
-        self._say_held(len(out), out)
+        self._say_pending(len(out), out)
         for (channel, choice), text in self.surrogates.rest():
             out.append(channel(text, choice))
 
@@ -276,17 +251,24 @@ class JsonBody:
     def read(self, value: Any, event: str, out: list[Event]) -> None:
         """Let the reader read a value; if it gave no event, look for an error in it."""
         before = len(out)
-        waits = self.snapshots.held if self.snapshots is not None else None
+        waiting = self.snapshots.pending if self.snapshots is not None else None
         try:
             self._reader.value(value, event, out)
         except RecursionError:
-            self.fail(_nested(), out)
-        if waits is not None and self.snapshots is not None and self.snapshots.held is waits:
-            self._say_held(before, out)
+            self.fail(Failed("bad_json", "the stream holds JSON that is nested too deeply"), out)
+        if waiting is not None and self.snapshots is not None and self.snapshots.pending is waiting:
+            self._say_pending(before, out)
         added = len(out) - before
         nothing = not added or (added == 1 and type(out[before]) is Started)
-        if nothing and self._finds_errors and self.failure is None and not self.ended:
-            self._find_error(value, event, out)
+        if (
+            nothing
+            and self._finds_errors
+            and not (self.failure or self.ended)
+            and not (type(value) is dict and value.get("choices"))  # as most streams begin
+        ):
+            from .unexpected_values import find_error
+
+            find_error(self, value, event, out)
         if self.mistyped and not self.ended and self.failure is not None:
             self.fail(self.failure, out)
 
@@ -295,13 +277,6 @@ class JsonBody:
         for value in values if type(values) is list else ():
             if type(value) is dict and not self.ended:
                 self._reader.value(value, event, out)
-
-    def _find_error(self, value: Any, event: str, out: list[Event]) -> None:
-        if type(value) is dict and value.get("choices"):
-            return  # an empty chunk, as most streams begin with one
-        from .unexpected_values import find_error
-
-        find_error(self, value, event, out)
 
     def marker(self, out: list[Event]) -> None:
         """End the answer at its end marker; a stream without any value of ours fails."""
@@ -321,7 +296,3 @@ class JsonBody:
 def has_answer(events: list[Event]) -> bool:
     """Return whether the events include text, a refusal, a tool call or its result."""
     return any(isinstance(event, _ANSWERS) for event in events)
-
-
-def _nested() -> Failed:
-    return Failed("bad_json", "the stream holds JSON that is nested too deeply")

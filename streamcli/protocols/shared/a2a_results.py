@@ -1,4 +1,4 @@
-"""The results of an A2A agent in all versions, and the parts of what it says. Pure."""
+"""Read the results of an A2A agent in all versions, and the parts of its messages. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {
 
 
 def result_of(value: Any) -> tuple[str, dict[str, Any]]:
-    """Return a result's kind, in 0.3's words, and its fields; ("", {}) if it is not of A2A."""
+    """Return a result's kind, in the words of 0.3, and its fields; ("", {}) if it is not A2A's."""
     if isinstance(value, dict):
         value = camel_names(value)
         if (kind := value.get("kind")) in _KINDS.values():
@@ -42,18 +42,18 @@ def _kind_of(value: dict[str, Any]) -> str:
 
 
 class Content:
-    """The parts of a message or an artifact, by what they are to us.
+    """The parts of a message or an artifact, sorted by their use.
 
-    `tools` are the calls and results of tools that the agent runs itself, and `thought` its
-    reasoning, both by the marks of Google's Agent Development Kit. `links` are files by address.
-    `odd` is what stood in a text's place and cannot be one.
+    `tools` are calls and results of tools that the agent runs itself, and `thought` is its
+    reasoning, both by the marks of Google's Agent Development Kit. `links` are files by URL.
+    `mistyped` is an object or a list in the place of a text.
     """
 
-    __slots__ = ("links", "odd", "text", "thought", "tools")
+    __slots__ = ("links", "mistyped", "text", "thought", "tools")
 
     def __init__(self, holder: Any) -> None:
         self.text = self.thought = ""
-        self.odd: Any = None
+        self.mistyped: Any = None
         self.links: list[Citation] = []
         self.tools: list[tuple[str, dict[str, Any]]] = []
         parts = holder.get("parts") if type(holder) is dict else None
@@ -80,7 +80,7 @@ class Content:
                 return
             text = _json(data)
         if isinstance(text, dict | list):
-            self.odd = self.odd or text
+            self.mistyped = self.mistyped or text
         elif text is not None:
             text = text if isinstance(text, str) else _json(text)
             if _mark(metadata, "thought") in (True, "true"):
@@ -109,7 +109,7 @@ def _json(value: Any) -> str:
 
 
 def _mark(metadata: Any, name: str) -> Any:
-    """Return what ADK's mark of that name says, under any prefix (adk_thought, adk_type)."""
+    """Return the value of ADK's mark with that name, under any prefix (adk_thought, adk_type)."""
     if isinstance(metadata, dict):
         return next((value for key, value in metadata.items() if key.endswith(name)), None)
     return None

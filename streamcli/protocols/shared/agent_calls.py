@@ -1,4 +1,4 @@
-"""The tool calls of an agent or application, which runs most of them itself. Pure."""
+"""Collect the tool calls of an agent or application, which runs most of them itself. Pure."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from .arguments import text_of
 
 
 class AgentCalls:
-    """Gives each call the moment it is whole, and each result.
+    """Gives out each call as soon as it is whole, and each result.
 
-    A call is `by` the server, unless it is of one of the caller's own tools (`ours`). Calls without
-    a result are open: the agent leaves them to the caller, whatever was thought of them before.
+    A call is `by` the server, unless it is for one of the caller's own tools (`ours`). Calls
+    without a result are open: the agent leaves them to the caller, even if they were given as its.
     """
 
     def __init__(self, ours: Iterable[str] = ()) -> None:
         self._ours = frozenset(ours)
-        self._names: dict[str, str] = {}  # by the ids of all calls
-        self._pieces: dict[str, list[str]] = {}  # the arguments of those that are not whole yet
-        self._waiting: dict[str, str] = {}  # the arguments of those that were given
-        self._answered: set[str] = set()
-        self._settled: set[str] = set()
-        self._new: list[str] = []  # begun since `keep`
+        # All of these are by the ids of calls.
+        self._names: dict[str, str] = {}  # of all calls
+        self._pieces: dict[str, list[str]] = {}  # the arguments of calls that are not whole yet
+        self._waiting: dict[str, str] = {}  # the arguments of given calls without a result
+        self._answered: set[str] = set()  # calls whose result was given
+        self._settled: set[str] = set()  # calls that are not open, whatever comes
+        self._new: list[str] = []  # calls that began since `keep`
 
     @property
     def open(self) -> bool:
-        """Whether a call is left that the agent has not answered."""
+        """Whether some call has no result yet."""
         return bool(self._waiting or self._pieces)
 
     @property
@@ -52,7 +53,7 @@ class AgentCalls:
             self._pieces[id].append(arguments)
 
     def whole(self, id: str, out: list[Event]) -> None:
-        """Give the call: nothing is added to its arguments any more."""
+        """Give out the call, as its arguments are complete."""
         pieces = self._pieces.pop(id, None)
         if pieces is None:
             return
@@ -66,7 +67,7 @@ class AgentCalls:
             self._waiting[id] = arguments
 
     def complete(self, id: str, name: str, arguments: Any, out: list[Event]) -> None:
-        """Give a call that came at once. Streamed arguments stay as the model wrote them."""
+        """Give out a call with all its arguments; streamed ones stay as the model wrote them."""
         id = id or (f"call_{len(self._names)}" if name else "")
         self.begin(id, name)
         if id not in self._pieces:
@@ -80,7 +81,7 @@ class AgentCalls:
         self.whole(id, out)
 
     def result(self, id: str, output: Any, out: list[Event], is_error: bool = False) -> None:
-        """Give what the agent's tool returned, once, behind its call."""
+        """Give out the result of the agent's tool, once, after its call."""
         if id in self._answered:
             return
         self._answered.add(id)
@@ -90,7 +91,7 @@ class AgentCalls:
         out.append(ToolResult(id, name, text_of_output(output), is_error, by="server"))
 
     def settle(self, id: str) -> None:
-        """Take a call as not open, whether or not its result will come."""
+        """Note that a call is not open, whether or not its result will come."""
         self._settled.add(id)
         self._waiting.pop(id, None)
 
@@ -99,27 +100,27 @@ class AgentCalls:
         self._new.clear()
 
     def take_back(self) -> None:
-        """Drop the calls of a step that is begun again; those that were given stay given."""
+        """Drop the calls since `keep`, as their step begins again; given ones cannot be revoked."""
         for id in self._new:
             self._pieces.pop(id, None)
             self._waiting.pop(id, None)
         self._new.clear()
 
     def only(self, ids: Any) -> None:
-        """Take as open only those that the agent names, if it names any."""
+        """Keep only those calls open that the agent names, if it names any."""
         if ids and isinstance(ids, list):
             named = {id for id in ids if isinstance(id, str)}
             self._pieces = {id: each for id, each in self._pieces.items() if id in named}
             self._waiting = {id: each for id, each in self._waiting.items() if id in named}
 
     def end(self, out: list[Event]) -> bool:
-        """Give the calls that nothing completed; return whether any call is left open."""
+        """Give out the calls that were not completed; return whether any call is open."""
         for id in list(self._pieces):
             self.whole(id, out)
         return bool(self._waiting)
 
     def fault(self) -> Failed | None:
-        """Return what is wrong with the calls that are left to the caller, if anything is."""
+        """Return the failure of an open call that the caller cannot run; None if all are sound."""
         for id, arguments in self._waiting.items():
             if not self._names[id]:
                 return Failed("bad_json", "the agent called a tool, and the call has no name")

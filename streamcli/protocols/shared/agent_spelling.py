@@ -1,4 +1,4 @@
-"""The names of agents' protocols as other programs write them: in snake case, and kinds too. Pure.
+"""Normalize the names of agents' protocols, which some programs write in snake case. Pure.
 
 Servers that write their own Python or protobuf names send `tool_call_id` for `toolCallId`, and
 "TextMessageContent" for "TEXT_MESSAGE_CONTENT".
@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 _SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")
-# Fields whose content is the application's own.
+# Fields whose content belongs to the application, and keeps its names.
 _OWN = frozenset(
     ("value", "result", "snapshot", "state", "data", "metadata", "args", "rawEvent", "event")
 )

@@ -1,7 +1,7 @@
 """Build requests to applications and agents, rather than to models. Pure.
 
-Such an endpoint has its model, its instructions and its limits by itself: what a request may say is
-the conversation, with an id for it and for each message.
+Such an endpoint decides about the model, the instructions and the limits itself: a request holds
+the conversation only, with an id for it and for each message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .request import SAMPLING, cannot, no_words_for
 
 
 def only_what_it_takes(protocol: str, chat: ChatRequest) -> None:
-    """Raises if the chat asks for what the application decides by itself."""
+    """Raise a usage error if the chat sets an option that the application decides itself."""
     hint = "the application decides that; -o FIELD=VALUE gives it a field it reads"
     no_words_for(protocol, chat, *SAMPLING, "think", "schema", "prefill", hint=hint)
     if not chat.stream:
@@ -29,33 +29,33 @@ def only_what_it_takes(protocol: str, chat: ChatRequest) -> None:
 
 
 def conversation(chat: ChatRequest) -> list[tuple[str, Message]]:
-    """All messages, a system prompt the first of them, each with its id.
+    """Return (id, message) of all messages; a system prompt is the first.
 
-    Ids look random (UUIDs, as some servers insist) and are made of the content up to there: the
-    same request has the same ids, and a conversation that goes on keeps those it had.
+    The ids are UUIDs, as some servers require, and hashes of the content up to the message: the
+    same request has the same ids, and a conversation that goes on keeps its ids.
     """
     messages = [Message("system", chat.system)] if chat.system is not None else []
-    said = sha256()
-    told = []
+    hashed = sha256()
+    named = []
     for message in (*messages, *chat.messages):
-        said.update(orjson.dumps(message.canonical(), option=orjson.OPT_SORT_KEYS))
-        told.append((_uuid(said.hexdigest()), message))
-    return told
+        hashed.update(orjson.dumps(message.canonical(), option=orjson.OPT_SORT_KEYS))
+        named.append((_uuid(hashed.hexdigest()), message))
+    return named
 
 
 def id_of(kind: str, *ids: str) -> str:
-    """An id of another kind (a chat's, a run's), made of the messages' `ids`."""
+    """Return an id of another kind (a chat's, a run's), as a hash of the messages' `ids`."""
     return _uuid(sha256("\n".join((kind, *ids)).encode()).hexdigest())
 
 
 def _uuid(digest: str) -> str:
-    """Return the first 128 bits as a UUID of version 8 (RFC 9562: contents of one's own)."""
+    """Return the first 128 bits of a hash as a UUID of version 8 (RFC 9562: custom content)."""
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def text_and_files(message: Message) -> tuple[str, list[Any]]:
-    """Return the text behind that of text files, and the other attachments."""
+    """Return the text, with the text files before it, and the other attachments."""
     text, others = "", []
     for attachment in message.attachments:
         if attachment.kind == "text" and not attachment.url:
@@ -68,14 +68,14 @@ def text_and_files(message: Message) -> tuple[str, list[Any]]:
 def post(
     target: Target, body: dict[str, Any], accept: str, headers: tuple[tuple[str, str], ...] = ()
 ) -> HttpRequest:
-    """POST to the address as it is, or to the path below it that the row names."""
+    """Return the POST to the target's address, or to the row's `path` below it."""
     path = target.template.get("path")
     url = join_url(target.base_url, path) if path else target.base_url
     return asking.post(target, url, body, accept, headers)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, whose: str) -> Failed:
-    """`whose` address it should have been."""
+    """Return the failure of a response that is not 2xx; `whose` names the endpoint."""
     failed = http_refusal(status, headers, body)
     if status in (404, 405):
         failed.hint = f"check --base-url: it is the whole address of {whose}"
@@ -85,7 +85,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, whose: str) ->
 def path_fault(
     own: Mapping[str, Any], template: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], str] | None:
-    """Return what is wrong with the `path` of a row, which nothing is filled into."""
+    """Return the fault of a row's `path`, which cannot hold placeholders; None if it has none."""
     from .template import PLACEHOLDER, wrong_type
 
     if PLACEHOLDER.search(str(own.get("path"))):

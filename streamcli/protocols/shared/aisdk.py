@@ -1,4 +1,4 @@
-"""Hold what the two protocols of Vercel's AI SDK share: the request, reasons, token counts. Pure.
+"""The common parts of the two protocols of Vercel's AI SDK: request, reasons, token counts. Pure.
 
 Sources: https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol, and the packages `ai` 4 to 7, whose
 `HttpChatTransport` (5 to 7) and `useChat` (4) make the requests.
@@ -23,7 +23,7 @@ from .request import cannot, merge
 Form = Callable[[str, Message, dict[str, Message]], dict[str, Any]]
 
 ENDPOINT = "the endpoint (often http://HOST/api/chat)"
-_MASKED = "An error occurred."  # what the SDK says of any error unless the application tells more
+_MASKED = "An error occurred."  # the SDK's message for any error, unless the application sets one
 _NAMES = {
     "input_tokens": ("inputTokens", "promptTokens", "input_tokens", "prompt_tokens"),
     "output_tokens": ("outputTokens", "completionTokens", "output_tokens", "completion_tokens"),
@@ -32,7 +32,7 @@ _NAMES = {
     "cache_write_tokens": ("cacheWriteInputTokens",),
     "total_tokens": ("totalTokens", "total_tokens"),
 }
-# Since version 6 the parts of a count stand in an object of their own.
+# Since version 6 the parts of a count are in an object of their own.
 _DETAILS = {
     "reasoning_tokens": ("outputTokenDetails", "reasoningTokens"),
     "cache_read_tokens": ("inputTokenDetails", "cacheReadTokens"),
@@ -43,22 +43,23 @@ _DETAILS = {
 def request(
     name: str, chat: ChatRequest, target: Target, form: Form, accept: str, **more: Any
 ) -> HttpRequest:
-    """POST {base}, the application's own address (usually its /api/chat), for the protocol `name`.
+    """Return the POST to {base}, the application's address (usually its /api/chat).
 
-    `form` makes a message of its id, itself, and the results of tools by their calls' ids.
+    `name` is the protocol's. `form` returns a message's wire form from its id, the message, and the
+    results of tools by the ids of their calls.
     """
     only_what_it_takes(name, chat)
     if chat.tools:
         raise cannot(name, "tools", "the application has its own")
-    told = conversation(chat)
+    named = conversation(chat)
     results = {message.call_id: message for message in chat.messages if message.role == "tool"}
     body: dict[str, Any] = {
-        "id": id_of("chat", *(id for id, _ in told[:1])),
-        "messages": [form(id, m, results) for id, m in told if m.role != "tool"],
+        "id": id_of("chat", *(id for id, _ in named[:1])),
+        "messages": [form(id, m, results) for id, m in named if m.role != "tool"],
         **more,
     }
     if chat.model:
-        body["model"] = chat.model  # many applications let their page choose one
+        body["model"] = chat.model  # many applications let the request choose the model
     merge(body, chat.options)
     return post(target, body, accept)
 
@@ -69,7 +70,7 @@ def ui_message(id: str, message: Message, results: dict[str, Message]) -> dict[s
     parts: list[dict[str, Any]] = [
         {
             "type": "file",
-            "mediaType": file.mime or "image/*",  # a URL that does not tell
+            "mediaType": file.mime or "image/*",  # a URL does not show its type
             "filename": file.name,
             "url": file.data_url(),
         }
@@ -110,8 +111,8 @@ def message_of_4(id: str, message: Message, results: dict[str, Message]) -> dict
 def reason_of(raw: str | None, open: bool, any: bool) -> str | None:
     """Return our word for a finish reason. `open`: a call waits for the caller; `any`: one came.
 
-    After the last call that the application answered by itself the reason may still be tool-calls:
-    nothing is left to be done, so it stopped.
+    The reason may be tool-calls after a call that the application has answered itself: then it is
+    `stop`.
     """
     reason = finish_reasons.reason_of(raw)
     if open and reason in ("stop", "other", None):
@@ -120,7 +121,7 @@ def reason_of(raw: str | None, open: bool, any: bool) -> str | None:
 
 
 def failure_of(raw: str | None) -> Failed | None:
-    """Return the failure that a finish reason stands for, None if it ends an answer.
+    """Return the failure that a finish reason means; None if it ends an answer.
 
     The SDK writes `unknown` where the provider transmitted no reason, mostly as its stream was cut
     (https://github.com/vercel/ai/pull/2664); since version 6 it writes `other` then.
@@ -141,7 +142,7 @@ def reason_in(value: dict[str, Any]) -> str | None:
 
 
 def nothing(evidence: tuple[str, ...]) -> Failed:
-    """Return the end of a stream of markers alone: nobody says that this was an answer."""
+    """Return the failure of a stream that held only markers, which is not an answer."""
     held = "the stream ended and held neither text nor a finish reason"
     return Failed("not_a_stream", held, evidence=evidence)
 
@@ -153,8 +154,8 @@ def error_of(error: Any) -> Failed:
     return failed
 
 
-def told_apart(events: list[Event]) -> list[Event]:
-    """Return the last events; the hint names the protocol if they are the other version's."""
+def with_version_hint(events: list[Event]) -> list[Event]:
+    """Return the last events; if the stream is of the other version, a hint names its protocol."""
     end = events[-1] if events else None
     if isinstance(end, Failed) and end.kind == "not_a_stream":
         if re.search(r': [0-9a-k]:["[{]', end.message):
@@ -165,7 +166,7 @@ def told_apart(events: list[Event]) -> list[Event]:
 
 
 def usage_of(usage: Any) -> Usage | None:
-    """Token counts of any version; None if these are none."""
+    """Return the token counts of any version; None without any."""
     if not isinstance(usage, dict):
         return None
     counts = {}
@@ -180,16 +181,16 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def total(usages: list[Usage]) -> Usage:
-    """Return the sum of several; a count that none of them has stays unknown."""
+    """Return the sum of several usages; a count that none of them has is unknown."""
     counts: dict[str, int | None] = {}
     for field in _NAMES:
-        told = [n for usage in usages if (n := getattr(usage, field)) is not None]
-        counts[field] = sum(told) if told else None
+        known = [n for usage in usages if (n := getattr(usage, field)) is not None]
+        counts[field] = sum(known) if known else None
     return Usage(**counts)
 
 
 def cite(source: Any, out: list[Event], start: Any = None, end: Any = None) -> None:
-    """Give a source that the answer cites; a document without an address has its title."""
+    """Give a source that the answer cites; a document without a URL has a title."""
     if not isinstance(source, dict):
         return
     url, title = words(source.get("url")), words(source.get("title") or source.get("filename"))

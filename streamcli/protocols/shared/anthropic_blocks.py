@@ -1,4 +1,4 @@
-"""A content block of Anthropic's Messages, from its start to its stop; sources and counts. Pure."""
+"""Collect a content block of Anthropic's Messages; read sources and token counts. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EVENTS = (
 
 
 def kind_of(value: dict[str, Any], event: str) -> str | None:
-    """Return the type of an event that does not tell it; None if nobody knows."""
+    """Return the type of an event without a type; None if it is unknown."""
     if event in _EVENTS:
         return event
     delta = value.get("delta")
@@ -47,7 +47,7 @@ def list_of(value: Any) -> list[Any]:
 
 
 class Block:
-    """How a block began, and what its deltas added. `pieces` are its text, thinking or input."""
+    """A block: the fields of its start, and the pieces of its text, thinking or input."""
 
     __slots__ = ("citations", "kind", "pieces", "plain")
 
@@ -59,7 +59,7 @@ class Block:
 
     @property
     def served(self) -> bool:
-        """Whether it is about a tool that the server runs itself: server_tool_use and so on."""
+        """Whether it is the call or the result of a tool that the server runs itself."""
         return self.kind.endswith(_SERVED)
 
     def begins_so(self, plain: dict[str, Any]) -> bool:
@@ -69,7 +69,7 @@ class Block:
 
     @property
     def is_whole(self) -> bool:
-        """Whether another block may close it: a call's input has to be one JSON value."""
+        """Whether the block may be closed: a call's input must be one JSON value."""
         if self.kind != "tool_use":
             return True
         try:
@@ -79,19 +79,19 @@ class Block:
         return True
 
     def amend(self, delta: dict[str, Any]) -> None:
-        """Take over the fields of a delta that come whole: a signature, a compaction."""
+        """Add the fields of a delta that are not in pieces: a signature, a compaction."""
         fields = {name: value for name, value in delta.items() if name != "type"}
         self.plain = {**self.plain, **fields}
 
     def grow(self, piece: Any) -> None:
-        """Add a piece of a call's input: a part of its JSON text, or all of it as a value."""
+        """Add a piece of a call's input: a part of its JSON text, or the whole value."""
         if isinstance(piece, str):
             self.pieces.append(piece)
         elif isinstance(piece, dict):
             self.plain = {**self.plain, "input": piece}
 
     def call(self, number: int) -> tuple[str, str, Any]:
-        """Return (id, name, arguments) of a tool call, the nth of its message."""
+        """Return (id, name, arguments) of a tool call; `number` makes an id if it has none."""
         arguments = "".join(self.pieces) or self.plain.get("input")
         return (
             words(self.plain.get("id")) or f"call_{number}",
@@ -100,7 +100,7 @@ class Block:
         )
 
     def opaque(self, protocol: str) -> Opaque | None:
-        """Return the block as Anthropic wants it back, or None."""
+        """Return the block as Anthropic wants it back; None if it does not."""
         plain, joined, chars = dict(self.plain), whole("".join(self.pieces)), 0
         if self.kind == "text":
             if not joined or not self.citations:
@@ -129,7 +129,7 @@ def input_of(open: dict[int, Block], index: int) -> Block | None:
 
 
 def cite(citation: Any, out: list[Event]) -> None:
-    """Give a source; the offsets of this API are places in the source, not in the answer."""
+    """Give a source, without offsets: this API's are those in the source, not in the answer."""
     if isinstance(citation, dict):
         url = words(citation.get("url")) or words(citation.get("source"))
         title = words(citation.get("title")) or words(citation.get("document_title"))

@@ -1,4 +1,4 @@
-"""A tool call's arguments: JSON text in events, an object on the wire of some protocols. Pure."""
+"""Convert a tool call's arguments: JSON text in events, an object in some wire formats. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ...wire.lenient_json import json_values, whole
 def call_text(arguments: Any) -> str:
     """Return a tool call's arguments as JSON text, `{}` if there are none.
 
-    The same value sent twice is one, and an empty object before another one does not count: some
-    servers begin with it. ValueError if they are not JSON, or nested too deeply; its words follow
-    "arguments that are".
+    The same value sent twice counts once, and an empty object before another value is dropped, as
+    some servers begin with one. Raise ValueError if they are not JSON, or nested too deeply; its
+    message continues "arguments that are".
     """
     text = text_of(arguments)
     if text.strip() in ("", "null"):
@@ -28,7 +28,7 @@ def call_text(arguments: Any) -> str:
 
 
 def _lenient(text: str) -> str:
-    """Return `text` if it is JSON for lenient readers; of the same value sent twice the first."""
+    """Return `text` if it is JSON for a lenient parser, without the repetition of a value."""
     from json import JSONDecoder
 
     try:
@@ -48,7 +48,7 @@ def _lenient(text: str) -> str:
 
 
 def text_of(arguments: Any) -> str:
-    """Return the arguments as JSON text; ValueError if they are nested too deeply."""
+    """Return the arguments as JSON text; raise ValueError if they are nested too deeply."""
     if isinstance(arguments, str):
         return whole(arguments)
     try:
@@ -63,7 +63,7 @@ def text_of(arguments: Any) -> str:
 
 
 def object_of(arguments: str) -> dict[str, Any]:
-    """Return the arguments as an object. Broken JSON is wrapped, as Anthropic advises.
+    """Return the arguments as an object. Broken JSON is wrapped in one, as Anthropic advises.
 
     https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
     """
@@ -75,7 +75,7 @@ def object_of(arguments: str) -> dict[str, Any]:
 
 
 def can_send(value: Any) -> bool:
-    """Return whether a value of a provider's can be sent back exactly as it came."""
+    """Return whether a provider's value can be sent back exactly as it came."""
     try:
         orjson.dumps(value)
     except TypeError:  # lone surrogates, huge integers, nested too deeply

@@ -1,4 +1,4 @@
-"""The content blocks of Bedrock's Converse: one that grows, and those of a whole answer. Pure."""
+"""Read content blocks of Bedrock's Converse: streamed ones, and those of a whole answer. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from ...wire.lenient_json import whole, words
 
 
 class Block:
-    """A block that is not over: a tool call (`use`), or reasoning.
-
-    `pieces` are the call's input, or the reasoning.
-    """
+    """An open block: a tool call (`use` is its start), or reasoning; `pieces` are its content."""
 
     __slots__ = ("_redacted", "_signature", "pieces", "use")
 
@@ -32,7 +29,7 @@ class Block:
             self.use = {**self.use, "input": piece}
 
     def seal(self, thought: dict[str, Any]) -> None:
-        """Take over a signature or redacted reasoning, which may come in pieces."""
+        """Add a signature or redacted reasoning, which may come in pieces."""
         self._signature += words(thought.get("signature"))
         if isinstance(redacted := thought.get("redactedContent"), str):
             try:
@@ -41,7 +38,7 @@ class Block:
                 pass  # it could not be sent back
 
     def opaque(self, protocol: str) -> Opaque | None:
-        """Return signed or redacted reasoning; models refuse what is not signed."""
+        """Return signed or redacted reasoning; None without it, as models refuse unsigned one."""
         if self._redacted:
             redacted = b64encode(b"".join(self._redacted)).decode()
             value: dict[str, Any] = {"redactedContent": redacted}
@@ -54,7 +51,7 @@ class Block:
 
 
 def only_call(open: dict[int, Block], use: dict[str, Any]) -> Block | None:
-    """Return the one call that is open, for input whose index is wrong; None if it begins one."""
+    """Return the only open call, for input with a wrong index; None if `use` begins a call."""
     calls = [block for block in open.values() if block.use is not None]
     return calls[0] if len(calls) == 1 and not use.get("name") else None
 
@@ -85,7 +82,7 @@ def as_stream(message: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def citation(note: Any) -> Citation | None:
-    """Return a source; the offsets of this API are places in the source, not in the answer."""
+    """Return a source, without offsets: this API's are those in the source, not in the answer."""
     if not isinstance(note, dict):
         return None
     location = note.get("location")

@@ -1,4 +1,4 @@
-"""Bedrock's exceptions, in a stream or as an answer: what their names mean. Pure."""
+"""Judge Bedrock's exceptions, in a stream or as an HTTP error, by their names. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ...wire.error_body import error_of_body, excerpt
 from ...wire.lenient_json import words
 from ...wire.provider_errors import stream_failure
 
-# (kind, whether to try again may help) by name, without "Exception".
+# (kind, whether a retry may help), by the name without "Exception".
 ERRORS = {
     "internalServer": ("server_error", True),
     "serviceUnavailable": ("overloaded", True),
@@ -36,7 +36,7 @@ def exception(name: str, body: bytes) -> Failed:
 
 
 def classify(failed: Failed, name: str) -> None:
-    """Set its kind and whether it may pass, if the name tells and the words tell no more."""
+    """Set the kind and `transient` by the exception's name, unless the message says more."""
     name = name[:1].lower() + name[1:].removesuffix("Exception")
     if failed.kind not in ("filtered", "context_window", "quota"):
         failed.kind, failed.transient = ERRORS.get(name, (failed.kind, failed.transient))

@@ -1,4 +1,4 @@
-"""Bedrock's InvokeModel streams: frames that hold the events of a model's own format. Pure."""
+"""Decode Bedrock's InvokeModel streams: frames with the events of a model's own format. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...wire.lenient_json import count
 from ...wire.provider_errors import stream_failure
 from .._contract import Decoder, get
 
-# The events of Converse. Nova's are the same, each below its name.
+# The events of Converse. Nova's are the same, each in an object under its name.
 EVENTS = {
     "messageStart",
     "contentBlockStart",
@@ -21,12 +21,12 @@ EVENTS = {
     "messageStop",
     "metadata",
 }
-# AWS's guardrail; the model's own reason is an ordinary one then.
+# Set if AWS's guardrail intervened; the model's finish reason is an ordinary one then.
 _GUARDRAIL = "amazon-bedrock-guardrailAction"
 _METRICS = "amazon-bedrock-invocationMetrics"  # AWS's own counts, in the last event
-# The protocol that reads the events of another format, by a field of its first event.
+# The protocols of formats that we read, by a field of their first event.
 _READ = {"type": "anthropic", "choices": "openai-chat"}
-# Formats that are not read, by a field of their first event.
+# The formats that we do not read, by a field of their first event.
 _NAMES = {
     "outputText": "Amazon Titan's",
     "generation": "Meta Llama's",
@@ -39,27 +39,27 @@ _NAMES = {
 
 
 def is_event(name: str) -> bool:
-    """Return whether it is the name of an event of Converse, or of an exception."""
+    """Return whether `name` is that of an event of Converse, or of an exception."""
     return name in EVENTS or name.endswith("Exception")
 
 
 class InvokeFrames:
-    """Hands the events to the decoder of their format, which it finds at the first one."""
+    """Gives the events to the decoder of their format, which the first event decides."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._inner: Decoder | None = None
-        self._counted = False  # the format itself tells the usage
-        self._blocked = False
+        self._counted = False  # the format's own events hold the usage
+        self._blocked = False  # the guardrail intervened
 
     @property
     def ending(self) -> bool:
         return self._inner is not None and self._inner.ending
 
     def feed(self, payload: bytes) -> list[Event] | dict[str, Any]:
-        """Return the events of a `chunk` frame, the last one an end if it ended the answer.
+        """Return the events of a `chunk` frame; the last one is the end if it ended the answer.
 
-        An object is one event of Converse, for the caller to read.
+        If it returns an object, that is an event of Converse, for the caller to read.
         """
         try:
             data = b64decode(orjson.loads(payload)["bytes"], validate=True)
@@ -91,7 +91,7 @@ class InvokeFrames:
         return None if self._inner is None else self._judged(self._inner.close(broken))
 
     def _judged(self, events: list[Event]) -> list[Event]:
-        """Return the events; an answer in which the guardrail stepped in is not a whole one."""
+        """Return the events; their end is `content_filter` if the guardrail intervened."""
         end = events[-1] if events and self._blocked else None
         if isinstance(end, Finished) and end.reason != "length":
             end.reason, end.raw = "content_filter", "guardrail_intervened"
@@ -100,9 +100,9 @@ class InvokeFrames:
 
 def _unknown(value: dict[str, Any]) -> Failed:
     names = [name for field, name in _NAMES.items() if field in value]
-    told = names[0] if names else f"unknown ({', '.join(list(value)[:4]) or 'no fields'})"
+    format = names[0] if names else f"unknown ({', '.join(list(value)[:4]) or 'no fields'})"
     return Failed(
         "not_a_stream",
-        f"the frames are those of InvokeModel, and the format in them is {told}",
+        f"the frames are those of InvokeModel, and the format in them is {format}",
         "ask the model by Converse, which has one format for all",
     )

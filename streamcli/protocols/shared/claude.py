@@ -1,4 +1,4 @@
-"""The abilities of a Claude model, by its name: thinking, length, sampling; and its tools. Pure.
+"""Find the abilities of a Claude model by its name: thinking, length, sampling; build tools. Pure.
 
 The names are `claude-FAMILY-MAJOR-MINOR-DATE`, before version 4 `claude-MAJOR-MINOR-FAMILY-DATE`,
 with prefixes and other separators at other vendors (us.anthropic.claude-opus-4-6-v1).
@@ -13,17 +13,17 @@ from ...errors import usage
 from ...messages import ChatRequest, Tool
 from ...request import Target
 
-# Tokens to think with, where a model is told a number. The least it may be told is 1024.
+# Tokens for thinking, for models that take a number.
 BUDGETS = {"low": 2048, "medium": 8192, "high": 16384, "max": 24576}
-_LEAST = 1024
-_ANSWER = 4096  # room for the answer beside the thinking
+_LEAST = 1024  # the least budget that the API takes
+_ANSWER = 4096  # tokens for the answer beside the thinking
 
 # The two digits of a minor version must not be the first two of a date.
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d\d?))?(?!\d)")
 _NEWEST = (99, 0)
 
 _REFUSED = re.compile(r"deprecated|support|may only|must be|cannot|not (?:allowed|permitted)")
-# What to leave out, by the word in the message of a refusal.
+# The option to leave out, by a word in the message of a refusal.
 _OPTIONS = {
     "temperature": "--temperature",
     "top_p": "--top-p",
@@ -35,7 +35,7 @@ _OPTIONS = {
 
 
 def version(model: str) -> tuple[int, int] | None:
-    """Return (major, minor); None if the model is not a Claude. A name without number is new."""
+    """Return (major, minor) of a Claude, None of others; a name without a number is the newest."""
     model = model.lower()
     if "claude" not in model:
         return None
@@ -44,10 +44,11 @@ def version(model: str) -> tuple[int, int] | None:
 
 
 def max_tokens(model: str) -> int:
-    """Return the limit to send without --max-tokens: the API wants one, and not too large.
+    """Return the limit to send without --max-tokens: the API requires one, and refuses large ones.
 
-    https://platform.claude.com/docs/en/about-claude/models/overview: the largest that all models
-    of a version take. Other models behind this API get what every one of them takes.
+    It is the largest one that all models of a version take
+    (https://platform.claude.com/docs/en/about-claude/models/overview). Other models behind this API
+    get a limit that all of them take.
     """
     known = version(model)
     if known is None or known < (3, 5):
@@ -59,7 +60,7 @@ def sendable(chat: ChatRequest, target: Target) -> ChatRequest:
     """Return the request without the general preferences that its model is known to refuse."""
     known = version(chat.model)
     refused = _refused(chat, known) if known else []
-    if "thinking" in target.refused:  # as its server said
+    if "thinking" in target.refused:  # the server rejected it in this run
         refused.append("think")
     changes = {field: None for field in refused if field in chat.wishes}
     return chat.but(**changes) if changes else chat
@@ -95,7 +96,7 @@ def advice(message: str) -> str:
 
 
 def thinking(chat: ChatRequest, effort: str, default_max_tokens: int) -> dict[str, Any]:
-    """Return the fields for an effort: since 4.6 models decide, before by a budget."""
+    """Return the fields for --think: models since 4.6 take the effort, older ones a budget."""
     if effort == "none":
         return {"thinking": {"type": "disabled"}}
     known = version(chat.model)

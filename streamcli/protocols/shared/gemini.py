@@ -1,4 +1,4 @@
-"""A request to Gemini, for both of its framings. Pure.
+"""Build a request to Gemini, for both of its framings. Pure.
 
 Source: https://ai.google.dev/api/generate-content
 """
@@ -17,7 +17,7 @@ from ...request import HttpRequest, Target
 from .arguments import object_of
 from .request import cannot, key_headers, merge, sent
 
-# Models before 3 take a number of tokens to think with, later ones a level.
+# Models before 3 take a number of tokens for thinking, later ones a level.
 # https://ai.google.dev/gemini-api/docs/openai#thinking has the same numbers.
 BUDGETS = {"none": 0, "low": 1024, "medium": 8192, "high": 24576, "max": 24576}
 LEVELS = {"none": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "max": "HIGH"}
@@ -26,10 +26,10 @@ _PRO_MAX = 32768
 _NUMBER = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 _VERSION = re.compile(r"/v\d+(alpha|beta)?\d*(/|$)")
 _OPERATION = re.compile(r":(streamG|g)enerateContent$")
-# The NAME under which state is kept: that of one framing serves the other too.
+# The protocol NAME of Opaque events, for both framings.
 STATE = "gemini"
-_OURS = re.compile(r"call_\d+")  # an id that was invented where the model gave none
-# In place of a signature that is missing: models since 3 refuse a call without one.
+_INVENTED = re.compile(r"call_\d+")  # an id of ours, as the model gave none
+# Sent instead of a missing signature: models since 3 refuse a call without one.
 # https://ai.google.dev/gemini-api/docs/thought-signatures
 _UNSIGNED = "skip_thought_signature_validator"
 
@@ -59,7 +59,7 @@ def request(name: str, chat: ChatRequest, target: Target, query: str) -> HttpReq
 
 
 def _url(chat: ChatRequest, base: str, query: str) -> str:
-    """Return the address, which people give with its version, without it, or whole."""
+    """Return the URL; the base may have a version, have none, or be the whole URL."""
     base, _, given = base.partition("?")
     base = base.rstrip("/")
     path = _OPERATION.sub("", base)
@@ -142,7 +142,7 @@ def _level(model: str, effort: str) -> str:
 
 
 def _contents(name: str, chat: ChatRequest) -> list[dict[str, Any]]:
-    """Return the contents: all results of one round of tools in one."""
+    """Return the contents; all tool results of one round are in one content."""
     contents: list[dict[str, Any]] = []
     last = ""
     for message in chat.messages:
@@ -160,7 +160,7 @@ def _parts(name: str, message: Message, signed: bool) -> list[dict[str, Any]]:
     parts = [_attachment(name, attachment) for attachment in message.attachments]
     if message.role == "tool":
         result: dict[str, Any] = {"name": message.name}
-        if not _OURS.fullmatch(message.call_id):
+        if not _INVENTED.fullmatch(message.call_id):
             result["id"] = message.call_id
         result["response"] = {"error" if message.is_error else "output": message.text}
         return [{"functionResponse": result}, *parts]
@@ -172,7 +172,7 @@ def _parts(name: str, message: Message, signed: bool) -> list[dict[str, Any]]:
         state = part.opaque if isinstance(part.opaque, dict) else {}
         if part.call is not None:
             parts.append({"functionCall": _call(part.call), **state})
-            if signed:  # of several at once only the first has one
+            if signed:  # only the first of parallel calls has a signature
                 parts[-1]["thoughtSignature"] = _UNSIGNED
                 signed = False
         elif part.text:
@@ -185,7 +185,7 @@ def _parts(name: str, message: Message, signed: bool) -> list[dict[str, Any]]:
 def _call(call: Call) -> dict[str, Any]:
     id, name, arguments = call
     function: dict[str, Any] = {"name": name, "args": object_of(arguments)}
-    if not _OURS.fullmatch(id):
+    if not _INVENTED.fullmatch(id):
         function["id"] = id
     return function
 

@@ -1,4 +1,4 @@
-"""The values of a stream of Gemini's to events, for both of its framings. Pure.
+"""Decode the values of a Gemini stream to events, for both of its framings. Pure.
 
 Source: https://ai.google.dev/api/generate-content. Recorded streams show where it deviates
 (tests/protocols/test_gemini.py).
@@ -32,15 +32,15 @@ from .arguments import can_send
 from .ending import Ending
 from .gemini import STATE
 from .gemini_arguments import PartialArgs
-from .gemini_spelling import usual
+from .gemini_spelling import normalized
 from .listing import Listing, models_below
 from .nested_text import text_beside, text_in
 
 MODELS = Listing("models", models_below("/v1beta"), place="models", ids=("name", "id"))
 
-# Parts of what the server runs itself.
+# Fields of parts about code and tools that the server runs itself.
 _SERVED = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
-# With enum-encoding=int. From 6 on Gemini and Vertex count differently; most there are filters.
+# Finish reasons with enum-encoding=int. From 6 on Gemini and Vertex differ; most are filters.
 NUMBERS = ("", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER")
 BLOCK_NUMBERS = ("", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY")
 
@@ -61,7 +61,7 @@ class Values:
         self._version = ""
         self._id = ""
         self._ending = Ending()
-        self._early = False  # the reason came with text, from a server that always sends one
+        self._early = False  # the reason came with text, from a server that sends one every time
         self._block = ""  # why the prompt was refused
         self._counts: list[int | None] = []
         self._growing: _Growing | None = None
@@ -79,7 +79,7 @@ class Values:
             return
         if type(value) is not dict:
             return
-        value = usual(value)
+        value = normalized(value)
         usage = value.get("usageMetadata")
         if self.body.failure is not None:  # only the counts are wanted of what is behind an error
             if type(usage) is dict:
@@ -181,7 +181,7 @@ class Values:
             self._keep(part, index, out, before)
 
     def _keep(self, part: dict[str, Any], index: int, out: list[Event], before: int) -> None:
-        """Give the state of a part that is not a call: the signature of its text, or the part."""
+        """Give the opaque state of a part without a call: its text's signature, or all of it."""
         signature = part.get("thoughtSignature")
         served = any(field in part for field in _SERVED)
         if index or not (served or isinstance(signature, str)) or not can_send(part):
@@ -192,7 +192,7 @@ class Values:
             out.append(Opaque(STATE, part))
 
     def _call(self, part: dict[str, Any], index: int, out: list[Event]) -> None:
-        """Read a call, which comes whole, or in fragments between its name and an empty call."""
+        """Read a call: whole, or in fragments between its name and an empty call."""
         call = part["functionCall"]
         if not call:
             return
@@ -215,7 +215,7 @@ class Values:
                 self._close_call(out)
 
     def _close_call(self, out: list[Event]) -> None:
-        """Give the call that has begun: it is whole."""
+        """Give out the call that has begun, as it is whole."""
         call, self._growing = self._growing, None
         if call is None:
             return
@@ -299,7 +299,7 @@ def usage_of(
     cached: int | None,
     total: int | None,
 ) -> Usage:
-    """Return the _COUNTS as ours: theirs are without thoughts and results of their own tools."""
+    """Return the _COUNTS as Usage; theirs exclude reasoning, and results of the server's tools."""
     if results is not None:
         asked = results + (asked or 0)
     if thoughts is not None:
@@ -324,7 +324,7 @@ def citations(candidate: dict[str, Any]) -> Iterator[Citation]:
 
 
 def _quotes(candidate: dict[str, Any]) -> Iterator[Citation]:
-    """Yield passages that stand elsewhere. The wire leaves out a start of 0."""
+    """Yield passages that are quotations. The API leaves out a start of 0."""
     metadata = candidate.get("citationMetadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     sources = metadata.get("citations") or metadata.get("citationSources")
@@ -334,7 +334,7 @@ def _quotes(candidate: dict[str, Any]) -> Iterator[Citation]:
 
 
 def _grounds(candidate: dict[str, Any]) -> Iterator[Citation]:
-    """Yield the finds of a search, once for each passage that rests on them."""
+    """Yield the results of a search, once for each passage that relies on them."""
     metadata = candidate.get("groundingMetadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     chunks, supports = metadata.get("groundingChunks"), metadata.get("groundingSupports")

@@ -1,4 +1,4 @@
-"""Gemini's fields as other programs write them: in snake case, or without their lists. Pure."""
+"""Normalize Gemini's fields, which some programs write in snake case, or without lists. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ _CANDIDATE = frozenset(
 )
 _INSIDE = frozenset(("candidates", "promptFeedback", "usageMetadata", "error"))
 _PART = frozenset(("function_call", "executable_code", "code_execution_result"))
-_OWN_WORDS = ("args", "partialArgs", "response")  # of the model or its tools
+_OWN_WORDS = (
+    "args",
+    "partialArgs",
+    "response",
+)  # fields of the model or its tools, which keep their names
 
 
-def usual(value: dict[str, Any]) -> dict[str, Any]:
+def normalized(value: dict[str, Any]) -> dict[str, Any]:
     """Return an event with Gemini's own names and lists; nearly always it is `value` itself."""
     candidates = value.get("candidates")
     if candidates is None and wrapped(value) is not None:
-        return usual(value["response"])
+        return normalized(value["response"])
     if type(candidates) is dict:
         value = {**value, "candidates": [candidates]}
     elif _TOP.isdisjoint(value) and (
-        type(candidates) is not list or not any(map(_is_odd, candidates))
+        type(candidates) is not list or not any(map(_is_unusual, candidates))
     ):
         return value
     respelled: dict[str, Any] = _respelled(value)
@@ -34,7 +38,7 @@ def wrapped(value: dict[str, Any]) -> dict[str, Any] | None:
     return inner if type(inner) is dict and not _INSIDE.isdisjoint(inner) else None
 
 
-def _is_odd(candidate: Any) -> bool:
+def _is_unusual(candidate: Any) -> bool:
     if type(candidate) is not dict:
         return False
     content = candidate.get("content")

@@ -1,4 +1,4 @@
-"""Where servers list what they have, and how such a list is read. Pure."""
+"""Find and read the lists of servers: models, skills of agents, or a status. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ...request import Target, join_url
 
-# Patterns as text: compiled only where models are listed.
+# Patterns are text: they are compiled only when models are listed.
 _OPERATIONS = (
     r"(/v1)?/(chat/completions|completions|responses|messages)$|/api(/chat|/generate)?$|/models$"
 )
@@ -16,13 +16,13 @@ _VERSION = r"/v\d\w*$"
 
 
 class Listing:
-    """The list that a server gives of itself.
+    """A list that a server offers.
 
-    `what` names it ("models", an agent's "skills", or "status": no list, but a read that creates
-    nothing and proves that key and address work). `url` makes the list's address from any base
-    address. `place` is where the list is in the answer (a bare array is one too), `ids` are the
-    names under which its objects have theirs. `model` stands in the request whose headers are
-    sent along: "" where a request takes none.
+    `what` names it: "models", an agent's "skills", or "status" (not a list, but a read that creates
+    nothing and proves that key and address work). `url` returns the list's URL from any base URL.
+    `place` is the field of the response with the list (a bare array is accepted too), `ids` are the
+    fields with an object's id. `model` is the model of the request whose headers are sent; "" if a
+    request takes none.
     """
 
     __slots__ = ("ids", "model", "place", "url", "what")
@@ -42,15 +42,15 @@ class Listing:
         self.model = model
 
     def address(self, target: Target, options: Mapping[str, Any]) -> str:
-        """Return the list's address at `target`; `options` are those of `-o`."""
+        """Return the list's URL at `target`; `options` are those of `-o`."""
         return self.url(target.base_url)
 
     def fits(self, value: Any) -> bool:
-        """Whether an answer can be what was asked for."""
+        """Return whether a response can be what was asked for."""
         return self.what != "status" or (isinstance(value, dict) and self.place in value)
 
     def names(self, value: Any) -> list[str]:
-        """Return the ids in the answer: of strings or objects."""
+        """Return the ids in the response, a list of strings or objects."""
         if isinstance(value, dict):
             # Gateways answer for other vendors with a list of OpenAI's form.
             value = value.get(self.place) or value.get("data") or value.get("models")
@@ -64,9 +64,9 @@ class Listing:
 
 
 def models_below(version: str = "") -> Callable[[str], str]:
-    """Return the function that makes {base}/models, whatever operation's address `base` is.
+    """Return a function that returns {base}/models; `base` may be the URL of an operation.
 
-    `version` is put between them where the base has no version of its own.
+    `version` is put before /models if the base has no version of its own.
     """
 
     def url(base: str) -> str:
@@ -80,5 +80,5 @@ def models_below(version: str = "") -> Callable[[str], str]:
 
 
 def with_field(query: str, field: str) -> str:
-    """Return `query` with one more `name=value` in it."""
+    """Return `query` with one more `name=value`."""
     return "&".join(filter(None, (query, field)))

@@ -1,4 +1,4 @@
-"""Text that stands in an object or a list of parts where a string would do. Pure."""
+"""Find the text in an object or a list of parts that should be a string. Pure."""
 
 from __future__ import annotations
 

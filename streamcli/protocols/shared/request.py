@@ -1,4 +1,4 @@
-"""The common parts of requests, whatever the protocol. Pure."""
+"""The common parts of requests, for all protocols. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...errors import StreamError, usage
 from ...messages import ChatRequest, Message, Tool
 from ...request import HttpRequest, Target
 
-# What a request may ask for, in words for people.
+# The options of a request, in words for errors.
 ASKED = {
     "system": "a system prompt (--system)",
     "temperature": "a temperature (--temperature)",
@@ -28,12 +28,12 @@ ASKED = {
     "tool_choice": "a choice of tools",
 }
 PENALTIES = ("frequency_penalty", "presence_penalty")
-# What a server that has its model by itself decides too.
+# Options about the model, which a server with a model of its own decides itself.
 SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", *PENALTIES)
 
 
 def insists_on(chat: ChatRequest, field: str) -> bool:
-    """Whether this field of Chat must be said; a general preference may be left out."""
+    """Return whether a field of ChatRequest must be sent; a general preference may be left out."""
     wished = field in chat.wishes and field in (*SAMPLING, "think")
     return getattr(chat, field) not in (None, ()) and not wished
 
@@ -44,9 +44,9 @@ _NOT_OF_REASONING = ("temperature", "top_p", "stop", *PENALTIES)
 
 
 def sent(chat: ChatRequest, target: Target, field: str, name: str = "") -> Any:
-    """Return the value of this field of Chat, as it goes into the body (as `name`) or None.
+    """Return the value of a field of ChatRequest for the body field `name`; None to leave it out.
 
-    A general preference is not sent where the server rejected it, or the model is known to.
+    A general preference is left out if the server rejected it, or the model is known to reject it.
     """
     value = getattr(chat, field)
     if field in chat.wishes and (
@@ -58,7 +58,7 @@ def sent(chat: ChatRequest, target: Target, field: str, name: str = "") -> Any:
 
 
 def no_words_for(protocol: str, chat: ChatRequest, *fields: str, hint: str = "") -> None:
-    """Raises if the request insists on one of `fields` of Chat: the protocol has none of them."""
+    """Raise a usage error if the request must have one of `fields`: the protocol has none."""
     for field in fields:
         if insists_on(chat, field):
             raise cannot(protocol, ASKED[field], hint)
@@ -71,16 +71,16 @@ def post(
     accept: str = "",
     headers: tuple[tuple[str, str], ...] = (),
 ) -> HttpRequest:
-    """POST of `body` as JSON, with the target's key and the user's own headers the last."""
-    told = [("Content-Type", "application/json")]
+    """Return the POST of `body` as JSON. The target's key and the user's headers come last."""
+    sent = [("Content-Type", "application/json")]
     if accept:
-        told.append(("Accept", accept))
-    told += [*headers, *key_headers(target)]
-    return HttpRequest("POST", url, told, orjson.dumps(body), target.unix_socket)
+        sent.append(("Accept", accept))
+    sent += [*headers, *key_headers(target)]
+    return HttpRequest("POST", url, sent, orjson.dumps(body), target.unix_socket)
 
 
 def key_headers(target: Target, usual: str = "Authorization") -> list[tuple[str, str]]:
-    """The key in the header that the row names, or else the protocol's, and the user's own."""
+    """Return the header with the key (the row's, or else `usual`), and the user's own headers."""
     headers: list[tuple[str, str]] = []
     if target.key:
         name = target.quirks.get("key_header", usual)
@@ -90,13 +90,13 @@ def key_headers(target: Target, usual: str = "Authorization") -> list[tuple[str,
 
 
 def function_of(tool: Tool) -> dict[str, Any]:
-    """A tool as OpenAI's Chat Completions made it usual."""
+    """Return a tool in the form of OpenAI's Chat Completions, which other formats share."""
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
 
 
 def calls_of(message: Message) -> list[dict[str, Any]]:
-    """The calls that an assistant made, in the same form."""
+    """Return the tool calls of an assistant's message, in the same form."""
     return [
         {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
         for id, name, arguments in message.tool_calls
@@ -104,7 +104,7 @@ def calls_of(message: Message) -> list[dict[str, Any]]:
 
 
 def merge(body: dict[str, Any], extra: dict[str, Any]) -> None:
-    """Puts `extra` into `body`, nested objects field by field; `extra` wins."""
+    """Put `extra` into `body`, nested objects field by field; `extra` wins."""
     for key, value in extra.items():
         if isinstance(value, dict) and isinstance(body.get(key), dict):
             merge(body[key], value)
