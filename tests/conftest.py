@@ -6,10 +6,12 @@ Nothing in here imports the package: what builds on it sees only arguments, byte
 from __future__ import annotations
 
 import bisect
+import faulthandler
 import fcntl
 import functools
 import gc
 import itertools
+import math
 import os
 import re
 import shutil
@@ -128,7 +130,38 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+# Seconds after which a test that hangs shows where, and those between two settings of that alarm.
+# pytest's own, faulthandler_timeout, starts and joins a thread for each test.
+HANGS, ALARMS = 230, 30
+_STDERR = pytest.StashKey[int]()
+
+_alarm_at = -math.inf  # when it was set last
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Set the alarm anew: pytest turns it off itself where it fails or a debugger begins."""
+    global _alarm_at
+    now = time.monotonic()
+    if now > _alarm_at + ALARMS:
+        _alarm_at = now
+        faulthandler.dump_traceback_later(HANGS, file=item.config.stash[_STDERR])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    faulthandler.cancel_dump_traceback_later()
+    os.close(config.stash[_STDERR])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, dict[str, Any], dict[str, Any]]:
+    """Leave out keywords, which nobody reads: they are a third of what workers send for a test."""
+    data = yield
+    return {**data, "keywords": {}}
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_STDERR] = os.dup(2)  # a test's own is captured
     gc.set_threshold(20_000, 20, 20)  # collecting garbage is a twentieth of all time otherwise
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist's own order knows numbers of tests only

@@ -1082,9 +1082,11 @@ def test_a_key_is_never_shown(
         }[how]
         (tmp_path / "headers").write_text(line + "\n")
         options = ("-H", "@headers")
-    run = ask(url, "--debug", "-v", "-u", "--stats", "--events", "events.jsonl", *options, env=env)
+    options += ("--debug", "-v", "-u", "--stats", "--events", "events.jsonl", "--max-retries", "1")
+    run = ask(url, *options, env=env)
     assert run.returncode == 15
     assert "I heard" in run.stderr
+    assert len(server.requests) == 2  # what was said with each of them is shown
     basic = base64.b64encode(f"user:{KEY}".encode()).decode()
     for asked in server.requests:
         assert KEY in f"{asked.path} {asked.headers}" or basic in asked.headers["authorization"]
