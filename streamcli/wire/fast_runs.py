@@ -26,7 +26,8 @@ from .payloads import Payloads
 from .sse import Message
 
 _PROBE = "probe"
-_MOST_MISSES = 16  # reads in a row without a run, after which a Template gives up
+_CUT = 20  # bytes; longer ones make it slower again
+_PATIENCE = 16  # misses in a row after which a Template gives up
 
 
 class Runs(Protocol):
@@ -90,7 +91,14 @@ class Template:
 
     def _texts(self, run: bytes) -> list[str] | None:
         """Return the texts of a run; None if one of them is not a JSON string."""
-        parts = run.split(self._between)
+        # Half of a chunk and more is what stands between two texts, and so long a separator is
+        # looked for slowly: a few bytes of it tell where to cut, and a comparison proves the cut.
+        skipped = len(self._between) - _CUT
+        parts = run.split(self._between[:_CUT])
+        if skipped > 0:
+            parts[1:] = [part[skipped:] for part in parts[1:]]
+            if self._between.join(parts) != run:
+                return None
         joined = b'","'.join(parts)
         try:
             if joined.count(b'"') == 2 * len(parts) - 2:  # only those of the joints
