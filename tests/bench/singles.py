@@ -63,6 +63,11 @@ def curl_jq(url: str) -> list[str]:
     return shell(curl(url), JQ_ALONE)
 
 
+def floor(url: str, *options: str) -> list[str]:
+    """The least that a Python client can do."""
+    return [PYTHON, str(Path(__file__).with_name("floor.py")), url, *options]
+
+
 def stream(url: str, *options: str) -> list[str]:
     return [*STREAM, "--base-url", url, *options, "hello"]
 
@@ -163,7 +168,7 @@ def heavy_imports(bench: Bench, command: Command) -> list[str]:
 
 
 def flood_text(bench: Bench) -> Report:
-    return flood(bench, f"flood/{FLOOD}", ">= 25")
+    return flood(bench, f"flood/{FLOOD}", ">= 25", "<= 0.8")
 
 
 def flood_each(bench: Bench) -> Report:
@@ -174,14 +179,19 @@ def flood_padded(bench: Bench) -> Report:
     return flood(bench, f"padded/{FLOOD}", "")
 
 
-def flood(bench: Bench, traffic: str, target: str) -> Report:
+def flood(bench: Bench, traffic: str, target: str, floor_target: str = "") -> Report:
     report = Report(f"{FLOOD:,} deltas, text into a pipe")
     url = bench.url(traffic)
     python = python_peers(bench, url, report)
-    peers: Peers = {"curl|sed|jq": curl_sed_jq(url), "curl|jq": curl_jq(url)}
+    peers: Peers = {
+        "floor": floor(url),
+        "curl|sed|jq": curl_sed_jq(url),
+        "curl|jq": curl_jq(url),
+    }
     commands = with_stream(bench, report, {"stream": stream(url)}, peers)
     same_text({name: bench.output(command) for name, command in commands.items()})
     report.runs.update(bench.paired({n: into_pipe(c) for n, c in commands.items()}, 3))
+    report.ratio("stream / floor, CPU", "stream", "floor", "cpu", floor_target)
     report.ratio("curl|sed|jq / stream, CPU", "curl|sed|jq", "stream", "cpu", target)
     report.ratio("curl|jq / stream, CPU", "curl|jq", "stream", "cpu")
     for name, command in python.items():
@@ -197,13 +207,19 @@ def flood_jsonl(bench: Bench) -> Report:
     report = Report(f"{FLOOD:,} deltas, records with timings; the peers print only the text")
     url = bench.url(f"flood/{FLOOD}")
     ours = stream(url, "--jsonl")
-    peers: Peers = {"curl|sed|jq": curl_sed_jq(url), "curl|jq": curl_jq(url)}
+    peers: Peers = {
+        "floor, records": floor(url, "jsonl"),
+        "curl|sed|jq": curl_sed_jq(url),
+        "curl|jq": curl_jq(url),
+    }
     commands = with_stream(bench, report, {"stream --jsonl": ours}, peers)
     texts = {"curl|jq": bench.output(curl_jq(url))}
     if "stream --jsonl" in commands:
         texts["stream --jsonl"] = text_of(bench.output(ours), report)
     same_text(texts)
     report.runs.update(bench.paired({n: into_pipe(c) for n, c in commands.items()}, 3))
+    floor_name = "floor, records"
+    report.ratio("stream / floor, CPU", "stream --jsonl", floor_name, "cpu", "<= 1.0")
     report.ratio("curl|sed|jq / stream, CPU", "curl|sed|jq", "stream --jsonl", "cpu", ">= 10")
     report.ratio("curl|jq / stream, CPU", "curl|jq", "stream --jsonl", "cpu")
     return report
@@ -244,7 +260,11 @@ def latency(bench: Bench) -> Report:
         f"{STAMPS} deltas {EVERY_MS} ms apart: from the server's stamp to readable here"
     )
     url = bench.url(f"stamp/{STAMPS}/{EVERY_MS}")
-    peers: Peers = {"curl|sed|jq": curl_sed_jq(url), "curl|jq": curl_jq(url)}
+    peers: Peers = {
+        "floor": floor(url),
+        "curl|sed|jq": curl_sed_jq(url),
+        "curl|jq": curl_jq(url),
+    }
     commands = with_stream(bench, report, {"stream": stream(url)}, peers)
     for run in range(bench.runs or 5):
         try:
@@ -255,6 +275,8 @@ def latency(bench: Bench) -> Report:
             break
         for name, one in round_.items():
             report.runs.setdefault(name, []).append(one)
+    report.ratio("stream / floor, p50", "stream", "floor", "p50", "<= 1.25")
+    report.ratio("stream / floor, p99", "stream", "floor", "p99", "<= 1.5")
     report.ratio("stream / curl|sed|jq, p50", "stream", "curl|sed|jq", "p50", "<= 0.6")
     report.ratio("stream / curl|sed|jq, p99", "stream", "curl|sed|jq", "p99", "<= 1.0")
     report.ratio("stream / curl|jq, p50", "stream", "curl|jq", "p50")
