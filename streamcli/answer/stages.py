@@ -38,6 +38,8 @@ Stage = Callable[[list[Event]], list[Event]]
 
 _BROKEN_TRANSPORT = ("lost", "bad_http")  # kinds of failure
 _CALLS = (ToolCall, ToolResult)
+_TEXT = frozenset((Text,))
+_FEW = 8  # events of a read that are counted one by one
 _REFUSAL = 1000  # characters of a refusal that are kept for the error's message
 
 
@@ -139,14 +141,18 @@ class Tally:
         facts: list[Event] = []  # all but the deltas of text and reasoning
         chars = 0
         visible = False
-        for event in events:
-            kind = type(event)
-            if kind is Text:
-                visible = True
-                if not event.choice:  # type: ignore[attr-defined]
-                    chars += len(event.text)  # type: ignore[attr-defined]
-            elif kind is not Reasoning:
-                facts.append(event)
+        if len(events) > _FEW and _TEXT.issuperset(map(type, events)):  # as most long reads are
+            visible = True
+            chars = len("".join([e.text for e in events if not e.choice]))  # type: ignore[attr-defined]
+        else:
+            for event in events:
+                kind = type(event)
+                if kind is Text:
+                    visible = True
+                    if not event.choice:  # type: ignore[attr-defined]
+                        chars += len(event.text)  # type: ignore[attr-defined]
+                elif kind is not Reasoning:
+                    facts.append(event)
         outcome = self._outcome
         outcome.chars += chars
         deltas = len(events) - len(facts)

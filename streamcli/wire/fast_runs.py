@@ -101,7 +101,7 @@ class Template:
                 return None
         joined = b'","'.join(parts)
         try:
-            if joined.count(b'"') == 2 * len(parts) - 2:  # only those of the joints
+            if _are_strings(joined, len(parts)):
                 texts: list[str] = orjson.loads(b'["' + joined + b'"]')
             else:
                 texts = [orjson.loads(b'"' + part + b'"') for part in parts]
@@ -139,6 +139,21 @@ class Template:
             self._before = b"data: " + before + b'"'
             self._after = b'"' + after + b"\n\n"
             self._between = self._after + self._before
+
+
+def _are_strings(joined: bytes, count: int) -> bool:
+    """Return whether `joined` is the insides of so many JSON strings, with `","` between them.
+
+    That is: each quote is one of those between them, or escaped inside a string. False for some
+    that are: a string may end in an escaped quote and a comma.
+    """
+    escaped = 0
+    if b"\\" in joined:
+        pairless = joined.replace(b"\\\\", b"__")  # each backslash left escapes what follows
+        if b'\\","' in pairless:
+            return False  # the quote that follows may be one between two strings
+        escaped = pairless.count(b'\\"')
+    return joined.count(b'"') - escaped == 2 * count - 2
 
 
 _END = b"}\n\n"
