@@ -1,12 +1,12 @@
-"""Merge the HTTP chunks of one read into one chunk: bytes in, bytes out, no I/O.
+"""Merge the HTTP chunks that one read brought: bytes in, bytes out, no I/O.
 
-Servers write one chunk for each delta. The state machine of an HTTP library costs some ten
-microseconds for each chunk, several times the cost of decoding the delta. `Merger` is below that
-library and joins the data of neighbouring chunks
-(https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding), so that the library sees one
-chunk for each read. It also repairs the head (see response_head.py), and drops bytes after the
-body's end, which would be read as the next response. Bytes that it does not understand pass
-unchanged: the library judges them.
+Servers write one chunk a delta. An HTTP library's state machine costs some ten microseconds for
+each, several times what decoding the delta costs. `Merger` stands below that library and joins the
+data of neighbouring chunks (https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding):
+`body` for who takes the data past the library, which then sees the head and the end of the body
+only; `feed` for the library itself, as one chunk a read. It also mends the head (see
+response_head.py), and keeps back bytes behind the body's end, which would be taken for the next
+response. Anything that it does not understand goes through as it came, for the library to judge.
 """
 
 from __future__ import annotations
@@ -20,25 +20,31 @@ _HEAD_LIMIT = 128 * 1024  # the library refuses heads beyond 100 KiB
 
 
 class Merger:
-    """Merges the chunks of one response, with any 1xx responses before it.
+    """Reads one response, with any 1xx before it.
 
-    `feed(bytes)` returns the bytes for the library: b"" while a head or a chunk header is
-    incomplete. `overrun`: bytes came after the response, so the connection must not be used again.
+    `chunked`: the next bytes are chunks of its body. `rest`: such bytes, which came with the head
+    and have to be fed next. `overrun`: bytes came behind its end, so the connection must not be
+    used again.
     """
 
     def __init__(self) -> None:
         self.overrun = False
+        self.chunked = False
+        self.rest = b""
         self._head: bytearray | None = bytearray()  # None once the final head is over
         self._length: int | None = None  # bytes of a body with Content-Length still to come
-        self._chunked = False
         self._pending = b""  # an incomplete chunk header
         self._left = 0  # bytes of the current chunk still to come
         self._closing = False  # the CRLF after a chunk's data is still to come
 
     def feed(self, data: bytes) -> bytes:
+        """Return the bytes to hand on: b"" while a head or a chunk header is incomplete."""
         if self._head is not None:
             return self._feed_head(data)
-        return self._feed_body(data) if self._chunked else self._feed_plain(data)
+        if not self.chunked:
+            return self._feed_plain(data)
+        body, rest = self.body(data)
+        return (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + rest
 
     def _feed_head(self, data: bytes) -> bytes:
         buffer = self._head
@@ -55,10 +61,11 @@ class Merger:
         if head.interim:  # 100 Continue, 103 Early Hints: the real head follows
             self._head = bytearray()
             return head.data + (self._feed_head(rest) if rest else b"")
-        self._chunked, self._length = head.chunked, head.length
-        if not rest:
+        self.chunked, self._length = head.chunked, head.length
+        if self.chunked:
+            self.rest = rest
             return head.data
-        return head.data + (self._feed_body(rest) if self._chunked else self._feed_plain(rest))
+        return head.data + (self._feed_plain(rest) if rest else b"")
 
     def _feed_plain(self, data: bytes) -> bytes:
         if self._length is None:
@@ -69,8 +76,11 @@ class Merger:
         self._length -= len(data)
         return data
 
-    def _feed_body(self, data: bytes) -> bytes:
-        """Merge the chunks in `data`; keep an incomplete chunk header for the next read."""
+    def body(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the data of the chunks in `data`, and what is the library's to read.
+
+        That is the end of the body, or what is no chunk: `chunked` is False from there on.
+        """
         if self._pending:
             data = self._pending + data
             self._pending = b""
@@ -93,7 +103,7 @@ class Merger:
                 elif data[at : at + 2] == b"\r\n":
                     at += 2
                 else:
-                    self._chunked = data[at:] in (b"", b"\r")
+                    self.chunked = data[at:] in (b"", b"\r")
                     break
                 self._closing = False
             if simple:
@@ -102,7 +112,7 @@ class Merger:
                 parts += more
             end = data.find(b"\n", at)
             if end < 0:
-                self._chunked = size - at < _HEAD_LIMIT
+                self.chunked = size - at < _HEAD_LIMIT
                 break
             digits = data[at:end].removesuffix(b"\r")
             if not digits.isalnum():
@@ -111,8 +121,8 @@ class Merger:
                 left = int(digits, 16) if digits.isalnum() else 0
             except ValueError:
                 left = 0
-            if not left:  # the last chunk, or bytes that are not a chunk: the library reads them
-                self._chunked = False
+            if not left:  # the last chunk, or no chunk at all: the library's to read
+                self.chunked = False
                 if digits.strip(b"0") == b"" != digits:
                     data = data[:at] + _with_cr(data[at:], end - at)
                     size = len(data)
@@ -123,11 +133,10 @@ class Merger:
             at = end + 1
         self._left = left
         merged = b"".join(parts)
-        out = b"%x\r\n%b\r\n" % (len(merged), merged) if merged else b""
-        if not self._chunked:
-            return out + data[at:]
+        if not self.chunked:
+            return merged, data[at:]
         self._pending = data[at:]
-        return out
+        return merged, b""
 
 
 def _with_cr(last: bytes, end: int) -> bytes:

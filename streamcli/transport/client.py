@@ -17,7 +17,7 @@ from ..errors import StreamError, usage
 from ..request import HttpRequest
 from . import trust
 from .address import PORTS, Address, address_of
-from .connection import Channel
+from .connection import Channel, Wire
 from .pools import make_pool
 from .response import HttpResponse
 from .seam import Patience
@@ -40,15 +40,21 @@ _TROUBLE = (
 class _Body:
     """The body of a response; its iterator raises StreamError."""
 
-    def __init__(self, stream: Any, http: Http) -> None:
-        self._stream = stream
+    def __init__(self, response: httpcore.Response, http: Http) -> None:
+        self._wire = response.extensions["network_stream"]
+        self._stream: Any = response.stream
         self._http = http
 
     def __iter__(self) -> Iterator[bytes]:
         try:
+            if isinstance(self._wire, Wire):
+                yield from self._wire.body()
             yield from self._stream
-        except _TROUBLE as error:
-            raise self._http.translated(error) from error
+        except BaseException as error:
+            self._stream.close()  # the library closes only what it reads itself
+            if isinstance(error, _TROUBLE):
+                raise self._http.translated(error) from error
+            raise
 
     def close(self) -> None:
         self._stream.close()
@@ -115,7 +121,7 @@ class Http:
             from .errors import proxy_trouble
 
             raise proxy_trouble("407", proxy)
-        body = _Body(response.stream, self)
+        body = _Body(response, self)
         return HttpResponse(response.status, _by_name(response.headers), body, self._keep)
 
     def _keep(self, response: HttpResponse) -> None:

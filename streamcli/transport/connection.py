@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from .proxies import Proxy
 
-SLICE = 0.5  # seconds: a wait is cut into slices, to notice that the process was stopped (^Z)
-LATE = 1.0  # seconds by which a slice may end late on a busy machine
-LONGEST = 1e6  # seconds that a socket is told to wait: infinity is too many for it
-SEND_SIZE = 1 << 16  # bytes that are kept until they are sent
-READ_SIZE = 1 << 12  # bytes of the first read; the size grows if more data comes
+SLICE = 0.5  # seconds: a wait is cut into such slices, to tell waiting from being stopped (^Z)
+LATE = 1.0  # seconds by which a busy machine may end a slice too late
+SEND_SIZE = 1 << 16
+BODY_SIZE = 1 << 16  # the most that is read of a body at once
+READ_SIZE = 1 << 12  # what a waiting thread keeps ready for a read; it grows where more comes
 
 
 def _out_of_time(kind: str, seconds: float) -> StreamError:
@@ -120,7 +120,7 @@ class Channel:
 
 
 class Wire(httpcore.NetworkStream):
-    """A connection whose reads have our timeouts, and return neighbouring chunks as one."""
+    """A connection whose reads obey our patience, and which reads chunked bodies by itself."""
 
     def __init__(self, stream: httpcore.NetworkStream, channel: Channel) -> None:
         self._stream = stream
@@ -128,6 +128,7 @@ class Wire(httpcore.NetworkStream):
         self._merger = Merger()
         self._size = READ_SIZE
         self._unsent = b""
+        self._over = False  # the server closed it
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unsent:
@@ -135,14 +136,34 @@ class Wire(httpcore.NetworkStream):
                 self._send()
             except httpcore.WriteError:
                 pass  # the server may have answered before it closed
-        while True:
-            data = self._channel.read(self._stream, min(max_bytes, self._size))
-            if not data:
-                return data  # the end; an incomplete head or chunk header is dropped
-            if len(data) == self._size:
-                self._size *= 4
+        while data := self._next(max_bytes):
             if merged := self._merger.feed(data):
                 return merged
+        return b""  # an incomplete head or chunk header is as good as none
+
+    def body(self) -> Iterator[bytes]:
+        """Yield the data of a chunked body as it comes; what ends it is left for `read`.
+
+        It goes past the HTTP library, whose state machine costs a read more than all else.
+        """
+        merger = self._merger
+        while merger.chunked and (data := self._next(BODY_SIZE)):
+            part, merger.rest = merger.body(data)
+            if part:
+                yield part
+
+    def _next(self, max_bytes: int) -> bytes:
+        """Return the bytes to read next; b"" once the server has closed the connection."""
+        if rest := self._merger.rest:
+            self._merger.rest = b""
+            return rest
+        if self._over:
+            return b""
+        data = self._channel.read(self._stream, min(max_bytes, self._size))
+        if len(data) == self._size:
+            self._size *= 4
+        self._over = not data
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Keep `buffer` until the next read, so that head and body are sent in one piece."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import h11
 import pytest
+from merging import fed
 from splits import bytewise, every_two, whole
 
 from streamcli.transport.chunk_merger import Merger
@@ -20,7 +21,7 @@ def read(pieces: list[bytes]) -> tuple[dict[str, str], bytes]:
     connection.send(h11.EndOfMessage())
     headers: dict[str, str] = {}
     body = b""
-    merged = [out for piece in pieces if piece and (out := merger.feed(piece))]
+    merged = [out for piece in pieces if piece and (out := fed(merger, piece))]
     for piece in [*merged, b""]:
         connection.receive_data(piece)
         while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
