@@ -84,6 +84,8 @@ class Merger:
         if self._pending:
             data = self._pending + data
             self._pending = b""
+        elif not (self._left or self._closing) and (only := _one_chunk(data)):
+            return only, b""
         parts: list[bytes] = []
         at, size = 0, len(data)
         left = self._left
@@ -143,6 +145,18 @@ def _with_cr(last: bytes, end: int) -> bytes:
     """Return the last chunk, whose line ends at `end`, with the CRs that the library requires."""
     line, rest = last[:end].removesuffix(b"\r"), last[end + 1 :]
     return line + b"\r\n" + (b"\r" + rest if rest[:1] == b"\n" else rest)
+
+
+def _one_chunk(data: bytes) -> bytes:
+    """Return the data of the one whole chunk that `data` is; b"" if it is anything else."""
+    end = data.find(b"\r\n", 0, 10)
+    if end > 0 and data.endswith(b"\r\n") and (digits := data[:end]).isalnum():
+        try:
+            if int(digits, 16) == len(data) - end - 4:
+                return data[end + 2 : -2]
+        except ValueError:
+            pass  # no number: the library's to read
+    return b""
 
 
 def _simple(data: bytes, at: int) -> tuple[list[bytes], int]:
