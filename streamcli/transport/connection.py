@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from .proxies import Proxy
 
-SLICE = 0.5  # seconds: a wait is cut into such slices, to tell waiting from being stopped (^Z)
-LATE = 1.0  # seconds by which a busy machine may end a slice too late
-SEND_SIZE = 1 << 16
-BODY_SIZE = 1 << 16  # the most that is read of a body at once
-READ_SIZE = 1 << 12  # what a waiting thread keeps ready for a read; it grows where more comes
-
+SLICE = 0.5  # seconds: a wait is cut into slices, to notice that the process was stopped (^Z)
+LATE = 1.0  # seconds by which a slice may end late on a busy machine
+LONGEST = 1e6  # seconds that a socket is told to wait: infinity is too many for it
+SEND_SIZE = 1 << 16  # bytes that are kept until they are sent
+BODY_SIZE = 1 << 16  # bytes: the most that is read of a body at once
+READ_SIZE = 1 << 12  # bytes of the first read; the size grows if more data comes
 
 # Reads at most so many bytes, and raises httpcore.ReadTimeout after so many seconds.
 Read = Callable[[int, float], bytes]
@@ -94,7 +94,7 @@ class Channel:
         return min(self._connect_timeout, LONGEST)
 
     def read(self, stream: httpcore.NetworkStream, read: Read, max_bytes: int) -> bytes:
-        """Read once by `read`, with our patience instead of httpcore's constant timeout."""
+        """Read once by `read`, with the timeouts of our Patience instead of a constant one."""
         clock, patience = self.clock, self.patience
         self._stream = stream
         while True:
@@ -125,7 +125,7 @@ class Channel:
 
 
 class Wire(httpcore.NetworkStream):
-    """A connection whose reads obey our patience, and which reads chunked bodies by itself."""
+    """A connection whose reads have our timeouts, and which reads chunked bodies by itself."""
 
     def __init__(self, stream: httpcore.NetworkStream, channel: Channel) -> None:
         self._stream = stream
@@ -147,7 +147,7 @@ class Wire(httpcore.NetworkStream):
         while data := self._next(max_bytes):
             if merged := self._merger.feed(data):
                 return merged
-        return b""  # an incomplete head or chunk header is as good as none
+        return b""  # the end; an incomplete head or chunk header is dropped
 
     def body(self) -> Iterator[bytes]:
         """Yield the data of a chunked body as it comes; what ends it is left for `read`.

@@ -27,7 +27,7 @@ from .sse import Message
 
 _PROBE = "probe"
 _CUT = 20  # bytes; longer ones make it slower again
-_PATIENCE = 16  # misses in a row after which a Template gives up
+_MOST_MISSES = 16  # reads in a row without a run, after which a Template gives up
 
 
 class Runs(Protocol):
