@@ -86,6 +86,10 @@ def growing(call: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": [{"content": {"parts": [{"functionCall": call}]}, "index": 0}]}
 
 
+def indexed(index: int, chunk: dict[str, Any]) -> dict[str, Any]:
+    return {"candidates": [{**chunk["candidates"][0], "index": index}]}
+
+
 ODD_PIECE = {"jsonPath": 7, "stringValue": "Oslo"}
 USE = {"toolUseId": "t", "name": "f"}
 TOOL = {"id": "t", "type": "function", "function": {"name": "f", "arguments": ""}}
@@ -250,6 +254,37 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
     "blanks behind the array": (
         *("gemini-array", json.dumps([gemini("Hi", "STOP")]) + "\r\n \n"),
         *(0, "Hi", []),
+    ),
+    "an array where events were asked for, cut": (
+        *("gemini", "[" + json.dumps(gemini("Half"), indent=1) + "\n,\n" + '{"candidates": ['),
+        *(18, "Half", []),
+    ),
+    "an array where events were asked for, an error behind it": (
+        *("gemini", json.dumps([gemini("Half")], indent=1) + "\n" + json.dumps(ERROR, indent=1)),
+        *(15, "Half", []),
+    ),
+    "an array where events were asked for": (
+        *("gemini", "\n" + json.dumps([gemini("H"), gemini("i", "MAX_TOKENS")], indent=1)),
+        *(10, "Hi", []),
+    ),
+    # The index of a candidate
+    "an only candidate counted from 1": (
+        "gemini",
+        sse(*(indexed(1, gemini("H")), indexed(1, gemini("i", "STOP")))),
+        *(0, "Hi", []),
+    ),
+    "an end without the index of its text": (
+        *("gemini", sse(indexed(1, gemini("Hi")), {"candidates": [{"finishReason": "STOP"}]})),
+        *(0, "Hi", []),
+    ),
+    "an end with another index than its text": (
+        "gemini",
+        sse(gemini("Hi"), {"candidates": [{"index": 1, "finishReason": "STOP"}]}),
+        *(0, "Hi", []),
+    ),
+    "two candidates, of which one has no end": (
+        *("gemini", sse(gemini("Hi"), indexed(1, gemini("Ho", "STOP")))),
+        *(18, "Hi", []),
     ),
     # Bedrock
     "a guardrail in InvokeModel": (

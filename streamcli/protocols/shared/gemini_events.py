@@ -62,6 +62,7 @@ class Values:
         self._id = ""
         self._ending = Ending()
         self._early = False  # the reason came with text, from a server that sends one every time
+        self._choices: dict[int, int] = {}  # by the index of a candidate
         self._block = ""  # why the prompt was refused
         self._counts: list[int | None] = []
         self._growing: _Growing | None = None
@@ -90,9 +91,10 @@ class Values:
         if version != self._version or id != self._id:
             self._start(version, id, out)
         candidates = value.get("candidates")
-        for number, candidate in enumerate(candidates if type(candidates) is list else ()):
+        candidates = candidates if type(candidates) is list else []
+        for number, candidate in enumerate(candidates):
             if type(candidate) is dict and not self.body.ended:
-                self._candidate(candidate, number, bool(version), out)
+                self._candidate(candidate, number, len(candidates) == 1, bool(version), out)
         if self.body.ended:
             return
         if type(usage) is dict:
@@ -124,11 +126,11 @@ class Values:
             out.append(usage_of(*counts))
 
     def _candidate(
-        self, candidate: dict[str, Any], number: int, current: bool, out: list[Event]
+        self, candidate: dict[str, Any], number: int, alone: bool, current: bool, out: list[Event]
     ) -> None:
         index = natural(candidate.get("index"))
-        index = number if index is None else index
         content = candidate.get("content")
+        index = self._choice(number if index is None else index, alone, content)
         parts = content.get("parts") if type(content) is dict else None
         said = len(out)
         for part in parts if type(parts) is list else ():
@@ -154,6 +156,16 @@ class Values:
             self._runs.forget()  # runs of text do not come by here, but would reopen the answer
             # The oldest models say STOP in every chunk: more text may come.
             self._early = said and not current
+
+    def _choice(self, index: int, alone: bool, content: Any) -> int:
+        """Return the choice of a candidate: gateways count from 1, or the end apart."""
+        known = self._choices
+        if index not in known:
+            if alone and len(known) == 1 and not content:
+                return next(iter(known.values()))
+            number = 0 if alone and not known else index
+            known[index] = max(known.values()) + 1 if number in known.values() else number
+        return known[index]
 
     def _part(self, part: dict[str, Any], index: int, out: list[Event]) -> None:
         text, before = part.get("text"), len(out)
