@@ -86,6 +86,9 @@ def growing(call: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": [{"content": {"parts": [{"functionCall": call}]}, "index": 0}]}
 
 
+S4 = (None, None, None, "STOP")  # the finish reasons of four chunks
+
+
 def indexed(index: int, chunk: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": [{**chunk["candidates"][0], "index": index}]}
 
@@ -266,6 +269,21 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
     "an array where events were asked for": (
         *("gemini", "\n" + json.dumps([gemini("H"), gemini("i", "MAX_TOKENS")], indent=1)),
         *(10, "Hi", []),
+    ),
+    "the whole text so far each time": (
+        *(
+            "gemini",
+            sse(*map(gemini, ("One", "One, two", "One, two, three", "One, two, three"), S4)),
+        ),
+        *(0, "One, two, 3", []),
+    ),
+    "the whole text so far each time, in an array": (
+        *("gemini-array", json.dumps([gemini("One"), gemini("One, two"), gemini("One, two, 3")])),
+        *(18, "One, two, 3", []),
+    ),
+    "a piece that begins as the first one does": (
+        *("gemini", sse(*map(gemini, ("a", "and", " on", ""), S4))),
+        *(0, "aand on", []),
     ),
     # The index of a candidate
     "an only candidate counted from 1": (

@@ -27,6 +27,7 @@ from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
 from ...wire.provider_errors import http_refusal, stream_failure
+from ...wire.snapshots import Snapshots
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import can_send
 from .ending import Ending
@@ -58,6 +59,7 @@ class Values:
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self._runs = Template("text", _place)
         self.body = JsonBody(self, "answer of Gemini's", limit, self._runs)
+        self.body.snapshots = Snapshots()
         self._version = ""
         self._id = ""
         self._ending = Ending()
