@@ -273,7 +273,7 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
     "the whole text so far each time": (
         *(
             "gemini",
-            sse(*map(gemini, ("One", "One, two", "One, two, three", "One, two, three"), S4)),
+            sse(*map(gemini, ("One", "One, two", "One, two, 3", "One, two, 3"), S4)),
         ),
         *(0, "One, two, 3", []),
     ),
