@@ -120,8 +120,10 @@ class Decoder:
         if kind in DELTAS:
             body.alive = True
             delta = value.get("delta")
+            if delta is None:  # the betas' name, and that of the SDK's own parts before
+                delta = value.get("text") if "text" in value else value.get("textDelta")
             before = len(out)
-            body.say(DELTAS[kind], value.get("text") if delta is None else delta, out)
+            body.say(DELTAS[kind], delta, out)
             if error := value.get("error"):
                 body.fail_after_usage(error_of(error), out)
                 return

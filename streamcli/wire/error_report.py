@@ -57,7 +57,7 @@ _LONGEST = 500  # characters of JSON that are shown if no field holds a message
 class Report:
     """The content of an error: `message` for people, and the fields that decide its kind."""
 
-    __slots__ = ("codes", "daily", "delay", "message", "param", "status")
+    __slots__ = ("codes", "daily", "delay", "headers", "message", "param", "status")
 
     def __init__(self) -> None:
         self.message = ""
@@ -65,6 +65,7 @@ class Report:
         self.status: int | None = None  # an HTTP status inside the error
         self.delay: float | None = None  # seconds after which to try again
         self.daily = False  # the quota of a day is used up (Google)
+        self.headers: dict[str, str] = {}  # of the provider behind a gateway
         self.param = ""  # the field of the request that it is about
 
 
@@ -134,6 +135,10 @@ def _with_metadata(message: str, metadata: dict[str, Any], report: Report, depth
         report.codes.append("moderation")
     if report.delay is None:
         report.delay = delay_of(metadata)
+    headers = metadata.get("headers")
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if isinstance(value, str | int):
+            report.headers[name.lower()] = str(value)
     said = _read(metadata.get("raw"), report, depth - 1)
     if not said or said in message:
         return message

@@ -20,7 +20,7 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
     """Return the `Failed` for a response that is not 2xx. `headers` has lower-case names."""
     from .error_body import error_of_body, excerpt
     from .error_report import report_of
-    from .retry_after import retry_after
+    from .retry_after import reset_of, retry_after
 
     known: dict[str, Any] = {
         "http_status": status,
@@ -43,6 +43,8 @@ def http_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed
     kind = _kind(report, status)
     if kind is None or (status >= 500 and kind in ("auth", "overloaded")):
         kind = _kind_of_status(status, found is None and body.lstrip()[:1] == b"<")
+    if kind == "rate_limit" and report.delay is None:
+        report.delay = reset_of({**headers, **report.headers}, headers.get("date", ""))
     hint = _hint(kind, report.message)
     if report.param == "stream":  # OpenAI lets only verified organizations stream
         hint = "try it with --no-stream"

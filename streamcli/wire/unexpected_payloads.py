@@ -24,6 +24,7 @@ _KNOWN_FIELDS = frozenset(
     ("choices", "candidates", "type", "done", "event_type", "jsonrpc", "delta")
 )
 _FIELD = re.compile(rb"\s*(?:data:\s*)*", re.IGNORECASE)
+_GLUE = re.compile(r"\s*data:\s*")
 _MESSAGE = rb'"message"\s*:\s*"((?:[^"\\]|\\.)+)"'
 
 
@@ -54,6 +55,11 @@ def unexpected_payload(
                 if not body.ended:
                     body.payload(each, out, last)
             return
+    if not values and (glued := _glued(payload)):
+        for each in glued:
+            if not body.ended:
+                body.payload(each, out, last)
+        return
     if not values and b"\n" in payload:  # several events without blank lines between, and a marker
         before, _, end = payload.rstrip().rpartition(b"\n")
         if before and end.strip().lower().startswith(b"[done]"):
@@ -114,6 +120,28 @@ def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:
             ):
                 continue
         body.fail(stream_failure(value.get("error") or value), out)
+
+
+def _glued(payload: bytes) -> list[bytes]:
+    """Return the payloads of events without a line break between (`{...}data: {...}`); [] else."""
+    from json import JSONDecoder
+
+    text = payload.decode("utf-8", "replace").strip()
+    events: list[bytes] = []
+    at = 0
+    while text[at : at + 1] in ("{", "["):
+        if text[at:].lower().startswith("[done]"):
+            return [*events, text[at:].encode()]
+        try:
+            _, end = JSONDecoder().raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return []
+        events.append(text[at:end].encode("utf-8", "replace"))
+        glue = _GLUE.match(text, end)
+        if glue is None:
+            return events if end == len(text) and len(events) > 1 else []
+        at = glue.end()
+    return []
 
 
 def _values(payload: bytes, strict: bool) -> list[Any]:

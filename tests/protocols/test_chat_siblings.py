@@ -416,6 +416,15 @@ def test_a_reason_under_another_name(fields: dict[str, Any], exit: int) -> None:
     check(sse({"content": "Hi"}, ({}, fields)), exit=exit, text="Hi")
 
 
+def test_events_without_any_line_break_between() -> None:
+    body = sse({"content": "}data: {H"}, {"content": "i"}, STOP, DONE)
+    glued = body.replace(b"}\n\ndata: ", b"}data: ")
+    assert glued.count(b"\n\n") == 1
+    check(glued, exit=0, text="}data: {Hi", finish="stop")
+    check(glued.replace(b"}data: {", b"}what: {"), exit=8)
+    check(sse({"content": "H"}) + b'data: {"error":"boom"}data: [DONE]\n\n', exit=15, text="H")
+
+
 def test_events_without_blank_lines_between() -> None:
     body = sse({"content": "H"}, {"content": "i"}, STOP, DONE)
     check(body.replace(b"\n\n", b"\n"), exit=0, text="Hi", finish="stop")

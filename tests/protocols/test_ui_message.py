@@ -574,3 +574,14 @@ def test_arguments_nested_beyond_reason(depth: int) -> None:
     ):
         (*_, end) = decode(get(name).Decoder(), whole(data.encode()))
         assert isinstance(end, Finished | Failed)
+
+
+@pytest.mark.parametrize("field", ["delta", "text", "textDelta"])
+@pytest.mark.parametrize(("kind", "said"), [("text-delta", Text), ("reasoning-delta", Reasoning)])
+def test_a_delta_has_three_names(field: str, kind: str, said: type[Text] | type[Reasoning]) -> None:
+    """Those of the AI SDK's versions; a server may write out the SDK's own parts."""
+    chunks = [{"type": kind, field: "Hi"}, {"type": kind, field: " you"}, {"type": "finish"}]
+    data = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+    for pieces in (whole(data), bytewise(data)):
+        events = decode(get(NAME).Decoder(), pieces)
+        assert "".join(event.text for event in events if type(event) is said) == "Hi you"

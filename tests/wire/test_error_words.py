@@ -161,5 +161,65 @@ def test_groqs_status_for_no_capacity(words: str) -> None:
     assert (refused.kind, refused.transient) == ("overloaded", True)
 
 
-def test_a_delay_of_days() -> None:
-    assert both((429, "Please retry after 1 day.", {}))[0].retry_after == 86400.0
+@pytest.mark.parametrize(
+    ("words", "delay"),
+    [
+        ("Please retry after 1 day.", 86400.0),
+        ("Rate limited. Wait for 30 seconds before sending more.", 30.0),
+        ("Request was throttled. Expected available in 35 seconds.", 35.0),
+        ("Limit reached, resets in 2m 5s", 125.0),
+        ("please try again in about 3 minutes", 180.0),
+        ("请求过于频繁，请 30 秒后重试", 30.0),
+        ("请在 2 分钟后再试", 120.0),
+        ("We waited 30 seconds for it", None),
+        ("Reset your password in the console", None),
+    ],
+)
+def test_a_delay_in_prose(words: str, delay: float | None) -> None:
+    refused, inside = both((429, words, {"code": "rate_limit_exceeded"}))
+    assert (refused.retry_after, inside.retry_after) == (delay, delay)
+
+
+@pytest.mark.parametrize(
+    ("fields", "delay"),
+    [
+        ({"retryAfterMs": 1500}, 1.5),
+        ({"retry-after": "7"}, 7.0),
+        ({"retryDelay": "34s"}, 34.0),
+        ({"resets_in_seconds": 3600}, 3600.0),
+        ({"estimated_time": 20.5}, 20.5),
+        ({"retry_after": None}, None),
+        ({"retry_after": True}, None),
+    ],
+)
+def test_a_delay_in_a_field(fields: dict[str, Any], delay: float | None) -> None:
+    refused, inside = both((429, "slow", {"code": "rate_limit_exceeded", **fields}))
+    assert (refused.retry_after, inside.retry_after) == (delay, delay)
+
+
+DATE = "Mon, 01 Jan 2024 00:00:00 GMT"  # 1704067200
+
+
+@pytest.mark.parametrize(
+    ("headers", "delay"),
+    [
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0.5s"}, 360.5),
+        ({"x-ratelimit-remaining-tokens": "9", "x-ratelimit-reset-tokens": "6m0s"}, None),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20ms"}, 0.02),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1704067230000"}, 30.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1704067230"}, 30.0),
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "12"}, 12.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "inf"}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "12", "retry-after": "3"}, 3.0),
+    ],
+)
+def test_what_is_used_up_comes_back_when_its_headers_say(
+    headers: dict[str, str], delay: float | None
+) -> None:
+    headers["date"] = DATE
+    assert http_refusal(429, headers, b'{"error":"slow"}').retry_after == delay
+    if "retry-after" not in headers:  # OpenRouter has them in the body
+        error = {"message": "slow", "code": 429, "metadata": {"headers": headers}}
+        body = json.dumps({"error": error}).encode()
+        assert http_refusal(429, {"date": DATE}, body).retry_after == delay
