@@ -14,7 +14,7 @@ from ..answer.compose import Candidate, Connection, compose
 from ..errors import StreamError, usage
 from ..events import Failed, Finished
 from ..input.chat_options import schema_check
-from ..input.prompt import anything, gather, no_prompt
+from ..input.prompt import has_prompt, no_prompt, read_prompt
 from ..messages import ChatRequest
 from ..providers import choose
 from ..providers.context import Context
@@ -91,7 +91,7 @@ class Live:
     def _check_prompt(self) -> None:
         """Raise a usage error if there is nothing to make a prompt of."""
         words, settings, context = self._invocation.words, self._settings, self._context
-        if anything(words, settings, context.stdin):
+        if has_prompt(words, settings, context.stdin):
             return
         if settings.provider is not None:
             context.providers.row(settings.provider, P_TAKES)  # -p may have taken the prompt
@@ -102,7 +102,7 @@ class Live:
     def _requests(self) -> list[ChatRequest]:
         """Return the request for each endpoint, after the messages of the conversation."""
         context, invocation = self._context, self._invocation
-        prompt = gather(
+        prompt = read_prompt(
             invocation.words,
             self._settings,
             context.stdin,

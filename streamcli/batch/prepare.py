@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..answer.answer_stream import AnswerStream
 from ..answer.enough import Watch
-from ..input import batch_items
+from ..input.batch_items import read_items
 from ..output.file_names import file_of
 from ..output.formats import Outputs
 from ..providers.choose import conversation_note, keeps_conversations
@@ -54,7 +54,7 @@ def prepare(
         invocation, messages, environ=os.environ, clock=time.monotonic, closed_fds=closed_fds
     )
     counted = shows_progress(invocation.settings)
-    found = batch_items.of(invocation, context.stdin, context.files, messages.note, counted=counted)
+    found = read_items(invocation, context.stdin, context.files, messages.note, counted=counted)
     completed = _completed(invocation.settings, messages)
     find_reused = _find_reused(invocation.settings)
     side_by_side = _is_side_by_side(invocation.settings, messages)

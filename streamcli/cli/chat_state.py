@@ -14,7 +14,7 @@ from ..errors import Interrupted, StreamError, usage
 from ..events import USAGE_FIELDS, Usage
 from ..input.attachments import load
 from ..input.files import Files
-from ..input.prompt import gather
+from ..input.prompt import read_prompt
 from ..input.stdin import NAMES, readers_of
 from ..input.text import arguments_text
 from ..messages import Attachment, Message
@@ -63,7 +63,7 @@ class ChatState:
         if invocation.words or settings.file:
             unread, note = settings.but(no_stdin=True), messages.note
             words, stdin, files = invocation.words, context.stdin, context.files
-            self.first = gather(words, unread, stdin, files, note, typed=invocation.typed)
+            self.first = read_prompt(words, unread, stdin, files, note, typed=invocation.typed)
         invocation = with_last_model(invocation, context.environ, context.providers)
         self.invocation = invocation.but(attach=(), file=())
         self.endpoints = ChatEndpoints(self.invocation, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 
 from ..input.chat_options import chat_of
-from ..input.prompt import gather
+from ..input.prompt import read_prompt
 from ..protocols._contract import Keeper, get
 from ..providers import resolve
 from ..providers.context import Context
@@ -39,7 +39,7 @@ def _requests(invocation: Invocation, context: Context) -> tuple[list[HttpReques
         invocation = with_last_model(invocation, context.environ, context.providers)
     choice = resolve.choose(invocation, context, with_key=False)
     note = context.messages.note
-    prompt = gather(invocation.words, settings, context.stdin, context.files, note)
+    prompt = read_prompt(invocation.words, settings, context.stdin, context.files, note)
     if choice.row.name == "local":
         choice.target.base_url = "http://127.0.0.1:PORT/v1"
     tools = () if context.tools is None else context.tools.tools

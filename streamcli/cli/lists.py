@@ -120,9 +120,9 @@ def list_models(invocation: Invocation, context: Context) -> int:
 
 def list_templates(invocation: Invocation, context: Context) -> int:
     """Print a line for each template of the configuration; return the exit status."""
-    from ..input.templates import listed
+    from ..input.templates import template_facts
 
-    rows = listed(invocation.config)
+    rows = template_facts(invocation.config)
     for row in rows:
         if row["error"]:
             context.messages.error(row["error"])

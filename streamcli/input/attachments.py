@@ -1,4 +1,4 @@
-"""Files and URLs that go with a prompt: read, and recognised by their first bytes."""
+"""Read the attachments of a prompt, and recognise their type by their first bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RIFF = ("image/webp", "audio/wav")
 
 
 def load(where: str, files: Files) -> Attachment:
-    """Return the attachment: a URL is left to the provider, a file is read. Usage errors."""
+    """Return an attachment; a file is read, a URL is left to the provider. Usage errors."""
     if where.startswith(("http://", "https://", "data:")):
         return of_url(arguments_text(where, "--attach"))
     data = files.read(where, LIMIT + 1)
@@ -58,9 +58,10 @@ def load(where: str, files: Files) -> Attachment:
 
 
 def of_url(url: str) -> Attachment:
-    """Return what the provider fetches, its type guessed from the name; or a data: URL's contents.
+    """Return the attachment for a URL: one for the provider to fetch, or a data: URL's contents.
 
-    Usage errors for a data: URL (RFC 2397) that is not base64.
+    The type of the former is guessed from the name. Raise a usage error for a data: URL (RFC 2397)
+    that is not base64.
     """
     if url.startswith("data:"):
         return _of_data_url(url)

@@ -1,4 +1,4 @@
-"""The input of a batch, read as it arrives: lines, NUL-separated texts, requests, files, rows."""
+"""Read the prompts of a batch as they arrive: lines, NUL-separated texts, requests, files, rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..settings.invocation import Invocation
 from ..terminal.fds import is_null, is_terminal
 from .files import Files
 from .item import Item
-from .prompt import around, gather, without_newline
+from .prompt import prompt_maker, read_prompt, without_newline
 from .stdin import LIMIT, NAMES, Stdin
 from .text import BOM, decode, unreadable
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from .rows import Table
 
 _BLOCK = 1 << 16
-_COUNTED = 1 << 30  # bytes of a file that are read, within a second, just to count its lines
+_COUNTED = 1 << 30  # bytes of a file that is read to count its lines, which takes a second
 
 
 class Input:
-    """The `items` of a batch, `total` if their count is known, `table` if they are rows."""
+    """The `items` of a batch; `total` is their count if it is known, `table` that of --rows."""
 
     __slots__ = ("items", "table", "total")
 
@@ -37,7 +37,7 @@ class Input:
         self.table = table
 
 
-def of(
+def read_items(
     invocation: Invocation,
     stdin: Stdin,
     files: Files,
@@ -45,14 +45,14 @@ def of(
     *,
     counted: bool,
 ) -> Input:
-    """Return the items to read, and the approximate count, if requested and known. Usage errors."""
+    """Return the items to read, and with `counted` their approximate number. Usage errors."""
     settings = invocation.settings
-    if not settings.batch_inputs:  # one prompt: several times, or for several
+    if not settings.batch_inputs:  # one prompt, asked several times or of several models
         if settings.no_run_if_empty and stdin.is_empty:
             return Input([], 0)
-        prompt = gather(invocation.words, settings, stdin, files, note)
+        prompt = read_prompt(invocation.words, settings, stdin, files, note)
         return Input([Item(0, prompt)], 1)
-    fds = opened(
+    fds = open_inputs(
         settings.file,
         no_stdin=settings.no_stdin,
         stdin_closed=stdin.closed,
@@ -61,17 +61,17 @@ def of(
     if fds == [0] and is_null(0) and not settings.no_run_if_empty:
         note("stdin is /dev/null: there are no prompts in it")
     separator = b"\0" if settings.null else b"\n"
-    total = count(fds, separator) if counted else None
+    total = estimate_count(fds, separator) if counted else None
     if settings.rows is not None:
         from .row_items import row_items
 
         table, items = row_items(invocation, [_whole_pieces(fd) for fd in fds], files)
         return Input(items, total, table)
-    wrap = around(invocation.words, settings.replace)
+    prompt_of = prompt_maker(invocation.words, settings.replace)
     if settings.requests:
-        return Input(requests(fds, wrap), total)
-    read = files_named if settings.files else lines
-    return Input(read(fds, separator, wrap), total)
+        return Input(request_items(fds, prompt_of), total)
+    read = file_items if settings.files else line_items
+    return Input(read(fds, separator, prompt_of), total)
 
 
 def _whole_pieces(fd: int) -> Iterator[bytes]:
@@ -79,10 +79,12 @@ def _whole_pieces(fd: int) -> Iterator[bytes]:
     return _pieces(fd, b"\n")
 
 
-def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool) -> list[int]:
+def open_inputs(
+    files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: bool
+) -> list[int]:
     """Return the descriptors to read one after the other: the files, or stdin. Usage errors.
 
-    `asked`: a `-` asks for stdin, so a terminal will do.
+    `asked`: a `-` names stdin, so it may be a terminal.
     """
     if not files or any(file in NAMES for file in files):
         if no_stdin:
@@ -104,7 +106,7 @@ def opened(files: Sequence[str], *, no_stdin: bool, stdin_closed: bool, asked: b
     return fds
 
 
-def count(fds: Sequence[int], separator: bytes) -> int | None:
+def estimate_count(fds: Sequence[int], separator: bytes) -> int | None:
     """Return the approximate number of items; None if counting takes too long."""
     total = 0
     for fd in fds:
@@ -122,10 +124,12 @@ def count(fds: Sequence[int], separator: bytes) -> int | None:
     return total
 
 
-def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) -> Iterator[Item]:
-    """Yield each text between separators as a prompt, with the arguments that `around` adds.
+def line_items(
+    fds: Sequence[int], separator: bytes, prompt_of: Callable[[str], str]
+) -> Iterator[Item]:
+    """Yield each text between separators as an item; `prompt_of` adds the arguments to it.
 
-    Blank ones are skipped. A line loses the CR of files from other systems.
+    Blank texts are skipped. A line loses the CR of files from other systems.
     """
     for index, data in enumerate(_separated(fds, separator)):
         if separator == b"\n":
@@ -133,15 +137,15 @@ def lines(fds: Sequence[int], separator: bytes, around: Callable[[str], str]) ->
         if not data.strip():
             continue
         try:
-            yield Item(index, around(decode(data, _named(index, separator))))
+            yield Item(index, prompt_of(decode(data, _named(index, separator))))
         except StreamError as trouble:
             yield Item(index, trouble=trouble)
 
 
-def files_named(
-    fds: Sequence[int], separator: bytes, around: Callable[[str], str]
+def file_items(
+    fds: Sequence[int], separator: bytes, prompt_of: Callable[[str], str]
 ) -> Iterator[Item]:
-    """Yield the text of each file that a line names as a prompt; a file read badly fails alone."""
+    """Yield the text of each file that a line names; an unreadable file fails alone."""
     for index, data in enumerate(_separated(fds, separator)):
         if separator == b"\n":
             data = data.removesuffix(b"\r")
@@ -152,13 +156,13 @@ def files_named(
             text = without_newline(_text_of(data, source))
             if not text.strip():
                 raise usage(f"{source} is empty")
-            yield Item(index, around(text), source=source)
+            yield Item(index, prompt_of(text), source=source)
         except StreamError as trouble:
             yield Item(index, trouble=trouble, source=source)
 
 
 def _text_of(path: bytes, name: str) -> str:
-    """Return the text of a regular file: others may never end."""
+    """Return the text of a file; usage error if it is not a regular one, which may never end."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -172,8 +176,8 @@ def _text_of(path: bytes, name: str) -> str:
         raise unreadable(name, error) from error
 
 
-def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]:
-    """Yield each line as a request in JSON; `around` adds the arguments to its last prompt."""
+def request_items(fds: Sequence[int], prompt_of: Callable[[str], str]) -> Iterator[Item]:
+    """Yield each line, a request in JSON; `prompt_of` adds the arguments to its last prompt."""
     from .request_line import id_of, parse
 
     first = True
@@ -194,16 +198,16 @@ def requests(fds: Sequence[int], around: Callable[[str], str]) -> Iterator[Item]
         finally:
             first = False
         if request.prompt is not None:
-            yield Item(index, around(request.prompt), request)
+            yield Item(index, prompt_of(request.prompt), request)
         else:
             last = request.messages[-1]
             if last.role == "user":
-                last.text = around(last.text)
+                last.text = prompt_of(last.text)
             yield Item(index, request=request)
 
 
 def _unfolding(line: bytes) -> str:
-    """Return the command that makes lines of a document that begins so; "" if it is a bad line."""
+    """Return the command that turns a JSON document into lines; "" if `line` does not begin one."""
     if line.endswith((b"[", b"{", b",")) or (line.startswith(b"[") and line.endswith(b"]")):
         return {b"[": "jq -c '.[]'", b"{": "jq -c ."}.get(line[:1], "")
     return ""
@@ -214,16 +218,16 @@ def _named(index: int, separator: bytes) -> str:
 
 
 def _separated(fds: Sequence[int], separator: bytes) -> Iterator[bytes]:
-    """Yield the pieces between separators, of one file after the other, without their BOMs."""
+    """Yield the texts between separators, of one file after the other, without BOMs."""
     for fd in fds:
         for number, piece in enumerate(_pieces(fd, separator)):
             yield piece if number else piece.removeprefix(BOM)
 
 
 def _pieces(fd: int, separator: bytes) -> Iterator[bytes]:
-    """Yield the pieces of one file; the last one needs no separator after it.
+    """Yield the texts between separators in one file; the last one needs no separator after it.
 
-    A piece without an end, as of /dev/zero, is a usage error, which ends the input.
+    A text without an end, as in /dev/zero, is a usage error, which ends the input.
     """
     begun: list[bytes] = []
     size = 0
@@ -248,7 +252,7 @@ def _read(fd: int) -> bytes:
     while True:
         try:
             return os.read(fd, _BLOCK)
-        except BlockingIOError:  # somebody made our stdin non-blocking
+        except BlockingIOError:  # another process made our stdin non-blocking
             select.select([fd], [], [])
         except OSError as error:
             why = (error.strerror or str(error)).lower()

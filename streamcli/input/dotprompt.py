@@ -1,4 +1,4 @@
-"""The front matter of Dotprompt in YAML: model, config, output.schema and the defaults of input.
+"""Read the front matter of Dotprompt in YAML: model, config, output.schema and input's defaults.
 
     ---
     model: googleai/gemini-2.5-flash
@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import StreamError, usage
 from .picoschema import Unreadable, json_schema
-from .template_file import OPTIONS, Front, Template
+from .template_file import OPTIONS, FrontMatter, Template
 
 _UNUSED = ("name", "variant", "description", "metadata", "version")  # they describe the prompt
 _KEYS = ("model", "config", "input", "output", *_UNUSED)
@@ -38,7 +38,7 @@ _PROVIDERS = {
 _DEEPEST = 64
 
 
-class Dotprompt(Front):
+class Dotprompt(FrontMatter):
     """A template whose front matter is YAML."""
 
     def read(self, prompt: str) -> Template:

@@ -1,4 +1,4 @@
-"""The files that options name, each read once in a run."""
+"""Read the files that options name, each once in a run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .text import BOM, decode, unreadable
 
 
 class Files:
-    """Reads files for one run, and remembers them: a pipe, <(...), gives its bytes only once.
+    """Reads files for one run, and keeps their bytes: a pipe, as <(...) is, can be read only once.
 
-    `-` and the other names of stdin mean it.
+    `-` and the other names of stdin (NAMES) are read from `stdin`.
     """
 
     def __init__(self, stdin: Stdin) -> None:

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 class Item:
-    """One prompt of the input. `index` is its position from 0, skipped ones counted.
+    """One prompt of the input.
 
-    `prompt` is its text, or `request` its line of --requests; `trouble` is why it cannot
-    be asked. `id` is the line's own, if it could be read; `source` the name of its file; `row` what
-    it was filled in from, with the `changes` that made in other fields of the request.
+    `index` is its position from 0, skipped ones counted. `prompt` is its text, or `request` its
+    line of --requests. `trouble` is the error for which it cannot be asked. `id` is the line's own,
+    `source` the name of its file (--files). `row` is the row of --rows from which it was filled in,
+    and `changes` are the fields of the request, besides the prompt, that were filled in too.
     """
 
     __slots__ = ("changes", "id", "index", "prompt", "request", "row", "source", "trouble")

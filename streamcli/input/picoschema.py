@@ -1,4 +1,4 @@
-"""Picoschema, the short form of a JSON Schema in Dotprompt's YAML.
+"""Translate Picoschema, the short form of a JSON Schema in Dotprompt's YAML.
 
     title: string, the name of the dish
     servings?: integer
@@ -31,7 +31,7 @@ class Unreadable(Exception):
 
 
 def json_schema(value: Any) -> dict[str, Any]:
-    """Return a JSON Schema as it is, Picoschema as a JSON Schema. Unreadable."""
+    """Return a JSON Schema unchanged, Picoschema as a JSON Schema; raise Unreadable for others."""
     if isinstance(value, dict):
         if value.get("type") in _TYPES or isinstance(value.get("type"), list):
             return value

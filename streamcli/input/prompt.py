@@ -1,4 +1,4 @@
-"""The prompt: read from arguments, files and stdin, by the rules of the man page."""
+"""Make the prompt from arguments, files and stdin, by the rules of the man page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .files import Files
 from .stdin import NAMES, STDIN_HERE, STDIN_SHOWN, Stdin, has_stdin, readers_of
 from .text import BOM, arguments_text, decode
 
-# What the command line makes of a `-` behind `--`: the character, not stdin. No argument of a
-# process can hold a NUL, so nothing else looks like it.
+# Stands for a `-` behind `--`: the character, not stdin. No argument of a process can hold a NUL,
+# so nothing else looks like it.
 LITERAL_DASH = "\0-"
 
 
-def gather(
+def read_prompt(
     words: Sequence[str],
     settings: Settings,
     stdin: Stdin,
@@ -30,11 +30,11 @@ def gather(
 
     `typed` names the options that the command line gave.
     """
-    wrap = around(words, settings.replace)
+    prompt_of = prompt_maker(words, settings.replace)
     explicit = readers_of(words, settings)
     in_template = has_stdin(words)
     place = f"-I {settings.replace}" if settings.replace is not None else ""
-    if in_template and not settings.file:  # else there is something to put there
+    if in_template and not settings.file:  # a file would be filled in there
         place = STDIN_SHOWN
     here = "-" in words or bool(place)  # stdin is a part of the prompt
     piped = None
@@ -49,9 +49,9 @@ def gather(
         piped = without_newline(decode(stdin.read().removeprefix(BOM), "stdin"))
     pieces = [without_newline(files.text(file)) for file in settings.file]
     if in_template:
-        pieces = [wrap("\n\n".join(filter(None, (*pieces, piped))))]
+        pieces = [prompt_of("\n\n".join(filter(None, (*pieces, piped))))]
     else:
-        pieces.append(wrap(piped or ""))
+        pieces.append(prompt_of(piped or ""))
     if not words and not settings.file and piped is None:
         raise no_prompt(settings.no_stdin)
     prompt = "\n\n".join(filter(None, pieces))
@@ -67,18 +67,18 @@ def gather(
 
 
 def _note_files(words: Sequence[str], note: Callable[[str], None]) -> None:
-    """Note a word that is the name of a file: it goes out as it is, and not what is in the file."""
+    """Note a word that is the name of a file: the word is sent, not the contents of the file."""
     for word in words:
         if word != "-" and "\n" not in word and len(word) < 256 and os.path.isfile(word):
             note(f"{word} is a file: -f {quote(word)} sends what is in it")
             return
 
 
-def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], str]:
-    """Return the function that puts a text from stdin, or a batch's item, to the arguments.
+def prompt_maker(words: Sequence[str], replace: str | None = None) -> Callable[[str], str]:
+    """Return the function that makes a prompt of the arguments and a text.
 
-    The text stands before them, where `-` is among them, wherever -I's `replace` is in them, or
-    where a template has {{stdin}}.
+    The text is that of stdin or of a batch's item. It replaces `-` among the words, the `replace`
+    of -I wherever it occurs, or {{stdin}} of a template; otherwise it stands before the words.
     """
     for word in words:
         try:
@@ -109,12 +109,13 @@ def around(words: Sequence[str], replace: str | None = None) -> Callable[[str], 
     return lambda text: "\n\n".join(filter(None, (before, text, after)))
 
 
-def anything(words: Sequence[str], settings: Settings, stdin: Stdin) -> bool:
-    """Tell whether there is anything to make a prompt of, before anything is read."""
+def has_prompt(words: Sequence[str], settings: Settings, stdin: Stdin) -> bool:
+    """Return whether there is anything to make a prompt of, before anything is read."""
     return bool(words or settings.file or (not settings.no_stdin and stdin.is_input))
 
 
 def no_prompt(no_stdin: bool) -> StreamError:
+    """Return the usage error for a run without a prompt."""
     because = " (-n leaves stdin alone)" if no_stdin else ""
     hint = 'stream "PROMPT", or pipe text into it (stream --help)'
     return usage(f"no prompt{because}", hint)

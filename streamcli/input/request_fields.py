@@ -1,4 +1,4 @@
-"""The fields of a request line: what each may hold, and errors that say what it has to be."""
+"""The fields of a request line: read each value, and raise errors that say what it has to be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .chat_options import NESTED
 NUMBERS = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty")
 FIELDS = ("id", "prompt", "messages", "system", "model", *NUMBERS, "stop", "schema", "think")
 
-# Every option is the command line's alone but for the fields above; these have other names there.
+# All other options belong to the command line alone, and so do these names of other programs.
 _NEVER = {option.name for option in TABLE} - set(FIELDS) | {
     *("url", "api_base", "endpoint", "host", "proxy", "headers", "extra_headers", "extra_body"),
     *("key", "api_key", "authorization", "files", "path", "attachments", "options", "session"),
@@ -53,7 +53,7 @@ def _effort(name: str, value: Any) -> str:
 
 
 def schema_of(name: str, value: Any) -> dict[str, Any]:
-    """Return a JSON Schema, or what the short form stands for (not in a batch file's line)."""
+    """Return a JSON Schema; the short form is one too, except in a batch file's line."""
     if type(value) is str and name == "schema":
         from .schema_short import schema_of_short
 
@@ -107,7 +107,7 @@ def wrong(name: str, what: str, value: Any) -> StreamError:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message: itself, if it is short."""
+    """Describe a value for a message: the value itself if it is short, else its kind."""
     if value is None:
         return "missing"
     if type(value) is str:

@@ -1,13 +1,14 @@
-"""One line of `--requests`: the forms it may have, and what it may not choose.
+"""Parse one line of `--requests`, in any of its forms; refuse what a line may not choose.
 
     {"prompt": "...", "id": ..., "model": ..., "temperature": ...}
     {"messages": [{"role": "user", "content": "..."}], ...}
     {"custom_id": "...", "method": "POST", "url": "/v1/chat/completions", "body": {...}}
 
 The last one is a line of OpenAI's batch files, whose body is a request of Chat Completions
-(https://platform.openai.com/docs/api-reference/batch/request-input): what we have no name for goes
-into the request's body as -o would put it there. Lines may come from anybody: they say what is
-asked, never where, with whose key or files, nor where the answer goes. A null is a field left out.
+(https://platform.openai.com/docs/api-reference/batch/request-input): fields that we have no name
+for go into the request's body as -o would put them there. Lines may come from anybody: they say
+what is asked, never where, with whose key or files, nor where the answer goes. A null is a field
+left out.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _BODY = {name: name for name in ("model", "messages", *NUMBERS, "stop")} | {
     "response_format": "schema",
     "reasoning_effort": "think",
 }
-_IGNORED = ("stream", "stream_options")  # ours to decide, and no part of the answer
+_IGNORED = ("stream", "stream_options")  # stream decides these itself
 _THINK = {"minimal": "low", "xhigh": "max"}  # efforts with no name of ours
 
 
@@ -57,10 +58,10 @@ _NEVER_IN_BODY = {
 
 
 class Request:
-    """The request of one line. Either `prompt` is given, or `messages` that end with a user's.
+    """The request of one line, with either a `prompt`, or `messages` that end with a user's.
 
-    `id` is as it was given, `changes` are fields of ChatRequest by name, each in its own type,
-    `options` are fields of the body.
+    `changes` are fields of ChatRequest by name, each with its own type; `options` are fields of the
+    request's body.
     """
 
     __slots__ = ("changes", "id", "messages", "model", "options", "prompt", "system")
@@ -76,7 +77,7 @@ class Request:
 
 
 def parse(line: bytes) -> Request:
-    """Return the request of one line; a usage error for anything that is wrong with it."""
+    """Return the request of one line; raise a usage error for a bad line."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -92,7 +93,7 @@ def parse(line: bytes) -> Request:
 
 
 def id_of(line: bytes) -> str | int | None:
-    """Return the id of a line that is wrong, if it can be read."""
+    """Return the id of a bad line, None if it cannot be read."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -148,7 +149,7 @@ def _option(name: str, value: Any) -> Any:
 
 
 def _is_schema(form: Any) -> bool:
-    """Tell whether a response_format holds a JSON Schema: the answer is then checked against it."""
+    """Return whether a response_format holds a JSON Schema, to check the answer against."""
     if type(form) is not dict or form.get("type") != "json_schema":
         return False
     schema = form.get("json_schema")

@@ -1,4 +1,4 @@
-"""The messages of a request line: a conversation in the form of Chat Completions."""
+"""Read the messages of a request line: a conversation in the form of Chat Completions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .request_fields import no_field, text_of, wrong
 
 
 def conversation(value: Any, with_tools: bool) -> tuple[str | None, list[Message]]:
-    """Return (system, messages): the leading system messages as one text, and the rest."""
+    """Return (system, messages): the leading system messages as one text, and the others.
+
+    `with_tools`: messages may hold calls of tools and their results. Usage errors.
+    """
     if type(value) is not list:
         raise wrong("messages", "a list with messages in it", value)
     if not value:

@@ -12,7 +12,10 @@ _SHOWN = 20  # names of fields in an error
 
 
 def filler(text: str, names: Sequence[str], where: str) -> Callable[[Mapping[str, str]], str]:
-    """Return what fills a row's fields into a text; a usage error for an unknown field."""
+    """Return the function that fills a row's fields into a text.
+
+    Raise a usage error for a field that is not one of `names`; `where` names the text.
+    """
     pieces: list[tuple[str, str]] = []  # a text, and the field behind it
     plain, at = "", 0
     for found in _PLACE.finditer(text):
@@ -50,5 +53,5 @@ def _shown(name: str) -> str:
 
 
 def has_fields(texts: Iterable[str]) -> bool:
-    """Tell whether a text has a place for a field."""
+    """Return whether any of the texts has a place for a field."""
     return any(found[1] is not None for text in texts for found in _PLACE.finditer(text))

@@ -1,4 +1,4 @@
-"""The prompts of --rows: the words, the system prompt and the prefill, filled in from each row."""
+"""Make the prompts of --rows: fill each row into the words, the system prompt and the prefill."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def row_items(
         texts["prefill"] = arguments_text(settings.prefill)
     if not has_fields(texts.values()):
         raise usage("the words name no field of the rows", "stream --rows 'Sum up: {text}'")
-    return table, _items(table, rows, texts, _taken(settings.into, settings.force))
+    return table, _items(table, rows, texts, _new_field(settings.into, settings.force))
 
 
-def _taken(into: str | None, force: bool) -> str | None:
+def _new_field(into: str | None, force: bool) -> str | None:
     return None if force or into == "*" else into
 
 
 def _items(
-    table: Table, rows: Iterator[Read], texts: dict[str, str], taken: str | None
+    table: Table, rows: Iterator[Read], texts: dict[str, str], new_field: str | None
 ) -> Iterator[Item]:
     where = {"prompt": "the prompt", "system": "--system", "prefill": "--prefill"}
     known = table.names
@@ -62,8 +62,8 @@ def _items(
             try:
                 if trouble is not None:
                     raise trouble
-                if taken is not None and taken in row.fields:
-                    raise usage(f"it has a field '{taken}' already", "--force replaces it")
+                if new_field is not None and new_field in row.fields:
+                    raise usage(f"it has a field '{new_field}' already", "--force replaces it")
                 filled = {name: each(row.fields) for name, each in fill.items()}
             except StreamError as error:
                 if error is not trouble:

@@ -1,4 +1,4 @@
-"""The rows of a table, for --rows: CSV, TSV, or objects in JSON Lines; read one by one."""
+"""Read the rows of a table one by one, for --rows: CSV, TSV, or objects in JSON Lines."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Table:
         self.dialect: dict[str, Any] = {}
 
 
-# The number of a row from 0, and the row; or why it cannot be read, with what is known of it.
+# (the number of a row from 0, the row as far as it could be read, the error if it could not)
 Read = tuple[int, Row, StreamError | None]
 
 
@@ -134,7 +134,7 @@ class _Reader:
         return cells
 
     def is_open(self, cells: list[str], lines: int) -> bool:
-        """Tell whether a quote of this row, of so many lines, is not closed in the whole file.
+        """Return whether a quote of this row, of so many lines, is not closed in the whole file.
 
         The csv module takes the rest of the file for the cell then, with its last newline. In a
         cell that is closed, such a newline has a line with nothing but the quote behind it.
@@ -149,7 +149,7 @@ class _Reader:
 
 
 def _dialect_of(first: bytes, delimiter: str) -> dict[str, Any]:
-    """Return how a CSV is written, by its first line."""
+    """Return the dialect of a CSV (arguments of csv.reader), by its first line."""
     text = first.decode("utf-8", "replace")
     outside = re.sub(r'"[^"]*"?', "", text)
     if not delimiter:
@@ -222,11 +222,11 @@ def _objects(lines: Iterator[bytes]) -> tuple[Table, Iterator[Read]]:
         raise trouble
     table.names = [name for name, _ in row.cells]
 
-    def again() -> Iterator[Read]:
+    def with_first() -> Iterator[Read]:
         yield number, row, None
         yield from rows
 
-    return table, again()
+    return table, with_first()
 
 
 def _numbered_objects(lines: Iterator[bytes]) -> Iterator[Read]:
@@ -287,7 +287,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _text_of(raw: str) -> str:
-    """Return a value as a prompt has it: a string's text, nothing for null, else the JSON."""
+    """Return the text of a JSON value for a prompt: a string as it is, "" for null, else JSON."""
     if raw[:1] != '"':
         return "" if raw == "null" else raw
     from ..wire.lenient_json import whole

@@ -1,4 +1,4 @@
-"""The short form of --schema, `name, age int, kind enum(a|b), bio?: a text`, as JSON Schema."""
+"""Parse the short form of --schema, `name, age int, kind enum(a|b), bio?: a text`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 40  # characters of a field in an error
 
 
 def schema_of_short(text: str) -> dict[str, Any]:
-    """Return the JSON Schema of a short form; a usage error that shows the form.
+    """Return the JSON Schema of a short form; raise a usage error that shows the form.
 
     Commas or new lines part the fields. A description runs to the next comma, or to the end of
     its line if there are several lines. All fields are required, and others are not allowed.

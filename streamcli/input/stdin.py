@@ -1,4 +1,4 @@
-"""The stdin of a run: one reader, read once, and not waited for without end."""
+"""Read stdin: once in a run, and with a bound on the wait for it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..errors import StreamError, usage
 from ..settings.settings import Settings
 from ..terminal.fds import is_null, is_terminal
 
-# What means stdin wherever a file is named.
+# The names of stdin, wherever a file is named.
 NAMES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
-# What a template's {{stdin}} becomes in the words: no argument and no template can hold a NUL.
+# Stands for a template's {{stdin}} in the words: no argument and no template can hold a NUL.
 STDIN_HERE = "\0stdin"
 STDIN_SHOWN = "{{stdin}}"
-SILENCE = 3.0  # seconds after which we say that we are waiting
+SILENCE = 3.0  # seconds of waiting after which a note says so
 LIMIT = 256 << 20  # bytes: far beyond what a model takes, so it is a mistake, or has no end
 
 
@@ -46,7 +46,7 @@ class Stdin:
 
     @property
     def is_input(self) -> bool:
-        """Whether it is a pipe, a regular file or a socket: somebody put it there to be read."""
+        """Whether it is a pipe, a regular file or a socket, which is there to be read."""
         if self.is_nothing or is_terminal(self._fd):
             return False
         mode = os.fstat(self._fd).st_mode
@@ -54,7 +54,7 @@ class Stdin:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether there is none: it is closed, or /dev/null."""
+        """Whether stdin is closed, or /dev/null."""
         return self.closed or is_null(self._fd)
 
     @property
@@ -72,7 +72,7 @@ class Stdin:
         return self._data is None and os.lseek(self._fd, 0, os.SEEK_CUR) > 0
 
     def read(self) -> bytes:
-        """Return all of it. Usage errors; a timeout where it stays silent too long."""
+        """Return all of stdin. Usage errors; a timeout error if it does not end in time."""
         if self._error is not None:
             raise self._error
         if self._data is None:
@@ -94,7 +94,7 @@ class Stdin:
             while size <= LIMIT:
                 try:
                     piece = os.read(self._fd, 1 << 16)
-                except BlockingIOError:  # somebody made our stdin non-blocking
+                except BlockingIOError:  # another process made our stdin non-blocking
                     piece = None
                 if piece == b"":
                     return b"".join(pieces)
@@ -108,7 +108,7 @@ class Stdin:
         raise too_large("stdin")
 
     def of_pipe(self, path: str) -> bytes:
-        """Return all that comes out of a FIFO, which is waited for as stdin is."""
+        """Return all bytes of a FIFO; the wait for them has the same bound."""
         result: list[bytes | OSError] = []
 
         def read() -> None:
@@ -136,7 +136,7 @@ class Stdin:
         return data
 
     def _wait(self, until: float | None, *, noted: bool) -> None:
-        """Return when there is something to read; say once that we wait for it."""
+        """Wait until there is something to read; note once that we wait."""
         while True:
             left = None if until is None else max(0.0, until - self._clock())
             wait = left if noted else SILENCE if left is None else min(SILENCE, left)
@@ -163,7 +163,7 @@ def too_large(what: str) -> StreamError:
 
 
 def has_stdin(words: Sequence[str]) -> bool:
-    """Tell whether a template among the words says where the text of stdin goes."""
+    """Return whether a template among the words has {{stdin}}."""
     return any(STDIN_HERE in word for word in words)
 
 

@@ -1,4 +1,4 @@
-"""A template as it is written: front matter and prompt of a file, or a table of the configuration.
+"""Read a template: front matter and prompt of a file, or a table of the configuration.
 
     #!/usr/bin/env -S stream -t
     +++
@@ -9,8 +9,8 @@
     {{stdin}}
 
 The first line, the front matter and the prompt may each be missing. Between `---` the front matter
-is YAML (see dotprompt). Templates come from anybody: they say what is asked and how, never where,
-with whose key, or what is written or run, and they name only files that are beside them.
+is YAML (see dotprompt.py). Templates may come from anybody: they say what is asked and how, never
+where, with whose key, nor what is written or run, and they name only files that are beside them.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class Template:
         return texts
 
 
-class Front(ConfigFile):
-    """The keys of one template; every mistake names the file, the key and the line.
+class FrontMatter(ConfigFile):
+    """The keys of one template; every error names the file, the key and the line.
 
-    `folder` is where the files that it names are.
+    The files that it names are in `folder`; with `confined` they cannot be elsewhere.
     """
 
     def __init__(self, path: str, text: str, folder: str, *, confined: bool) -> None:
@@ -127,7 +127,7 @@ class Front(ConfigFile):
         return table
 
     def _as_typed(self, where: tuple[str, ...], key: str, value: Any) -> Any:
-        """Return a value as the command line would have it: files by path, tables as JSON."""
+        """Return a value as one would type it: a file as its path, a table as JSON."""
         if key == "schema":
             if isinstance(value, dict):
                 return self._json(where, key, value)
@@ -173,12 +173,12 @@ class Front(ConfigFile):
         return os.path.join(self._folder, os.path.expanduser(path))
 
     def _is_beside(self, found: str) -> bool:
-        """Tell whether links lead nowhere else than below the folder of the template.
+        """Return whether a path, its links followed, is below the folder of the template.
 
         The template may be a link itself, with all that is beside it, as dotfiles often are.
         """
         if "\0" in found:
-            return True  # no file has that name, which is told when it is read
+            return True  # no file can have that name: reading it reports the error
         real = os.path.realpath(found)
         folders = {os.path.realpath(self._folder), os.path.dirname(os.path.realpath(self.path))}
         return any(os.path.commonpath((folder, real)) == folder for folder in folders)
@@ -236,7 +236,7 @@ def read(path: str) -> Template:
         if _LONG_KEY.search(front):
             raise usage(f"{where}: the front matter is nested too deep")
         table = tomllib.loads(front)
-        return Front(where, front, folder, confined=True).template((), table, prompt)
+        return FrontMatter(where, front, folder, confined=True).template((), table, prompt)
     except tomllib.TOMLDecodeError as error:
         raise usage(f"{where}: {error}") from None
     except RecursionError:

@@ -1,4 +1,4 @@
-"""The text of a template: its {{variables}}, and what is put in their place."""
+"""Fill in a template: find the {{variables}} of its text, and replace them by values."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def variables(texts: Iterable[str], where: str) -> list[str]:
     return list(names)
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """Return the text with `values` in it, once: what a value says is not read as a field again.
+def fill_in(text: str, values: Mapping[str, str]) -> str:
+    """Return the text with its {{variables}} replaced by `values`.
 
-    STDIN_HERE marks the place of {{stdin}}.
+    A field inside a value is not replaced. STDIN_HERE marks the place of {{stdin}}.
     """
 
     def value_of(match: re.Match[str]) -> str:

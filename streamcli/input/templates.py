@@ -1,6 +1,6 @@
-"""Templates of a run: find the one of --template, and put it into the invocation.
+"""Apply --template: find the template, fill it in, and put it into the invocation.
 
-What the command line says is stronger than the template, and the template is stronger than the
+Options on the command line are stronger than the template, and the template is stronger than the
 environment and the configuration.
 """
 
@@ -16,17 +16,17 @@ from ..settings.invocation import Config, Invocation
 from ..settings.settings import Settings
 from .prompt import LITERAL_DASH
 from .stdin import NAMES as STDIN_NAMES
-from .template_file import Front, Template, read
-from .template_text import NAME, STDIN, filled
+from .template_file import FrontMatter, Template, read
+from .template_text import NAME, STDIN, fill_in
 from .text import arguments_text
 
-_TARGET = {"model", "provider"}  # one choice, made by one of those who may make it
-# Options that a model may lack: from a template for another model they are only wishes.
-_WISHES = frozenset(
+_TARGET = {"model", "provider"}  # both are taken from the same source
+# Options that a model may lack: those of a template for another model are only preferences.
+_PREFERENCES = frozenset(
     ("temperature", "top_p", "max_tokens", "stop", "seed", "think")
     + ("frequency_penalty", "presence_penalty")
 )
-_ADDED = "option"  # fields of a body: those typed come behind the template's
+_ADDED = "option"  # typed fields of the body are added to those of the template
 
 
 def with_template(invocation: Invocation, note: Callable[[str], None]) -> Invocation:
@@ -39,14 +39,14 @@ def with_template(invocation: Invocation, note: Callable[[str], None]) -> Invoca
     options = template.options | _texts_of(template, values)
     typed = invocation.typed
     chosen = bool(_TARGET & options.keys()) and not _TARGET & typed
-    if chosen:  # as a whole: half of it may be the environment's
+    if chosen:  # both, or one of them could be the environment's
         options = {name: getattr(Settings, name) for name in _TARGET} | options
     if _ADDED in options and _ADDED in typed:
         invocation = invocation.but(option=options[_ADDED] + settings.option)
     weaker = typed if chosen else typed | _TARGET
     options = {name: value for name, value in options.items() if name not in weaker}
-    words = _words(filled(template.prompt, values), invocation.words)
-    return invocation.with_template(options, words, frozenset() if chosen else _WISHES)
+    words = _words(fill_in(template.prompt, values), invocation.words)
+    return invocation.with_template(options, words, frozenset() if chosen else _PREFERENCES)
 
 
 def find(name: str, config: Config) -> Template:
@@ -65,7 +65,7 @@ def of_config(name: str, config: Config) -> Template:
     """Return the template in [template.NAME]. Usage errors name the key and the line."""
     assert isinstance(config, ConfigFile)
     folder = os.path.dirname(config.path)
-    front = Front(config.path, config.text, folder, confined=False)
+    front = FrontMatter(config.path, config.text, folder, confined=False)
     table = config.templates[name]
     where = ("template", name)
     if not isinstance(table, dict):
@@ -77,7 +77,7 @@ def of_config(name: str, config: Config) -> Template:
     return front.template(where, rest, prompt.strip("\n"))
 
 
-def listed(config: Config) -> list[dict[str, Any]]:
+def template_facts(config: Config) -> list[dict[str, Any]]:
     """Return the facts of the configuration's templates, for --list-templates."""
     facts = []
     for name in config.templates:
@@ -102,7 +102,7 @@ def listed(config: Config) -> list[dict[str, Any]]:
 def _values_of(
     settings: Settings, template: Template, note: Callable[[str], None]
 ) -> Mapping[str, str]:
-    """Return the values of the template's variables: those given, and the defaults of others."""
+    """Return the values of the template's variables, from --var or else their defaults."""
     given: dict[str, str] = {}
     for pair in settings.var:
         name, equals, value = arguments_text(pair).partition("=")
@@ -124,14 +124,14 @@ def _values_of(
 
 
 def _texts_of(template: Template, values: Mapping[str, str]) -> dict[str, str]:
-    """Return the options with variables in them, filled: a value never makes one a file's name."""
+    """Return the options with variables, filled in; a value never becomes the name of a file."""
     texts = {}
     for name, text in template.texts.items():
         if name == "system":
-            text = filled(text.removeprefix("@"), values)
+            text = fill_in(text.removeprefix("@"), values)
             texts[name] = f"@{text}" if text[:1] == "@" else text
         else:
-            texts[name] = filled(text, values)
+            texts[name] = fill_in(text, values)
     return texts
 
 

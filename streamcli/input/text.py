@@ -1,4 +1,4 @@
-"""Text that people give: UTF-8, whatever the locale says, or an error that names the place."""
+"""Decode the text that people pass: UTF-8, whatever the locale is, or an error with the offset."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from streamcli.cli.parse import parse
 from streamcli.errors import StreamError
 from streamcli.input import template_text
 from streamcli.input.picoschema import Unreadable, json_schema
-from streamcli.input.prompt import around
+from streamcli.input.prompt import prompt_maker
 from streamcli.input.stdin import STDIN_HERE
 from streamcli.input.template_file import OPTIONS, read
 from streamcli.settings.invocation import Invocation
@@ -52,7 +52,7 @@ def applied(path: Path | str, *args: str) -> Invocation:
 
 
 def prompt_of(invocation: Invocation, text: str = "") -> str:
-    return around(invocation.words, invocation.settings.replace)(text)
+    return prompt_maker(invocation.words, invocation.settings.replace)(text)
 
 
 def refused(path: Path | str, *args: str) -> str:
@@ -306,7 +306,7 @@ def test_braces_that_are_not_a_variable(write: Write) -> None:
 def test_a_long_text_takes_time_by_its_length() -> None:
     for text in ("{" * 500_000, "{{a" * 200_000, "{{a}}" * 100_000, "a}} " * 100_000):
         names = template_text.variables([text], "x")
-        template_text.filled(text, dict.fromkeys(names, ""))
+        template_text.fill_in(text, dict.fromkeys(names, ""))
 
 
 # ---- what is stronger ---------------------------------------------------------------------------
