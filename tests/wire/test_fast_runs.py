@@ -33,10 +33,10 @@ def one_by_one(events: list[bytes]) -> list[Event]:
 
 
 def at_once(events: list[bytes]) -> list[Event]:
-    """All but the first, from which the form of the others is learned, in one read."""
+    """All but the first two in one read: the form of a run is learned from the second."""
     decoder = Decoder()
-    out = decoder.feed(events[0])
-    return out + decoder.feed(b"".join(events[1:])) + decoder.close()
+    out = decoder.feed(events[0]) + decoder.feed(events[1])
+    return out + decoder.feed(b"".join(events[2:])) + decoder.close()
 
 
 def test_texts_with_escapes_and_quotes() -> None:
@@ -47,7 +47,7 @@ def test_texts_with_escapes_and_quotes() -> None:
             b"".join(random.choices(PIECES, k=random.randrange(4)))
             for _ in range(random.randrange(1, 5))
         ]
-        events = [BEFORE + text + AFTER for text in (b"first", *texts)]
+        events = [BEFORE + text + AFTER for text in (b"first", b"second", *texts)]
         expected = one_by_one(events)
         assert at_once(events) == expected, texts
         plain += len(expected) > len(events)
@@ -56,11 +56,11 @@ def test_texts_with_escapes_and_quotes() -> None:
 
 def test_a_separator_within_a_text_is_no_separator() -> None:
     texts = (b"a", AFTER[:20].replace(b'"', b'\\"'), AFTER.strip().replace(b'"', b'\\"'), b"z")
-    events = [BEFORE + text + AFTER for text in (b"first", *texts)]
+    events = [BEFORE + text + AFTER for text in (b"first", b"second", *texts)]
     assert at_once(events) == one_by_one(events)
 
 
 def test_a_backslash_at_the_end_of_a_text_hides_no_separator() -> None:
     """Two broken texts may look whole where they are joined: each has what the other lacks."""
-    events = [BEFORE + text + AFTER for text in (b"first", b"x\\", b',"y')]
+    events = [BEFORE + text + AFTER for text in (b"first", b"second", b"x\\", b',"y')]
     assert at_once(events) == one_by_one(events)
