@@ -25,6 +25,7 @@ PIECES = (
     b"\\n",
     AFTER[:20],
 )
+LEARNED = (b"first", b"second", b"third", b"fourth")
 
 
 def one_by_one(events: list[bytes]) -> list[Event]:
@@ -33,34 +34,34 @@ def one_by_one(events: list[bytes]) -> list[Event]:
 
 
 def at_once(events: list[bytes]) -> list[Event]:
-    """All but the first two in one read: the form of a run is learned from the second."""
+    """All but the first ones in one read: the form of a run is learned from those."""
     decoder = Decoder()
-    out = decoder.feed(events[0]) + decoder.feed(events[1])
-    return out + decoder.feed(b"".join(events[2:])) + decoder.close()
+    out = [event for data in events[: len(LEARNED)] for event in decoder.feed(data)]
+    return out + decoder.feed(b"".join(events[len(LEARNED) :])) + decoder.close()
 
 
 def test_texts_with_escapes_and_quotes() -> None:
     random = Random(11)
     plain = 0
-    for _ in range(3000):
+    for _ in range(1000):
         texts = [
             b"".join(random.choices(PIECES, k=random.randrange(4)))
             for _ in range(random.randrange(1, 5))
         ]
-        events = [BEFORE + text + AFTER for text in (b"first", b"second", *texts)]
+        events = [BEFORE + text + AFTER for text in (*LEARNED, *texts)]
         expected = one_by_one(events)
         assert at_once(events) == expected, texts
         plain += len(expected) > len(events)
-    assert plain > 100  # of these all texts are right
+    assert plain > 30  # of these all texts are right
 
 
 def test_a_separator_within_a_text_is_no_separator() -> None:
     texts = (b"a", AFTER[:20].replace(b'"', b'\\"'), AFTER.strip().replace(b'"', b'\\"'), b"z")
-    events = [BEFORE + text + AFTER for text in (b"first", b"second", *texts)]
+    events = [BEFORE + text + AFTER for text in (*LEARNED, *texts)]
     assert at_once(events) == one_by_one(events)
 
 
 def test_a_backslash_at_the_end_of_a_text_hides_no_separator() -> None:
     """Two broken texts may look whole where they are joined: each has what the other lacks."""
-    events = [BEFORE + text + AFTER for text in (b"first", b"second", b"x\\", b',"y')]
+    events = [BEFORE + text + AFTER for text in (*LEARNED, b"x\\", b',"y')]
     assert at_once(events) == one_by_one(events)
