@@ -1,25 +1,26 @@
-"""The contract of a protocol file: one wire format a file, everything about it in that file.
+"""The contract of a protocol file: one wire format in each file, and all about it in that file.
 
-A protocol module holds these; nothing else has to be touched when one is added:
+A protocol module holds these; to add a protocol, add a file:
 
 * `NAME`: its name, as `protocol =` in the configuration writes it.
-* `CAN`: what its servers can do beyond streaming text, where a provider's row does not say.
-* `NEEDS_MODEL`: False where the other side has a model of its own.
-* `LISTING`: where a server lists its models, and how that list is read; None if it does not.
-* `request(chat, target) -> HttpRequest`: pure. It raises errors.usage, before anything is sent,
-  for what the format cannot carry.
-* `refusal(status, headers, body) -> Failed`: pure, for every answer that is not 2xx.
+* `CAN`: what its servers can do beyond streaming text, unless a provider's row says otherwise.
+* `NEEDS_MODEL`: False if the server has a model of its own.
+* `LISTING`: where a server lists its models, and how to read the list; None if it lists none.
+* `request(chat, target) -> HttpRequest`: pure. It raises a usage error, before anything is sent,
+  for a part of the request that the format cannot express.
+* `refusal(status, headers, body) -> Failed`: pure, for every response that is not 2xx.
 * `recognises(glimpse) -> bool`: whether a body that begins like this is in this format. At most
   one protocol recognises a body: --decode=auto asks each.
 * `Decoder(limit)`, sans-IO, whose contract is:
-  - `feed(data) -> list[Event]`: the events that these bytes completed, or none yet; never an
-    exception, whatever the bytes.
-  - `close(broken=None) -> list[Event]`: the bytes ended, by `broken` (a Failed) if the transport
-    broke or we stopped waiting; ends with one Finished or Failed if `feed` has not given it yet.
-  - `ended`: Finished or Failed was given; `feed` ignores later bytes.
-  - `ending`: a finish reason that ends an answer was seen; only a marker and usage may follow.
+  - `feed(data) -> list[Event]`: return the events that these bytes completed; never raise,
+    whatever the bytes are.
+  - `close(broken=None) -> list[Event]`: the bytes ended, by the Failed `broken` if the transport
+    broke or a timeout came. Return the last events, which end with one Finished or Failed, unless
+    `feed` has returned that.
+  - `ended`: Finished or Failed was returned; `feed` ignores later bytes.
+  - `ending`: a finish reason that ends an answer was read; only a marker and usage may follow.
 
-The classes below declare what only some protocols have.
+The classes below declare the optional parts, which only some protocols have.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ class DecoderFactory(Protocol):
 
 
 class Glimpse:
-    """The beginning of a body, as far as it is known.
+    """The beginning of a body, to recognise its protocol.
 
-    `head` holds its first bytes, at most 200. Then either `value` is a JSON event (`in_array`: the
+    `head` holds its first bytes, at most 200. Also either `value` is a JSON event (`in_array`: the
     body is one JSON array), or `text` is the data of a server-sent event that is not JSON.
     """
 
@@ -76,7 +77,7 @@ class Glimpse:
 
 
 class Replies(Protocol):
-    """How a protocol reads what comes back."""
+    """The part of a protocol module that reads responses."""
 
     Decoder: DecoderFactory
 
@@ -84,13 +85,13 @@ class Replies(Protocol):
 
 
 class WireFormat(Replies, Protocol):
-    """A protocol module, as far as one question and its answer need it."""
+    """The part of a protocol module that one prompt needs."""
 
     def request(self, chat: ChatRequest, target: Target) -> HttpRequest: ...
 
 
 class ProtocolFile(WireFormat, Protocol):
-    """A protocol module: all that every one has."""
+    """A protocol module: the part that every protocol has."""
 
     NAME: str
     CAN: tuple[str, ...]
@@ -102,7 +103,7 @@ class ProtocolFile(WireFormat, Protocol):
 
 @runtime_checkable
 class DecodesByRow(Protocol):
-    """A protocol whose bytes mean what the provider's row says, or what was asked (`chat`)."""
+    """A protocol whose decoder depends on the provider's row, or on the request (`chat`)."""
 
     def decoder(self, target: Target, limit: int, chat: ChatRequest | None) -> Decoder: ...
 
@@ -111,9 +112,9 @@ class DecodesByRow(Protocol):
 class Keeper(Protocol):
     """A protocol whose servers keep conversations themselves.
 
-    `messages_of(data, where)` reads the file of `-o add=`; a usage error names its line.
-    `before(chat, target, messages)` is sent, one request after the other, before the first
-    question, and `after(chat, target, text)` when an answer is whole. All are pure.
+    `messages_of(data, where)` reads the file of `-o add=`; a usage error names its line. `before`
+    returns the requests to send before the first prompt, `after` those to send after a whole
+    answer, one after the other. All are pure.
     """
 
     def messages_of(self, data: bytes, where: str) -> list[dict[str, Any]]: ...
@@ -127,8 +128,8 @@ class Keeper(Protocol):
 class ReadsRow(Protocol):
     """A protocol with keys of its own in a provider's row, and in [provider.NAME].
 
-    `row_fault(own, template)` gives (the keys that lead to the mistake, what it is) for the row's
-    `own` keys, where `template` has all of them; None if there is no mistake.
+    `row_fault(own, template)` returns (the keys that lead to a fault, its description) for the
+    row's `own` keys; `template` also has the inherited ones. None if there is no fault.
     """
 
     ROW_KEYS: tuple[str, ...]
@@ -140,7 +141,7 @@ class ReadsRow(Protocol):
 
 @runtime_checkable
 class Templated(ReadsRow, Protocol):
-    """A protocol that only reads answers: the row's template makes the request, and decides."""
+    """A protocol that defines only the response: the row's template makes the request."""
 
     def needs_model(self, template: Mapping[str, Any]) -> bool: ...
     def can(self, template: Mapping[str, Any]) -> tuple[str, ...]: ...
@@ -148,31 +149,31 @@ class Templated(ReadsRow, Protocol):
 
 @runtime_checkable
 class TakesAnySchema(Protocol):
-    """A protocol whose servers take a schema with any root; others get an object's, see schemas."""
+    """A protocol whose servers take any schema; others get an object's (shared/schemas.py)."""
 
     ANY_SCHEMA: bool
 
 
 @runtime_checkable
 class HasWorkspaces(Protocol):
-    """A protocol whose workspace an environment variable may name."""
+    """A protocol with workspaces; an environment variable may name the workspace."""
 
     WORKSPACE_VARIABLE: str
 
 
 @runtime_checkable
 class CountsCacheApart(Protocol):
-    """A protocol whose input tokens do not contain the cached ones."""
+    """A protocol whose count of input tokens excludes the cached ones."""
 
     CACHE_IS_APART: bool
 
 
 @runtime_checkable
 class Cancels(Protocol):
-    """A protocol whose servers go on with a task when nobody reads its answer any more.
+    """A protocol whose servers go on with a task even if nobody reads its answer.
 
-    `cancel(target, decoder)` stops the task whose answer `decoder` was reading; None while its id
-    is unknown, and once it is over.
+    `cancel` returns the request that stops the task whose answer `decoder` was reading; None while
+    the task's id is unknown, and once the task is over.
     """
 
     def cancel(self, target: Target, decoder: Decoder) -> HttpRequest | None: ...
@@ -180,7 +181,10 @@ class Cancels(Protocol):
 
 @runtime_checkable
 class Resumes(Protocol):
-    """A protocol whose servers go on with a broken answer by themselves."""
+    """A protocol whose servers continue a response when the connection breaks.
+
+    `resume` returns the request for the events after number `after`.
+    """
 
     def resume(
         self, chat: ChatRequest, target: Target, response_id: str, after: int
@@ -189,7 +193,7 @@ class Resumes(Protocol):
 
 @runtime_checkable
 class ResumableDecoder(Decoder, Protocol):
-    """The decoder of a protocol that `Resumes`; it skips events up to number `skip_until`."""
+    """The decoder of a protocol that Resumes; it skips the events up to number `skip_until`."""
 
     response_id: str
     sequence_number: int | None
@@ -199,14 +203,14 @@ class ResumableDecoder(Decoder, Protocol):
 def decoder_for(
     protocol: Replies, target: Target, limit: int, chat: ChatRequest | None = None
 ) -> Decoder:
-    """Return what decodes the target's answer to `chat`; an event may have `limit` bytes."""
+    """Return the decoder for the target's answer to `chat`; an event has at most `limit` bytes."""
     by_row = _by_row(cast(Hashable, protocol))
     return protocol.Decoder(limit) if by_row is None else by_row.decoder(target, limit, chat)
 
 
 @cache
 def _by_row(protocol: Hashable) -> DecodesByRow | None:
-    # isinstance looks at all members of these classes: too much for each of many prompts.
+    # isinstance with such a class checks all its members, which is slow for each of many prompts.
     return protocol if isinstance(protocol, DecodesByRow) else None
 
 
@@ -216,7 +220,7 @@ def get(name: str) -> ProtocolFile:
 
 
 def names() -> list[str]:
-    """Return the names of all protocols: adding a file is all that adding one takes."""
+    """Return the names of all protocols, from the files in this folder."""
     from pkgutil import iter_modules
 
     package = import_module(__package__)

@@ -11,12 +11,12 @@ from ..wire.payloads import Payloads
 from ..wire.sse import MAX_EVENT_SIZE, Message, Stray
 from ._contract import Decoder, Glimpse, ProtocolFile, decoder_for, get, names
 
-PATIENCE = 1 << 18  # bytes after which a body that was not recognised never will be
-USUAL = "openai-chat"  # its verdicts on junk are as good as any
+PATIENCE = 1 << 18  # bytes after which the search for the protocol ends
+USUAL = "openai-chat"  # the protocol of a body that none recognises
 
 
 def protocol_of(value: Any, in_array: bool = False) -> str:
-    """Return the protocol whose event `value` is; "" if it could be any."""
+    """Return the name of the protocol whose event `value` is; "" if none recognises it."""
     if isinstance(value, list):
         return protocol_of(value[0], in_array=True) if value else ""
     glimpse = Glimpse(value=value, in_array=in_array)
@@ -38,16 +38,16 @@ def _is_text(payload: bytes) -> bool:
 
 
 class AutoDecoder:
-    """Holds the bytes until a protocol recognises them, then is that protocol's decoder.
+    """Keeps the bytes until a protocol recognises them, then uses that protocol's decoder.
 
-    `target` is the one that the bytes come from, with the habits of its row, if it is known.
+    `target` is where the bytes come from, if it is known: its quirks go to the decoder.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE, target: Target | None = None) -> None:
         self.name = ""
         self._limit = limit
         self._target = target or Target("", "", "")
-        self._held: list[bytes] = []
+        self._pending: list[bytes] = []
         self._size = 0
         self._payloads = Payloads(limit)
         self._inner: Decoder | None = None
@@ -68,7 +68,7 @@ class AutoDecoder:
             self._ask(Glimpse(data[:200]))
         if self._inner is None:
             self._look(self._payloads.feed(data))
-        self._held.append(data)
+        self._pending.append(data)
         self._size += len(data)
         if self._size > PATIENCE:
             self._become(USUAL)
@@ -109,8 +109,8 @@ class AutoDecoder:
             self._inner = decoder_for(get(name), self._target, self._limit)
 
     def _replay(self) -> list[Event]:
-        """Decode what was held, once its protocol is known."""
-        if self._inner is None or not self._held:
+        """Decode the pending bytes, once their protocol is known."""
+        if self._inner is None or not self._pending:
             return []
-        held, self._held = b"".join(self._held), []
-        return self._inner.feed(held)
+        pending, self._pending = b"".join(self._pending), []
+        return self._inner.feed(pending)

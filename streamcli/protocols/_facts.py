@@ -1,7 +1,6 @@
-"""A protocol's capabilities, read from its file without running it.
+"""Read a protocol's capabilities (CAN) from its source, without importing it.
 
---list-providers asks this of every protocol, and running all their files would take half as long
-as all the rest of it.
+--list-providers needs them of every protocol; the imports would take half as long as all the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def can(name: str) -> tuple[str, ...]:
 
 @lru_cache
 def stated_in(module: str) -> tuple[str, ...] | None:
-    """Return CAN as the file of that name states it; None if it is not one tuple in a line."""
+    """Return CAN as the source of `module` has it; None if it is not one tuple on one line."""
     from ast import literal_eval
 
     loader: Any = __spec__.loader  # what pkgutil.get_data asks, without its imports

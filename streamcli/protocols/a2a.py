@@ -1,18 +1,18 @@
-"""A2A (Agent2Agent) over JSON-RPC, versions 0.3 and 1.0: agents, which Tyler's are.
+"""A2A (Agent2Agent) over JSON-RPC, versions 0.3 and 1.0; Tyler's agents speak it.
 
-Sources: https://a2a-protocol.org/v0.3.0/specification/ and /v1.0.0/specification/; what agents
-really send was seen on the official SDK's servers (see tests/test_real_a2a.py).
+Sources: https://a2a-protocol.org/v0.3.0/specification/ and /v1.0.0/specification/, and servers of
+the official SDK.
 
-What is what:
+How results become events:
 
-* The text of artifacts is the answer, data parts as compact JSON, nothing put between parts or
-  artifacts. An artifact that is sent anew (`append` false) replaces what cannot be taken back: if
-  it begins with what was shown, only its rest is text, else all of it.
-* What an agent says while it works (status messages before the last), and what it marks as
-  thought, is reasoning. The last status message is text if it asks for input or if there was no
-  text before it, else reasoning too. `history` is what was said before, and not told again.
-* The calls and results of the agent's own tools are told, where they are marked as such.
-* A file by its address is a citation; a file's bytes have no place in a text stream.
+* The text of artifacts is the answer; data parts are compact JSON, and nothing is put between parts
+  or artifacts. An artifact that is sent again (`append` false) would replace text that was given
+  already: if it begins with that text, only its rest is given, otherwise all of it.
+* Status messages before the last one, and parts that are marked as thought, are reasoning. The last
+  status message is text if it asks for input or if no text came before, otherwise reasoning too.
+  `history` holds earlier messages, and is ignored.
+* Calls and results of the agent's own tools are given, if the parts are marked as such.
+* A file by its URL is a citation; a file's bytes are ignored.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ LISTING = Listing("skills", lambda base: join_url(base, CARD), place="skills", m
 ROW_KEYS = ("path",)
 row_fault = path_fault
 
-VERSION = "A2A-Version"  # the header; without it an agent takes the request for 0.3
+VERSION = "A2A-Version"  # the header; without it an agent assumes version 0.3
 
-# JSON-RPC's errors and A2A's by which the request was wrong, not the agent.
+# Codes of JSON-RPC and A2A for errors in the request.
 _REJECTED = (-32700, -32600, -32601, -32602, *range(-32005, -32000), -32007, -32008, -32009)
 _OTHER_VERSION = f"it may speak another version of A2A: -H {VERSION}:1.0, or 0.3"
 _HINTS: dict[Any, str] = {
@@ -61,7 +61,7 @@ _HINTS: dict[Any, str] = {
     -32004: "an agent that cannot stream may answer with --no-stream",
 }
 
-_UNSAID = ("system", "think", "schema", "prefill", "tools", "tool_choice", *SAMPLING)
+_NOT_TAKEN = ("system", "think", "schema", "prefill", "tools", "tool_choice", *SAMPLING)
 _OF_MESSAGE = ("contextId", "taskId", "messageId", "referenceTaskIds", "extensions")
 
 _ENDS = ("completed", "input-required")
@@ -74,19 +74,19 @@ _FAILURES = {
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST to the agent's own address: the prompt as a message, behind the text of its text files.
+    """Return the POST to the agent's own address: the prompt as a message, after its text files.
 
-    Other attachments are file parts. The version is that of a given A2A-Version header, else the
-    row's (quirk `a2a_version`). `-o` options of a message (_OF_MESSAGE) go there, all others into
-    `params` (metadata, configuration). An agent has its own model. The message's id follows from
-    its content, so that one asked again is the same. Of a conversation the last message is sent:
-    the agent keeps the others, by the context that its answers named, with the task of the last
-    answer if that waits for more.
+    Other attachments are file parts. The version is that of the A2A-Version header, if the user set
+    one, or else the row's (quirk `a2a_version`). `-o` options that are fields of a message
+    (_OF_MESSAGE) go there, all others into `params` (metadata, configuration). The message's id is
+    a hash of its content, so a repeated request has the same id. Only the last message of a
+    conversation is sent: the agent keeps the others under the context id that its answers named,
+    and under the task id of the last answer, if that waits for input.
     """
     if chat.model:
         what = f"the name of a model ({chat.model}): the agent has its own"
         raise cannot(NAME, what, f"-p {target.provider}")
-    no_words_for(NAME, chat, *_UNSAID)
+    no_words_for(NAME, chat, *_NOT_TAKEN)
     *earlier, asked = chat.messages
     context = _context_of(earlier)
     if asked.role != "user" or (earlier and not context and "contextId" not in chat.options):
@@ -108,7 +108,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         message = {"role": "ROLE_USER", "parts": [*({"text": text} for text in texts), *files]}
         method = "SendStreamingMessage" if chat.stream else "SendMessage"
     message |= context
-    turn = [len(earlier)] if earlier else []  # the same words may be said again
+    turn = [len(earlier)] if earlier else []  # the same prompt may come again in a conversation
     message["messageId"] = id_of("message", orjson.dumps([message, chat.options, *turn]).decode())
     params = {"message": message}
     for name, value in chat.options.items():
@@ -118,7 +118,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def _context_of(earlier: Sequence[Message]) -> dict[str, str]:
-    """Return the ids by which the agent knows what was said before; none if it never said any."""
+    """Return the ids under which the agent keeps the conversation; {} if it named none."""
     last = next((each for each in reversed(earlier) if each.role == "assistant"), None)
     context: dict[str, str] = {}
     for message in earlier:
@@ -131,7 +131,7 @@ def _context_of(earlier: Sequence[Message]) -> dict[str, str]:
 
 
 def cancel(target: Target, decoder: contract.Decoder) -> HttpRequest | None:
-    """Stop the task, which the agent would otherwise finish for nobody."""
+    """Return the request that stops the task; None if there is none to stop."""
     id = decoder.task if isinstance(decoder, Decoder) else ""
     if not id:
         return None
@@ -140,7 +140,7 @@ def cancel(target: Target, decoder: contract.Decoder) -> HttpRequest | None:
 
 
 def version_of(target: Target) -> tuple[str, bool]:
-    """Return the version of A2A that the agent is spoken to in, and whether a header says it."""
+    """Return (the version of A2A for this agent, whether the user set it by a header)."""
     given = {name.lower(): value for name, value in target.headers}
     usual = target.quirks.get("a2a_version", "0.3")
     return given.get(VERSION.lower(), usual), VERSION.lower() in given
@@ -152,7 +152,7 @@ def is_old(target: Target) -> bool:
 
 
 def call(target: Target, method: str, params: dict[str, Any], accept: str) -> HttpRequest:
-    """Return a call by JSON-RPC. An agent takes a request without a version for 0.3."""
+    """Return a JSON-RPC call. Version 0.3 needs no header, as agents assume it."""
     version, given = version_of(target)
     headers = () if given or is_old(target) else ((VERSION, version),)
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -160,7 +160,7 @@ def call(target: Target, method: str, params: dict[str, Any], accept: str) -> Ht
 
 
 def file_part(attachment: Attachment, old: bool) -> dict[str, Any]:
-    """Return a file part: bytes (base64) or an address, with name and type as far as known."""
+    """Return a file part: bytes (base64) or a URL, with name and type if they are known."""
     names = ("bytes", "uri", "name", "mimeType") if old else ("raw", "url", "filename", "mediaType")
     data = "" if attachment.url else attachment.base64()
     values = (data, attachment.url, attachment.name, attachment.mime)
@@ -183,7 +183,7 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Either version's JSON-RPC responses to events: a stream of them, or the one of `send`."""
+    """Decodes JSON-RPC responses of both versions: a stream of them, or a single one."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.ending = False
@@ -193,12 +193,12 @@ class Decoder:
         self.task = ""  # the id of the task, while the agent works on it
         self._calls = AgentCalls()
         self._started = False
-        self._context: dict[str, str] = {}  # by which the agent knows the conversation
-        self._state = ""  # of the task, in the agent's own word
+        self._context: dict[str, str] = {}  # the ids under which the agent keeps the conversation
+        self._state = ""  # of the task, as the agent writes it
         self._answered = False  # some text was given
-        self._over = False  # the last update came, and no text before it
-        # By artifact what of it was shown: its size in UTF-16 and its digest, as a stream may be
-        # longer than memory. UTF-16 keeps a surrogate pair the same however it was cut.
+        self._over = False  # the last update came, without text before it
+        # The text that was given of each artifact: its size in UTF-16 and its digest, as a stream
+        # may be larger than memory. In UTF-16 a split surrogate pair is the same as a whole one.
         self._shown: dict[str, tuple[int, Any]] = {}
 
     @property
@@ -214,7 +214,7 @@ class Decoder:
             body.fail(failure_of(error), out)
             return
         if "result" not in value and (error := error_in(value, event)) is not None:
-            body.fail(stream_failure(error), out)  # of a server in front of the agent
+            body.fail(stream_failure(error), out)  # of a gateway before the agent
             return
         # Over HTTP without JSON-RPC, A2A's other binding, the events are the results themselves.
         bare = "result" not in value and "jsonrpc" not in value
@@ -238,12 +238,12 @@ class Decoder:
             artifacts = result.get("artifacts")
             for artifact in artifacts if isinstance(artifacts, list) else ():
                 self._artifact(artifact, False, out)
-            # Only the updates up to 0.3 say by themselves whether they are the last.
+            # Only updates up to version 0.3 have a field that says whether they are the last.
             says = kind == "status-update" and ("kind" in result or "final" in result)
             self._status(result.get("status"), result.get("final") is True if says else None, out)
 
     def _start(self, kind: str, result: dict[str, Any], out: list[Event]) -> None:
-        """Give the id of the task, or of a message without one, once."""
+        """Give the id of the task, or of a message without a task, once."""
         ids = (result.get(name) for name in ("taskId", "id", "messageId"))
         if id := next((id for id in ids if id and isinstance(id, str)), ""):
             self._started = True
@@ -251,7 +251,7 @@ class Decoder:
             out.append(Started("", whole(id)))
 
     def _keep(self, name: str, id: Any, out: list[Event]) -> None:
-        """Give the ids by which the next request of the conversation goes on."""
+        """Give the ids for the next request of the conversation, as opaque state."""
         if id and isinstance(id, str):
             self._context = {**self._context, name: whole(id)}
             out.append(Opaque(NAME, self._context, lasting=True))
@@ -278,7 +278,7 @@ class Decoder:
         self._answer(data.decode("utf-16-le", "surrogatepass"), out)
 
     def _status(self, status: Any, final: bool | None, out: list[Event]) -> None:
-        """`final`: whether the agent calls it the last; None: that is for the state to say."""
+        """Read a status. `final`: the agent says that it is the last; None: the state decides."""
         if not isinstance(status, dict):
             if not final:
                 return
@@ -303,7 +303,7 @@ class Decoder:
         else:
             self._body.say(Reasoning, content.text, out)
         if final or (final is None and self.ending):
-            if self.ending and not self._answered:  # servers were seen that send it too early
+            if self.ending and not self._answered:  # some servers send it before the text
                 self._over = self._body.answered = True
             else:
                 self._body.finish("marker", out)
@@ -313,9 +313,9 @@ class Decoder:
         self._body.say(Text, text, out)
 
     def _aside(self, content: Content, out: list[Event]) -> None:
-        """Give what stands beside the text."""
+        """Give the reasoning, files and tools of a message or an artifact."""
         if content.mistyped is not None:
-            self._body.say(Text, content.mistyped, out)  # an error: no rule explains it
+            self._body.say(Text, content.mistyped, out)  # `say` fails with it
         if content.thought:
             self._body.say(Reasoning, content.thought, out)
         if content.links:
@@ -324,7 +324,7 @@ class Decoder:
             self._tools(content, out)
 
     def _tools(self, content: Content, out: list[Event]) -> None:
-        """Give the calls and results that are new: agents send the same parts several times."""
+        """Give new calls and results, as agents send the same parts several times."""
         for kind, data in content.tools:
             id, name = words(data.get("id")), words(data.get("name"))
             if kind == "function_call":
@@ -360,7 +360,7 @@ def failure_of(error: Any) -> Failed:
 
 
 def _detail(data: Any) -> str:
-    """Return the first words for people in an error's `data`, which each SDK fills differently."""
+    """Return the first message in an error's `data`, which each SDK fills differently."""
     if isinstance(data, str):
         return excerpt(data.encode("utf-8", "replace"))
     if isinstance(data, dict):

@@ -1,10 +1,10 @@
-"""AG-UI, by which agents of many frameworks talk to their pages.
+"""AG-UI, the protocol between agents of many frameworks and their web pages.
 
-Source: https://docs.ag-ui.com/spec/1.0, and the packages of it on PyPI and npm; names of versions
-before 1.0 (THINKING_*, outcomes that are words) are still met.
+Source: https://docs.ag-ui.com/spec/1.0, and its packages on PyPI and npm; names of versions before
+1.0 (THINKING_*, outcomes that are strings) still occur.
 
-The answer is what the agent itself says. What its subagents say on the way is reasoning to us,
-unless it says nothing itself: then their last message is the answer.
+The answer is the text of the agent itself. Text of its subagents is reasoning, unless the agent has
+no text of its own: then the last message of a subagent is the answer.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ LISTING = None
 ROW_KEYS = ("path",)
 row_fault = path_fault
 
-# Where -o goes: fields of the protocol's own; all else is for the agent, in forwardedProps.
+# The -o options that are fields of the request; all others go to the agent, in forwardedProps.
 FIELDS = (
     "threadId",
     "runId",
@@ -72,7 +72,7 @@ FIELDS = (
     "forwardedProps",
     "resume",
 )
-PARTS = ("image", "audio", "video")  # by the first half of the MIME type; all else is a document
+PARTS = ("image", "audio", "video")  # types of parts, as in the MIME type; others are documents
 
 THOUGHTS = (
     "REASONING_MESSAGE_CONTENT",
@@ -83,26 +83,26 @@ KNOWN = re.compile(
     "(RUN|TEXT_MESSAGE|TOOL_CALL|STEP|STATE|MESSAGES|ACTIVITY|SUBAGENT|REASONING|THINKING)_[A-Z_]+|"
     "RAW|CUSTOM"
 )
-# What goes on with the answer behind the end of a run.
+# Beginnings of events that continue the answer after the end of a run.
 REOPENS = ("TEXT_MESSAGE_C", "REASONING_MESSAGE_C", "THINKING_TEXT_MESSAGE_C", "TOOL_CALL_")
-_SAID = ("message", "code", "error")  # of an error
+_ERROR_FIELDS = ("message", "code", "error")
 _BEGINNINGS = re.compile(
     "(RUN|TEXT_MESSAGE|TOOL_CALL|REASONING|THINKING|STEP|STATE|MESSAGES)_[A-Z_]+"
 )
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}, the agent's own address. Servers before 1.0 insist on every field."""
+    """Return the POST to {base}, the agent's address. Servers before 1.0 require every field."""
     only_what_it_takes(NAME, chat)
     if chat.tool_choice not in (None, "auto", "none"):
         raise cannot(NAME, f"a tool choice ({chat.tool_choice})", "auto and none are possible")
-    told = conversation(chat)
-    ids = [id for id, _ in told]
+    named = conversation(chat)
+    ids = [id for id, _ in named]
     body: dict[str, Any] = {
         "threadId": id_of("thread", *ids[:1]),
         "runId": id_of("run", *ids, orjson.dumps(chat.options).decode()),
         "state": {},
-        "messages": [_message(id, message) for id, message in told],
+        "messages": [_message(id, message) for id, message in named],
         "tools": [] if chat.tool_choice == "none" else [_tool(tool) for tool in chat.tools],
         "context": [],
         "forwardedProps": {"model": chat.model} if chat.model else {},
@@ -151,16 +151,16 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
-    """Return the decoder of the answer: calls of the tools in the request are the caller's."""
+    """Return the decoder of the answer; calls of the request's tools are the caller's."""
     return Decoder(limit, tuple(tool.name for tool in chat.tools) if chat is not None else ())
 
 
 class Decoder:
-    """Turns AG-UI's events into ours.
+    """Decodes AG-UI's events.
 
-    RUN_FINISHED is the marker, and the bytes are read to their end all the same: a failure may
-    follow it, or another run of a thread that is played again. `tools` are the caller's own: the
-    agent runs all others.
+    RUN_FINISHED is the end marker, but the bytes are read to their end: a failure may follow it, or
+    another run of a thread that is replayed. `tools` are the caller's own: the agent runs all
+    others.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE, tools: tuple[str, ...] = ()) -> None:
@@ -170,21 +170,21 @@ class Decoder:
         self.close = self._body.close
         self._tools = tools
         self._calls = AgentCalls(tools)
-        self._call = ""  # whose arguments a chunk without an id goes on with
-        self._chunked = ""  # the call that comes in chunks, which have no end of their own
-        self._message = ""  # the like for text
-        self._foreign: set[str] = set()  # messages of other roles, shown to a page for its history
-        self._said = False  # the agent itself said something
-        self._heard: tuple[str, list[str]] = ("", [])  # the last message of a subagent
-        self._snapshot: list[str] = []  # what the conversation so far has as the agent's answer
-        self._asks = ""  # what the run waits for from outside
+        self._call = ""  # the call that a chunk without an id continues
+        self._chunked = ""  # the call that comes in chunks, which have no end event
+        self._message = ""  # the message that a chunk without an id continues
+        self._foreign: set[str] = set()  # ids of messages with other roles, sent as history
+        self._said = False  # text of the agent itself came
+        self._subagent: tuple[str, list[str]] = ("", [])  # the last message of one: id, texts
+        self._snapshot: list[str] = []  # the agent's answer in the last MESSAGES_SNAPSHOT
+        self._asks = ""  # the question that the run waits for
         self._outcome = ""
 
     @property
     def ended(self) -> bool:
         return self._body.ended
 
-    # What one value says
+    # Values
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
@@ -211,13 +211,13 @@ class Decoder:
         elif kind.startswith("RUN_"):
             self._run(kind, value, out)
         elif kind == "MESSAGES_SNAPSHOT":
-            # Who does not stream answers by it, and so do tools of old.
+            # Agents that do not stream send their answer so, and old ones their tools' results.
             self._snapshot, results = answer_of(value.get("messages"))
             for id, output in results:
                 if self._calls.knows(id):
                     self._calls.result(id, output, out)
         elif kind == "CUSTOM" and value.get("name") == "on_interrupt":
-            self._asks = shown(value.get("value"))  # LangGraph's, whose run then just finishes
+            self._asks = shown(value.get("value"))  # LangGraph's: the run then finishes
         if kind.startswith(REOPENS) and kind != "TOOL_CALL_RESULT":
             self.ending = False
         if len(out) == before:
@@ -235,15 +235,15 @@ class Decoder:
             return
         if not value.get("subagentRunId"):
             self._said = True
-            self._heard = ("", [])
+            self._subagent = ("", [])
             self._body.say(Text, delta, out)
             return
         before = len(out)
         self._body.say(Reasoning, delta, out)
         if not self._said:
-            if self._heard[0] != id:
-                self._heard = (id, [])
-            self._heard[1].extend(e.text for e in out[before:] if isinstance(e, Reasoning))
+            if self._subagent[0] != id:
+                self._subagent = (id, [])
+            self._subagent[1].extend(e.text for e in out[before:] if isinstance(e, Reasoning))
 
     def _tool(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
         calls, id = self._calls, words(value.get("toolCallId")) or self._call
@@ -262,13 +262,13 @@ class Decoder:
         if kind == "TOOL_CALL_END":
             calls.whole(id, out)
 
-    # How it ends
+    # The end
 
     def _run(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
         if usage := run_usage(value.get("usage")):
             out.append(usage)
         if kind == "RUN_ERROR":
-            said = {name: each for name in _SAID if (each := value.get(name))}
+            said = {name: each for name in _ERROR_FIELDS if (each := value.get(name))}
             self._body.fail(stream_failure(said, "" if said else kind), out)
         elif kind == "RUN_STARTED":
             self.ending = False
@@ -286,7 +286,7 @@ class Decoder:
                 self._calls.only(outcome.get("pendingToolCallIds"))
                 outcome = outcome.get("type")
             self._asks = self._asks or shown(value.get("interrupt"))
-            # TanStack AI and Microsoft's agents say why the model stopped.
+            # TanStack AI and Microsoft's agents send the model's finish reason.
             self._outcome = words(outcome) or first_of(value.get("finishReason")) or ""
 
     def finished(self) -> bool:
@@ -322,15 +322,15 @@ class Decoder:
         before = len(out)
         for text in self._snapshot:
             self._body.say(Text, text, out)
-        if len(out) == before and self._heard[1]:
-            out.append(Returned("".join(self._heard[1])))
+        if len(out) == before and self._subagent[1]:
+            out.append(Returned("".join(self._subagent[1])))
 
 
-# What values say of a run's end
+# Fields of the end of a run
 
 
 def run_usage(usage: Any) -> Usage | None:
-    """Return the sum of a run's counts, which has an entry for each model; None without any."""
+    """Return the sum of a run's usage, which has an entry for each model; None without any."""
     entries = usage if isinstance(usage, list) else [usage]
     known = [u for each in entries if (u := usage_of(each))]
     return total(known) if known else None
@@ -339,7 +339,7 @@ def run_usage(usage: Any) -> Usage | None:
 def answer_of(messages: Any) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the agent's answer to the last question of a conversation, and the tools' results.
 
-    A result is (the id of its call, what the tool returned).
+    A result is (the id of its call, the output of the tool).
     """
     answer: list[str] = []
     results: list[tuple[str, str]] = []
@@ -357,17 +357,17 @@ def answer_of(messages: Any) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def asked_by(interrupts: Any) -> str:
-    """Return, for people, each interrupt's question and the id to answer it by."""
-    told = []
+    """Return each interrupt's question and id as text, for an error's message."""
+    questions = []
     for each in interrupts if isinstance(interrupts, list) else ():
         if isinstance(each, dict):
             what = words(each.get("message")) or words(each.get("reason"))
-            told.append(f"{what} (interruptId {words(each.get('id'))})")
-    return "; ".join(told)
+            questions.append(f"{what} (interruptId {words(each.get('id'))})")
+    return "; ".join(questions)
 
 
 def shown(value: Any) -> str:
-    """Return the beginning of an older agent's question, text or JSON; "" without one."""
+    """Return the beginning of an interrupt's value (text or JSON) as text; "" without one."""
     try:
         return " ".join(text_of(value).split())[:200] if value else ""
     except ValueError:

@@ -1,7 +1,7 @@
 """The data stream of Vercel's AI SDK 4: lines of a code, a colon and JSON (`0:"Hi"`).
 
-Source: the packages `ai` 4.3 and `@ai-sdk/ui-utils` 1.2; the AI SDK 5 replaced it by what is in
-ui_message.py. The header X-Vercel-AI-Data-Stream: v1 tells it.
+Source: the packages `ai` 4.3 and `@ai-sdk/ui-utils` 1.2. The AI SDK 5 replaced it: ui_message.py.
+Its servers send the header X-Vercel-AI-Data-Stream: v1.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ row_fault = path_fault
 CODES = "0123456789abcdefghijk"
 _BEGINNING = re.compile(rb'[0-9a-k]:["\[{]')  # no field of an event stream is one character long
 ERROR = "3"
-ANSWER = "04bc9fg"  # the next step of an answer has begun
+ANSWER = "04bc9fg"  # codes after which the answer goes on
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}, which is the application's own address."""
+    """Return the POST to {base}, the application's own address."""
     return aisdk.request(NAME, chat, target, aisdk.message_of_4, "text/plain")
 
 
@@ -62,10 +62,10 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Lines to events. `d` ends the answer.
+    """Decodes lines. `d` ends the answer.
 
-    Servers in other languages leave it out: then the reason of the last step (`e`) will do, if
-    nothing came after it.
+    Servers in other languages leave it out: then the finish reason of the last step (`e`) ends the
+    answer, if nothing came after it.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -76,7 +76,7 @@ class Decoder:
         self._usage = Usage()  # of the steps so far
         self._started = False
         self._raw: str | None = None
-        self._shown = False  # there is something for a page to show
+        self._shown = False  # something for a page to show came
 
     @property
     def ended(self) -> bool:
@@ -92,12 +92,12 @@ class Decoder:
             self._raw = None  # the step after the tools was still to come
         return with_version_hint(self._body.close(broken))
 
-    # What one line says: `event` is its code
+    # Lines: `event` is the code
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         body, before = self._body, len(out)
         body.alive = True
-        if body.failure is not None:  # only the counts are wanted of what is behind an error
+        if body.failure is not None:  # after an error only usage matters
             self._count(event, value, out)
             if event == "d":
                 body.finish("marker", out)

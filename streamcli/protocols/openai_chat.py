@@ -1,7 +1,7 @@
 """OpenAI Chat Completions, as OpenAI and two dozen compatible servers really stream it.
 
-Source: https://platform.openai.com/docs/api-reference/chat; the deviations are those of recorded
-streams and of public reports (tests/protocols/test_openai_chat.py, tests/protocols/cases).
+Source: https://platform.openai.com/docs/api-reference/chat; the deviations come from recorded
+streams and public reports (tests/protocols/test_openai_chat.py, tests/protocols/cases).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.stream and quirks.get("stream_options") and "stream_options" not in target.refused:
         body["stream_options"] = dict(quirks["stream_options"])
     limit = quirks.get("max_tokens", "max_tokens")
-    if limit in target.refused:  # it has two names, and some servers know one of them
+    if limit in target.refused:  # the field has two names, and some servers know only one
         limit = "max_tokens" if limit != "max_tokens" else "max_completion_tokens"
     seed = quirks.get("seed", "seed")
     for field, value in (
@@ -84,11 +84,11 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
-    """Return the decoder of an answer, which knows how many choices were asked for (`-o n=`)."""
+    """Return the decoder of an answer; `chat` says how many choices were asked for (`-o n=`)."""
     asked = None if chat is None else natural(chat.options.get("n", 1))
     one = None if asked is None else asked == 1
     return Decoder(limit, one_choice=one, has_tools=chat is not None and bool(chat.tools))
 
 
 class Decoder(ChatDecoder):
-    """Chat Completions bytes to events; also a whole answer where a server did not stream."""
+    """Decodes Chat Completions, also a whole answer of a server that did not stream."""

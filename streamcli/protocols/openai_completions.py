@@ -1,8 +1,8 @@
-"""OpenAI's legacy Completions: a text goes in, its continuation comes out; no roles, no template.
+"""OpenAI's legacy Completions: continue a text, without roles and without a chat template.
 
-Source: https://platform.openai.com/docs/api-reference/completions; the deviations are those of
-recorded streams (see tests/test_openai_completions.py). A server that is not told otherwise may
-stop after 16 tokens: --max-tokens says how many.
+Source: https://platform.openai.com/docs/api-reference/completions; the deviations come from
+recorded streams (tests/protocols/test_openai_completions.py). Without --max-tokens a server may
+stop after 16 tokens.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LISTING = Listing("models", models_below())
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/completions."""
+    """Return the POST to {base}/completions."""
     quirks = target.quirks
     body: dict[str, Any] = {"model": chat.model, "prompt": _prompt(chat), "stream": chat.stream}
     if not chat.model:
@@ -52,10 +52,10 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def _prompt(chat: ChatRequest) -> str:
-    """Return the text that the model goes on with; --prefill is simply the end of it.
+    """Return the text that the model continues; --prefill is the end of it.
 
-    Nothing is added: what separates question and answer (a template, a line end) differs from
-    model to model, so that the caller writes it.
+    Nothing is added: the separator of question and answer (a template, a line end) differs between
+    models, so the caller writes it.
     """
     no_words_for(NAME, chat, "system", "think", "schema", "tools", "tool_choice")
     if len(chat.messages) != 1 or chat.messages[0].role != "user":
@@ -76,16 +76,16 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
-    """Return the decoder of an answer, which knows how many choices were asked for (`-o n=`)."""
+    """Return the decoder of an answer; `chat` says how many choices were asked for (`-o n=`)."""
     asked = None if chat is None else natural(chat.options.get("n", 1))
     return Decoder(limit, one_choice=None if asked is None else asked == 1)
 
 
 class Decoder(ChatDecoder):
-    """Completions bytes to events; a chunk and a whole answer have the same shape here.
+    """Decodes Completions, where a chunk and a whole answer have the same shape.
 
-    A choice has its `text` where one of Chat Completions has a delta or a message. All else is the
-    same, and servers that mix the two up are read too.
+    A choice has a `text` instead of a delta or a message. The rest is as in Chat Completions, and
+    streams of servers that mix the two up are decoded too.
     """
 
     noun = "completion"

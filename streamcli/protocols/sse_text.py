@@ -1,8 +1,8 @@
-"""Plain text as server-sent events: the data of each is a piece of the answer, and nothing else.
+"""Plain text as server-sent events: the data of each event is a delta of the answer.
 
-That is what FastAPI's `StreamingResponse(..., media_type="text/event-stream")` makes of a
-generator of text, as AgentiCraft's guide shows it. The format has no end marker, no errors and no
-names for anything: a clean end of the HTTP body alone proves that the answer is whole.
+FastAPI's `StreamingResponse(..., media_type="text/event-stream")` writes it for a generator of
+text, as AgentiCraft's guide shows. The format has no end marker and no errors: only a clean end of
+the HTTP body proves that the answer is whole.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
-    """Return the decoder for the row; the quirk `unescaped` says that chunks come as they are."""
+    """Return the decoder for the row, with its quirk `unescaped`."""
     return Decoder(limit, bool(target.quirks.get("unescaped")))
 
 
 class Decoder:
-    """`ending` while the last event is `[DONE]`: an end marker if nothing follows, else text.
+    """Decodes events of text. `[DONE]` is an end marker if nothing follows it, otherwise text.
 
-    `unescaped`: the server is known to write line breaks as they are (wire/sse_text.py).
+    `unescaped`: the server is known to write line breaks unescaped (wire/sse_text.py).
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE, unescaped: bool = False) -> None:
@@ -62,11 +62,11 @@ class Decoder:
         self._payloads = Payloads(limit, framing)
         self._alive = False  # some event came
         self._torn = False  # the bytes ended inside a character
-        self._held: list[bytes] = []  # a marker and blanks, as long as they may be the end
+        self._pending: list[bytes] = []  # a marker and blanks, while they may be the end
 
     @property
     def ending(self) -> bool:
-        return bool(self._held)
+        return bool(self._pending)
 
     def feed(self, data: bytes) -> list[Event]:
         out: list[Event] = []
@@ -89,9 +89,9 @@ class Decoder:
         if self.ended:
             return out
         end: Finished | Failed
-        if self._held and self._alive:
+        if self._pending and self._alive:
             end = Finished(None, None, ("marker",))
-        elif self._held:
+        elif self._pending:
             end = held_nothing("text", "marker", self._payloads)
         elif not self._alive:
             end = broken or no_stream(
@@ -114,10 +114,10 @@ class Decoder:
             event in MARKER_EVENTS and payload.strip().lower() in _NOTHING
         ):
             self._release(out)
-            self._held.append(payload)
-            out.append(Progress())  # from here on little is worth waiting for
-        elif self._held and not payload.strip():
-            self._held.append(payload)
+            self._pending.append(payload)
+            out.append(Progress())  # `ending` is true from here on, so the wait is short
+        elif self._pending and not payload.strip():
+            self._pending.append(payload)
         elif is_error_event(event):
             self._end(stream_failure(payload.decode("utf-8", "replace"), "error"), out)
         else:
@@ -125,8 +125,8 @@ class Decoder:
             self._say(payload, out, last)
 
     def _release(self, out: list[Event]) -> None:
-        held, self._held = self._held, []
-        for payload in held:
+        pending, self._pending = self._pending, []
+        for payload in pending:
             self._say(payload, out)
 
     def _say(self, payload: bytes, out: list[Event], last: bool = False) -> None:

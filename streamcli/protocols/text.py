@@ -1,8 +1,7 @@
-"""Plain text: the bytes of the body are the answer, in UTF-8, and nothing else.
+"""Plain text: the bytes of the body are the answer, in UTF-8.
 
-The text stream protocol of the Vercel AI SDK, and what many small servers send. A body that ended
-as it should is all there is to prove that the answer is whole; and whatever a server says with
-status 200 is taken as one.
+It is the text stream protocol of the Vercel AI SDK, and the format of many small servers. The
+answer is whole if the body ended properly, and every body with status 200 is an answer.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Bytes to deltas: what each read completed. `limit` has no use here: nothing is collected."""
+    """Decodes each read to a delta. `limit` is not used, as nothing is collected."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self.ended = False

@@ -1,9 +1,8 @@
-"""The UI message stream of Vercel's AI SDK 5 and later, as its `useChat` speaks it with servers.
+"""The UI message stream of Vercel's AI SDK 5 and later, between its `useChat` and servers.
 
 Source: https://ai-sdk.dev/docs/ai-sdk-ui/stream-protocol, and the package `ai` 5 to 7. Tyler speaks
-it too. What an application shows beside text and reasoning (its data, its files, the tools it runs)
-is progress to us. A step that is reset takes its tool calls back; its text was given already and
-stays: nothing can take back what a pipe has read.
+it too. Other parts of an application's page (data, files) only give Progress. A step that is reset
+drops its tool calls; its text stays, as it was given already.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ LISTING = None
 ROW_KEYS = ("path",)
 row_fault = path_fault
 
-# The betas of version 5 had types and a field of their own: {"type":"text","text":"Hi"}.
+# The betas of version 5 had other types, and another field: {"type":"text","text":"Hi"}.
 DELTAS: dict[str, type[Text] | type[Reasoning]] = {
     "text-delta": Text,
     "text": Text,
@@ -64,7 +63,7 @@ _BEGINNINGS = re.compile(
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}, which is the application's own address."""
+    """Return the POST to {base}, the application's own address."""
     more = {"trigger": "submit-message"}
     return aisdk.request(NAME, chat, target, aisdk.ui_message, "text/event-stream", **more)
 
@@ -86,17 +85,17 @@ def _is_frame(kind: str) -> bool:
 
 
 class Decoder:
-    """Chunks to events. `finish` is the provider's word, [DONE] the marker; either will do."""
+    """Decodes chunks. `finish` holds the finish reason, [DONE] is the marker; either is enough."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
-        self._said = False  # there is text
-        self._over = False  # `finish` came, and nothing behind it that goes on
-        self._shown = False  # there is something else for a page to show
+        self._said = False  # text came
+        self._over = False  # `finish` came, and nothing that continues the answer after it
+        self._shown = False  # something else for a page to show came
         template = Template("delta", lambda value: value)
         self._body = JsonBody(self, "UI message stream", limit, template, done_ends_it=True)
         self.feed = self._body.feed
         self._calls = AgentCalls()
-        self._started = ("", "")  # model and id, as far as told
+        self._started = ("", "")  # model and id, as far as they are known
         self._raw: str | None = None
 
     @property
@@ -106,7 +105,7 @@ class Decoder:
     def close(self, broken: Failed | None = None) -> list[Event]:
         return with_version_hint(self._body.close(broken))
 
-    # What one value says
+    # Values
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
@@ -133,7 +132,7 @@ class Decoder:
             return
         if kind == "error" or not KNOWN.fullmatch(kind):
             error = error_in(value, event)
-        else:  # the frame of an answer may say what went wrong; tools have errors of their own
+        else:  # frames of an answer may hold an error; errors of tools are not the answer's
             error = (value.get("error") or value.get("errorText")) if _is_frame(kind) else None
         if error is not None:
             body.alive = True
@@ -165,7 +164,7 @@ class Decoder:
             out.append(Progress())
 
     def _reopen(self) -> None:
-        """Drop the end that stood: what comes now goes on with the answer."""
+        """Drop the end that came, as this chunk continues the answer."""
         self._over, self._raw = False, None
 
     def _tell(self, model: str, id: str, out: list[Event]) -> None:
@@ -210,10 +209,10 @@ class Decoder:
             if isinstance(each, dict):
                 cite(each.get("source"), out, each.get("startIndex"), each.get("endIndex"))
 
-    # How it ends
+    # The end
 
     def _end(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
-        if kind == "abort":  # stopped by the application: not an error, and not whole either
+        if kind == "abort":  # the application stopped it: not an error, and not whole either
             reason = words(value.get("reason"))
             message = "the server stopped the answer before its end" + (reason and f": {reason}")
             self._body.fail(Failed("truncated", message, evidence=("marker",)), out)
@@ -238,6 +237,6 @@ class Decoder:
             return failed
         if self._raw is None and not (self._said or self._shown):
             return nothing(evidence)
-        if self._over and self._raw is None:  # `finish` without its reason is but a marker
+        if self._over and self._raw is None:  # `finish` without a reason is only a marker
             evidence = ("marker", *(p for p in evidence if p in ("transport_error", "hold")))
         return Finished(reason_of(self._raw, calls, self._calls.any), self._raw, evidence)

@@ -1,4 +1,4 @@
-"""The calls of the caller's own tools in an answer of OpenAI Responses. Pure."""
+"""Collect the calls of the caller's own tools in an answer of OpenAI Responses. Pure."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from ...wire.lenient_json import words
 from .arguments import call_text, text_of
 from .response_parts import place_of
 
-# What the caller has to answer, and the field of its arguments; all other tools are the server's.
+# The items that the caller answers, and the field of their arguments; the server runs all others.
 _KINDS = {"function_call": "arguments", "custom_tool_call": "input"}
 
 
 class ResponseCalls:
-    """Gives each call once, when its item is finished or, where it never is, the response.
+    """Gives out each call once: at the end of its item, or else at the end of the response.
 
-    `any`: there was one. `wrong`: why one of them cannot be run.
+    `any`: there was a call. `wrong`: why a call cannot be run, "" if all can.
     """
 
     def __init__(self) -> None:
         self.any = False
         self.wrong = ""
         self.midway = False  # the stream began in the middle of the response
-        self._custom: bool | None = None  # the caller brought custom tools, None: not known yet
-        self._open: dict[Any, tuple[dict[str, Any], list[str]]] = {}  # begun: item, arguments
+        self._custom: bool | None = None  # the request had custom tools; None: not known yet
+        self._open: dict[Any, tuple[dict[str, Any], list[str]]] = {}  # (item, arguments), by place
         self._given: set[tuple[str, str, str]] = set()  # id, name, arguments
         self._count = 0
 
     def tools(self, tools: Any) -> None:
-        """Note the tools that were asked with: xAI shows its own as custom tools."""
+        """Note the request's tools, as the response repeats them: xAI calls its own ones custom."""
         if isinstance(tools, list):
             kinds = [tool.get("type") for tool in tools if isinstance(tool, dict)]
             self._custom = "custom" in kinds or "namespace" in kinds
@@ -44,10 +44,10 @@ class ResponseCalls:
             self._open[where] = (item, pieces)
 
     def arguments(self, value: dict[str, Any], done: bool) -> None:
-        """Read arguments that grow, or ("done") are whole."""
+        """Read a piece of arguments, or (`done`) all of them."""
         where = self._place(value)
         if where not in self._open:
-            # No item began: it may still be named here, or at its end.
+            # No item began: the name may come in this event, or at the item's end.
             item = {name: value.get(name) for name in ("call_id", "name")}
             kind = "custom_tool_call" if "custom" in words(value.get("type")) else "function_call"
             self._open[where] = ({**item, "type": kind, "id": value.get("item_id")}, [])
@@ -63,7 +63,7 @@ class ResponseCalls:
             pieces.append(text)
 
     def _place(self, value: dict[str, Any]) -> Any:
-        """Return where the call of an event is open: by its index, its id, or as the only one."""
+        """Return the place of the open call of an event, by index, by id, or as the only one."""
         where, _ = place_of(value)
         if where in self._open:
             return where
@@ -84,7 +84,7 @@ class ResponseCalls:
         self._of_message(item, out)
 
     def rest(self, completed: bool, out: list[Event]) -> None:
-        """Give the calls whose items never ended, if the response did."""
+        """Give out the calls whose items did not end, if the response is `completed`."""
         self._custom = self._custom is not False
         if completed:
             for item, pieces in self._open.values():
@@ -97,7 +97,7 @@ class ResponseCalls:
         self._of_message(item, out)
 
     def _of_message(self, item: dict[str, Any], out: list[Event]) -> None:
-        """Read calls that stand in a message, as in Chat Completions."""
+        """Read calls inside a message, as in Chat Completions."""
         calls = item.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):

@@ -1,7 +1,7 @@
-"""The output items of OpenAI Responses, each part of them given once. Pure.
+"""Read the output items of OpenAI Responses, and give each part of them once. Pure.
 
-A server tells a text up to five times: in deltas, in the event that ends them, in the finished
-part, in the finished item and in the finished response. Where there are no deltas (LM Studio sends
+A server sends a text up to five times: in deltas, in the event that ends them, in the finished
+part, in the finished item and in the finished response. If there are no deltas (LM Studio sends
 some reasoning and arguments so), the first of the others counts.
 """
 
@@ -19,15 +19,15 @@ from .response_parts import CHANNELS, DELTAS, DONE, Channel, parts_of, place_of,
 
 _PART_DONE = ("content_part", "reasoning_part", "reasoning_summary_part")
 
-# Events that a stream which repeats itself must not give again.
+# Events that must not be given again when a stream repeats what came before.
 GIVEN = (Text, Reasoning, Refusal, ToolCall, Citation, Opaque)
 
 
 class _Given:
-    """The text that an item gave to a channel, as far as recognising it again needs.
+    """The facts about a text that an item gave to a channel, to recognise its repetition.
 
     `places` are its parts by kind and index, `wholes` hashes of texts that are settled; the other
-    fields are of the deltas since then. The text itself may be long, and is not kept.
+    fields concern the deltas since then. The text itself may be long, and is not kept.
     """
 
     __slots__ = ("first", "last", "length", "places", "streamed", "wholes")
@@ -48,14 +48,14 @@ class _Given:
 
 
 def _is(text: str, run: list[_Given]) -> bool:
-    """Return whether the deltas of `run`, one behind the other, are this text."""
+    """Return whether the deltas of `run`, joined, are this text."""
     if not run or sum(given.length for given in run) != len(text):
         return False
     return text.startswith(run[0].first) and text.endswith(run[-1].last)
 
 
 def _are(text: str, open: list[_Given]) -> bool:
-    """Return whether a text is what one of these gave, or all of them together."""
+    """Return whether a text was given by one of these, or by all of them together."""
     return any(_is(text, [each]) for each in open) or _is(text, open)
 
 
@@ -72,7 +72,7 @@ class Items:
         self._last = _Given()
         self._kinds: set[str] = set()  # of parts
         self._cited: set[tuple[Any, ...]] = set()
-        self._names_change = False  # the items' names or indexes are not to be trusted
+        self._names_change = False  # the items' ids or indexes change, and mean nothing
         self._sealed = False  # opaque state was given
         self._opened: set[Any] = set()  # items that began in this stream
         self._cut = False  # the last message is incomplete, by its own status
@@ -90,7 +90,7 @@ class Items:
         channel, part = DELTAS[kind]
         text = value.get("delta")
         if type(text) is not str:
-            text = text_in(text)  # objects are of early servers
+            text = text_in(text)  # early servers send objects
         if text is None or text == "":
             return
         item = value.get("output_index")
@@ -132,7 +132,7 @@ class Items:
             self.calls.arguments(value, kind.endswith(".done"))
 
     def is_cut(self, response: dict[str, Any]) -> bool:
-        """Return whether the last message is incomplete, whatever its response says of itself."""
+        """Return whether the last message is incomplete, even in a response that is completed."""
         output = response.get("output")
         for item in output if isinstance(output, list) else ():
             if isinstance(item, dict):
@@ -140,7 +140,7 @@ class Items:
         return self._cut
 
     def finished(self, response: dict[str, Any], completed: bool, out: list[Event]) -> None:
-        """Give what only the finished response tells."""
+        """Give the parts, calls and sources that only the finished response holds."""
         output = response.get("output")
         if isinstance(output, str | dict):  # one message, or its text
             output = [output]
@@ -151,11 +151,11 @@ class Items:
         ]
         self.calls.rest(completed, out)
         parts = [list(parts_of(item)) for item in items]
-        if self.midway:  # only how it ended is to be told
+        if self.midway:  # earlier streams gave the parts: only the end is of interest
             self.calls.any = self.calls.any or any(map(self.calls.is_call, items))
             self.refused |= any(part.get("type") == "refusal" for each in parts for _, part in each)
             return
-        if not self._kinds and not any(parts):  # the SDKs' name for all text
+        if not self._kinds and not any(parts):  # the SDKs' field with all text
             text = {"type": "text", "text": response.get("output_text")}
             items, parts = [*items, {}], [*parts, [(0, text)]]
         called, sealed = self.calls.any, self._sealed
@@ -170,17 +170,17 @@ class Items:
                     self._part(part, ("finished", number), index, out)
                 else:
                     self._notes(part, out)
-        cited = response.get("citations")  # xAI's list of all sources, those of no place too
+        cited = response.get("citations")  # xAI's list of all sources, cited in the text or not
         known = {url for url, *_ in self._cited}
         for url in cited if isinstance(cited, list) else ():
             if isinstance(url, str) and url not in known:
                 self._cite({"url": url}, out)
 
     def _new(self, parts: list[dict[str, Any]]) -> set[int]:
-        """Return the ids of those parts of the finished response that were not given in any way.
+        """Return the `id()`s of the parts of the finished response that were not given before.
 
-        A text may differ from what was streamed, so where a channel has no more parts than were
-        given, none of them is new; else the last ones are.
+        A text may differ from the streamed one. So if a channel has no more parts than were given,
+        none of them is new; otherwise the last ones are.
         """
         new: set[int] = set()
         for channel in {CHANNELS[part["type"]] for part in parts}:
@@ -214,18 +214,18 @@ class Items:
             self._part(part, where, index, out)
 
     def _seal(self, item: dict[str, Any], out: list[Event]) -> None:
-        """Give an item that only the provider can read: it wants that back as it came."""
+        """Give an encrypted item as opaque state, which the provider wants back as it came."""
         if item.get("encrypted_content") and not self.calls.is_call(item) and can_send(item):
             self._sealed = True
             out.append(Opaque(self._protocol, item))
 
     def _part(self, part: Any, item: Any, index: int, out: list[Event]) -> None:
-        """Give of a whole part what was not given yet."""
+        """Give a whole part, unless it was given before."""
         kind = part.get("type") if isinstance(part, dict) else None
         if type(kind) is not str or kind not in CHANNELS:
             return
         if self.midway and item not in self._opened:
-            return  # given before, as far as it was not in the deltas of this stream
+            return  # an earlier stream gave it
         channel, text = CHANNELS[kind], text_of_part(part)
         known = text is None or text == ""
         if not known and not self._was_given(kind, item, index, text):
@@ -239,10 +239,10 @@ class Items:
             self._cite(note, out)
 
     def _was_given(self, kind: str, item: Any, index: int, text: Any) -> bool:
-        """Return whether this text was given, under this name or another.
+        """Return whether this text was given, for this item or for another one.
 
-        An item's index may count on where its part's does, grow with each delta or be missing, and
-        its id may change: then the text itself settles it.
+        Some servers' item indexes count parts, grow with each delta or are missing, and ids change.
+        Then the text itself decides.
         """
         channel, text = CHANNELS[kind], str(text)
         given = self._given.get((channel, item))
@@ -274,13 +274,13 @@ class Items:
 
 
 def _is_incomplete(item: dict[str, Any], before: bool) -> bool:
-    """Return whether a message says that it is incomplete; `before` where it says nothing."""
+    """Return whether a message has the status incomplete; `before` if it has no status."""
     status = item.get("status") if item.get("type") == "message" else None
     return before if status is None else status == "incomplete"
 
 
 def _may_be(where: Any, item: Any, given: _Given) -> bool:
-    """Return whether what was given as item `where` may be of `item` by another name."""
+    """Return whether the items `where` and `item` may be the same one, by different names."""
     if "" in (where, item) or type(where) is not type(item):
         return True
     return type(item) is str and given.streamed

@@ -1,4 +1,4 @@
-"""The parts of an output item of OpenAI Responses, in whatever shape servers write them. Pure."""
+"""Read the parts of an output item of OpenAI Responses, in all shapes of servers. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .nested_text import text_in
 
 Channel = type[Text] | type[Reasoning] | type[Refusal]
 
-# What a delta adds to: its channel, and the type of its part in a finished item.
+# The channel of a delta, and the type of its part in a finished item.
 DELTAS: dict[str, tuple[Channel, str]] = {
     "response.output_text.delta": (Text, "output_text"),
     "response.text.delta": (Text, "output_text"),
@@ -26,16 +26,16 @@ DELTAS: dict[str, tuple[Channel, str]] = {
 }
 DONE = {kind.replace(".delta", ".done"): part for kind, (_, part) in DELTAS.items()}
 CHANNELS: dict[str, Channel] = {part: channel for channel, part in DELTAS.values()}
-CHANNELS["text"] = Text  # a part of servers that take Chat's word for it
-# The fields in which a part has its text, by how near they are to the documents'.
+CHANNELS["text"] = Text  # some servers write the type of Chat Completions
+# The fields that may hold a part's text; the documented ones come first.
 _FIELDS = ("text", "refusal", "transcript", "content", "value", "json")
 
 
 def parts_of(item: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield index and part of what an item says, each part of a kind of CHANNELS.
+    """Yield (index, part) of an item; each part has a type of CHANNELS.
 
-    Strings and numbers stand in the place of parts, parts have no kind or another one's: in a
-    message what holds text is text.
+    Servers also write strings and numbers as parts, and parts with a wrong type or none: in a
+    message every part with text is text.
     """
     kind = item.get("type")
     thinks = kind == "reasoning"
@@ -56,7 +56,7 @@ def parts_of(item: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _part(part: Any, usual: str) -> dict[str, Any] | None:
-    """Return a part with its kind; `usual` is that of text in its place. None if it has no text."""
+    """Return a part with a type, `usual` if it has none that we know; None if it has no text."""
     if part in (None, ""):
         return None
     if not isinstance(part, dict):
@@ -70,9 +70,9 @@ def _part(part: Any, usual: str) -> dict[str, Any] | None:
 
 
 def text_of_part(part: dict[str, Any]) -> Any:
-    """Return the text of a part, as its string or the number in its place; None without any.
+    """Return the text of a part, a string or a number; None without any.
 
-    A part without a kind and a text, of which nobody knows what it says, is returned itself.
+    A part of unknown form is returned itself, so that it becomes an error.
     """
     for name in _FIELDS:
         if (value := part.get(name)) not in (None, ""):
@@ -82,7 +82,7 @@ def text_of_part(part: dict[str, Any]) -> Any:
 
 
 def place_of(value: dict[str, Any]) -> tuple[Any, int]:
-    """Return which item and which part of it an event is about."""
+    """Return (item, index of the part) that an event is about."""
     item = value.get("output_index")
     if type(item) is not int:  # llama.cpp
         item = value.get("item_id")

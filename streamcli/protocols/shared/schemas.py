@@ -1,7 +1,7 @@
-"""JSON Schemas as providers want them: an object at the root, closed, strict. Pure.
+"""Change JSON Schemas to the forms of providers: an object at the root, closed, strict. Pure.
 
-A schema of anything but an object is wrapped, `{"items": [...]}`, where only objects are taken;
-answer/unwrap.py takes the wrapper off the answer.
+For providers that take only objects, a schema of anything else is wrapped in one (`{"items":
+[...]}`); answer/unwrap.py removes the wrapper from the answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Schema = dict[str, Any]
 
 
 def wrapper_of(chat: ChatRequest) -> str:
-    """Return the name of the one field that holds the answer in an object; "" if there is none."""
+    """Return the wrapper's field for the schema of `chat`; "" if it need not be wrapped."""
     schema = chat.schema
     if schema is None:
         return ""
@@ -39,7 +39,7 @@ def wrapper_of(chat: ChatRequest) -> str:
 
 
 def wrapped_in(name: str) -> Schema | None:
-    """Return a schema whose answers are wrapped in the field of that name; None if none are."""
+    """Return a schema whose answers are wrapped in the field `name`; None if there is none."""
     return {"items": {"type": "array"}, "value": {"type": "string"}}.get(name)
 
 
@@ -59,7 +59,7 @@ def object_schema(chat: ChatRequest) -> Schema:
         "additionalProperties": False,
         **own,
     }
-    if "$id" in inner:  # references are relative to it
+    if "$id" in inner:  # its references are relative to it
         whole["properties"] = {name: schema}
         return {key: value for key, value in whole.items() if key not in own}
     if "$schema" in inner:
@@ -122,7 +122,7 @@ def _close(level: Schema) -> Schema:
 
 
 def _mapped(schema: Any, change: Callable[[Schema], Schema]) -> Any:
-    """Return the schema with every level changed, its own first; what is odd stays as it is."""
+    """Return the schema with `change` applied to every subschema, from the root down."""
     if not isinstance(schema, dict):
         return schema
     schema = dict(change(schema))

@@ -1,9 +1,9 @@
-"""Requests by a template, for protocols that only say what comes back. Pure.
+"""Build requests from a row's template, for protocols that define only the response. Pure.
 
-The row's template holds `method`, `path` (which may hold a query), `query` and `body`,
-whose strings hold placeholders, "{prompt}" and others. A string that is nothing but a placeholder
-becomes its value, of whatever type, and is left out with its key if there is none; in other strings
-the placeholder becomes text.
+The row's template holds `method`, `path` (which may hold a query), `query` and `body`. Their
+strings may hold placeholders, "{prompt}" and others. A string that is one placeholder becomes its
+value, of any type, and is left out with its key if there is no value; in other strings a
+placeholder becomes text.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from .request import ASKED, cannot, insists_on, key_headers, merge
 
 KEYS = ("path", "method", "query", "body")
 
-# These are fields of Chat, which are either in the template or cannot be asked for.
+# Fields of ChatRequest: the user can set only those that the template has.
 _COMMON = ("system", "temperature", "top_p", "max_tokens", "stop", "seed")
 _FIELDS = (*_COMMON, "frequency_penalty", "presence_penalty", "think", "schema", "prefill")
 NAMES = ("prompt", "messages", "model", "stream", *_FIELDS)
 
-# What a server most likely understands, where nothing is said of it.
+# The body of a row without one: what most servers understand.
 USUAL_BODY = {name: f"{{{name}}}" for name in ("model", "prompt", "stream", *_COMMON)}
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
-_DOUBLED = re.compile(r"\{\{\w+\}\}")  # as in Jinja, whose braces would stay
+_DOUBLED = re.compile(r"\{\{\w+\}\}")  # as in Jinja: two of its braces would stay in the text
 
 
 def request(protocol: str, chat: ChatRequest, target: Target, accept: str = "") -> HttpRequest:
-    """Return the request that the template makes of the chat, for the target's address.
+    """Return the request that the row's template makes of `chat`.
 
-    What `-o` gives goes into the body, or into the query if there is none. A key is a bearer's.
+    `-o` options go into the body, or into the query if there is no body. A key is sent as a bearer
+    token.
     """
     template = target.template
     body = body_of(template)
@@ -72,12 +73,12 @@ def needs_model(template: Mapping[str, Any]) -> bool:
 
 
 def can(template: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a templated row can do beyond streaming text: nothing that is known."""
+    """Return what a templated row can do beyond streaming text: we know of nothing."""
     return ()
 
 
 def secrets_of(template: Mapping[str, Any]) -> Iterator[str]:
-    """Give the template's own values of fields that are secret by their names."""
+    """Yield the values that the template gives to fields with a secret name."""
     query = template.get("path", "").partition("?")[2]
     fields = (field.partition("=") for field in query.split("&"))
     tables = strings_of({key: template[key] for key in ("query", "body") if key in template})
@@ -88,7 +89,7 @@ def secrets_of(template: Mapping[str, Any]) -> Iterator[str]:
 
 
 def body_of(template: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the body's template: the row's, or the usual one if the prompt is nowhere else."""
+    """Return the row's body, or USUAL_BODY if the template has no place for the prompt."""
     body: dict[str, Any] | None = template.get("body")
     if body is not None or template.get("method") == "GET":
         return body
@@ -96,7 +97,7 @@ def body_of(template: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _address(template: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """(path, query), filled in and quoted; what the row has written itself is quoted already."""
+    """Return (path, query), filled in and quoted; the row's own text must be quoted already."""
     route, _, query = template.get("path", "").partition("?")
     fields = {}
     for field in filter(None, query.split("&")):
@@ -109,9 +110,12 @@ def _address(template: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[st
 
 
 def _values(protocol: str, chat: ChatRequest, target: Target, names: set[str]) -> dict[str, Any]:
-    """Return the placeholders' values, None for nothing; a usage error for what has no place."""
+    """Return the placeholders' values, None for no value.
+
+    Raise a usage error if the request has a part that the template has no place for.
+    """
     messages = chat.messages
-    first = {"system"} if "messages" in names else set()  # of the messages
+    first = {"system"} if "messages" in names else set()  # it becomes the first message
     for name in ("tools", "tool_choice", *_FIELDS):
         if name not in names | first and insists_on(chat, name):
             hint = f"{target.provider}'s template has no {{{name}}}" if name in _FIELDS else ""
@@ -140,7 +144,7 @@ def _message(protocol: str, message: Message) -> dict[str, str]:
 
 
 def _filled(value: Any, values: Mapping[str, Any]) -> Any:
-    """Return a part of the template, filled in; None if its placeholder stands for nothing."""
+    """Return a part of the template, filled in; None if its placeholder has no value."""
     if isinstance(value, dict):
         filled = {key: _filled(inner, values) for key, inner in value.items()}
         return {key: inner for key, inner in filled.items() if inner is not None}
@@ -157,7 +161,7 @@ def _put(text: str, values: Mapping[str, Any], written: Callable[[str], str]) ->
 
 
 def _text(value: Any) -> str:
-    """Return a value within a text: "", the string itself, or JSON."""
+    """Return a value as text: "" for None, a string as it is, other values as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
@@ -170,7 +174,7 @@ def names_of(template: Mapping[str, Any]) -> set[str]:
 
 
 def strings_of(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each string of a template, and the keys that lead to it."""
+    """Yield each string of a template, with the keys that lead to it."""
     if isinstance(value, str):
         yield keys, value
     elif isinstance(value, dict):
@@ -181,18 +185,18 @@ def strings_of(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
             yield from strings_of(inner, keys)
 
 
-# What can be wrong with a template that somebody wrote
+# The faults of a template in the configuration
 
 
 def row_fault(
     own: Mapping[str, Any], template: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], str] | None:
-    """Return (the keys that lead to it, what is wrong) of `own`, a part of the row's template."""
+    """Return (keys, fault) of `own`, the row's part of the template; None without a fault."""
     return wrong_type(own) or _wrong_placeholder(own) or _missing(template)
 
 
 def wrong_type(own: Mapping[str, Any]) -> tuple[tuple[str, ...], str] | None:
-    """Return the first key whose value is of a type that it cannot have."""
+    """Return (keys, fault) of the first key whose value has a wrong type."""
     for key, good, what in (
         ("path", _is_path, 'is a path: "/stream", or "/stream?prompt={prompt}"'),
         ("method", ("POST", "GET").__contains__, "is POST or GET"),

@@ -1,4 +1,4 @@
-"""Puts the tool calls of Chat Completions together from their deltas. Pure."""
+"""Put the tool calls of Chat Completions together from their deltas. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ...wire.lenient_json import whole
 from .arguments import can_send, text_of
 from .ending import Ending
 
-# The names of a call's arguments: OpenAI's, a custom tool's, Llama's template, Gemini's.
+# Fields with a call's arguments: OpenAI's, a custom tool's, Llama's template's, Gemini's.
 _ARGUMENTS = ("arguments", "input", "parameters", "args")
-_NO_NAMES = ("null", "None", "undefined")  # written out by servers that have none
-_TRIES = 8  # parses of arguments that may be whole, so that a long one is not parsed for ever
+_NO_NAMES = ("null", "None", "undefined")  # a missing value, as servers print it
+_TRIES = 8  # attempts to parse arguments that may be whole: more would be quadratic
 
 
 class _Call:
-    """One tool call, as far as it has come."""
+    """One tool call that streams."""
 
     __slots__ = (
         "depth",
@@ -39,22 +39,22 @@ class _Call:
         self.id = ""
         self.name = ""
         self.pieces: list[str] = []
-        self.extra: Any = None  # what the provider wants back with it (Gemini's signatures)
+        self.extra: Any = None  # state that the provider wants back (Gemini's signatures)
         self.plain = False  # a custom tool: its input is free text
-        self.given = ""  # its arguments, once it was given out
+        self.given = ""  # its arguments, once the call was given out
         self.late: list[str] = []  # pieces that came after that
-        self.depth = 0  # braces that are open, those in strings too
+        self.depth = 0  # open braces; those in strings are counted too
         self.tries = _TRIES
-        self.judged = (0, "empty")  # the state after so many pieces
+        self.judged = (0, "empty")  # (number of pieces, the state after them)
 
     def closes(self) -> bool:
-        """Return whether the arguments are an object that cannot go on.
+        """Return whether the arguments are a complete object.
 
-        An empty one may: some servers begin with it.
+        An empty object is not, as some servers begin with one.
         """
         if not self.name or self.plain or not self.pieces[-1].rstrip().endswith("}"):
             return False
-        if not self.tries:  # braces in strings, many times: the finish reason will tell
+        if not self.tries:  # many braces in strings: wait for the finish reason
             return False
         self.tries -= 1
         arguments = "".join(self.pieces).strip()
@@ -71,39 +71,40 @@ class _Call:
 
 
 class ToolCalls:
-    """The calls of one answer, for every way that Chat Completions servers number them.
+    """The calls of one answer, for all ways in which Chat Completions servers number them.
 
-    Each is given to `ending`, and by it to `out`, the moment it is whole: when the object of its
-    arguments closes, when another call of its choice starts, or with `give`, when the choice's
-    finish reason comes. A new call needs a name; a new id alone does not make one, as some servers
-    write another id into every delta. With a name, an index without a call, another id, another
-    name or arguments that are whole already make one. The same call sent twice is one. Where the id
-    came before, a name without one goes on with the name, as OpenAI's own clients read it.
+    A call is given to `ending`, and by that to `out`, as soon as it is whole: when the object of
+    its arguments closes, when another call of its choice begins, or when `give` is called for the
+    choice's finish reason. A new call needs a name: an id alone does not begin one, as some servers
+    write another id into every delta. A delta with a name begins a call if its index has no call
+    yet, if its id or its name is another one, or if the arguments so far are whole. The same call
+    sent twice is one call. After an id, a name without an id continues the name, as OpenAI's own
+    clients read it.
     """
 
     def __init__(self, ending: Ending) -> None:
         self._ending = ending
         self._count = 0
         self._pending: dict[int, list[_Call]] = {}  # by choice, in the order in which they began
-        # The last one of a choice, of an index in it, and of an id.
+        # The last call of a choice, of an index in it, and of an id in it.
         self._last: dict[tuple[Any, ...], _Call] = {}
 
     @property
     def open(self) -> bool:
-        """Whether a call has begun that was not given."""
+        """Whether some call has begun and was not given out."""
         return any(self._pending.values())
 
     def add(self, choice: int, delta: Any, out: list[Event]) -> None:
         """Read one element of `tool_calls`."""
         if not isinstance(delta, dict):
             if delta:
-                held = whole(_piece(delta))[:60]
-                self._ending.wrong = f"the stream holds {held} where a tool call belongs"
+                shown = whole(_piece(delta))[:60]
+                self._ending.wrong = f"the stream holds {shown} where a tool call belongs"
             return
         function = delta.get("function")
         plain = not isinstance(function, dict) and isinstance(delta.get("custom"), dict)
         if not isinstance(function, dict):
-            # A custom tool's free-form input; or a server without the object between.
+            # A custom tool's free text; or a server that leaves out the object `function`.
             function = delta["custom"] if plain else delta
         name, id, index = function.get("name"), delta.get("id"), delta.get("index")
         name = name if isinstance(name, str) and name not in _NO_NAMES else ""
@@ -134,7 +135,7 @@ class ToolCalls:
             self._give(choice, out, all=False)
 
     def _find(self, choice: int, index: Any, id: str, name: str, piece: str) -> _Call | None:
-        """Return the call that a delta goes on with; None if it begins another one."""
+        """Return the call that a delta continues; None if it begins another one."""
         last = self._last.get((choice,))
         call = self._last.get((choice, "index", index)) if index is not None else None
         if call is None and id:
@@ -151,14 +152,14 @@ class ToolCalls:
         return last if goes_on and not last.given else None
 
     def give(self, choice: int, out: list[Event]) -> None:
-        """Give the calls of a choice whose finish reason came; what goes on is another round."""
+        """Give out the calls of a choice, as its finish reason came; later ones are a new round."""
         self._give(choice, out, all=True)
         if not self._pending.get(choice):
             for key in [key for key in self._last if key[0] == choice]:
                 self._check(self._last.pop(key))
 
     def rest(self, out: list[Event]) -> None:
-        """Give what is left at the end: calls without a finish reason, and broken ones."""
+        """Give out the rest at the end: calls without a finish reason, and broken ones."""
         for choice, calls in self._pending.items():
             for call in calls:
                 self._whole(call, choice, out, last=True)
@@ -167,15 +168,16 @@ class ToolCalls:
             self._check(call)
 
     def _check(self, call: _Call) -> None:
-        """Note arguments that went on after they were whole; once more the same is nothing."""
+        """Note an error if arguments went on after they were whole, other than by a repetition."""
         if call.late and (late := "".join(call.late)).strip() not in ("", call.given.strip()):
             shown = late if len(late) <= 60 else late[:57] + "..."
             self._ending.wrong = f"the arguments of {call.name} went on after its end: {shown}"
 
     def _give(self, choice: int, out: list[Event], all: bool) -> None:
-        """Give the calls that are whole. Those without arguments may still get some unless `all`.
+        """Give out the calls that are whole; `all`: no more arguments will come.
 
-        One that is not JSON yet waits, and those behind it unless `all`.
+        A call whose arguments are not JSON waits; unless `all`, so do a call without arguments and
+        the calls after them.
         """
         calls = self._pending.get(choice, [])
         waiting: list[_Call] = []
@@ -185,17 +187,19 @@ class ToolCalls:
                 self._whole(call, choice, out)
             elif all:
                 waiting.append(call)
-            else:  # looks at no call behind it: each call that begins comes here
+            else:  # the later calls are not looked at: that would be quadratic
                 waiting = calls[at:] if at else calls
                 break
         self._pending[choice] = waiting
 
     def _whole(self, call: _Call, choice: int, out: list[Event], last: bool = False) -> None:
-        if not (call.name or call.id or call.pieces):  # some servers put an empty one beside text
+        if not (
+            call.name or call.id or call.pieces
+        ):  # some servers write an empty call beside text
             return
         arguments = _joined(call.pieces)
         call.given = arguments or "{}"
-        # Some send no id: it must still be unique.
+        # Some servers send no id; it must be unique all the same.
         id = whole(call.id) or f"call_{call.number}"
         before = len(out)
         self._ending.call(
@@ -206,7 +210,7 @@ class ToolCalls:
 
 
 def _begins_another(call: _Call, id: str, name: str, piece: str) -> bool:
-    """Return whether a delta with a name, at the place of `call`, is another call."""
+    """Return whether a delta with a name, at the index or id of `call`, begins another call."""
     if not call.name:
         return False
     state = call.state()
@@ -215,19 +219,19 @@ def _begins_another(call: _Call, id: str, name: str, piece: str) -> bool:
     if id and call.id:
         return state == "whole" and _is_whole(piece) and piece != "".join(call.pieces)
     if call.id and not call.pieces and not piece:
-        return False  # its name comes in pieces
+        return False  # the name comes in pieces
     return name != call.name or (state == "whole" and piece != "".join(call.pieces))
 
 
 def _name(call: _Call, name: str) -> str:
-    """Return the name of a call: the same in each delta, or in pieces before its arguments."""
+    """Return the name of a call: deltas repeat it, or send it in pieces before the arguments."""
     if call.pieces or not name or name.startswith(call.name):
         return name or call.name
     return call.name + name
 
 
 def _joined(pieces: list[str]) -> str:
-    """Return the arguments. Where each piece repeats all before it and goes on, the last is it."""
+    """Return the arguments, joined; if each piece repeats the one before it, the last piece."""
     arguments = "".join(pieces)
     if len(pieces) > 1 and not _is_whole(arguments) and _is_whole(pieces[-1]):
         grows = all(b.startswith(a) for a, b in zip(pieces, pieces[1:], strict=False))

@@ -1,4 +1,4 @@
-"""Choices of a chat completion that have something else than a delta. Pure."""
+"""Read choices of a chat completion that have a message or a text instead of a delta. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 
 class WholeMessages:
-    """Turns what a choice has instead of a delta into one: a `message`, a `text`, a bare string.
+    """Makes a delta of what a choice has instead: a `message`, a `text`, a bare string.
 
-    A message is a whole answer. Servers that send one in every chunk repeat what came before, or
-    give the next piece only. Where chunks have a delta too (Perplexity) it says nothing new.
+    A message is a whole answer. Servers that send one in every chunk repeat the text so far, or
+    send the next piece only. If chunks have a delta too (Perplexity), the message is ignored.
     """
 
     def __init__(self) -> None:
-        self._last: dict[int, str | None] = {}  # by choice; None where messages are pieces
+        self._last: dict[int, str | None] = {}  # by choice; None if messages are pieces
 
     def delta_of(self, delta: Any, choice: dict[str, Any], index: int, begun: bool) -> Any:
-        """Return a delta; `begun`: the choice `index` had one, or a message, before."""
+        """Return a delta; `begun`: the choice `index` had a delta or a message before."""
         if type(delta) is str or type(delta) is list:
             return {"content": delta}
         message = choice.get("message")
