@@ -19,6 +19,7 @@ from ..settings.settings import Settings
 from ..transport.seam import Open, Patience, Response
 from . import resolve
 from .context import Context
+from .keys import hint_without_key
 
 if TYPE_CHECKING:
     from ..answer.answer_stream import Cancel, Store
@@ -297,8 +298,6 @@ def reporter_of(verdict: Verdict, endpoint: Endpoint | None) -> str:
 def hint_of(verdict: Verdict, endpoint: Endpoint | None) -> str:
     """Return the hint of a verdict; after a refusal of a request without a key, how to set one."""
     refused = verdict.error is not None and verdict.error["kind"] == "auth"
-    if not refused or endpoint is None or endpoint.target.key or endpoint.target.headers:
+    if not refused or endpoint is None:
         return verdict.hint
-    if names := endpoint.row.key_vars:
-        return f"no key was sent: set {names[0]}, or --key-file"
-    return "no key was sent: name a file with --key-file"
+    return hint_without_key(endpoint.row, endpoint.target) or verdict.hint

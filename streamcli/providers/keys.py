@@ -7,12 +7,21 @@ import shlex
 
 from ..errors import StreamError, usage
 from ..input.text import decode
+from ..request import Target
 from ..secrets import is_secret
 from .context import Context
 from .row import Row
 
 _ASSIGNED = r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?=[^=\s])"
 TIMEOUT = 15.0  # seconds for key_cmd: a password manager may have to be unlocked
+
+
+def hint_without_key(row: Row, target: Target) -> str:
+    """Return how to send a key, for a refusal of a request that had none; "" if it had one."""
+    if target.key or target.headers:
+        return ""
+    way = f"set {row.key_vars[0]}, or --key-file" if row.key_vars else "name a file with --key-file"
+    return f"no key was sent: {way}"
 
 
 def find(row: Row, key_file: str | None, context: Context) -> tuple[str | None, str]:

@@ -12,6 +12,7 @@ from ..request import HttpRequest
 from ..settings.invocation import Invocation
 from . import resolve
 from .context import Context
+from .keys import hint_without_key
 
 
 def choice_without_model(invocation: Invocation, context: Context) -> resolve.Choice:
@@ -72,8 +73,12 @@ def models_of(choice: resolve.Choice) -> list[str]:
         if not 200 <= answer.status < 300:
             headers_of = {name.lower(): value for name, value in answer.headers.items()}
             failed = protocol.refusal(answer.status, headers_of, body)
+            hint = hint_without_key(choice.row, target) if failed.kind == "auth" else ""
             raise StreamError(
-                failed.kind, target.hide(failed.message), failed.hint, http_status=answer.status
+                failed.kind,
+                target.hide(failed.message),
+                hint or failed.hint,
+                http_status=answer.status,
             )
     finally:
         answer.close()
@@ -81,7 +86,10 @@ def models_of(choice: resolve.Choice) -> list[str]:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise StreamError("not_a_stream", "the list of models is not JSON") from None
+        is_page = body.lstrip()[:1] == b"<"
+        held = "a web page (HTML), not JSON" if is_page else "not JSON"
+        hint = "check --base-url, and whether a proxy or login page stands between"
+        raise StreamError("not_a_stream", f"the list of {listing.what} is {held}", hint) from None
     if not listing.fits(found):
         what = f"the answer is not the {listing.what} of {choice.row.name}"
         raise StreamError("not_a_stream", what, "check --base-url")

@@ -79,9 +79,13 @@ def test_list_models_that_fails(server: FaultServer, stream: Stream) -> None:
     assert run.returncode == 2
     assert "no provider chosen" in run.stderr
     args = ("--list-models", "-p", "vllm", "--base-url")
-    assert stream(*args, server.url("status_401")).returncode == 67
+    run = stream(*args, server.url("status_401"))
+    assert run.returncode == 67
+    assert "no key was sent: set VLLM_API_KEY, or --key-file" in run.stderr
     assert stream(*args, server.url("status_500")).returncode == 15
-    assert stream(*args, server.url("html")).returncode == 8
+    run = stream(*args, server.url("html"))
+    assert run.returncode == 8
+    assert "is a web page (HTML), not JSON: check --base-url" in run.stderr
     assert stream(*args, "http://127.0.0.1:1/v1").returncode == 7
     assert stream("--list-models", "-p", "openai").returncode == 67
     assert stream(*args, server.script("none", models({"data": []}))).text == ""
