@@ -140,12 +140,18 @@ _alarm_at = -math.inf  # when it was set last
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Set the alarm anew: pytest turns it off itself where it fails or a debugger begins."""
+    """Set the alarm anew, where that is long ago."""
     global _alarm_at
     now = time.monotonic()
     if now > _alarm_at + ALARMS:
         _alarm_at = now
         faulthandler.dump_traceback_later(HANGS, file=item.config.stash[_STDERR])
+
+
+def pytest_exception_interact() -> None:
+    """Let the next test set the alarm: pytest turns it off here, since a debugger may begin."""
+    global _alarm_at
+    _alarm_at = -math.inf
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -154,10 +160,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_report_to_serializable() -> Generator[None, dict[str, Any], dict[str, Any]]:
+def pytest_report_to_serializable() -> Generator[
+    None, dict[str, Any] | None, dict[str, Any] | None
+]:
     """Leave out keywords, which nobody reads: they are a third of what workers send for a test."""
     data = yield
-    return {**data, "keywords": {}}
+    return {**data, "keywords": {}} if data and "keywords" in data else data
 
 
 def pytest_configure(config: pytest.Config) -> None:
