@@ -82,6 +82,7 @@ def _run(closed: set[int]) -> int:
 
 
 def _mode(settings: Settings) -> Callable[[Invocation, Signals, set[int]], int]:
+    """Return the function that runs the mode: report, inspection, chat, batch or one prompt."""
     if settings.reports:
         from .cli.report import report
 

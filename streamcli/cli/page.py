@@ -1,4 +1,4 @@
-"""Read a page of the manual (a part of Markdown), and render it as plain text.
+"""Parse a page of the manual (a subset of Markdown), and render it as plain text.
 
     # name(1), ## Section, ### Subsection
     - a bullet
@@ -165,7 +165,7 @@ def _filled(text: str, width: int, indent: int) -> list[str]:
 
 
 def _plain_line(text: str, *, bare: bool = False) -> str:
-    """Return a line without its marks; code that could be taken for prose is in quotes."""
+    """Return a line without its marks; code that looks like prose is put in quotes."""
     parts = []
     for kind, piece, address in spans(text):
         if kind == "code" and not bare and not _PLAIN_CODE.fullmatch(piece):
@@ -178,7 +178,7 @@ def _plain_line(text: str, *, bare: bool = False) -> str:
 
 
 def _runs(text: str) -> Iterator[list[str]]:
-    """Yield runs of lines without a blank one between; a ``` block is one whatever it holds."""
+    """Yield the runs of lines between blank ones; a ``` block is one run, with its blank lines."""
     block: list[str] = []
     fenced = False
     for line in [*_without_comments(text).splitlines(), ""]:

@@ -1,4 +1,4 @@
-"""The mode --report: percentiles of the requests in files of records, or in those on stdin."""
+"""The mode --report: read records from files or stdin, judge them, and write the report."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ..terminal.screen import is_dumb
 from ..terminal.signals import Signals
 
 if TYPE_CHECKING:
-    from ..report.gate import Gate
     from ..report.groups import Groups
+    from ..report.verdict import ReportVerdict
 
-_NARROW = 20  # columns: what is narrower is drawn for these
+_NARROW = 20  # columns that the report has at least, on a narrower terminal too
 _FORMS = tuple(
     (mark, "is compressed", f"{program} -dc")
     for mark, program in (
@@ -36,13 +36,13 @@ _FORMS = tuple(
 )
 _ARRAY = ("is an array, not one record a line", "jq -c '.[]'")
 _LAID_OUT = ("has records of several lines", "jq -c .")
-_COME = "records come with --json, --jsonl or --events"
+_RECORDS_HINT = "records come with --json, --jsonl or --events"
 
 
 def report(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
     """Read the records, write the report, and return the exit status."""
     from ..report.against import Tolerance
-    from ..report.gate import Gate
+    from ..report.verdict import ReportVerdict
 
     settings = invocation.settings
     messages = Messages(quiet=settings.quiet, verbose=settings.verbose, debug=settings.debug)
@@ -51,31 +51,31 @@ def report(invocation: Invocation, signals: Signals, closed: set[int]) -> int:
         names = _files(invocation, closed)
         if 1 in closed and settings.output is None:
             raise StreamError("write", "stdout is closed", "give it a place to write to, or -O")
-        gate = Gate(settings.slo, settings.tolerance and Tolerance(*settings.tolerance))
-        groups, skipped = _read(names, settings, gate, messages)
+        verdict = ReportVerdict(settings.slo, settings.tolerance and Tolerance(*settings.tolerance))
+        groups, skipped = _read(names, settings, verdict, messages)
         before = None
         if settings.against:
-            before = dict(_read(settings.against, settings, gate, messages)[0])
-        gate.judge(dict(groups), before)
-        _write(_rendered(groups, settings, skipped, gate), settings.output)
-        for note in gate.notes:
+            before = dict(_read(settings.against, settings, verdict, messages)[0])
+        verdict.judge(dict(groups), before)
+        _write(_rendered(groups, settings, skipped, verdict), settings.output)
+        for note in verdict.notes:
             messages.note(note)
     except StreamError as error:
         messages.error(error.message, error.hint)
         return error.exit_code
-    for line in gate.complaints():
+    for line in verdict.complaints():
         messages.error(line)
-    return EXIT_OF_STATUS["slo"] if gate.failed else 0
+    return EXIT_OF_STATUS["slo"] if verdict.failed else 0
 
 
 def _read(
-    names: Sequence[str], settings: Settings, gate: Gate, messages: Messages
+    names: Sequence[str], settings: Settings, verdict: ReportVerdict, messages: Messages
 ) -> tuple[Groups, dict[str, int]]:
     """Return the groups of the requests in files, and how many records were skipped, by reason."""
     from ..report.groups import Groups
     from ..report.read import Reader
 
-    groups = Groups(settings.by, adjusted=settings.adjusted, limits=gate.limits)
+    groups = Groups(settings.by, adjusted=settings.adjusted, limits=verdict.limits)
     reader = Reader(groups.add)
     for name in names:
         with _opened(name) as file:
@@ -96,7 +96,7 @@ def _read(
 
 
 def _check(settings: Settings) -> None:
-    """Raise a usage error for options that --report cannot have beside it."""
+    """Raise a usage error for options that --report excludes, or for those of it alone."""
     if settings.report is None:
         given = (
             ("--by", settings.by is not None),
@@ -146,7 +146,7 @@ def _files(invocation: Invocation, closed: set[int]) -> Sequence[str]:
 
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
-    """Open a file for reading; what cannot be read is a usage error that names it."""
+    """Open a file for reading; raise a usage error that names it if it cannot be read."""
     shown = "stdin" if name in NAMES else name
     try:
         file = open(0 if name in NAMES else name, "rb", buffering=0, closefd=name not in NAMES)
@@ -159,7 +159,7 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 
 def _note(skipped: Mapping[str, int], groups: Groups, messages: Messages) -> None:
-    """Write one note that says what was not measured, and one for groups that are none."""
+    """Note the records that were not measured, and a field that no record has."""
     from ..report.groups import UNKNOWN
 
     words = (
@@ -204,11 +204,11 @@ def _check_measured(groups: Groups, skipped: Mapping[str, int], names: Sequence[
     if len(names) == 1 and names[0] not in NAMES and (found := _other_form(names[0])):
         form, command = found
         raise usage(f"{where} {form}", f"{command} {quote(names[0])} | stream --report")
-    raise usage(f"{where}: no end records", _COME)
+    raise usage(f"{where}: no end records", _RECORDS_HINT)
 
 
 def _other_form(name: str) -> tuple[str, str] | None:
-    """Return what a file has in place of lines, by its first bytes, and what makes lines of it."""
+    """Return (what a file without lines is, a command that makes lines), by its first bytes."""
     if not os.path.isfile(name):  # not a FIFO, which cannot be read twice
         return None
     with _opened(name) as file:
@@ -220,15 +220,17 @@ def _other_form(name: str) -> tuple[str, str] | None:
     )
 
 
-def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int], gate: Gate) -> bytes:
-    """Return the report in the form that was asked for."""
+def _rendered(
+    groups: Groups, settings: Settings, skipped: Mapping[str, int], verdict: ReportVerdict
+) -> bytes:
+    """Return the report in the format that was asked for."""
     found = list(groups)
     if settings.format in ("json", "jsonl"):
         from ..output.records import line
         from ..report import as_json
 
         value = as_json.report(found, by=groups.by, adjusted=groups.adjusted, skipped=skipped)
-        return line(value | gate.fields())
+        return line(value | verdict.fields())
     if settings.report == "svg":
         from ..report.svg import picture
 
@@ -236,7 +238,7 @@ def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int], ga
     if settings.report == "md":
         from ..report.markdown import lines
 
-        shown = (*lines(found, by=groups.by), *gate.markdown(groups.by))
+        shown = (*lines(found, by=groups.by), *verdict.markdown(groups.by))
         return "".join(f"{line}\n" for line in shown).encode(errors="replace")
     from ..report.table import DETAILED, PIPE
     from ..report.table import lines as table
@@ -249,7 +251,7 @@ def _rendered(groups: Groups, settings: Settings, skipped: Mapping[str, int], ga
         f"\x1b[1m{line}\x1b[22m\n" if bold and heading and line else f"{line}\n"
         for line, heading in (
             *table(found, by=groups.by, width=width, details=details),
-            *gate.text(width),
+            *verdict.text(width),
         )
     ).encode(errors="replace")
 

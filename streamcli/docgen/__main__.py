@@ -45,7 +45,7 @@ def man_page(name: str, page: str, changelog: str) -> str:
 
 
 def documents(root: Path) -> dict[str, str]:
-    """Return what each generated file should hold, by its path below `root`."""
+    """Return the contents of each generated file, by its path below `root`."""
     made = {}
     changelog = _read(root / "CHANGELOG.md")
     for path in sorted((root / PAGES).glob("*.md")):
@@ -60,6 +60,7 @@ def documents(root: Path) -> dict[str, str]:
 
 
 def main(args: Sequence[str], root: Path = ROOT) -> int:
+    """Write the files that differ, or name them with --check; return the exit status."""
     if args not in ([], ["--check"]):
         print("usage: python -m streamcli.docgen [--check]", file=sys.stderr)
         return 2

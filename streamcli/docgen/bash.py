@@ -1,4 +1,4 @@
-"""completions/stream.bash: needs no bash-completion, and works below it."""
+"""Make completions/stream.bash, which works with and without the package bash-completion."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ACTIONS = {
 
 
 def completion() -> str:
+    """Return the contents of the file."""
     takers = [flag for opt in values.with_values() if not opt.bare for flag in values.flags(opt)]
     return values.fill(
         "stream.bash.in",
@@ -30,7 +31,7 @@ def completion() -> str:
 
 
 def _written(option: Opt) -> list[str]:
-    """The flags; one whose value is optional also with the = it takes it with."""
+    """Return the flags of an option, and the long one with = if its value is optional."""
     return [*values.flags(option), *([f"{option.long}="] if option.bare else [])]
 
 

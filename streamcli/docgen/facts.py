@@ -1,4 +1,4 @@
-"""The parts of the manual that are made from tables."""
+"""Make the parts of the manual that come from tables: options, exit codes, providers, numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..transport import seam
 from .markdown import table
 from .records import records
 
-# What each verdict means; the numbers and the kinds of trouble are errors.py's.
+# The meaning of each verdict; its number and its kinds of errors are in errors.py.
 VERDICTS = {
     "complete": "The answer is whole: the model stopped by itself, or called tools that the "
     "records show. An unknown finish reason counts as complete, and is told on stderr.",
@@ -70,7 +70,7 @@ def _option(option: Opt) -> str:
 
 
 def _marked(option: Opt, text: str) -> str:
-    """Mark the quoted commands, the choices and the name of the value in the table's plain text."""
+    """Mark the commands, the choices and the name of the value in an option's plain text."""
     text = re.sub(r"(?<!\w)'([^']+)'(?!\w)", r"`\1`", text)
     if choices := "|".join(getattr(option.type, "choices", ())):
         text = re.sub(rf"(?<![\w`-])({choices})(?=:)", r"`\1`", text)
@@ -146,7 +146,7 @@ def topics() -> str:
     return ", ".join(f"`{name}`" for name in TOPICS)
 
 
-# Numbers that the prose speaks of, where the code has them.
+# Numbers of the prose, from the code that uses them.
 _NUMBERS = {
     "silence": stdin.SILENCE,
     "ending": seam.ENDING_WAIT,

@@ -1,4 +1,4 @@
-"""completions/stream.fish."""
+"""Make completions/stream.fish."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ACTIONS = {
 
 
 def completion() -> str:
+    """Return the contents of the file."""
     specs = "\n".join(_spec(option) for option in TABLE)
     return values.fill(
         "stream.fish.in", providers=values.wrapped(values.providers(), 8), specs=specs

@@ -16,10 +16,10 @@ def table(*rows: tuple[str, ...]) -> str:
 
 
 def fill(page: str, part: Callable[[str], str]) -> str:
-    """Return the page with what `part` gives for each name put between its comments.
+    """Return the page with its generated parts filled in; `part` returns the part of a name.
 
-    A part of its own stands between `<!-- NAME: generated -->` and `<!-- end -->`, a value inside a
-    line between `<!--NAME-->` and `<!--/-->`.
+    A part of several lines stands between `<!-- NAME: generated -->` and `<!-- end -->`, a value
+    inside a line between `<!--NAME-->` and `<!--/-->`.
     """
     page = _PART.sub(lambda found: f"{found[1]}\n{part(found[2])}\n\n{found[3]}", page)
     return _VALUE.sub(lambda found: f"{found[1]}{part(found[2])}{found[3]}", page)

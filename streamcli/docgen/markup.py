@@ -1,4 +1,4 @@
-"""Render a page of the manual as man(7) source; cli/page.py reads it."""
+"""Render a page of the manual as man(7) source; cli/page.py parses the page."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def _bold(text: str) -> str:
 
 
 def escape(text: str, *, code: bool = False) -> str:
-    """Return roff's own characters as text. In code a dash is one that can be copied and pasted."""
+    """Return a text with roff's characters escaped; in code a dash stays one that can be pasted."""
     text = "".join(_ESCAPES.get(char, char) for char in text)
     return text.replace("-", "\\-") if code else re.sub(r"(?<!\w)-|-(?!\w)", r"\\-", text)
 
 
 def _line(text: str) -> str:
-    """Return the line, marked if it begins as a request of roff does."""
+    """Return the line, escaped if it begins like a request of roff."""
     return f"\\&{text}" if text.startswith((".", "'")) else text
 
 

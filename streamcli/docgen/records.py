@@ -1,4 +1,4 @@
-"""Define the records as the manual does: records.schema.json as tables."""
+"""Make the tables of the records in the manual from records.schema.json."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ Schema = dict[str, Any]
 
 
 def records() -> str:
+    """Return the tables, one for the common fields and one for each type of record."""
     schema = json.loads(files("streamcli").joinpath("records.schema.json").read_text("utf-8"))
     kinds: dict[str, Schema] = schema["$defs"]
     common = [name for name in kinds["end"]["properties"] if _common(name, kinds)]
@@ -27,7 +28,7 @@ def records() -> str:
 
 
 def _common(name: str, kinds: dict[str, Schema]) -> bool:
-    """`type` says something else in each kind; the others are those of every prompt's records."""
+    """Return whether all records of prompts have the field; `type` differs only in its value."""
     props = [facts["properties"].get(name) for kind, facts in kinds.items() if kind != "summary"]
     return name == "type" or all(prop == props[0] for prop in props)
 
@@ -49,7 +50,7 @@ def _sentence(text: str) -> str:
 
 
 def _values(prop: Schema) -> str:
-    """The values it may have, unless they are listed elsewhere in the manual."""
+    """Return the values that a field may have, "" if the manual lists them elsewhere."""
     if prop.get("const"):
         return f" Always `{prop['const']}`."
     values = prop.get("enum") or prop.get("items", {}).get("enum") or []

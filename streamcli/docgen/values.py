@@ -1,4 +1,4 @@
-"""The values that completions offer for an option: one answer for the three shells."""
+"""The values that completions offer for an option, the same for all three shells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = (FILE, PROVIDER, MODEL_NAME, TEMPLATE, SESSION, CHOICE, LIST, TEXT_OR_FI
 
 
 def kind(option: Opt) -> str:
-    """One of KINDS; "" for a switch."""
+    """Return one of KINDS for an option; "" for a switch."""
     if option.is_flag:
         return ""
     if option.value:
@@ -47,7 +47,7 @@ def with_values() -> list[Opt]:
 
 
 def fill(template: str, **parts: str) -> str:
-    """The file docs/`template` with each @NAME@ in it replaced."""
+    """Return the file `template` of this folder with each @NAME@ in it replaced."""
     text = files("streamcli.docgen").joinpath(template).read_text("utf-8")
     for name, part in {**parts, "config": _config_reader()}.items():
         text = text.replace(f"@{name.upper()}@", part)
@@ -55,12 +55,12 @@ def fill(template: str, **parts: str) -> str:
 
 
 def _config_reader() -> str:
-    """The awk program that reads names out of the configuration; free of single quotes."""
+    """Return the awk program that reads names from the configuration; it has no single quotes."""
     return files("streamcli.docgen").joinpath("config.awk").read_text("utf-8").rstrip("\n")
 
 
 def wrapped(words: list[str], indent: int, separator: str = " ") -> str:
-    """Words as lines that a shell reads as one."""
+    """Return words in lines that a shell reads as one."""
     glue = (
         f"{separator.rstrip()} \\\n{' ' * indent}" if separator.strip() else f" \\\n{' ' * indent}"
     )

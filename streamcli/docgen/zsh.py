@@ -1,4 +1,4 @@
-"""completions/_stream, for zsh: the table as arguments of its _arguments."""
+"""Make completions/_stream for zsh: the option table as arguments of zsh's _arguments."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ ACTIONS = {
 
 
 def completion() -> str:
+    """Return the contents of the file."""
     specs = " \\\n    ".join(_spec(option) for option in TABLE)
     return values.fill("_stream.in", providers=values.wrapped(values.providers(), 4), specs=specs)
 
 
 def _spec(option: Opt) -> str:
-    """One option, as in '(-m --model)'{-m+,--model=}'[help]:MODEL:_stream_models'."""
+    """Return an option as in '(-m --model)'{-m+,--model=}'[help]:MODEL:_stream_models'."""
     flags = values.flags(option)
     alone = option.long in ("--help", "--version")
     written = _with_value(option)
@@ -40,7 +41,7 @@ def _spec(option: Opt) -> str:
 
 
 def _with_value(option: Opt) -> list[str]:
-    """The flags, each with the mark that says where its value may stand."""
+    """Return the flags, each with the mark that says where its value may stand."""
     if option.is_flag:
         return values.flags(option)
     long = "=-" if option.bare else "="

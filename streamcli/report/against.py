@@ -1,7 +1,7 @@
-"""Compare the figures of two runs (--report A --against B): is A worse than B, beyond chance? Pure.
+"""Compare the figures of two runs (--report A --against B): is A worse than chance explains? Pure.
 
 The intervals of all rows hold together with 95 % confidence (Bonferroni): a run that is compared to
-its equal has a regression in at most 5 of 100 comparisons, however many figures there are.
+an equal one has a regression in at most 5 of 100 comparisons, however many figures there are.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..errors import usage
 from .figures import Figures
 from .intervals import Change, Sample, interval_of_quantile, interval_of_share
 
-DOUBT = 0.05  # of all intervals together
-RESOLUTION = 0.021  # as a share: the same value may be in either of two steps of a histogram
+DOUBT = 0.05  # the probability that any of the intervals is wrong
+RESOLUTION = 0.021  # as a share: one value may be counted in either of two steps of a histogram
 POINT = 0.01  # the most that goodput may fall, whatever the tolerance
 
 # The percentiles that are compared: metrics that have one value for each prompt. Gaps between
@@ -32,7 +32,7 @@ JUDGED = (
     ("duration_ms", 0.99),
 )
 SHOWN = (("queue_ms", 0.99),)
-# What a record does not tell apart, in milliseconds: there is no percentage of less.
+# The resolution of records in milliseconds: percentages are of at least this.
 _LEAST = {"tpot_ms": 0.001}
 _LEAST_MS = 0.1
 
@@ -87,8 +87,8 @@ def compare(
 ) -> tuple[list[Row], list[str]]:
     """Return the rows, and the names of the groups that only one of the runs has.
 
-    A group is compared to the one of the same name; if each run has only one, these two are.
-    Raise a usage error if there is nothing to compare.
+    A group is compared to the one with the same name; if each run has only one, to that one. Raise
+    a usage error if there is nothing to compare.
     """
     pairs = [(name, figures, b[name]) for name, figures in a.items() if name in b]
     alone = sorted(a.keys() ^ b.keys())
@@ -156,7 +156,7 @@ def _row(
 
 
 def _goodput(group: str, a: Figures, b: Figures, tolerance: Tolerance, doubt: float) -> Row:
-    """Return the row of the share of good prompts, of which less is worse."""
+    """Return the row of the share of good prompts; a lower share is worse."""
     after, before = a.value("goodput"), b.value("goodput")
     if after is None or before is None:
         return Row(group, "goodput", after, before, "points", POINT)
@@ -179,7 +179,7 @@ def _shown(group: str, metric: str, q: float, a: Figures, b: Figures, tolerance:
 
 
 def _change(metric: str, tolerance: Tolerance) -> Change:
-    """Return what gives the change between two times: as a share of the second, or in ms."""
+    """Return the function that gives the change from `before` to `after`: as a share, or in ms."""
     least = _LEAST.get(metric, _LEAST_MS)
 
     def change(after: float, before: float) -> float:

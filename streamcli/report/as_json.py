@@ -7,8 +7,8 @@ from math import inf
 from typing import Any
 
 from ..events import USAGE_FIELDS
+from .figure_names import METRICS, STATISTICS
 from .figures import Figures
-from .names import METRICS, STATISTICS
 
 SCHEMA = "stream.report/1"
 INFINITE = "inf"  # JSON has no such number; jq and sort(1) put the text behind every number
@@ -23,7 +23,7 @@ def report(
     adjusted: bool,
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Return the report as JSON can hold it; `skipped` counts what was not measured, by reason."""
+    """Return the report; `skipped` counts the records that were not measured, by reason."""
     return {
         "type": "report",
         "schema": SCHEMA,
@@ -35,7 +35,7 @@ def report(
 
 
 def of_group(figures: Figures) -> dict[str, Any]:
-    """Return the figures of a group; what is unknown is null."""
+    """Return the figures of a group, None for an unknown one."""
     return {
         **{name: figures.value(name) for name in _COUNTS},
         "statuses": dict(figures.statuses),

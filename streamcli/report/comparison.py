@@ -1,4 +1,4 @@
-"""A comparison as people read it (--report A --against B): lines of text, and Markdown."""
+"""Show a comparison (--report A --against B) to people: lines of text, and Markdown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from math import isinf
 from ..terminal.widths import cells as width_of
 from ..terminal.widths import cut
 from .against import Row
+from .figure_words import left, number, right, shown_name
 from .markdown import escaped
-from .words import left, number, right, shown_name
 
 _HEADINGS = ("", "A", "B", "change", "interval", "verdict")
 _WORDS = {
@@ -108,7 +108,7 @@ def _value(row: Row, value: float | None) -> str:
 
 
 def _signed(row: Row, value: float) -> str:
-    """Return a change in its unit; an end that is not known as ?"""
+    """Return a change in its unit, with its sign; "?" for an unknown end of an interval."""
     if isinf(value):
         return "?"
     value = value if row.unit == "ms" else value * 100

@@ -1,4 +1,4 @@
-"""Figures of one group of requests: counts, sums and percentiles from their `end` records. Pure.
+"""Compute the figures of a group of requests: counts, sums, percentiles. Pure.
 
 Memory is flat: values are counted in histograms, so percentiles are within 1 %; means, maxima,
 counts and sums are exact.
@@ -14,16 +14,16 @@ from typing import Any
 from ..errors import EXIT_OF_STATUS
 from ..events import USAGE_FIELDS
 from ..timings import Histogram
+from .columns import Columns
+from .figure_names import COUNTS, LATENCIES, METRICS, RATES, STATISTICS, is_name, quantile
 from .gaps import Gaps
-from .names import COUNTS, LATENCIES, METRICS, RATES, STATISTICS, is_name, quantile
 from .numbers import MOST, Pending, fold, is_number, wait_of
-from .rows import Columns
 from .spans import Spans
 
-# What a failed request counts as with `adjusted`: it never had a token, and never ended.
+# The latencies of a failed request with `adjusted`: it never had a token, and never ended.
 _ADJUSTED = {"ttft_ms": inf, "ttfo_ms": inf, "wait_ms": inf, "duration_ms": inf}
-_PENDING = 8192  # requests, and gaps, whose values wait for their buckets
-_FEW = 8192  # different values of a metric that may wait longer: they are counted, not repeated
+_PENDING = 8192  # requests and gaps whose values are kept before they go into histograms
+_FEW = 8192  # different values of a metric that may be kept longer, each with its count
 
 
 class Figures:
@@ -64,9 +64,9 @@ class Figures:
     def add(
         self, record: Mapping[str, Any], gaps: Mapping[float, int] | Histogram | None = None
     ) -> None:
-        """Count an `end` record; what is not as the schema says is unknown.
+        """Count an `end` record; a field that is not as the schema says is unknown.
 
-        `gaps`: those between its delta records with their number, where these were read.
+        `gaps` are those between its delta records with their number, if these were read.
         """
         if record.get("reused_from"):
             self.reused += 1
@@ -138,7 +138,7 @@ class Figures:
         self._counted(number)
 
     def next_file(self) -> None:
-        """Begin another file: the time between the requests of two files is not part of either."""
+        """Begin another file: the time between two files does not count as time of requests."""
         self._spans.close()
 
     def _counted(self, number: int) -> None:
@@ -147,9 +147,9 @@ class Figures:
             self.fold(_FEW)
 
     def fold(self, few: int = 0) -> None:
-        """Move the values that wait into their buckets, which are a bounded number.
+        """Move the kept values into histograms, whose size is bounded.
 
-        Those of a metric that has no more than `few` different ones may stay.
+        The values of a metric stay if at most `few` of them differ.
         """
         self._waiting = 0
         if len(self.gaps.pending) > few:
@@ -165,7 +165,7 @@ class Figures:
                 fold(pending, self._histograms[name])
 
     def names(self) -> list[str]:
-        """Return the names that have a value here; `value` knows other percentiles as well."""
+        """Return the names of the known figures; `value` takes other percentiles too."""
         found = [name for name in (*COUNTS, *RATES) if self.value(name) is not None]
         for metric in METRICS:
             if self.histogram(metric).count:
@@ -195,7 +195,7 @@ class Figures:
         return histogram.percentile(share)
 
     def histogram(self, metric: str) -> Histogram:
-        """Return the counted values of a metric; failures are infinite where they count so."""
+        """Return the histogram of a metric; with `adjusted`, failures are infinite in it."""
         self.fold()
         return self.gaps.histogram if metric == "icl_ms" else self._histograms[metric]
 
@@ -254,7 +254,7 @@ class Figures:
             self._cost = (self._cost or 0.0) + cost
 
     def _fail(self, timings: Mapping[str, Any]) -> None:
-        """Count the latencies of a request that failed: its wait in the queue was real."""
+        """Count the latencies of a failed request; its wait in the queue counts as it is."""
         queue = timings.get("queue_ms")
         worst = _ADJUSTED if self.adjusted else {}
         for name, value in (*worst.items(), ("queue_ms", queue)):
@@ -263,6 +263,7 @@ class Figures:
                 pending[value] = pending.get(value, 0) + 1
 
     def _meets(self, timings: Mapping[str, Any]) -> bool:
+        """Return whether a request keeps the limits of the goodput."""
         for name, most in self._limits.items():
             value = timings.get("tokens_per_second" if name == "tpot_ms" else name)
             if name == "wait_ms":

@@ -1,7 +1,7 @@
 """The gaps between the chunks of all answers of a group, in milliseconds. Pure.
 
-Percentiles of percentiles are wrong. Of an answer whose gaps are known by their percentiles only,
-each gap counts as the most that it can be, so a percentile of all is an upper bound.
+A percentile of percentiles is wrong. If only the percentiles of an answer's gaps are known, each
+gap counts as the most that it can be, so a percentile of all gaps is an upper bound.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .numbers import MOST, Pending, is_number
 class Gaps:
     """Counts gaps, within 1 %; their mean and maximum are exact.
 
-    `estimated` is the number of those that are known by the percentiles of their answer only.
+    `estimated` is the number of gaps of which only the percentiles of their answer are known.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Gaps:
         self._sum += (gaps.mean or 0.0) * gaps.count
 
     def estimate(self, summary: Mapping[str, Any], chunks: Any, rounds: Any) -> None:
-        """Count the gaps of an answer whose `icl_ms` is `summary`; ignore one that is not so."""
+        """Count the gaps of an answer whose `icl_ms` is `summary`; ignore a malformed one."""
         rounds = rounds if type(rounds) is int and rounds > 0 else 1
         if type(chunks) is not int or not rounds < chunks <= MOST:
             return

@@ -1,4 +1,4 @@
-"""Groups of requests: which one a record belongs to, and the figures of each."""
+"""Group requests by a field of their records, and keep the figures of each group."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 
+from .columns import FEW, Row, columns, record_of, row_of
 from .figures import Figures, in_order
 from .read import Asked
-from .rows import FEW, Row, columns, record_of, row_of
 
-MOST = 1000  # groups; the requests of further ones are counted together
+MOST = 1000  # groups; the requests of all others are in the group OTHERS
 OTHERS = "(others)"
 UNKNOWN = "-"
 _PENDING = 16_384  # requests, of all groups, before their values go into buckets
@@ -43,9 +43,9 @@ class _Group:
 class Groups:
     """Counts `end` records by the field `by`, whose dots lead into objects: `error.kind`.
 
-    Without one it is the model as it was asked for (PROVIDER:MODEL), so that failed requests are
-    with those that were answered; of which the records say it: `target`, the start record, and
-    else the model that the end record names.
+    Without a field they are grouped by the model that was asked (PROVIDER:MODEL), so that failed
+    requests are in one group with those that were answered. That is `target`, or the model of the
+    start record, or else that of the end record.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Groups:
             group.figures.next_file()
 
     def __iter__(self) -> Iterator[tuple[str, Figures]]:
-        """Yield names with figures: those with the most requests first, the rest of all last."""
+        """Yield (name, figures), the groups with the most requests first, OTHERS last."""
         self._count_rows()
         figures = {name: group.figures for name, group in self._groups.items()}
         yield from sorted(in_order(figures), key=lambda each: each[0] == OTHERS)
@@ -117,7 +117,7 @@ class Groups:
         self._waits(waiting)
 
     def _waits(self, number: int) -> None:
-        """Note how many values came that wait for their buckets, and are a bounded number."""
+        """Count kept values, and move them into histograms once there are many."""
         self._waiting += number
         if self._waiting >= _PENDING:
             self._waiting = 0

@@ -1,10 +1,10 @@
 """Confidence intervals of the change of a quantile, or of a share, between two samples. Pure.
 
-The q-quantile of the requests that a sample stands for lies between the sample's K-th value and
-the one after it, where K is binomial(n, q), however the values are distributed. So each sample
-gives the values that its quantile may have, with their probabilities: what a bootstrap draws at
-random, here computed, and open at the end that a small sample says nothing about. The change from
-one sample to another has the probabilities of all pairs of such values.
+The q-quantile of the requests that a sample represents lies between the sample's K-th value and the
+one after it, where K is binomial(n, q), however the values are distributed. So a sample gives the
+values that its quantile may have, with their probabilities. A bootstrap draws these values at
+random; here they are computed, and an end about which a small sample says nothing is open. The
+change from one sample to another has the probabilities of all pairs of such values.
 """
 
 from __future__ import annotations

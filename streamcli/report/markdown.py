@@ -1,12 +1,12 @@
-"""The report as Markdown tables: for a pull request, an issue, or a wiki."""
+"""Write the report as Markdown tables, for a pull request, an issue or a wiki."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 
+from .figure_words import SHOWN, figure, shown_name, totals, verdicts
 from .figures import Figures
-from .words import SHOWN, figure, shown_name, totals, verdicts
 
 _COLUMNS = (
     ("n", "n"),
@@ -50,7 +50,7 @@ def lines(groups: Sequence[tuple[str, Figures]], *, by: str) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is: no link, no mention, no HTML."""
+    """Return a text escaped for Markdown, so that it has no link, mention or HTML in it."""
     return _SPECIAL.sub(r"\\\1", text)
 
 

@@ -1,4 +1,4 @@
-"""Numbers of records: which of them can be measurements, and how they are counted. Pure."""
+"""Decide which numbers of records can be measurements, and collect them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Service level objectives (--slo) as they are written: parsed, and checked against each other."""
+"""Parse the texts of service level objectives (--slo), and check them against each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..errors import StreamError, usage
-from .names import COUNTS, METRICS, RATES, is_name
+from .figure_names import COUNTS, METRICS, RATES, is_name
 
 SHARE = "goodput"
 SPEED = "tokens_per_second"
@@ -49,7 +49,7 @@ class Objective(NamedTuple):
     each: bool = False
 
     def holds(self, value: float | None) -> bool:
-        """Return whether a value keeps the bound; one that is not known does not."""
+        """Return whether a value keeps the bound; an unknown value (None) does not."""
         if value is None or math.isnan(value):
             return False
         if self.operator == "<":
@@ -65,7 +65,7 @@ class Objective(NamedTuple):
 
 
 def parse(texts: Iterable[str]) -> tuple[Objective, ...]:
-    """Return the objectives of these texts; raise a usage error for one that is none.
+    """Return the objectives of these texts; raise a usage error for a text that is not one.
 
     A text may hold several NAME:BOUND with blanks between, as AIPerf takes them. A metric without
     a statistic is bounded for each prompt. Two that cannot both be met are a mistake.

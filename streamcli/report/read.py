@@ -1,4 +1,4 @@
-"""Read records in whatever state runs have left them, and count requests into groups.
+"""Read records in whatever state runs have left them, and pass each request on once.
 
 `--jsonl`, `--json` and `--events` files may be mixed and joined; lines that are torn, or not
 records, are counted and skipped. Memory is flat: answers that have not ended are a bounded number.
@@ -14,7 +14,7 @@ import orjson
 from ..input.text import BOM
 from ..output.records import SCHEMA
 from ..timings import Histogram
-from .seen import Seen
+from .seen_ids import SeenIds
 
 BLOCK = 1 << 17  # bytes of a read: more does not stay in a processor's cache
 LONGEST = 64 << 20  # bytes of a line: longer ones are not records
@@ -35,20 +35,20 @@ Take = Callable[[Mapping[str, Any], Asked | None, Mapping[float, int] | None], N
 
 
 class _Dropped(list[float]):
-    """Times that nobody needs: the request was counted already."""
+    """The times of a request that was counted already: they are not kept."""
 
     def append(self, time: float) -> None:
         pass
 
 
 class Reader:
-    """Gives every `end` record to `take` once, with what the records before it said.
+    """Passes every `end` record to `take` once, with facts from the records before it.
 
-    That is how the model was asked for, and the gaps between its deltas in milliseconds with their
-    number, if all of its deltas were there.
+    These are the provider and model that were asked, and the gaps between its deltas in
+    milliseconds with their number, if all of its deltas were there.
     """
 
-    def __init__(self, take: Take, seen: Seen | None = None) -> None:
+    def __init__(self, take: Take, seen: SeenIds | None = None) -> None:
         self.torn = 0
         self.foreign = 0
         self.duplicates = 0
@@ -56,7 +56,7 @@ class Reader:
         self.unfinished = 0  # began, and have no end
         self._take = take
         self._unchecked = 0  # bytes
-        self._seen = seen or Seen()
+        self._seen = seen or SeenIds()
         self._times: dict[bytes, list[float]] = {}  # of the deltas of answers that have not ended
         self._counts: dict[bytes, _Gaps] = {}
         self._asked: dict[bytes, Asked] = {}
@@ -102,12 +102,12 @@ class Reader:
             self._give_up()
 
     def _line(self, line: bytes) -> None:
-        """Read a line that may have blanks, or what other programs put before a record."""
+        """Read a line that may have blanks, a BOM or the prefix of an SSE event."""
         line = line.strip().removeprefix(BOM).removeprefix(b"data: ")
         if not line or line.startswith(_SSE):
             return
         record = _parsed(line)
-        if record is None:  # behind a record that a killed run tore, the next run's begin
+        if record is None:  # a record that a killed run tore may have the next one glued to it
             for part in _unglued(line):
                 self._part(part, _parsed(part))
         else:
@@ -181,7 +181,7 @@ class Reader:
             self._asked[id] = record.get("provider"), record.get("model")
 
     def _delta(self, record: dict[str, Any]) -> None:
-        """Note a delta of an answer whose start was not there, or with other blanks than ours."""
+        """Note a delta of an answer without a start record, or one with other blanks than ours."""
         time = record.get("t_ms")
         if (id := _id(record)) is None or not isinstance(time, int | float):
             return

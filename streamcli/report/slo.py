@@ -11,17 +11,17 @@ from .objective import SHARE, Objective
 
 
 class Judgement(NamedTuple):
-    """Whether a group of requests met an objective. `value` is None where it is not known."""
+    """Whether a group of requests met an objective; `value` is None if it is unknown."""
 
     group: str
     objective: Objective
     value: float | None
     met: bool
-    reason: str  # what the value is, for people: `ttft_ms.p99 is 612`
+    reason: str  # the value in words: `ttft_ms.p99 is 612`
 
     @property
     def message(self) -> str:
-        """Say what was missed: `ttft_ms.p99 is 612, not below 500`."""
+        """The miss in words: `ttft_ms.p99 is 612, not below 500`."""
         bound = "" if self.value is None else f", not {self.objective.words}"
         return f"{self.reason}{bound}"
 
@@ -39,8 +39,8 @@ class Judgement(NamedTuple):
 def judge(objectives: Sequence[Objective], groups: Mapping[str, Figures]) -> list[Judgement]:
     """Return a judgement for each group and objective.
 
-    The bounds on each prompt say which prompts are good. Where no bound on goodput says how many
-    these have to be, it is all of them. Without any group there is nothing that is known.
+    The bounds on each prompt say which prompts are good. All prompts have to be good unless an
+    objective bounds the goodput. Without any group every value is unknown.
     """
     each = [objective for objective in objectives if objective.each]
     judged = [objective for objective in objectives if not objective.each]
@@ -54,7 +54,7 @@ def judge(objectives: Sequence[Objective], groups: Mapping[str, Figures]) -> lis
 
 
 def lines(judgements: Sequence[Judgement]) -> list[str]:
-    """Return a line for each that was missed, with its group if there are several."""
+    """Return a line for each missed objective, with its group if there are several."""
     several = len({judgement.group for judgement in judgements}) > 1
     return [
         f"SLO missed: {f'{judgement.group}: ' if several else ''}{judgement.message}"
@@ -78,7 +78,7 @@ def _judged(
 
 
 def _shown(value: float, objective: Objective) -> str:
-    """Return a value as short as it can be on its own side of the bound."""
+    """Return a value in as few digits as still show on which side of the bound it is."""
     for digits in (0, 1, 2, 3, 6):
         rounded = round(value, digits)
         close = abs(rounded - value) <= 0.005 * value

@@ -1,4 +1,4 @@
-"""The time in which requests ran, from the times of their `end` records. Pure."""
+"""Compute the time in which requests ran, from the times of their `end` records. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Spans:
         self._last = ""
         self._longest = -1.0
         self._day = ""
-        self._horizon = ""  # who ended later, and was no longer than the longest, began later too
+        self._horizon = ""  # a request that ended later, and was not longer, cannot widen the span
         self._closed: list[tuple[float, float]] = []
 
     def add(self, ts: Any, duration: Any) -> None:

@@ -1,7 +1,6 @@
-"""The report as a picture: the table, and a histogram of each metric, in SVG.
+"""Draw the report as SVG: the table, and a histogram of each metric.
 
-It needs nothing from elsewhere: no fonts, no scripts, no style sheets. It is light or dark as its
-reader's screen is.
+The picture needs no fonts, scripts or style sheets, and is light or dark as its reader's screen is.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from html import escape
 
 from ..terminal.widths import cells as width_of
 from ..terminal.widths import cut
+from .figure_words import SHOWN, bins, figure, number, shown_name
 from .figures import Figures
 from .table import lines as table_lines
-from .words import SHOWN, bins, figure, number, shown_name
 
 _CHAR, _LINE = 7.8, 18  # of the font, in pixels
 _PLOT, _HEIGHT, _SPACE, _BINS = 240, 80, 30, 48

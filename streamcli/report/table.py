@@ -1,4 +1,4 @@
-"""The report as text: a row for each group, and below it the details of each.
+"""Write the report as text: a row for each group, and below the table the details of each.
 
 Nothing is wider than the screen. Columns that do not fit are left out of the table, the least
 important first: the details have them all.
@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..terminal.widths import cells as width_of
 from ..terminal.widths import cut
-from .figures import Figures
-from .words import (
+from .figure_words import (
     SHOWN,
     figure,
     left,
@@ -21,6 +20,7 @@ from .words import (
     totals,
     verdicts,
 )
+from .figures import Figures
 
 PIPE = 120  # columns where there is no terminal
 DETAILED = 10  # groups whose details are shown

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamcli.report.figure_names import is_name
 from streamcli.report.figures import Figures
-from streamcli.report.names import is_name
 from streamcli.timings import Histogram
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcli.report import as_json, markdown, svg, words
+from streamcli.report import as_json, markdown, svg
+from streamcli.report.figure_words import number, shown_name, sparkline, totals
 from streamcli.report.figures import Figures
 from streamcli.report.table import lines
-from streamcli.report.words import number, shown_name, sparkline
 from streamcli.terminal.widths import cells as width_of
 from streamcli.terminal.widths import cut
 from streamcli.timings import Histogram
@@ -129,7 +129,7 @@ def test_a_share_is_not_rounded_to_all() -> None:
     figures = Figures()
     for bad in (1, *([0] * 5000)):
         figures.add({"status": "complete", "exit_code": bad})
-    assert [*words.totals(figures)][0] == "goodput 99.9 %"
+    assert [*totals(figures)][0] == "goodput 99.9 %"
 
 
 def test_markdown_is_harmless() -> None:

@@ -7,7 +7,7 @@ from math import inf, nextafter
 import pytest
 
 from streamcli.errors import StreamError
-from streamcli.report.names import COUNTS, METRICS, RATES, is_name
+from streamcli.report.figure_names import COUNTS, METRICS, RATES, is_name
 from streamcli.report.objective import OTHERS, Objective, limits, parse
 
 

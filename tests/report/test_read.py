@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streamcli.report import read
 from streamcli.report.groups import MOST, OTHERS, Groups
 from streamcli.report.read import IN_FLIGHT, Reader
-from streamcli.report.seen import Seen
+from streamcli.report.seen_ids import SeenIds
 
 
 def id_of(number: int) -> str:
@@ -223,13 +223,13 @@ def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyP
 
 
 def test_ids_are_remembered_in_bounded_memory() -> None:
-    seen = Seen(generation=1000)
+    seen = SeenIds(generation=1000)
     ids = [str(number).encode() for number in range(3500)]
     assert all(map(seen.add, ids))
     assert not any(map(seen.add, ids[-1400:]))
     assert seen.has(ids[-1])
     assert not seen.has(ids[0]), "forgotten"
-    many = Seen()
+    many = SeenIds()
     assert all(many.add(str(number).encode()) for number in range(20_000))
     assert not any(many.add(str(number).encode()) for number in range(20_000))
 

@@ -6,10 +6,10 @@ import re
 
 from ..events import USAGE_FIELDS
 
-# One value a request each, from `timings`: milliseconds, and tokens a second.
+# Metrics with one value for each request, in its `timings`: milliseconds, and tokens a second.
 LATENCIES = ("ttft_ms", "ttfo_ms", "duration_ms", "headers_ms", "queue_ms", "tokens_per_second")
-# And those that are not in the record as they are: the wait for the first token from the time that
-# was due on, time per output token, gaps between chunks.
+# And those that are computed: the wait for the first token since the request was due, the time for
+# each output token, and the gaps between chunks.
 METRICS = (*LATENCIES, "wait_ms", "tpot_ms", "icl_ms")
 COUNTS = ("n", "ok", "failed", "reused", "attempts", "retries", *USAGE_FIELDS)
 RATES = ("goodput", "cost", "wall_ms", "request_throughput", "output_token_throughput")

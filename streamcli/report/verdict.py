@@ -1,4 +1,4 @@
-"""The verdict of a report: its objectives (--slo), and another run (--against). Pure."""
+"""The verdict of a report, by its objectives (--slo) and by another run (--against). Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from .markdown import escaped
 from .objective import limits, parse
 
 
-class Gate:
-    """Judges the groups of a run; `fields`, `text`, `markdown` and `complaints` show the verdict.
-
-    Raise a usage error for a text of `objectives` that is none.
-    """
+class ReportVerdict:
+    """Judges the groups of a run; `fields`, `text`, `markdown`, `complaints` show the verdict."""
 
     def __init__(self, objectives: Sequence[str], tolerance: Tolerance | None = None) -> None:
+        """Raise a usage error for a text that is not an objective."""
         self._objectives = parse(objectives)
         self._tolerance = tolerance or Tolerance()
         self._judgements: list[slo.Judgement] = []
@@ -28,9 +26,9 @@ class Gate:
         self.notes: list[str] = []
 
     def judge(self, groups: Mapping[str, Figures], before: Mapping[str, Figures] | None) -> None:
-        """Judge a run by itself and, if there is one, by the run before it.
+        """Judge a run by its objectives and, if it is given, by the run `before` it.
 
-        Raise a usage error if the two have nothing that can be compared.
+        Raise a usage error if the two runs have nothing to compare.
         """
         self._judgements = slo.judge(self._objectives, groups)
         if before is None:
@@ -56,7 +54,7 @@ class Gate:
         return slo.lines(self._judgements) + comparison.complaints(self._rows or ())
 
     def fields(self) -> dict[str, Any]:
-        """Return what the report as JSON has of it."""
+        """Return the fields that the verdict adds to the report as JSON."""
         fields: dict[str, Any] = {}
         if self._objectives:
             fields["slo"] = [judgement.record() for judgement in self._judgements]

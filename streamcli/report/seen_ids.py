@@ -1,4 +1,4 @@
-"""The ids that were counted already, in bounded memory: 16 bytes each, 64 MiB in all."""
+"""Remember the ids of counted requests in bounded memory: 16 bytes each, 64 MiB in all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ GENERATION = 1 << 21  # ids; the last one to two times as many are known
 _FIRST = 1 << 12
 
 
-class Seen:
-    """Remembers hashes of ids; two ids are taken for one with a chance of 1 to 10**12.
+class SeenIds:
+    """Remembers hashes of ids; the chance that two ids are taken for one is 1 to 10**12.
 
-    Of more than `generation` ids the oldest are forgotten, half of all that are kept at a time.
+    The last `generation` ids are always known. Older ones are forgotten, a generation at a time.
     """
 
     def __init__(self, generation: int = GENERATION) -> None:

@@ -1,6 +1,6 @@
-"""Count many `end` records of a group at once, field by field: that takes a third of the time.
+"""Turn many `end` records into columns, which are counted in a third of the time.
 
-What is not as `stream` writes it is counted record by record, so the figures are the same.
+Records that `stream` would not write are counted one by one, so the figures are the same.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from ..errors import EXIT_OF_STATUS
 from ..events import USAGE_FIELDS
-from .names import LATENCIES
+from .figure_names import LATENCIES
 from .numbers import MOST
 
-FEW = 8  # rows that are not worth columns
+FEW = 8  # fewer rows are not worth columns
 _TOP = ("exit_code", "attempts", "rounds", "cost")
 _SUMMARY = ("mean", "p50", "p90", "p99", "max")  # of `icl_ms`
 _LATENCIES = tuple(name for name in LATENCIES if name != "queue_ms")  # that is not in all records
@@ -48,7 +48,7 @@ class Columns(NamedTuple):
 
 
 def row_of(record: Mapping[str, Any]) -> Row | None:
-    """Return what figures need of an `end` record; None if one is missing, or of an odd type."""
+    """Return the fields of an `end` record that figures need; None if one is missing or odd."""
     if "reused_from" in record:
         return None
     try:

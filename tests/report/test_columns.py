@@ -12,10 +12,10 @@ import pytest
 
 from streamcli.events import USAGE_FIELDS
 from streamcli.report import as_json
+from streamcli.report.columns import columns, record_of, row_of
 from streamcli.report.figures import Figures
 from streamcli.report.groups import Groups
 from streamcli.report.read import Reader
-from streamcli.report.rows import columns, record_of, row_of
 
 ODD: list[Any] = [None, True, -1, -0.5, 1e13, 1 << 63, "5", [], {}, "", 0, 0.0, 1e-320]
 PLACES = [

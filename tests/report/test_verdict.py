@@ -9,7 +9,7 @@ import pytest
 from streamcli.errors import StreamError
 from streamcli.report.against import Tolerance
 from streamcli.report.figures import Figures
-from streamcli.report.gate import Gate
+from streamcli.report.verdict import ReportVerdict
 from streamcli.settings.quantities import Tolerance as ToleranceType
 
 
@@ -25,30 +25,32 @@ def figures(*ttfts: float | None, limits: dict[str, float] | None = None) -> Fig
     return found
 
 
-def judged(*slos: str, a: dict[str, Figures], b: dict[str, Figures] | None = None) -> Gate:
-    gate = Gate(slos)
-    gate.judge(a, b)
-    return gate
+def judged(*slos: str, a: dict[str, Figures], b: dict[str, Figures] | None = None) -> ReportVerdict:
+    verdict = ReportVerdict(slos)
+    verdict.judge(a, b)
+    return verdict
 
 
 def test_without_either_there_is_no_verdict() -> None:
-    gate = judged(a={"m": figures(1, None)})
-    assert not gate.failed
-    assert gate.fields() == {}
-    assert list(gate.text(80)) == list(gate.markdown("model")) == gate.complaints() == []
+    verdict = judged(a={"m": figures(1, None)})
+    assert not verdict.failed
+    assert verdict.fields() == {}
+    assert list(verdict.text(80)) == list(verdict.markdown("model")) == verdict.complaints() == []
 
 
 def test_objectives_of_each_group() -> None:
     groups = {"fast": figures(*[100.0] * 99), "sl\x1b[2Jow": figures(*[100.0] * 90, *[700.0] * 9)}
-    gate = judged("ttft_ms.p99<500", "n>=99", a=groups)
-    assert gate.failed
-    (line,) = gate.complaints()
+    verdict = judged("ttft_ms.p99<500", "n>=99", a=groups)
+    assert verdict.failed
+    (line,) = verdict.complaints()
     assert line.startswith(
         "SLO missed: sl\x1b[2Jow: ttft_ms.p99 is 698, "
     )  # messages show it as ^[
-    assert [each["met"] for each in gate.fields()["slo"]] == [True, True, False, True]
-    assert "\x1b" not in "".join(gate.markdown("model"))
-    assert list(gate.markdown("model"))[1].startswith(r"* SLO missed\: sl^\[\[2Jow\: ttft\_ms.p99")
+    assert [each["met"] for each in verdict.fields()["slo"]] == [True, True, False, True]
+    assert "\x1b" not in "".join(verdict.markdown("model"))
+    assert list(verdict.markdown("model"))[1].startswith(
+        r"* SLO missed\: sl^\[\[2Jow\: ttft\_ms.p99"
+    )
     assert not judged("ttft_ms.p99<500", a={"fast": groups["fast"]}).failed
 
 
@@ -73,17 +75,17 @@ def test_objectives_of_each_group() -> None:
     ],
 )
 def test_what_was_missed(slos: list[str], line: str | None) -> None:
-    gate = Gate(slos)
-    gate.judge({"m": figures(100.0, 100.0, 900.0, None, limits=gate.limits)}, None)
-    assert gate.complaints() == ([f"SLO missed: {line}"] if line else [])
+    verdict = ReportVerdict(slos)
+    verdict.judge({"m": figures(100.0, 100.0, 900.0, None, limits=verdict.limits)}, None)
+    assert verdict.complaints() == ([f"SLO missed: {line}"] if line else [])
 
 
 def test_failures_that_count_as_infinite() -> None:
     adjusted = Figures(adjusted=True)
     adjusted.add({"status": "provider", "exit_code": 15, "timings": {}})
-    gate = judged("ttft_ms.p99<500", a={"m": adjusted})
-    assert gate.complaints() == ["SLO missed: ttft_ms.p99 is inf, not below 500"]
-    assert gate.fields()["slo"][0]["value"] is None
+    verdict = judged("ttft_ms.p99<500", a={"m": adjusted})
+    assert verdict.complaints() == ["SLO missed: ttft_ms.p99 is inf, not below 500"]
+    assert verdict.fields()["slo"][0]["value"] is None
 
 
 def test_another_run() -> None:

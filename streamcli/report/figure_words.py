@@ -1,4 +1,4 @@
-"""How figures look: numbers, the columns of a table, verdicts in words, and a histogram's bars."""
+"""Write figures for people: numbers, verdicts, totals, and the bars of a histogram."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def count(value: float | None) -> str:
 
 
 def figure(figures: Figures, name: str) -> str:
-    """Return the figure of that name for people; one that is an upper bound begins with ≤."""
+    """Return the figure of that name for people; an upper bound begins with ≤."""
     value = figures.value(name)
     metric, _, statistic = name.partition(".")
     if metric in ("n", "ok", "failed") or metric.endswith("_tokens"):
@@ -55,7 +55,7 @@ def figure(figures: Figures, name: str) -> str:
 
 
 def verdicts(figures: Figures) -> list[str]:
-    """Return how many requests were ok, and what became of the others, the most frequent first."""
+    """Return how many requests were ok, and the verdicts of the others, the most frequent first."""
     bad = [
         f"{count(many)} {status}"
         for status, many in figures.statuses.most_common()
@@ -65,7 +65,7 @@ def verdicts(figures: Figures) -> list[str]:
 
 
 def totals(figures: Figures) -> Iterator[str]:
-    """Yield the figures that are one a group: goodput, throughput, tokens, cost, retries."""
+    """Yield the figures with one value for a group: goodput, throughput, tokens, cost, retries."""
     goodput = figures.value("goodput")
     if goodput is not None:
         yield f"goodput {_percent(goodput)}"
@@ -85,7 +85,7 @@ def totals(figures: Figures) -> Iterator[str]:
 
 
 def shown_name(name: str) -> str:
-    """Return a group's name as one harmless line."""
+    """Return a group's name as one line without control characters."""
     return one_line(name, 200) or "-"
 
 
@@ -100,8 +100,8 @@ def right(text: str, width: int) -> str:
 def bins(histogram: Histogram, most: int) -> tuple[list[int], float, float] | None:
     """Return counts in at most `most` steps of equal width, the first value and the last.
 
-    They go from the first percentile to the 99th: what is beyond them is not in the picture. None
-    where there is nothing to draw.
+    They go from the first percentile to the 99th; values beyond are left out. Return None if there
+    is nothing to draw.
     """
     low, high = (histogram.percentile(edge) for edge in _EDGES)
     if histogram.count < 2 or high == inf or high <= low:
