@@ -47,13 +47,13 @@ NAME = "anthropic"
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 NEEDS_MODEL = True
 LISTING = Listing("models", models_below("/v1"))
-CACHE_IS_APART = True  # `input_tokens` does not contain the cached ones
+CACHE_IS_APART = True  # `input_tokens` excludes the cached ones
 
 VERSION = "2023-06-01"
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/v1/messages."""
+    """Return the POST to {base}/v1/messages."""
     no_words_for(NAME, chat, "seed", *PENALTIES, hint="leave it out")
     chat = sendable(chat, target)
     limit = target.quirks.get("default_max_tokens") or max_tokens(chat.model)
@@ -88,7 +88,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def _url(base: str) -> str:
-    """Return the address: most give it without its version, some with it or the whole path."""
+    """Return the URL; the base may lack the version, have it, or have the whole path."""
     known = re.search(r"/(v\d+|messages)/*(\?|$)", base)
     return join_url(base, "/messages" if known else "/v1/messages")
 
@@ -117,7 +117,7 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Decodes the events of a message, or a whole message where a server did not stream."""
+    """Decodes the events of a message, or a whole message of a server that did not stream."""
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
         self._runs = PaddedRuns("text", _place)
@@ -127,9 +127,9 @@ class Decoder:
         self._ending = Ending()
         self._raw_usage: dict[str, Any] = {}
         self._usage = Usage()
-        self._open: dict[int, Block] = {}  # by index, without plain text
+        self._open: dict[int, Block] = {}  # the open blocks by index, except plain text
         self._seen: set[int] = set()  # the indexes of all blocks of this message
-        self._served: set[int] = set()  # those of what the server runs itself
+        self._served: set[int] = set()  # the indexes of blocks for tools that the server runs
         self._cited: Block | None = None  # the text block whose text and sources are collected
 
     @property
@@ -196,7 +196,7 @@ class Decoder:
             out.append(Progress())
 
     def _fail(self, value: dict[str, Any], event: str, out: list[Event]) -> None:
-        """Fail by an error, whatever event it stands in, and read the counts that follow it."""
+        """Fail with the error in an event of any type, or read the usage that follows an error."""
         self._count(value.get("usage"), out)
         if self._body.failure is None:
             error = error_in(value, event) if "type" not in value else value.get("error")
@@ -205,7 +205,7 @@ class Decoder:
             self._body.finish("marker", out)
 
     def _message(self, message: Any, out: list[Event]) -> None:
-        """Begin a message, again where a gateway asked again; or read a whole one."""
+        """Begin a message (a second time if a gateway retried), or read a whole one."""
         if not isinstance(message, dict):
             return
         self._open, self._cited = {}, None
@@ -227,7 +227,7 @@ class Decoder:
             self._body.fail_after_usage(stream_failure(error, "error"), out)
 
     def _whole(self, message: dict[str, Any], out: list[Event]) -> None:
-        """Read a whole message. Behind events (MiniMax) it repeats their text, and adds its end."""
+        """Read a whole message. After events (MiniMax) it repeats their text, and adds the end."""
         if self._body.answered or has_answer(out):
             self._close_all(out)
             self._end(message, out)
@@ -266,14 +266,14 @@ class Decoder:
             return
         if kind == "fallback":
             other = plain.get("to")
-            model, id = self._started  # another model goes on
+            model, id = self._started  # another model continues
             self._start(words(isinstance(other, dict) and other.get("model")) or model, id, out)
             return
         self._open[number_of(index)] = block
         if kind == "thinking":
             self._think(block, plain.get("thinking"), out)
         elif kind == "tool_use":
-            self._ending.reasoning()  # a call is under way
+            self._ending.reasoning()  # the answer goes on
         elif block.served:
             self._served.add(number_of(index))
             self._ending.work()
@@ -307,9 +307,9 @@ class Decoder:
             block.amend(delta)
 
     def _grow(self, index: int, piece: Any) -> None:
-        """Add a piece of a call's input. One that belongs to no call would be missing from it."""
+        """Add a piece of a call's input; a piece without a call makes the answer a failure."""
         block = blocks.input_of(self._open, index)
-        if block is None and piece and index not in self._seen:  # of a call that never began
+        if block is None and piece and index not in self._seen:  # its call never began
             self._seen.add(index)
             block = self._open[index] = Block({"type": "tool_use"})
         if block is not None:
@@ -324,7 +324,7 @@ class Decoder:
         self._body.say(Text, text, out)
         if self._cited is not None and isinstance(text, str):
             self._cited.pieces.append(text)
-            self._runs.forget()  # runs of events do not come by here
+            self._runs.forget()  # text of runs would not be collected here
             self._runs.learning = False
 
     def _think(self, block: Block | None, thought: Any, out: list[Event]) -> None:
@@ -342,7 +342,7 @@ class Decoder:
         blocks.cite(citation, out)
 
     def _close(self, index: Any, out: list[Event]) -> None:
-        """Give a block that is whole: a tool call, or state that Anthropic wants back."""
+        """Close a block, and give out its tool call, or the state that Anthropic wants back."""
         block = self._open.pop(number_of(index), None)
         if block is None:
             return
@@ -360,7 +360,7 @@ class Decoder:
                 self._close(index, out)
 
     def _count(self, usage: Any, out: list[Event]) -> None:
-        """Add counts, which are cumulative; those that are missing or null stay as they were."""
+        """Read counts, which are cumulative; a missing or null one keeps its earlier value."""
         if not isinstance(usage, dict):
             return
         self._raw_usage |= {name: count for name, count in usage.items() if count is not None}

@@ -1,4 +1,4 @@
-"""AWS Bedrock's Converse, with API keys (bearer tokens), not with AWS's signatures.
+"""AWS Bedrock's Converse, with API keys (bearer tokens) instead of AWS's signatures.
 
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html.
 Recorded streams show where it deviates (tests/protocols/test_bedrock.py).
@@ -41,7 +41,7 @@ _OWN_PATH = re.compile(r"/model/.*$|/openai/v1$")
 
 
 def _models(base: str) -> str:
-    """{base}/foundation-models, on the other host of AWS's that knows them."""
+    """Return {base}/foundation-models, on the host of AWS that lists models."""
     base, _, query = base.partition("?")
     base = _OWN_PATH.sub("", base.rstrip("/")).replace("//bedrock-runtime.", "//bedrock.", 1)
     return f"{base}/foundation-models?{with_field(query, 'byOutputModality=TEXT')}"
@@ -51,9 +51,9 @@ NAME = "bedrock"
 CAN = ("tools", "attachments", "reasoning", "schema", "prefill")
 NEEDS_MODEL = True
 LISTING = Listing("models", _models, place="modelSummaries", ids=("modelId", "id", "name"))
-CACHE_IS_APART = True  # `inputTokens` does not contain the cached ones
+CACHE_IS_APART = True  # `inputTokens` excludes the cached ones
 
-# (kind of block, format) of a type.
+# (kind of block, format), by the MIME type.
 FORMATS = {
     **{f"image/{kind}": ("image", kind) for kind in ("png", "jpeg", "gif", "webp")},
     **{f"audio/{kind}": ("audio", kind) for kind in ("wav", "flac", "ogg", "mp4")},
@@ -62,13 +62,13 @@ FORMATS = {
     "application/pdf": ("document", "pdf"),
 }
 _TYPE = "application/vnd.amazon.eventstream, application/json"
-# People paste whole addresses, or that of its OpenAI-compatible API.
+# A base may be a whole URL, or that of the OpenAI-compatible API.
 _OTHER_PATHS = re.compile(r"(/model/[^/]+/converse(-stream)?|/openai/v1)$")
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/model/{model}/converse-stream, or /converse for all at once."""
+    """Return the POST to {base}/model/{model}/converse-stream, or /converse without streaming."""
     no_words_for(NAME, chat, "seed", *PENALTIES)
     chat = sendable(chat, target)
     body: dict[str, Any] = {"messages": _messages(chat)}
@@ -85,7 +85,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
     if chat.tools and chat.tool_choice != "none":
         body["toolConfig"] = _tool_config(chat)
     elif any(message.role == "tool" for message in chat.messages):
-        # Bedrock refuses calls and results of tools that are not offered too.
+        # Bedrock refuses calls and results of tools that are not in the request.
         raise cannot(NAME, "results of tools without the tools")
     if chat.think is not None:
         merge(body, _thinking(chat, chat.think))
@@ -100,13 +100,13 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 def _url(chat: ChatRequest, base: str) -> str:
     base, query, tail = base.partition("?")
     base = _OTHER_PATHS.sub("", base.rstrip("/"))
-    # A model may be an ARN, with slashes and colons: all of it is one segment of the path.
+    # A model may be an ARN, with slashes and colons: it must stay one segment of the path.
     operation = "converse-stream" if chat.stream else "converse"
     return f"{base}/model/{quoted(chat.model)}/{operation}{query}{tail}"
 
 
 def _messages(chat: ChatRequest) -> list[dict[str, Any]]:
-    """Return the messages. User and assistant take turns: results of tools are the user's."""
+    """Return the messages. Roles must alternate: results of tools belong to the user."""
     messages: list[dict[str, Any]] = []
     documents: list[str] = []
     for message in chat.messages:
@@ -124,7 +124,7 @@ def _messages(chat: ChatRequest) -> list[dict[str, Any]]:
 def _content(message: Message, documents: list[str]) -> list[dict[str, Any]]:
     blocks = [_attachment(attachment, documents) for attachment in message.attachments]
     if message.role == "tool":
-        if message.text:  # an empty block is refused
+        if message.text:  # the API refuses an empty block
             blocks.append({"text": message.text})
         result: dict[str, Any] = {"toolUseId": message.call_id, "content": blocks}
         if message.is_error:  # only some models know that a call can fail
@@ -143,9 +143,9 @@ def _content(message: Message, documents: list[str]) -> list[dict[str, Any]]:
 
 
 def _attachment(attachment: Attachment, documents: list[str]) -> dict[str, Any]:
-    """Return a block. Text stays text: not every model takes documents.
+    """Return a block. Text files become text, as not every model takes documents.
 
-    `documents` are the names of those so far.
+    `documents` lists the names of documents so far.
     """
     if attachment.url:
         raise cannot(NAME, f"an attachment by its address ({attachment.url})", "fetch it first")
@@ -161,7 +161,7 @@ def _attachment(attachment: Attachment, documents: list[str]) -> dict[str, Any]:
 
 
 def _document_name(file: str, taken: list[str]) -> str:
-    """Return a name of letters, digits and few signs, at most 200, that is not taken."""
+    """Return a name that is not `taken`: at most 200 letters, digits and some signs."""
     name = _UNNAMEABLE.sub(" ", file.rpartition(".")[0]).strip()[:190] or "document"
     if name in taken:
         name += f" {len(taken) + 1}"
@@ -185,7 +185,7 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _thinking(chat: ChatRequest, effort: str) -> dict[str, Any]:
-    """Return the fields for an effort: each vendor has its own, Claude those of Anthropic's API."""
+    """Return the fields for --think: those of Anthropic's API for Claude; we know no others."""
     if version(chat.model) is None:
         raise cannot(
             f"{NAME} with {chat.model}",
@@ -211,7 +211,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
         name = "modelError"
     if name and failed.message == f"HTTP {status}":
         failed.message += f": {name}"
-    if failed.kind in ("rejected", "rate_limit"):  # as a status alone says
+    if failed.kind in ("rejected", "rate_limit"):  # the kinds that come from the status alone
         classify(failed, name)
     if "on-demand throughput" in failed.message:
         failed.hint = "ask for its inference profile: -m bedrock:us.MODEL (or eu., apac., global.)"
@@ -222,7 +222,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failed:
 
 
 def recognises(glimpse: Glimpse) -> bool:
-    """Return whether it is a binary stream, or a whole answer, which is JSON."""
+    """Return whether the body is a binary stream, or a whole answer, which is JSON."""
     value = glimpse.value
     if isinstance(value, dict):
         return "stopReason" in value and isinstance(value.get("output"), dict)
@@ -238,10 +238,10 @@ class Decoder:
         self._begun = False
         self._frames: EventStream | None = None
         self._invoked: InvokeFrames | None = None
-        self._ended = False  # by the end of an InvokeModel answer
+        self._ended = False  # an InvokeModel answer ended
         self._ending = Ending()
-        self._open: dict[int, Block] = {}  # by index
-        self._served: set[int] = set()  # the indexes of what the server runs itself
+        self._open: dict[int, Block] = {}  # the open blocks, by index
+        self._served: set[int] = set()  # the indexes of blocks for tools that the server runs
 
     @property
     def ended(self) -> bool:
@@ -258,7 +258,7 @@ class Decoder:
             self._begun = True
             if EventStream.begins(data):
                 self._frames = EventStream(self._limit)
-                body.feed(b":\n\n")  # a stream began: it is not empty
+                body.feed(b":\n\n")  # so that the body does not count as empty
         if self._frames is None:
             return body.feed(data)
         if self.ended:
@@ -287,9 +287,9 @@ class Decoder:
         name = headers.get(":event-type", "")
         kind = headers.get(":message-type", "event" if name else "")
         if kind == "event":
-            if is_error_event(name):  # an exception in an event's clothes
+            if is_error_event(name):  # an exception that is sent as an event
                 self._body.fail(exception(name, frame.payload), out)
-            elif name in EVENTS:  # others are not known yet
+            elif name in EVENTS:  # other events are unknown, and ignored
                 self._body.payload(Payload.of(frame.payload, name.encode(), b""), out)
             elif name == "chunk":
                 self._chunk(frame.payload, out)
@@ -301,7 +301,7 @@ class Decoder:
             self._body.fail(exception(headers.get(":error-code", ""), message.encode()), out)
 
     def _chunk(self, payload: bytes, out: list[Event]) -> None:
-        """Read a frame of InvokeModel, which `stream` does not ask for but recordings hold."""
+        """Read a frame of InvokeModel: we never ask for them, but recordings hold some."""
         if self._invoked is None:
             self._invoked = InvokeFrames(self._limit)
         events = self._invoked.feed(payload)
@@ -377,7 +377,7 @@ class Decoder:
             if index in self._served:
                 return
             block = self._open.get(index) or only_call(self._open, use)
-            if block is None or block.use is None:  # of a call that never began
+            if block is None or block.use is None:  # its call never began
                 self._begin(use, index, out)
                 block = self._open.get(index, Block())
             block.grow(use.get("input"))
@@ -401,10 +401,10 @@ class Decoder:
         block.seal(thought)
 
     def _begin(self, use: Any, index: int, out: list[Event]) -> None:
-        """Begin a call; the server runs those of `server_tool_use` itself."""
+        """Begin a call. The server runs calls of the type `server_tool_use` itself."""
         block = self._open.get(index)
         if block and use and block.use == use and not block.pieces and use.get("toolUseId"):
-            return  # the same start once more
+            return  # the same start again
         self._close(index, out)
         if not isinstance(use, dict) or use.get("type") == "server_tool_use":
             self._served.add(index)
@@ -434,7 +434,7 @@ class Decoder:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:
-    """Return token counts; `inputTokens` does not contain the cached ones beside it."""
+    """Return the token counts; `inputTokens` excludes the cached ones."""
     return Usage(
         count(usage.get("inputTokens")),
         count(usage.get("outputTokens")),

@@ -1,4 +1,4 @@
-"""Cohere's v2 chat; streams of the older v1 (JSON lines) are read too, but not asked for.
+"""Cohere's v2 chat; streams of the older v1 (JSON lines) are decoded too, but not requested.
 
 Source: https://docs.cohere.com/reference/chat-stream. Recorded streams show where it deviates
 (tests/protocols/test_cohere.py).
@@ -41,7 +41,7 @@ _OWN_PATH = re.compile(r"/v[12](/chat)?$|/models$")
 
 
 def _models(base: str) -> str:
-    """Return {base}/v1/models, for all models: without a size it gives twenty."""
+    """Return {base}/v1/models, with a page size: the default page has twenty models."""
     base, _, query = base.partition("?")
     query = with_field(query, "endpoint=chat&page_size=1000")
     return f"{_OWN_PATH.sub('', base.rstrip('/'))}/v1/models?{query}"
@@ -52,10 +52,10 @@ CAN = ("tools", "attachments", "reasoning", "schema")
 NEEDS_MODEL = True
 LISTING = Listing("models", _models, place="models", ids=("name", "id"))
 
-# Tokens to think with. Harder than that is without a limit, which is what Cohere recommends:
+# Tokens for thinking, by effort. Higher efforts have no limit, as Cohere recommends:
 # https://docs.cohere.com/docs/reasoning
 BUDGETS = {"low": 2048, "medium": 8192}
-# People give the address with its version, without it, or with the whole path.
+# A base may have the version, lack it, or have the whole path.
 _VERSION = re.compile(r"/v[12](/chat)?$")
 
 EVENTS = (
@@ -72,12 +72,12 @@ EVENTS = (
     "message-end",
 )
 
-# Other protocols have events of the other names too.
+# The events that recognise the protocol: others have events of the other names too.
 BEGINNINGS = ("message-start", "content-start", "content-delta", "tool-plan-delta", "message-end")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/v2/chat."""
+    """Return the POST to {base}/v2/chat."""
     no_words_for(NAME, chat, "prefill")
     messages = [{"role": "system", "content": chat.system}] if chat.system is not None else []
     messages += [_message(message) for message in chat.messages]
@@ -128,7 +128,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 def _part(attachment: Attachment) -> dict[str, Any]:
     kind, url = attachment.kind, attachment.url
-    # A URL that does not tell its type is most likely an image's.
+    # A URL that does not show its type is most likely that of an image.
     if kind == "image" or (url and not attachment.mime):
         return {"type": "image_url", "image_url": {"url": attachment.data_url()}}
     if kind == "text" and not url:
@@ -185,7 +185,7 @@ class Decoder:
         self._events = UnnamedEvents("content-delta")
         self._ending = Ending()
         self._open: dict[int, Call] = {}  # by index
-        # Pieces of the thinking and of the plan, which Cohere wants back.
+        # Pieces of the reasoning and of the plan, which Cohere wants back.
         self._thinking: list[str] = []
         self._plan: list[str] = []
 
@@ -226,7 +226,7 @@ class Decoder:
             named = kind not in (None, "error") and event != "error"
             if error := value.get("error") if named else error_in(value, event):
                 self._body.fail_after_usage(stream_failure(error, "error"), out)
-            return  # or a type that is not known yet
+            return  # a value of unknown type is ignored
         self._body.alive = True
         if len(out) == before:
             out.append(Progress())
@@ -263,7 +263,7 @@ class Decoder:
             body.finish("marker", out)
 
     def _after_error(self, kind: Any, value: dict[str, Any], out: list[Event]) -> None:
-        """Read the counts behind an error: nothing else is wanted any more."""
+        """Read the usage after an error, and nothing else."""
         if kind == "message-end":
             delta = value.get("delta")
             self._count(delta.get("usage") if isinstance(delta, dict) else None, out)
@@ -274,7 +274,7 @@ class Decoder:
             out.append(Started("", whole(id)))  # Cohere does not name the model
 
     def _message(self, message: Any, index: int, out: list[Event]) -> None:
-        """Read a message, or what an event adds to it: the one item of each list that grows."""
+        """Read a whole message, or the part that an event adds to it."""
         if type(message) is not dict:
             return
         if error := message.get("error"):
@@ -309,7 +309,7 @@ class Decoder:
                 pieces.append(thought)
 
     def _keep(self, out: list[Event]) -> None:
-        """Give the thinking and the plan that are whole, in the form that Cohere wants back."""
+        """Give the whole reasoning and plan as opaque state, in the form that Cohere wants back."""
         if self._thinking:
             thought = {"type": "thinking", "thinking": whole("".join(self._thinking))}
             out.append(Opaque(NAME, thought))
@@ -319,7 +319,7 @@ class Decoder:
             self._plan = []
 
     def _call(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
-        """Begin a call, if the delta has a name, else go on with the call of its index."""
+        """Begin a call if the delta has a name, otherwise continue the call of its index."""
         function = delta.get("function")
         function = function if isinstance(function, dict) else {}
         id, name = words(delta.get("id")), words(function.get("name"))
@@ -343,7 +343,7 @@ class Decoder:
                 call.arguments = arguments
 
     def _close(self, index: int, out: list[Event]) -> None:
-        """Give a call that is whole."""
+        """Give out a call, as it is whole."""
         call = self._open.pop(index, None)
         if call is None:
             return

@@ -1,4 +1,4 @@
-"""Honcho, the memory of what peers said: questions about a peer, answered by its dialectic chat.
+"""Honcho, a memory of what peers said: ask its dialectic chat about a peer.
 
 Source: the server's routes and its SDKs, https://github.com/plastic-labs/honcho (API v3), and
 recorded answers of a server 3.0.12.
@@ -32,7 +32,7 @@ from .shared.request import SAMPLING, cannot, merge, no_words_for
 
 NAME = "honcho"
 CAN = ("schema",)
-NEEDS_MODEL = False  # the peer stands in its place, or in `-o peer=`
+NEEDS_MODEL = False  # the name of the peer takes its place, or `-o peer=`
 WORKSPACE_VARIABLE = "HONCHO_WORKSPACE_ID"
 
 JSON = "application/json"
@@ -44,7 +44,7 @@ Stored = dict[str, Any]  # a message as Honcho takes it: content, peer_id, metad
 
 
 class _Queue(Listing):
-    """The state of a workspace's queue: it is read without a peer, and creates nothing."""
+    """The status of a workspace's queue, a read that needs no peer and creates nothing."""
 
     def __init__(self) -> None:
         super().__init__("status", lambda base: _below(base, "/queue/status"), "total_work_units")
@@ -65,7 +65,7 @@ _AUTHOR = ("peer_id", "peer", "role")
 
 LONGEST_QUESTION = 10_000  # characters
 
-# A stream has no words for its errors: whatever goes wrong behind the headers ends the body.
+# A stream cannot hold an error: whatever fails after the headers just ends the body.
 _BROKEN_OFF = (
     "check that --session and -o target= name what is there (-o add=FILE makes it); else the "
     "model behind Honcho failed: see its log"
@@ -73,10 +73,10 @@ _BROKEN_OFF = (
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/v3/workspaces/{workspace}/peers/{peer}/chat.
+    """Return the POST to {base}/v3/workspaces/{workspace}/peers/{peer}/chat.
 
-    The question is the last thing the user said: what was said before it Honcho knows by itself,
-    as far as it is in a session. `-o target=` asks what the peer knows of another one.
+    The question is the last message of the user: Honcho knows earlier ones, if they are in a
+    session. `-o target=` asks what the peer knows about another peer.
     """
     no_words_for(NAME, chat, "system", "prefill", "tools", "tool_choice", *SAMPLING)
     question = ""
@@ -94,7 +94,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
         body["response_format"] = object_schema(chat)
     merge(body, {key: chat.options[key] for key in chat.options if key not in STEERING})
-    store_of(chat)  # a name that is none is told before anything is sent
+    store_of(chat)  # so that an invalid name fails before anything is sent
     names = {"session_id": session_of(chat, target), "target": target_of(chat)}
     body |= {field: name for field, name in names.items() if name is not None}
     size = len(body["query"]) if isinstance(body["query"], str) else 0
@@ -135,9 +135,9 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Honcho's events to ours; also a whole answer, {"content": ...}.
+    """Decodes Honcho's events, or a whole answer, {"content": ...}.
 
-    `evidence` of the last event (what the answer may rest on) is not a citation: it has no address.
+    `evidence` of the last event (sources of the answer) is not a citation, as it has no URL.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -159,7 +159,7 @@ class Decoder:
         if isinstance(end, Failed) and (broken is not None or end.evidence == ("eof",)):
             end.hint = end.hint if end.hint not in ("", "try again") else _BROKEN_OFF
             if self._payloads.looks_like in ("", "sse"):
-                end.transient = True  # nothing came: most often the model behind it failed
+                end.transient = True  # nothing came: mostly the model behind it failed
         return out
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
@@ -182,7 +182,7 @@ class Decoder:
         elif type(done) is bool:
             text = text_beside(value)
         elif "content" in value and isinstance(value["content"], str | None):
-            text, done = value["content"], True  # null: nothing is known
+            text, done = value["content"], True  # null: Honcho knows nothing
         else:
             return
         body.alive = True
@@ -192,7 +192,7 @@ class Decoder:
             body.finish("marker", out)
 
     def finished(self) -> bool:
-        return False  # Honcho has no finish reasons; a gateway's only says how `done` is meant
+        return False  # Honcho has no finish reasons; a gateway's comes with `done`
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         if failed := failure_of(self._reason):
@@ -201,15 +201,15 @@ class Decoder:
         return Finished(reason_of(self._reason), self._reason, evidence)
 
 
-# What is sent before and after a question
+# The requests before and after a question
 
 
 def before(chat: ChatRequest, target: Target, messages: list[Stored]) -> list[HttpRequest]:
     """Return the setup requests, which are sent in this order before the question.
 
-    The session of --session is made if it is not there, with its peers; one of `-o session_id=`
-    has to be there. `messages` are those of `-o add=` (see messages_of). Raises a usage error
-    where there is no session to write in.
+    They create the session of --session, with its peers, if it is missing; the session of
+    `-o session_id=` must exist. `messages` are those of `-o add=` (see messages_of). Raise a usage
+    error if there is no session to write to.
     """
     session, store = session_of(chat, target), store_of(chat)
     wanted = target.session is not None or {"add", "store"} & chat.options.keys()
@@ -230,9 +230,9 @@ def before(chat: ChatRequest, target: Target, messages: list[Stored]) -> list[Ht
 
 
 def after(chat: ChatRequest, target: Target, text: str) -> list[HttpRequest]:
-    """Return the requests that store an answer as the words of the peer `-o store=`.
+    """Return the requests that store an answer as a message of the peer `-o store=`.
 
-    An answer too long for one message becomes several, which joined are the answer again.
+    An answer that is too long for one message is cut into several.
     """
     session, store = session_of(chat, target), store_of(chat)
     if session is None or store is None:
@@ -251,8 +251,8 @@ def _storing(target: Target, path: str, messages: list[Stored]) -> list[HttpRequ
 def messages_of(data: bytes, where: str) -> list[Stored]:
     """Return the messages of the JSON Lines file `where`; a usage error names the line.
 
-    Each line is an object with `content` and one of `peer_id`, `peer` and `role`, which all name
-    the peer that wrote it, and may have `metadata`, `created_at` and `configuration`.
+    Each line is an object with `content` and one of `peer_id`, `peer` and `role`, the name of the
+    peer that wrote it; it may have `metadata`, `created_at` and `configuration`.
     """
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return [
@@ -286,11 +286,11 @@ def _message(line: bytes, where: str) -> Stored:
     return {**stored, "peer_id": peer}
 
 
-# Who and where
+# The names of peers, workspaces and sessions
 
 
 def peer_of(chat: ChatRequest, target: Target) -> str:
-    """Return the peer to ask: `-o peer=`, else the name in the model's place (honcho:NAME)."""
+    """Return the peer to ask: `-o peer=`, or the name in the place of a model (honcho:NAME)."""
     if "peer" in chat.options:
         return _name(chat.options["peer"], "-o peer=")
     if not chat.model:
@@ -300,16 +300,16 @@ def peer_of(chat: ChatRequest, target: Target) -> str:
 
 
 def workspace_of(chat: ChatRequest, target: Target) -> str:
-    """`-o workspace=`, else the quirk that the shell set from HONCHO_WORKSPACE_ID."""
+    """Return `-o workspace=`, or the target's, which comes from HONCHO_WORKSPACE_ID."""
     if "workspace" in chat.options:
         return _name(chat.options["workspace"], "-o workspace=")
     return _name(target.workspace or "default", f"{WORKSPACE_VARIABLE}=")
 
 
 def session_of(chat: ChatRequest, target: Target) -> str | None:
-    """`-o session_id=`, else the quirk that the shell set from --session.
+    """Return `-o session_id=`, or the target's, which comes from --session.
 
-    A usage error without one if something shall be written.
+    Raise a usage error without a session if messages are to be written.
     """
     if "session_id" in chat.options:
         return _name(chat.options["session_id"], "-o session_id=")
@@ -330,7 +330,7 @@ def target_of(chat: ChatRequest) -> str | None:
 
 
 def _name(value: Any, option: str) -> str:
-    """Return `value` as a name that Honcho takes; a usage error names the `option`."""
+    """Return `value` if it is a name that Honcho takes; a usage error names the `option`."""
     if type(value) is int:  # -o peer=7 was read as JSON
         value = str(value)
     if isinstance(value, str) and _NAME.fullmatch(value):

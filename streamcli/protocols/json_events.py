@@ -1,7 +1,7 @@
-"""JSON events of any form, for servers whose protocol is nobody else's: the row says what is where.
+"""JSON events of any form, for servers with a protocol of their own: the row has the paths.
 
-Server-sent events or JSON lines; or one JSON value, of a server that does not stream. The places
-are paths of names and list indices with dots between them, `choices.0.delta.content`.
+They come as server-sent events or JSON lines, or as one JSON value if the server does not stream.
+A path consists of names and list indexes with dots between, as in `choices.0.delta.content`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAME = "json-events"
 CAN: tuple[str, ...] = ()
 NEEDS_MODEL = False  # unless its template has a place for one
 LISTING = None
-# An event of these alone may be an error, or what this server calls its progress.
+# An event with only these fields may be an error, or just this server's progress.
 _BARE = frozenset(("code", "status", "message", "msg", "detail", "type"))
 PATHS = (
     *("text_path", "reasoning_path", "finish_path", "done_path", "limit_path"),
@@ -54,7 +54,7 @@ def row_fault(own: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[tuple[str
 
 
 def _is_steps(value: Any) -> bool:
-    """Names and numbers with dots between them; JSONPath has the same with other signs."""
+    """Return whether `value` is names and numbers with dots between, and not JSONPath."""
     if not isinstance(value, str):
         return False
     steps = value.partition("=")[0].split(".")
@@ -75,26 +75,26 @@ def decoder(target: Target, limit: int, chat: ChatRequest | None) -> Decoder:
 
 
 def recognises(glimpse: Glimpse) -> bool:
-    return False  # any JSON could be: the row's paths alone tell
+    return False  # any JSON could be one: only the row's paths decide
 
 
 class Decoder:
-    """Reads events by their `paths`, each of which may be missing:
+    """Decodes events by the row's `paths`, each of which may be missing:
 
     text_path            a delta of the answer; without it the whole event is one, a JSON string
-    reasoning_path       a delta of what the model thinks
+    reasoning_path       a delta of the model's reasoning
     finish_path          the finish reason; a string
     done_path            the end
-    error_path           an error; beside `error` at the top, which always is one
-    error_message_path   the words for people of such an error
-    limit_path           the agent ran out of its rounds; without it `type=iteration_limit`
-    tool_path            the agent calls a tool of its own; tool_name_path, tool_arguments_path and
-                         tool_id_path say which, and how
-    tool_result_path     what a tool returned, tool_error_path how it failed
+    error_path           an error; a field `error` at the top is always one
+    error_message_path   the message of such an error
+    limit_path           the agent ran out of rounds; the default is `type=iteration_limit`
+    tool_path            a call of the agent's own tool; tool_name_path, tool_arguments_path and
+                         tool_id_path hold its parts
+    tool_result_path     the output of a tool; tool_error_path its error
 
-    done, error, limit and tool are conditions: they hold for any value but null, false, 0 and "".
-    `a.b=end`, `a.b=true` hold for that string, number or truth value alone. Without done_path
-    `[DONE]` is the end; without finish_path too, so is a clean end of the body.
+    done, error, limit and tool are conditions: they hold for any value except null, false, 0 and
+    "". `a.b=end` and `a.b=true` hold only for that string, number or boolean. Without done_path
+    `[DONE]` is the end; without finish_path too, a clean end of the body is the end as well.
     """
 
     ending = False
@@ -115,11 +115,11 @@ class Decoder:
         results = ((paths.get("tool_result_path"), False), (paths.get("tool_error_path"), True))
         self._results = [(_steps(path), is_error) for path, is_error in results if path]
         self._calls = AgentCalls()
-        self._last: dict[str, str] = {}  # by a tool's name the id of its last call
-        self._number = 0
+        self._last: dict[str, str] = {}  # the id of the last call, by the tool's name
+        self._number = 0  # of calls
         self._reason = ""
-        self._said = False  # there is text
-        self._shown = False  # there is text, reasoning, or a tool of the agent's
+        self._said = False  # text came
+        self._shown = False  # text, reasoning, or a call of the agent's tool came
         plain = self._text and self._text != self._done.steps
         self._body = JsonBody(
             self,
@@ -155,7 +155,7 @@ class Decoder:
         if self._tool or self._results:
             self._agent(value, out)
         ends = self._done.holds(value)
-        # The word that ends the answer may stand in the text's place.
+        # The value of a condition for the end may be in the place of the text.
         if not (ends and self._done.value is not None and self._done.steps == self._text):
             text = at(value, self._text)
             if self._text or type(text) is str:
@@ -185,7 +185,7 @@ class Decoder:
             self._reason, self.ending = "", False  # the answer goes on
 
     def _failure(self, value: Any, event: str) -> Failed | None:
-        """Return the failure that an event is, if it is one."""
+        """Return the failure that an event reports; None if it reports none."""
         error = value.get("error") if type(value) is dict else None
         if not error and self._error.holds(value):
             error = at(value, self._error.steps)
@@ -193,7 +193,7 @@ class Decoder:
             if message and type(message) is str:
                 error = message if self._error.value is not None else f"{error}: {message}"
             elif self._error.value is not None:
-                error = value  # the condition's own word says nothing
+                error = value  # the condition's value holds no message
         if error or event == "error":
             return stream_failure(error or value, "error")
         if type(value) is dict and (value.get("type") == "error" or not _BARE.issuperset(value)):
@@ -207,7 +207,7 @@ class Decoder:
         return None
 
     def _beside(self, value: Any, error: Any) -> Any:
-        """Return the `message` beside an error's word, or in an object beside it."""
+        """Return the `message` beside an error's code, or in an object beside it."""
         place = at(value, self._error.steps[:-1])
         if type(place) is not dict or type(error) is dict:
             return None
@@ -215,7 +215,7 @@ class Decoder:
         return next((each["message"] for each in places if each.get("message")), None)
 
     def _agent(self, value: Any, out: list[Event]) -> None:
-        """Give the call and the result of a tool that the agent runs itself."""
+        """Give out the call or the result of a tool that the agent runs itself."""
         name = words(at(value, self._name))
         id = words(at(value, self._id)) if self._id else ""
         if self._tool.holds(value):
@@ -251,7 +251,7 @@ class Decoder:
 
 
 class _Condition:
-    """A path, and the value that has to be there; without one, any that is something."""
+    """A path and the value that must be there; without a value, any true one."""
 
     __slots__ = ("steps", "value")
 

@@ -1,4 +1,4 @@
-"""Ollama's own API: /api/chat, and /api/generate for what only that can do (raw prompts, suffix).
+"""Ollama's own API: /api/chat, and /api/generate for raw prompts and suffixes.
 
 Source: https://github.com/ollama/ollama/blob/main/docs/api.md, a real server and recorded streams
 (tests/protocols/test_ollama.py).
@@ -33,25 +33,25 @@ NEEDS_MODEL = True
 LISTING = Listing("models", models_below("/v1"))
 
 _THOUGHTS = ("thinking", "reasoning", "reasoning_content")
-# Most models know thinking as on or off only; "on" is the middle of those that have levels.
+# Most models only switch thinking on or off; for models with levels, on is the middle one.
 THINK = {"none": False, "medium": True}
-# /api/chat would ignore these in silence, so any of them asks /api/generate.
+# /api/chat silently ignores these, so a request with any of them goes to /api/generate.
 GENERATE = ("raw", "suffix", "template", "context")
-# The model's parameters belong into `options`: Ollama ignores them in silence anywhere else.
+# Parameters of the model belong into `options`: anywhere else Ollama silently ignores them.
 _PARAMETER = re.compile(
     r"num_\w+|repeat_\w+|mirostat\w*|(frequency|presence)_penalty|penalize_newline|temperature|"
     r"(top|min|typical)_[kp]|tfs_z|seed|stop|main_gpu|use_m(map|lock)"
 )
-# An address may be the server's own, that of its /v1, or this API's already.
+# A base may be the server's own URL, that of its /v1, or that of this API.
 _OTHER_PATHS = re.compile(r"(/v1|/api(/v1|/chat|/generate)?)$")
 _NO_MODEL = re.compile(r"model ['\"]([\w./:-]+)['\"] not found")
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/api/chat, or {base}/api/generate if `-o` or the row needs it.
+    """Return the POST to {base}/api/chat, or to {base}/api/generate if `-o` or the row needs it.
 
-    The fields of `-o` go to the top of the body (keep_alive, logprobs), the model's parameters
-    (num_ctx, top_k) into its `options`.
+    `-o` options go to the top of the body (keep_alive, logprobs), but the model's parameters
+    (num_ctx, top_k) into its field `options`.
     """
     extra, parameters = _options(chat)
     if target.quirks.get("raw"):
@@ -72,10 +72,10 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 
 
 def _think(chat: ChatRequest, effort: str, efforts: dict[str, Any]) -> Any:
-    """Return `think` for an effort. What was typed is sent as it is; a model may refuse it.
+    """Return `think` for an effort. An option of this request is sent even if a model refuses it.
 
-    Of a general preference remains what any model takes that can think: gpt-oss has three levels,
-    most others have none.
+    A general preference becomes a value that the model takes: gpt-oss has three levels, most others
+    have none.
     """
     if "think" in chat.wishes and effort not in efforts and effort != "none":
         if "gpt-oss" not in chat.model:
@@ -85,7 +85,7 @@ def _think(chat: ChatRequest, effort: str, efforts: dict[str, Any]) -> Any:
 
 
 def _options(chat: ChatRequest) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (fields of the body, parameters of the model); `-o` is stronger."""
+    """Return (fields of the body, parameters of the model); `-o` overrides other options."""
     named = {
         "temperature": chat.temperature,
         "top_p": chat.top_p,
@@ -130,7 +130,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _content(message: Message, field: str) -> dict[str, Any]:
-    """Return the text as `field`, text files before it, and the images beside it."""
+    """Return the text as `field`, with text files before it, and the images."""
     files, images = "", []
     for attachment in message.attachments:
         if attachment.url:
@@ -146,15 +146,15 @@ def _content(message: Message, field: str) -> dict[str, Any]:
 
 
 def _prompt(chat: ChatRequest, raw: bool) -> dict[str, Any]:
-    """Return the body of /api/generate. A raw prompt has no template, and takes less."""
-    for given, what in (
+    """Return the fields of /api/generate; a raw prompt has no template, and fewer options."""
+    for is_set, what in (
         (len(chat.messages) != 1 or chat.messages[0].role != "user", "a conversation"),
         (chat.tools and chat.tool_choice != "none", "tools"),
         (raw and chat.system is not None, "a system prompt (--system)"),
         (raw and chat.think not in (None, "none"), "thinking (--think)"),
         (not raw and chat.prefill is not None, "a beginning of the answer (--prefill)"),
     ):
-        if given:
+        if is_set:
             raise cannot(f"{NAME} with {'a raw prompt' if raw else '/api/generate'}", what)
     body = _content(chat.messages[0], "prompt")
     body["prompt"] += chat.prefill or ""
@@ -189,7 +189,7 @@ class Decoder:
         self.close = self._body.close
         self._model = ""
         self._ending = Ending()
-        self._thinking: list[str] = []  # to be given as a whole too
+        self._thinking: list[str] = []  # the pieces of the reasoning, to send back
 
     @property
     def ended(self) -> bool:
@@ -204,7 +204,7 @@ class Decoder:
             self._body.each(value, event, out)
             return
         body = self._body
-        if body.failure is not None:  # only the counts are wanted of what comes behind an error
+        if body.failure is not None:  # after an error only usage matters
             self._count(value, out)
             if value.get("done") is True:
                 body.finish("marker", out)
@@ -262,7 +262,7 @@ class Decoder:
             self._thinking.append(thought)
 
     def _keep(self, out: list[Event]) -> None:
-        """Give the thinking as a whole: Ollama wants it in the assistant's message."""
+        """Give the whole reasoning as opaque state: Ollama wants it in the assistant's message."""
         if self._thinking:
             out.append(Opaque(NAME, {"thinking": whole("".join(self._thinking))}))
             self._thinking = []
@@ -273,7 +273,7 @@ class Decoder:
             out.append(Usage(*counts))
 
     def _tools(self, calls: Any, out: list[Event]) -> None:
-        """Give the calls; each comes whole, its arguments as an object."""
+        """Give out the calls; each is whole, with its arguments as an object."""
         self._keep(out)
         for call in calls if isinstance(calls, list) else (calls,):
             if not call:
@@ -302,5 +302,5 @@ class Decoder:
 
 
 def _thought_in(message: dict[str, Any]) -> Any:
-    """Return the thinking; gateways have other names for it."""
+    """Return the reasoning; gateways have other names for its field."""
     return next((message[name] for name in _THOUGHTS if message.get(name)), None)

@@ -1,7 +1,7 @@
 """OpenAI Responses, as OpenAI, Azure, xAI, OpenRouter, LM Studio and llama.cpp really stream it.
 
-Source: https://platform.openai.com/docs/api-reference/responses-streaming; the deviations are
-those of recorded streams (see tests/protocols/test_openai_responses.py).
+Source: https://platform.openai.com/docs/api-reference/responses-streaming; the deviations come
+from recorded streams (tests/protocols/test_openai_responses.py).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ CAN = ("tools", "attachments", "reasoning", "schema")
 NEEDS_MODEL = True
 LISTING = Listing("models", models_below())
 
-# A summary is given only to who asks for it.
+# Reasoning summaries come only if the request asks for them.
 THINK = {
     "none": {"reasoning": {"effort": "$effort"}},
     "*": {"reasoning": {"effort": "$effort", "summary": "auto"}},
 }
-# What ends an incomplete response so that its answer is one all the same.
+# The reasons of an incomplete response that still is an answer.
 CUT = ("length", "content_filter", "refusal")
 TERMINAL = tuple(
     f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled", "done")
@@ -47,7 +47,7 @@ TERMINAL = tuple(
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/responses."""
+    """Return the POST to {base}/responses."""
     quirks = target.quirks
     no_words_for(NAME, chat, "stop", "seed", *PENALTIES, "prefill")
     body: dict[str, Any] = {
@@ -77,7 +77,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
         if not ("think" in chat.wishes and "reasoning" in target.refused):
             merge(body, think_fields(chat.think, quirks, knob))
     if chat.tools and "include" not in target.refused:
-        # With the results of the tools the model wants its thoughts back.
+        # The model wants its reasoning back with the results of the tools.
         body["include"] = ["reasoning.encrypted_content"]
     if chat.schema is not None:
         from .shared.schemas import openai_schema
@@ -91,7 +91,7 @@ def request(chat: ChatRequest, target: Target) -> HttpRequest:
 def resume(
     chat: ChatRequest, target: Target, response_id: str, sequence_number: int
 ) -> HttpRequest:
-    """GET {base}/responses/{id}: the events after that number of a response in the background."""
+    """Return the GET for the events of a background response after number `sequence_number`."""
     from urllib.parse import quote
 
     path, _, query = join_url(target.base_url, "/responses").partition("?")
@@ -104,7 +104,7 @@ def resume(
 
 
 def _stream_options(quirks: Quirks) -> dict[str, Any]:
-    """The row's, without Chat's `include_usage`: here usage always comes and the word is none."""
+    """Return the row's stream options, without Chat's `include_usage`: here usage always comes."""
     options = quirks.get("stream_options") or {}
     return {name: value for name, value in options.items() if name != "include_usage"}
 
@@ -132,7 +132,7 @@ def _items(message: Message) -> list[dict[str, Any]]:
 
 
 def _said(role: str, text: str) -> dict[str, Any]:
-    """Return a text as an item; llama.cpp takes an answer in its own form only."""
+    """Return a text as an item; llama.cpp takes assistant messages in this form only."""
     if role != "assistant":
         return {"role": role, "content": text}
     return {"type": "message", "role": role, "content": [{"type": "output_text", "text": text}]}
@@ -155,7 +155,7 @@ def _part(attachment: Attachment) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    """`strict` is on where it is left out, and then refuses most schemas."""
+    """Return a tool. `strict` must be sent: it is on by default, and refuses most schemas."""
     return {
         "type": "function",
         "name": tool.name,
@@ -183,11 +183,11 @@ def recognises(glimpse: Glimpse) -> bool:
 
 
 class Decoder:
-    """Responses events to ours; also a whole response where a server did not stream.
+    """Decodes Responses events, or a whole response of a server that did not stream.
 
-    `response_id`, `sequence_number` (the last one seen) and `skip_until` serve to attach again to a
-    response in the background: a stream that goes on repeats no delta up to number `skip_until`,
-    and no part that began before it.
+    `response_id`, `sequence_number` (the last one read) and `skip_until` serve to attach again to a
+    background response: deltas up to number `skip_until`, and parts that began before it, are not
+    given again.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -199,7 +199,7 @@ class Decoder:
         self._items = Items(NAME, self._body)
         self._model = ""
         self._waiting = ""  # the status of a whole response that has not ended
-        self._raw: str | None = None  # the provider's word for the end
+        self._raw: str | None = None  # the provider's reason for the end
         self._usage: Any = None
 
     @property
@@ -242,7 +242,7 @@ class Decoder:
         body, kind = self._body, value.get("type")
         if type(kind) is not str:  # some servers write it as the event's name alone
             kind = event if event.startswith("response.") else ""
-        if body.failure is not None:  # usage alone is of interest behind an error
+        if body.failure is not None:  # after an error only usage matters
             response = value.get("response")
             self._count(response if type(response) is dict else value, out)
             if kind in TERMINAL:
@@ -257,7 +257,7 @@ class Decoder:
             if _end_of(value):
                 self._result("", value, out)
                 self.ending = True
-            elif not value.get("status"):  # nobody says whether it is whole
+            elif not value.get("status"):  # without a status it may be whole
                 self._items.finished(value, False, out)
         elif error := error_in(value, event):
             body.alive = True
@@ -282,7 +282,7 @@ class Decoder:
             out.append(Progress())
 
     def _started(self, response: dict[str, Any], out: list[Event]) -> None:
-        """Tell who answers. llama.cpp names its model only at the end."""
+        """Give the model and the id; llama.cpp names its model only at the end."""
         id, model = words(response.get("id")), words(response.get("model"))
         if (id and not self.response_id) or (model and not self._model):
             self.response_id = self.response_id or id
@@ -291,7 +291,7 @@ class Decoder:
         self._items.calls.tools(response.get("tools"))
 
     def _result(self, kind: str, response: dict[str, Any], out: list[Event]) -> None:
-        """Read the finished response, by its event's type or ("") its status."""
+        """Read the finished response; `kind` is its event's type, "" for a whole response."""
         self._count(response, out)
         error = _error_of(response)
         how = _end_of(response) or kind.removeprefix("response.")
@@ -322,7 +322,7 @@ class Decoder:
             out.append(usage_of(usage, input_first=True))
 
     def _fail(self, failed: Failed, out: list[Event]) -> None:
-        """End the answer with an error, behind which the response with its usage may still come."""
+        """End the answer with an error; if it had begun, the response with its usage may follow."""
         if self._body.answered or has_answer(out):
             self._body.fail_later(failed)
             self.ending = True
@@ -345,7 +345,7 @@ class Decoder:
 
 
 def _reason_of(raw: str) -> str:
-    """Return a status or an incomplete reason in our words."""
+    """Return our finish reason for a status or an incomplete reason."""
     return "length" if raw == "max_messages" else reason_of(raw) or "other"
 
 
@@ -356,13 +356,13 @@ def _end_of(response: dict[str, Any]) -> str:
 
 
 def _is_response(value: dict[str, Any]) -> bool:
-    """Return whether a value is a whole response that does not say so."""
+    """Return whether a value is a whole response without the field `object`."""
     whole = type(value.get("output")) is list and "type" not in value
     return whole and type(value.get("status")) is str
 
 
 def _incomplete_reason(response: dict[str, Any]) -> str:
-    """Return why a response is not whole, or "". Some servers tell it by another API's field."""
+    """Return why a response is incomplete, or "". Some servers use the field of another API."""
     details = response.get("incomplete_details") or response.get("status_details")  # Realtime's
     if said := words(details.get("reason") if isinstance(details, dict) else details):
         return said if response.get("status") != "completed" or _is_bad(said) else ""
