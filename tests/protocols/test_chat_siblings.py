@@ -333,6 +333,17 @@ def test_what_a_filter_blocked_is_not_complete(end: Any) -> None:
     check(sse((half, {"content_filter_results": SAFE}), *end), exit=0, text="Half")
 
 
+@pytest.mark.parametrize("place", [{"delta": {"content": "!"}}, {"delta": {}}, {}])
+@pytest.mark.parametrize("end", [(STOP, DONE), (STOP,), (DONE,)])
+def test_a_flag_for_what_a_filter_found(place: Any, end: Any) -> None:
+    """MiniMax's stands beside the choices of every chunk."""
+    half = [{"id": "c", "choices": [{"index": 0, "delta": {"content": "Half"}}]}]
+    for flag, exit in ((False, 0), (True, 11)):
+        flagged = [{"choices": [{"index": 0, **place}], "output_sensitive": flag}]
+        check(sse(half, flagged, *end), exit=exit)
+        check(sse(half, half, flagged, *end), exit=exit)
+
+
 # Sources and counts in other places
 PLACED: list[Any] = [
     [{"search_results": [{"url": "u", "title": "t"}], "choices": []}],

@@ -133,6 +133,7 @@ class ChatDecoder:
             self._count(usage, out)
         choices = value.get("choices")
         plain = event == "message" and not body.failure and _RARE.isdisjoint(value)
+        plain = plain and not value.get("output_sensitive")  # a flag of every chunk of MiniMax's
         if plain and choices and isinstance(choices, list):
             self._read_choices(choices, value, out)
             if self._error is not None:
@@ -147,6 +148,8 @@ class ChatDecoder:
         """
         body = self._body
         if type(value) is not dict or value.get("usage") or not _RARE.isdisjoint(value):
+            return False
+        if value.get("output_sensitive"):
             return False
         choices = value.get("choices")
         if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
