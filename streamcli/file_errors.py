@@ -72,6 +72,22 @@ def unwritable(what: str, error: OSError, done: str = "written") -> StreamError:
     return StreamError("write", f"{shown(what)} cannot be {done}: {_why(error)}", hint)
 
 
+def absolute(path: str) -> str:
+    """Return the absolute path; usage error if the working directory was deleted."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as error:
+        raise unreadable(path, error) from error
+
+
+def followed(path: str) -> str:
+    """Return the absolute path without links; usage error if the working directory was deleted."""
+    try:
+        return os.path.realpath(path)
+    except FileNotFoundError as error:
+        raise unreadable(path, error) from error
+
+
 def _why(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 

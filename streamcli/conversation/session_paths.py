@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from ..errors import StreamError, usage
-from ..file_errors import hint_to_read, hint_to_write
+from ..file_errors import absolute, hint_to_read, hint_to_write
 from ..input.text import arguments_text
 from ..terminal.sanitize import one_line
 
@@ -50,7 +50,7 @@ def path_of(name: str, environ: Mapping[str, str]) -> str:
     if "/" in name:
         if not name.isprintable():
             raise _bad_name(name, "it holds a control character")
-        return os.path.abspath(name)
+        return absolute(name)
     name = name.removesuffix(SUFFIX)
     if not name:
         raise _bad_name(name, "it is empty")

@@ -59,7 +59,9 @@ def check_files(settings: Settings) -> None:
 
 def is_one_file(path: str, other: str) -> bool:
     """Return whether two names are of one file, which may not exist yet; False for devices."""
-    same = os.path.realpath(path) == os.path.realpath(other)
+    from ..file_errors import followed
+
+    same = followed(path) == followed(other)
     return same and (os.path.isfile(path) or not os.path.exists(path))
 
 

@@ -17,7 +17,6 @@ know it.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -290,5 +289,9 @@ class Outputs:
 
 def _is_among(events: str | None, reuse: tuple[str, ...]) -> bool:
     """Return whether --reuse reads the file of --events, which then has what is reused."""
-    found = None if events is None or not reuse else os.path.realpath(events)
-    return found in [os.path.realpath(path) for path in reuse]
+    if events is None or not reuse:
+        return False
+    from ..file_errors import followed
+
+    found = followed(events)
+    return found in [followed(path) for path in reuse]

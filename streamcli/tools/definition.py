@@ -14,7 +14,7 @@ import orjson
 
 from ..answer.schema_check import Schema
 from ..errors import usage
-from ..file_errors import on_file
+from ..file_errors import absolute, on_file
 from ..input.files import Files
 from ..input.stdin import NAMES as STDIN
 from ..messages import Tool
@@ -97,7 +97,7 @@ def _of_place(place: str, files: Files, describe: SelfDescription) -> list[Comma
     if program := _program(place):
         return [_of_program(place, program, describe(program))]
     data = _parsed(place, files)
-    folder = "" if place in STDIN else os.path.dirname(os.path.abspath(place))
+    folder = "" if place in STDIN else os.path.dirname(absolute(place))
     listed = next((key for key in ("tools", "tool") if isinstance(data, dict) and key in data), "")
     if listed:
         if len(data) > 1:
@@ -123,7 +123,7 @@ def _program(place: str) -> str:
     if not os.path.exists(place):
         return "" if os.sep in place else shutil.which(place) or ""
     runs = os.access(place, os.X_OK) and stat.S_ISREG(os.stat(place).st_mode)
-    return os.path.abspath(place) if runs else ""
+    return absolute(place) if runs else ""
 
 
 def _of_program(place: str, program: str, said: bytes) -> CommandTool:
@@ -289,8 +289,8 @@ class _Table:
             path = shutil.which(program)
             if path is None:
                 self._bad("command", f"there is no program {program} in PATH")
-            return os.path.abspath(path)
-        path = os.path.abspath(os.path.join(self._folder, os.path.expanduser(program)))
+            return absolute(path)
+        path = absolute(os.path.join(self._folder, os.path.expanduser(program)))
         if not os.path.isfile(path):
             self._bad("command", f"there is no program {path}")
         if not os.access(path, os.X_OK):

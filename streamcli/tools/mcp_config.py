@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from ..errors import usage
-from ..file_errors import on_file
+from ..file_errors import absolute, on_file
 from ..input.files import Files
 from ..input.stdin import NAMES as STDIN
 from ..secrets import bare_url, header_secrets, is_secret, url_secrets
@@ -97,7 +97,7 @@ def _name(text: str) -> str:
 def _program(program: str, folder: str, where: str) -> str:
     """Return the path of a program: one with a slash is beside the file that names it."""
     if os.sep in program:
-        path = os.path.abspath(os.path.join(folder, os.path.expanduser(program)))
+        path = absolute(os.path.join(folder, os.path.expanduser(program)))
         if "://" in program:
             raise usage(f"{where}: that is not an address", "it begins with https:// or http://")
         if not os.path.isfile(path):
@@ -110,7 +110,7 @@ def _program(program: str, folder: str, where: str) -> str:
         raise usage(
             f"{where}: there is no program {program} in PATH", "install it, or give its path"
         )
-    return os.path.abspath(found)
+    return absolute(found)
 
 
 def _of_file(path: str, name: str, files: Files, environ: Mapping[str, str]) -> Server:
@@ -130,7 +130,7 @@ def _of_file(path: str, name: str, files: Files, environ: Mapping[str, str]) -> 
         name = next(iter(servers))
     if name not in servers:
         raise usage(f"{where} has no server '{name}'", f"it has {names}")
-    folder = "" if path in STDIN else os.path.dirname(os.path.abspath(path))
+    folder = "" if path in STDIN else os.path.dirname(absolute(path))
     return _Entry(f"{where}: {name}", servers[name], folder, environ).server(name)
 
 

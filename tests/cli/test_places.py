@@ -281,6 +281,11 @@ def test_what_needs_no_working_directory(
         (("-s", "@x", "hi"), "cd to one that exists"),
         (("--resume", "x", "--json", "hi"), "cd to one that exists"),
         (("--replay", "x"), "cd to one that exists"),
+        (("--session", "./x", "hi"), "cd to one that exists"),
+        (("--mcp", "./x", "hi"), "cd to one that exists"),
+        (("-O", "x", "--events", "y", "hi"), "cd to one that exists"),
+        (("-O", "/x", "--events", "y", "hi"), "cd to one that exists"),
+        (("--reuse", "/x", "--events", "y", "hi"), "cd to one that exists"),
     ],
 )
 def test_a_working_directory_that_was_deleted(

@@ -9,7 +9,7 @@ from codecs import utf_8_decode
 from typing import BinaryIO
 
 from ...errors import StreamError, usage
-from ...file_errors import lost_folder, on_file, unreadable
+from ...file_errors import followed, lost_folder, on_file, unreadable
 from ...terminal.fds import is_null
 from .journal import HEADS, KEY, records_of, value_of
 
@@ -109,7 +109,7 @@ def open_trouble(error: OSError, path: str, option: str, events: str | None) -> 
         return usage(f"{path} is a directory", f"{option} takes a file of records")
     trouble = unreadable(path, error)
     if isinstance(error, FileNotFoundError):
-        if events is not None and os.path.realpath(path) == os.path.realpath(events):
+        if events is not None and followed(path) == followed(events):
             return None
         if lost_folder(path, error) is None:
             trouble.hint = on_file("to begin with an empty one: touch", path)

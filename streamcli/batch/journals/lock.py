@@ -12,6 +12,8 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from ...file_errors import followed
+
 
 @contextmanager
 def locked(
@@ -51,7 +53,7 @@ def _journals(
     written = _identity_of(stdout)
     found: dict[tuple[int, int], tuple[str, int]] = {}
     for path in paths:
-        is_events = events is not None and os.path.realpath(path) == os.path.realpath(events)
+        is_events = events is not None and followed(path) == followed(events)
         flags = os.O_RDWR | os.O_CREAT if is_events else os.O_RDONLY | os.O_NONBLOCK
         try:
             if not is_events and not stat.S_ISREG(os.stat(path).st_mode):
