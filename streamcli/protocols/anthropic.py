@@ -25,7 +25,7 @@ from ..events import (
 )
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target, join_url
-from ..wire.error_shapes import error_in
+from ..wire.error_shapes import error_beside, error_in
 from ..wire.fast_runs import PaddedRuns, UnnamedEvents
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import words
@@ -167,7 +167,7 @@ class Decoder:
             self._whole(value, out)
         elif self._body.failure is not None or value.get("error"):
             self._fail(value, event, out)
-        elif kind in blocks.ENDS and (error := blocks.error_within(value)):
+        elif kind in blocks.ENDS and (error := blocks.error_within(value) or error_beside(value)):
             self._fail({"type": kind, "usage": value.get("usage"), "error": error}, event, out)
         elif kind == "content_block_start":
             self._begin(value.get("content_block"), value.get("index"), out)

@@ -23,7 +23,7 @@ from ..events import (
 )
 from ..messages import Attachment, ChatRequest, Message
 from ..request import HttpRequest, Target
-from ..wire.error_shapes import error_in
+from ..wire.error_shapes import error_beside, error_in
 from ..wire.fast_runs import Template, UnnamedEvents
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.lenient_json import is_json, whole, words
@@ -245,7 +245,9 @@ class Decoder:
         if kind == "content-delta" and delta and len(out) == before and not body.mistyped:
             self._say(text_beside(delta, "message"), out)
         error = value.get("error")
-        if not error and kind != "message-end" and isinstance(delta, dict):
+        if not error and kind == "message-end":
+            error = error_beside(value)
+        elif not error and isinstance(delta, dict):
             error = delta.get("error")
         if error and not body.ended:
             body.fail_after_usage(stream_failure(error, "error"), out)

@@ -17,7 +17,7 @@ from ..events import Event, Failed, Finished, Text
 from ..messages import ChatRequest
 from ..request import HttpRequest, Target
 from ..wire.error_body import error_of_body
-from ..wire.error_shapes import error_in
+from ..wire.error_shapes import error_beside, error_in
 from ..wire.fast_runs import Template
 from ..wire.json_body import JsonBody, has_answer
 from ..wire.payloads import Payloads
@@ -184,6 +184,10 @@ class Decoder:
         elif "content" in value and isinstance(value["content"], str | None):
             text, done = value["content"], True  # null: Honcho knows nothing
         else:
+            return
+        if done and (error := error_beside(value)) is not None:
+            body.say(Text, text, out)
+            body.fail(stream_failure(error), out)
             return
         body.alive = True
         body.say(Text, text, out)

@@ -13,7 +13,7 @@ from typing import Any
 from ..events import Event, Failed, Finished, Opaque, Reasoning, Started, Text, Usage
 from ..messages import ChatRequest, Message
 from ..request import HttpRequest, Target
-from ..wire.error_shapes import error_in
+from ..wire.error_shapes import error_beside, error_in
 from ..wire.json_body import JsonBody
 from ..wire.lenient_json import count, whole, words
 from ..wire.provider_errors import http_refusal, stream_failure
@@ -223,6 +223,8 @@ class Decoder:
                     self._count(value, out)
                     body.fail_after_usage(stream_failure(error), out)
                 return
+        if done and not error:
+            error = error_beside(value)
         body.alive = True
         if not self._model and (model := value.get("model")) and type(model) is str:
             self._model = whole(model)

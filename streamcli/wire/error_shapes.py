@@ -74,6 +74,14 @@ def error_in(value: dict[str, Any], event: str = "message") -> Any | None:
     return None
 
 
+def error_beside(value: dict[str, Any]) -> Any | None:
+    """Return a gateway's error beside the fields of an event that ends an answer, or None."""
+    base = value.get("base_resp")  # MiniMax's
+    if type(base) is dict and base.get("status_code"):
+        return base
+    return value if value.get("success") is False else error_beside_choices(value)
+
+
 def error_beside_choices(value: dict[str, Any]) -> Any | None:
     """Return the error beside the choices of a chunk; None if there is none.
 

@@ -581,6 +581,39 @@ def test_an_error_inside_another_event(protocol: str, event: Any, begun: bool) -
     assert sum(isinstance(each, Finished | Failed) for each in events) == 1
 
 
+# The event that ends an answer, by protocol.
+LAST: dict[str, tuple[str, dict[str, Any]]] = {
+    "anthropic": (BEGUN, {"type": "message_stop"}),
+    "cohere": ("", {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}),
+    "gemini": ("", gemini("Hi", "STOP") | {"modelVersion": "m"}),
+    "honcho": ("", {"delta": {"content": "Hi"}, "done": True}),
+    "ollama": ("", DONE),
+}
+
+
+@pytest.mark.parametrize("protocol", LAST)
+@pytest.mark.parametrize(
+    ("beside", "code"),
+    [
+        ({"base_resp": {"status_code": 1000, "status_msg": "no"}}, 15),
+        ({"base_resp": {"status_code": 1026, "status_msg": "new_sensitive"}}, 11),
+        ({"base_resp": {"status_code": 0, "status_msg": ""}}, 0),
+        ({"code": 500, "msg": "no"}, 15),
+        ({"code": 0, "msg": "ok"}, 0),
+        ({"success": False, "msg": "no"}, 15),
+        ({"success": True}, 0),
+        ({"errors": [{"message": "no"}]}, 15),
+        ({"cost": 0.1, "provider": "x"}, 0),
+    ],
+)
+def test_an_error_of_a_gateway_beside_the_end(
+    protocol: str, beside: dict[str, Any], code: int
+) -> None:
+    before, last = LAST[protocol]
+    data = (before + sse({**last, **beside})).encode()
+    assert found_in(decode(get(protocol).Decoder(), whole(data)))["exit"] == code
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_a_stream_in_another_spelling(name: str) -> None:
     protocol, body, code, text, calls = ROWS[name]

@@ -22,7 +22,7 @@ from ...events import (
     Text,
     Usage,
 )
-from ...wire.error_shapes import error_in
+from ...wire.error_shapes import error_beside, error_in
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, whole, words
@@ -39,6 +39,9 @@ from .nested_text import text_beside, text_in
 
 MODELS = Listing("models", models_below("/v1beta"), place="models", ids=("name", "id"))
 
+_FIELDS = frozenset(
+    ("candidates", "usageMetadata", "modelVersion", "responseId", "promptFeedback", "createTime")
+)
 # Fields of parts about code and tools that the server runs itself.
 _SERVED = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
 # Finish reasons with enum-encoding=int. From 6 on Gemini and Vertex differ; most are filters.
@@ -103,6 +106,9 @@ class Values:
             self._count(usage, out)
         if "error" in value and (error := value["error"]):
             error = value if error is True else error
+            self.body.fail_after_usage(stream_failure(error), out)
+            return
+        if not _FIELDS.issuperset(value) and (error := error_beside(value)) is not None:
             self.body.fail_after_usage(stream_failure(error), out)
             return
         if isinstance(feedback := value.get("promptFeedback"), dict):
