@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..answer.answer_stream import AnswerStream
 from ..answer.enough import Watch
-from ..input.batch_items import read_items
+from ..input.batch_items import Input, read_items
 from ..output.file_names import file_of
 from ..output.formats import Outputs
 from ..providers.choose import conversation_note, keeps_conversations
@@ -80,17 +80,7 @@ def prepare(
     routes.start()
     if objectives is not None and len(routes.all) == 1:
         objectives.one_model(routes.all[0])
-    repeat = settings.repeat or 1
-    hashes = settings.records or completed is not None or find_reused is not None
-    plan = Plan(
-        found.items,
-        routes,
-        repeat=repeat,
-        completed=completed,
-        occurrences=Occurrences() if hashes else None,
-        file_of=file_of(settings.output),
-        find_reused=find_reused,
-    )
+    plan = _plan_of(found, routes, settings, completed, find_reused)
     pool = make_pool(
         plan,
         settings,
@@ -98,13 +88,11 @@ def prepare(
         tools=context.tools,
         watch=_watch_of(settings),
         conversation=conversation,
-        attempts=settings.format not in ("text", "json")
-        or settings.events is not None
-        or messages.verbose,
+        attempts=_shows_attempts(settings, messages),
     )
     summary = Summary(models if settings.stats or counted else None)
     batch_messages = BatchMessages(settings, messages, summary, routes.gates)
-    total = None if found.total is None else found.total * repeat
+    total = None if found.total is None else found.total * (settings.repeat or 1)
     if side_by_side:
         outputs.begin()
     else:
@@ -122,6 +110,32 @@ def prepare(
         began=began,
         clock=time.monotonic,
     )
+
+
+def _plan_of(
+    found: Input,
+    routes: Routes,
+    settings: Settings,
+    completed: Completed | None,
+    find_reused: FindReused | None,
+) -> Plan:
+    """Return the plan; prompts are hashed only where records or journals need the hash."""
+    hashes = settings.records or completed is not None or find_reused is not None
+    return Plan(
+        found.items,
+        routes,
+        repeat=settings.repeat or 1,
+        completed=completed,
+        occurrences=Occurrences() if hashes else None,
+        file_of=file_of(settings.output),
+        find_reused=find_reused,
+    )
+
+
+def _shows_attempts(settings: Settings, messages: Messages) -> bool:
+    """Return whether anything shows the single attempts of a prompt: a record, or -v."""
+    records = settings.format not in ("text", "json") or settings.events is not None
+    return records or messages.verbose
 
 
 def _with_model_and_jobs(

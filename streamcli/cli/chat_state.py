@@ -101,7 +101,7 @@ class ChatState:
         self.endpoints, self.invocation = endpoints, invocation
 
     def use_tools(self, places: tuple[str, ...]) -> None:
-        """Offer these tools from now on; on a StreamError the tools before stay."""
+        """Replace the tools; raise a StreamError, and keep the tools before, if that fails."""
         invocation = self.invocation.but(tools=places)
         before = self.context.tools
         made = chat_context(invocation, self.messages, self._closed).tools

@@ -36,7 +36,7 @@ class ChatEndpoints:
     """The endpoints of a chat, started once, each with one client for all turns."""
 
     def __init__(self, invocation: Invocation, context: Context) -> None:
-        """StreamError where something is missing."""
+        """Raise a StreamError where something is missing."""
         self.endpoints = choose.with_fallbacks(invocation, context)
         self._clients: dict[int, Http] = {}
         for endpoint in self.endpoints:

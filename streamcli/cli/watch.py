@@ -40,15 +40,11 @@ class Watch:
         try:
             for t_ms, events in moments:
                 if sign is not None and sign.shown:
-                    if all(isinstance(event, _BEFORE_A_TOKEN) for event in events):
-                        sign.hide()
-                    else:
-                        sign.pause()
+                    _take_away(sign, events)
                 emit(t_ms, events)
                 if self._steps:
                     for event in events:
-                        if isinstance(event, ToolCall | ToolResult):
-                            self._step(event)
+                        self._step(event)
                 if sign is not None:
                     _go_on(sign, events[-1])
         finally:
@@ -56,10 +52,11 @@ class Watch:
             if sign is not None:
                 sign.stop()
 
-    def _step(self, event: ToolCall | ToolResult) -> None:
-        if isinstance(event, ToolCall):
-            if len(self._calls) < _CALLS:
-                self._calls[event.id] = event
+    def _step(self, event: Event) -> None:
+        """Note a call of a tool, or write the line of a call that the server ran."""
+        if isinstance(event, ToolCall) and len(self._calls) < _CALLS:
+            self._calls[event.id] = event
+        if not isinstance(event, ToolResult):
             return
         if not event.by:  # our own call has its line already
             self._calls.pop(event.call_id, None)
@@ -70,6 +67,14 @@ class Watch:
         call = self._calls.pop(id, None) or ToolCall(id, name, "", by=event.by)
         width = None if self._messages.verbose else self._messages.width
         self._messages.note(call_line(call, event, width))
+
+
+def _take_away(sign: Waiting, events: list[Event]) -> None:
+    """Erase the sign before events are written: for a moment, and for longer at a token."""
+    if all(isinstance(event, _BEFORE_A_TOKEN) for event in events):
+        sign.hide()
+    else:
+        sign.pause()
 
 
 def _go_on(sign: Waiting, last: Event) -> None:

@@ -35,10 +35,7 @@ CANCEL_TIME = 2.0  # seconds for the request that cancels an answer on the serve
 
 
 class Endpoint:
-    """One provider and its model.
-
-    `settings` include the provider's defaults, `label` is the value of -m.
-    """
+    """One provider and its model; `settings` include its defaults, `label` is the value of -m."""
 
     protocol: WireFormat
 

@@ -86,14 +86,19 @@ class Reuse:
                 for found in _ID.finditer(block):
                     if found[1] not in begun:
                         begun[found[1]] = at + block.rfind(b"\n", 0, found.start()) + 1
-            if self._only in block:
-                for start, line in ends_of(block):
-                    for record in records_of(line, path) if self._only in line else ():
-                        if record["type"] == "end":
-                            first = 0 if self._only else at + start
-                            first = begun.pop(str(record.get("request_id")).encode(), first)
-                            self._note(record, number, first, at + start)
+            for start, record in self._end_records(block, path):
+                first = 0 if self._only else at + start
+                first = begun.pop(str(record.get("request_id")).encode(), first)
+                self._note(record, number, first, at + start)
             at += len(block)
+
+    def _end_records(self, block: bytes, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (offset, record) of each `end` record in whole lines, of the wanted prompt only."""
+        if self._only not in block:
+            return
+        for start, line in ends_of(block):
+            if self._only in line:
+                yield from ((start, r) for r in records_of(line, path) if r["type"] == "end")
 
     def _note(self, record: dict[str, Any], number: int, first: int, end: int) -> None:
         """Note the position of an answer, if its `end` record says that it is complete."""

@@ -179,8 +179,7 @@ class LearnedRate:
 
         `ticket` is that of the response's request: the server has not counted those after it yet.
         """
-        newer = self.requests if ticket is None else self.requests - ticket.number
-        after = min(self.running, newer)
+        after = self.running if ticket is None else min(self.running, self.requests - ticket.number)
         tokens = 0 if ticket is None else ticket.tokens
         if wait := self._advertised.read(allowed, now, after, tokens, self.concurrency):
             self.holds.hold(now, wait)
