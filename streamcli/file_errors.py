@@ -9,12 +9,16 @@ from shlex import quote
 from .errors import StreamError, usage
 
 _NOT_ALLOWED = "`ls -l` shows who may, `id` who you are"
+_LINKS = "`ls -l` shows where its links lead"
 _NO_ROOM = "make room there, or name another place"
 _OPEN_FILES = "raise the limit of open files (ulimit -n)"
+_LONG = 160  # characters of a path
 _TO_READ = {
     errno.ENOENT: "check its name",
     errno.ENOTDIR: "check its name",
     errno.EISDIR: "name a file in it",
+    errno.ENAMETOOLONG: "check its name",
+    errno.ELOOP: _LINKS,
     errno.EACCES: _NOT_ALLOWED,
     errno.EPERM: _NOT_ALLOWED,
     errno.ENXIO: "open it in the shell: <(cat FILE)",  # a socket, or /dev/tty without a terminal
@@ -23,6 +27,8 @@ _TO_READ = {
 _TO_WRITE = {
     errno.ENOTDIR: "check its name",
     errno.EISDIR: "name a file in it",
+    errno.ENAMETOOLONG: "check its name",
+    errno.ELOOP: _LINKS,
     errno.EACCES: _NOT_ALLOWED,
     errno.EPERM: _NOT_ALLOWED,
     errno.EROFS: "name a place that is not read-only",
@@ -33,7 +39,12 @@ _TO_WRITE = {
 
 
 def shown(path: str) -> str:
-    """Return how a message names a file: in quotes if it begins or ends with a blank."""
+    """Return how a message names a file: in quotes if it begins or ends with a blank.
+
+    The middle of a long path is left out: the message still has room for the reason.
+    """
+    if len(path) > _LONG:
+        path = f"{path[: _LONG // 3]}...{path[-_LONG // 2 :]}"
     return path if path == path.strip() else repr(path)
 
 

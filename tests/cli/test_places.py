@@ -300,3 +300,24 @@ def test_a_working_directory_that_was_deleted(
     line = run.stderr.decode().splitlines()[-1]
     assert "the working directory was deleted" in line
     assert says in line
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (f"x/{'x' * 300}y", "y cannot be %s: file name too long: check its name"),
+        ("loop", "loop cannot be %s: too many levels of symbolic links: `ls -l` shows"),
+        ("-n/x", "-n/x cannot be %s: no such file or directory: "),
+    ],
+)
+def test_the_reason_follows_any_name(
+    server: FaultServer, stream: Stream, tmp_path: Path, name: str, says: str
+) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    args = (*MODEL, server.url("ok"), "-n", "hi")
+    for option, done in (("-f", "read"), ("--tools", "read"), ("--events", "written")):
+        (line,) = stream(*args, option, name).complaints
+        assert says % done in line
+    if name.startswith("-"):
+        assert line.endswith("mkdir -p ./-n")
