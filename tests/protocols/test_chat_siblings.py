@@ -379,7 +379,8 @@ def test_counts_in_other_places(chunk: Any) -> None:
 
 @pytest.mark.parametrize("chunk", [COUNTED, ({}, COUNTED), [{"choices": [], **COUNTED}]])
 def test_counts_of_nothing_do_not_take_back_the_others(chunk: Any) -> None:
-    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    nothing: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    nothing["prompt_tokens_details"] = {"cached_tokens": 0}
     after = [{"choices": [], "usage": nothing}]
     check(sse(TEXT, chunk, after, STOP, DONE), exit=0, usage={"input_tokens": 3})
     check(sse(after, TEXT, chunk, STOP, DONE), exit=0, usage={"input_tokens": 3})

@@ -221,10 +221,12 @@ class ChatDecoder:
     def _count(self, usage: Any, out: list[Event]) -> None:
         if usage and usage != self._usage and isinstance(usage, dict):
             self._body.alive = True
-            if self._usage is not None and not any(usage.values()):
+            counted = usage_of(usage)
+            known = counted.input_tokens or counted.output_tokens or counted.total_tokens
+            if self._usage is not None and not known:
                 return  # a gateway's, which knows of nothing: the counts stay
             self._usage = usage
-            out.append(usage_of(usage))
+            out.append(counted)
 
     def _choice(self, choice: dict[str, Any], out: list[Event]) -> None:
         index, delta = choice.get("index"), choice.get("delta")
