@@ -1,4 +1,4 @@
-"""How long a prompt may wait and try, and how large an event may be."""
+"""The limits of a prompt: its timeouts, its retries, and the size of an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a prompt ended: its outcome, and the verdict behind the exit status."""
+"""The outcome of a prompt, and the verdict on it, which decides the exit status."""
 
 from __future__ import annotations
 

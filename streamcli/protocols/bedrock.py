@@ -249,7 +249,7 @@ class Decoder:
 
     @property
     def ending(self) -> bool:
-        return self._ending.soon or (self._invoked is not None and self._invoked.ending)
+        return self._ending.is_final or (self._invoked is not None and self._invoked.ending)
 
     def feed(self, data: bytes) -> list[Event]:
         body = self._body

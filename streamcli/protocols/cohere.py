@@ -195,7 +195,7 @@ class Decoder:
 
     @property
     def ending(self) -> bool:
-        return self._ending.soon or self._body.failure is not None
+        return self._ending.is_final or self._body.failure is not None
 
     def feed(self, data: bytes) -> list[Event]:
         return self._body.feed(self._events.feed(data))

@@ -32,7 +32,7 @@ LISTING = MODELS
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/models/{model}:streamGenerateContent?alt=sse."""
+    """Return the POST to {base}/models/{model}:streamGenerateContent?alt=sse."""
     return gemini_request(NAME, chat, target, "alt=sse")
 
 

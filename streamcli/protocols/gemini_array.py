@@ -32,7 +32,7 @@ LISTING = MODELS
 
 
 def request(chat: ChatRequest, target: Target) -> HttpRequest:
-    """POST {base}/models/{model}:streamGenerateContent."""
+    """Return the POST to {base}/models/{model}:streamGenerateContent."""
     return gemini_request(NAME, chat, target, "")
 
 

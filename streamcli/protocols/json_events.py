@@ -241,8 +241,8 @@ class Decoder:
         if failed := out_of_rounds(raw) or failure_of(raw):
             return failed
         if raw is None and "marker" in evidence and not self._shown:
-            held = "the stream ended and held neither text nor a finish reason"
-            return Failed("not_a_stream", held, evidence=evidence)
+            message = "the stream ended and held neither text nor a finish reason"
+            return Failed("not_a_stream", message, evidence=evidence)
         return Finished(reason_of(raw) if raw else None, raw, evidence)
 
     def _place(self, value: Any) -> Any:

@@ -197,7 +197,7 @@ class Decoder:
 
     @property
     def ending(self) -> bool:
-        return self._ending.soon or self._body.failure is not None
+        return self._ending.is_final or self._body.failure is not None
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is not dict:
@@ -244,13 +244,7 @@ class Decoder:
             self._count(value, out)
             body.fail_after_usage(stream_failure(error), out)
             return
-        reason = value.get("done_reason")
-        if type(reason) is not str:
-            reason = first_of(reason)
-        if done is True and not reason:
-            others = (value.get("doneReason"), value.get("finish_reason"))
-            reason = first_of(*others, message.get("done_reason"))
-        if reason:
+        if reason := _reason_in(value, message, done is True):
             self._ending.end(reason)
         if done is True and not body.ended:
             self._count(value, out)
@@ -306,3 +300,14 @@ class Decoder:
 def _thought_in(message: dict[str, Any]) -> Any:
     """Return the reasoning; gateways have other names for its field."""
     return next((message[name] for name in _THOUGHTS if message.get(name)), None)
+
+
+def _reason_in(value: dict[str, Any], message: dict[str, Any], done: bool) -> str | None:
+    """Return the finish reason; gateways have other names for it in the last value (`done`)."""
+    reason = value.get("done_reason")
+    if type(reason) is not str:
+        reason = first_of(reason)
+    if done and not reason:
+        others = (value.get("doneReason"), value.get("finish_reason"))
+        return first_of(*others, message.get("done_reason"))
+    return reason

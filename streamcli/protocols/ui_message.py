@@ -113,22 +113,11 @@ class Decoder:
             return
         body, kind = self._body, value.get("type")
         kind = kind if type(kind) is str else ""
-        if body.failure is not None:  # only the counts are wanted of what is behind an error
+        if body.failure is not None:  # after an error only usage matters
             self._metadata(value.get("messageMetadata"), out)
             return
         if kind in DELTAS:
-            body.alive = True
-            delta = value.get("delta")
-            if delta is None:  # the betas' name, and that of the SDK's own parts before
-                delta = value.get("text") if "text" in value else value.get("textDelta")
-            before = len(out)
-            body.say(DELTAS[kind], delta, out)
-            if error := value.get("error"):
-                body.fail_after_usage(error_of(error), out)
-                return
-            if len(out) > before:
-                self._reopen()
-                self._said = self._said or DELTAS[kind] is Text
+            self._delta(kind, value, out)
             return
         if kind == "error" or not KNOWN.fullmatch(kind):
             error = error_in(value, event)
@@ -142,6 +131,27 @@ class Decoder:
             return
         body.alive = True
         before = len(out)
+        self._chunk(kind, value, out)
+        if len(out) == before:
+            out.append(Progress())
+
+    def _delta(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
+        """Read a delta of text or reasoning."""
+        body = self._body
+        body.alive = True
+        delta = value.get("delta")
+        if delta is None:  # the betas' name, and that of the SDK's own parts before
+            delta = value.get("text") if "text" in value else value.get("textDelta")
+        before = len(out)
+        body.say(DELTAS[kind], delta, out)
+        if error := value.get("error"):
+            body.fail_after_usage(error_of(error), out)
+        elif len(out) > before:
+            self._reopen()
+            self._said = self._said or DELTAS[kind] is Text
+
+    def _chunk(self, kind: str, value: dict[str, Any], out: list[Event]) -> None:
+        """Read a chunk of a known type without an error."""
         if metadata := value.get("messageMetadata"):
             self._metadata(metadata, out)
         self._shown = self._shown or not _is_frame(kind)
@@ -160,18 +170,16 @@ class Decoder:
             self._citations(value.get("citations"), out)
         elif kind in ("finish", "abort"):
             self._end(kind, value, out)
-        if len(out) == before:
-            out.append(Progress())
 
     def _reopen(self) -> None:
         """Drop the end that came, as this chunk continues the answer."""
         self._over, self._raw = False, None
 
     def _tell(self, model: str, id: str, out: list[Event]) -> None:
-        told = (model or self._started[0], id or self._started[1])
-        if told != self._started:
-            self._started = told
-            out.append(Started(*told))
+        started = (model or self._started[0], id or self._started[1])
+        if started != self._started:
+            self._started = started
+            out.append(Started(*started))
 
     def _metadata(self, metadata: Any, out: list[Event]) -> None:
         """Read the model and the usage that an application may send, in one of these shapes."""

@@ -59,8 +59,8 @@ def cut(broken: Failed | None) -> Failed:
 
 def held_nothing(noun: str, proof: str, payloads: Payloads) -> Failed:
     """Return the failure of a stream that ended as it should, but held no `noun`."""
-    held = f"the stream ended and held no {noun}{_instead(payloads)}"
-    return Failed("not_a_stream", held, evidence=(proof,))
+    message = f"the stream ended and held no {noun}{_instead(payloads)}"
+    return Failed("not_a_stream", message, evidence=(proof,))
 
 
 def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Failed:
@@ -71,8 +71,8 @@ def no_stream(payloads: Payloads, noun: str, eof_ends_it: bool = False) -> Faile
     from .error_body import excerpt
 
     if payloads.excerpt.startswith(_GZIP):
-        held = "the answer is compressed (gzip), and its Content-Encoding does not say so"
-        return Failed("not_a_stream", held, "mend the proxy in between")
+        message = "the answer is compressed (gzip), and its Content-Encoding does not say so"
+        return Failed("not_a_stream", message, "mend the proxy in between")
     body = excerpt(payloads.excerpt)
     shown = f": {body}" if body else ""
     if payloads.looks_like == "html":

@@ -48,15 +48,8 @@ def unexpected_payload(
         body.payload(payload[_FIELD.match(payload).end() :], out, last)  # type: ignore[union-attr]
         return
     values = _values(payload, body.strict)
-    if not values and b"\\ndata:" in payload:  # line breaks written as escapes
-        events = [each.strip().rstrip(b"\\rn") for each in payload.split(b"\\ndata:")]
-        if all(map(is_json, events[:-1])):
-            for each in events:
-                if not body.ended:
-                    body.payload(each, out, last)
-            return
-    if not values and (glued := _glued(payload)):
-        for each in glued:
+    if not values and (events := _escaped(payload) or _glued(payload)):
+        for each in events:
             if not body.ended:
                 body.payload(each, out, last)
         return
@@ -68,22 +61,31 @@ def unexpected_payload(
                 unexpected_payload(body, end, event, out, last)
             return
     if not values:
-        if says_failure(said):
-            body.fail(stream_failure(said), out)
-        elif name in MARKER_EVENTS:
-            if body.done_ends_it:
-                body.marker(out)
-        elif name in NOTICES:
-            return
-        elif last:  # the bytes ended inside of it: `close` reports that, and not bad JSON
-            body.torn = True
-        else:
-            shown = describe(payload[:80].decode("utf-8", "replace"))[0]
-            body.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
-        return
+        _prose(body, payload, name, out, last)
     for value in values:
         if not body.ended:
             body.read(value, event, out)
+
+
+def _prose(body: JsonBody, payload: bytes, name: str, out: list[Event], last: bool) -> None:
+    """Read a payload without JSON, in an event called `name`: an error, a notice, or bad JSON."""
+    said = payload.decode("utf-8", "replace").strip().removeprefix("\ufeff")
+    if says_failure(said):
+        body.fail(stream_failure(said), out)
+    elif name in MARKER_EVENTS:
+        if body.done_ends_it:
+            body.marker(out)
+    elif name not in NOTICES and last:  # cut off: `close` reports that, and not bad JSON
+        body.torn = True
+    elif name not in NOTICES:
+        shown = describe(payload[:80].decode("utf-8", "replace"))[0]
+        body.fail(Failed("bad_json", f"the stream holds invalid JSON: {shown}"), out)
+
+
+def _escaped(payload: bytes) -> list[bytes]:
+    """Return the events of a payload whose line breaks are written as escapes; [] if none are."""
+    events = [each.strip().rstrip(b"\\rn") for each in payload.split(b"\\ndata:")]
+    return events if len(events) > 1 and all(map(is_json, events[:-1])) else []
 
 
 def stray_lines(body: JsonBody, lines: bytes, out: list[Event]) -> None:

@@ -97,7 +97,7 @@ def test_a_reason_is_provisional() -> None:
     reasons.said()
     reasons.add("stop")
     assert reasons.complete
-    assert reasons.settled
+    assert reasons.are_final
     reasons.said(answer=False)
     assert not reasons.complete
     assert reasons.raw is None
@@ -116,10 +116,10 @@ def test_a_reason_is_provisional() -> None:
 def test_after_tool_calls_the_answer_may_go_on(raw: str, settled: bool) -> None:
     reasons = FinishReasons()
     reasons.add(raw)
-    assert not reasons.settled  # nothing came before it
+    assert not reasons.are_final  # nothing came before it
     reasons.said()
     reasons.add(raw)
-    assert reasons.settled is settled
+    assert reasons.are_final is settled
 
 
 @pytest.mark.parametrize(

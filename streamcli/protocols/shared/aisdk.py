@@ -143,8 +143,8 @@ def reason_in(value: dict[str, Any]) -> str | None:
 
 def nothing(evidence: tuple[str, ...]) -> Failed:
     """Return the failure of a stream that held only markers, which is not an answer."""
-    held = "the stream ended and held neither text nor a finish reason"
-    return Failed("not_a_stream", held, evidence=evidence)
+    message = "the stream ended and held neither text nor a finish reason"
+    return Failed("not_a_stream", message, evidence=evidence)
 
 
 def error_of(error: Any) -> Failed:

@@ -100,7 +100,7 @@ class ChatDecoder:
 
     @property
     def ending(self) -> bool:
-        return self._body.failure is not None or self._ending.soon
+        return self._body.failure is not None or self._ending.is_final
 
     def feed(self, data: bytes) -> list[Event]:
         self._read = False

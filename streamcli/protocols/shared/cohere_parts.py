@@ -1,4 +1,4 @@
-"""What Cohere's events are made of: calls, sources, counts. Pure."""
+"""Read the parts of Cohere's events: calls, sources, token counts. Pure."""
 
 from __future__ import annotations
 

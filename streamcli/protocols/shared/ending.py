@@ -59,7 +59,7 @@ class FinishReasons:
         return self._said
 
     @property
-    def settled(self) -> bool:
+    def are_final(self) -> bool:
         """Whether only a marker and usage may follow: Decoder.ending.
 
         It is False after tool calls, which some servers run themselves, and before any text.
@@ -78,8 +78,8 @@ class Ending:
     """Collects the facts that decide how an answer ended, in the order of the stream.
 
     A decoder calls `text` and `reasoning` before it gives such a delta, `call` for a whole tool
-    call, and `end` for a finish reason. It reads `reached` (for JsonBody's `finished`) and `soon`
-    (for its own `ending`), and calls `finish` at the end.
+    call, and `end` for a finish reason. It reads `reached` (for JsonBody's `finished`) and
+    `is_final` (for its own `ending`), and calls `finish` at the end.
 
     A tool call waits for the caller until visible text follows it: then the server ran it itself.
     """
@@ -206,9 +206,9 @@ class Ending:
         return self._reasons.complete
 
     @property
-    def soon(self) -> bool:
+    def is_final(self) -> bool:
         """Whether only a marker and usage may follow: `ending` of the decoder's contract."""
-        return self._reasons.settled and not self._working
+        return self._reasons.are_final and not self._working
 
     def finish(self, evidence: tuple[str, ...], out: list[Event]) -> Finished | Failed:
         """Return the end. Calls that the end cut off go into `out` as they are."""
@@ -217,8 +217,8 @@ class Ending:
             failed.evidence, failed.raw = evidence, raw
             return failed
         if raw is None and not (self._reasons.answered or self.calls or "eof" in evidence):
-            held = "the stream ended and held neither text nor a finish reason"
-            return Failed("not_a_stream", held, evidence=evidence)
+            message = "the stream ended and held neither text nor a finish reason"
+            return Failed("not_a_stream", message, evidence=evidence)
         reason = reason_of(raw)
         if self._waiting and reason in ("stop", None):
             reason = "tool_calls"

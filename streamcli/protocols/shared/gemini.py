@@ -35,7 +35,7 @@ _UNSIGNED = "skip_thought_signature_validator"
 
 
 def request(name: str, chat: ChatRequest, target: Target, query: str) -> HttpRequest:
-    """POST {base}/models/{model}:streamGenerateContent, for the protocol `name`."""
+    """Return the POST to {base}/models/{model}:streamGenerateContent, for the protocol `name`."""
     if chat.prefill:
         raise cannot(name, "a beginning of the answer (--prefill)")
     body: dict[str, Any] = {"contents": _contents(name, chat)}

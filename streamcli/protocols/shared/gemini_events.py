@@ -75,7 +75,7 @@ class Values:
 
     @property
     def ending(self) -> bool:
-        return (self._ending.soon and not self._early) or self.body.failure is not None
+        return (self._ending.is_final and not self._early) or self.body.failure is not None
 
     def value(self, value: Any, event: str, out: list[Event]) -> None:
         if type(value) is list:
