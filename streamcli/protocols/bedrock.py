@@ -33,7 +33,7 @@ from .shared.claude import advice, max_tokens, sendable, thinking, version
 from .shared.ending import Ending
 from .shared.finish_reasons import first_of
 from .shared.listing import Listing, with_field
-from .shared.nested_text import text_in
+from .shared.nested_text import text_beside, text_in
 from .shared.request import PENALTIES, cannot, merge, no_words_for, post, sent
 from .shared.schemas import closed, object_schema
 
@@ -368,6 +368,7 @@ class Decoder:
 
     def _delta(self, delta: Any, index: int, out: list[Event]) -> None:
         if type(delta) is not dict:
+            self._say(text_beside(delta), out)
             return
         if (text := delta.get("text")) is not None:
             self._say(text, out)
@@ -385,6 +386,8 @@ class Decoder:
             out.append(cited)
         elif error := delta.get("error"):
             self._body.fail(stream_failure(error), out)
+        else:
+            self._say(text_beside(delta), out)
 
     def _say(self, text: Any, out: list[Event]) -> None:
         if text is not None and text != "":
@@ -392,7 +395,7 @@ class Decoder:
             self._body.say(Text, text, out)
 
     def _think(self, thought: dict[str, Any], block: Block, out: list[Event]) -> None:
-        text = text_in(thought.get("text"))
+        text = text_in(thought.get("text", thought.get("reasoningText")))
         if text:
             self._ending.reasoning()
             self._body.say(Reasoning, text, out)

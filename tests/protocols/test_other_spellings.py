@@ -324,6 +324,21 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
         *("bedrock", lines(*CONVERSE, {"throttlingException": {"message": "slow down"}})),
         *(16, "Hi", []),
     ),
+    "InvokeModel, an exception inside of a frame": (
+        *("bedrock", invoked(*CLAUDE[:3], {"internalServerException": {"message": "no"}})),
+        *(15, "Sorry", []),
+    ),
+    "InvokeModel, an exception as the first": (
+        *("bedrock", invoked({"throttlingException": {"message": "slow down"}})),
+        *(16, "", []),
+    ),
+    "Converse, text in another field": (
+        "bedrock",
+        awsframes.event("contentBlockDelta", {"delta": {"content": "H"}})
+        + awsframes.event("contentBlockDelta", {"delta": "i"})
+        + awsframes.stop(),
+        *(0, "Hi", []),
+    ),
     # Reasons in other places
     "Cohere's reason inside the response": (
         "cohere",

@@ -69,13 +69,14 @@ class InvokeFrames:
         metrics = value.get(_METRICS) if isinstance(value, dict) else None
         if isinstance(value, dict) and value.get(_GUARDRAIL) == "INTERVENED":
             self._blocked = True
+        value = value if isinstance(value, dict) else {}
+        if failed := next((name for name in value if name.endswith("Exception")), None):
+            return [stream_failure(value[failed], failed)]
         if self._inner is None:
-            value = value if isinstance(value, dict) else {}
             if value.keys() & EVENTS:
                 return value
-            failed = next((name for name in value if name.endswith("Exception")), None)
-            if failed or value.get("error") or value.keys() == {"message"}:
-                return [stream_failure(value[failed] if failed else value, failed or "error")]
+            if value.get("error") or value.keys() == {"message"}:
+                return [stream_failure(value, "error")]
             name = next((name for field, name in _READ.items() if field in value), "")
             if not name:
                 return [_unknown(value)]
