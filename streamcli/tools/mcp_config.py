@@ -99,7 +99,7 @@ def _program(program: str, folder: str, where: str) -> str:
     if os.sep in program:
         path = absolute(os.path.join(folder, os.path.expanduser(program)))
         if "://" in program:
-            raise usage(f"{where}: that is not an address", "it begins with https:// or http://")
+            raise usage(f"{where}: that is not an address", "write it whole: https://HOST/PATH")
         if not os.path.isfile(path):
             raise usage(f"{where}: there is no program {path}", "check its path")
         if not os.access(path, os.X_OK):

@@ -128,6 +128,7 @@ def test_a_server_in_a_file(file: Callable[..., str], key: str, tmp_path: Path) 
         ({"command": "./mcp.json"}, "mcp.json is not executable: chmod +x"),
         ({"type": "sse", "url": "http://x"}, "type: sse is not supported"),
         ({"url": "file:///etc/passwd"}, "is not an address"),
+        ({"command": "http://"}, "is not an address: write it whole: https://HOST/PATH"),
         ({"url": "http://x", "headers": {"A": "b\n"}}, "headers: A cannot be a header"),
     ],
 )
