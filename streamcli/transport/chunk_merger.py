@@ -1,12 +1,13 @@
-"""Merge the HTTP chunks that one read brought: bytes in, bytes out, no I/O.
+"""Merge the HTTP chunks of one read: bytes in, bytes out, no I/O.
 
-Servers write one chunk a delta. An HTTP library's state machine costs some ten microseconds for
-each, several times what decoding the delta costs. `Merger` stands below that library and joins the
-data of neighbouring chunks (https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding):
-`body` for who takes the data past the library, which then sees the head and the end of the body
-only; `feed` for the library itself, as one chunk a read. It also mends the head (see
-response_head.py), and keeps back bytes behind the body's end, which would be taken for the next
-response. Anything that it does not understand goes through as it came, for the library to judge.
+Servers write one chunk for each delta. The state machine of an HTTP library costs some ten
+microseconds for each chunk, several times the cost of decoding the delta. `Merger` is below that
+library and joins the data of neighbouring chunks
+(https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding). `body` returns the data to a
+reader that bypasses the library, which then sees only the head and the end of the body; `feed`
+returns bytes for the library, with one chunk for each read. It also repairs the head (see
+response_head.py), and drops bytes after the body's end, which would be read as the next response.
+Bytes that it does not understand pass unchanged: the library judges them.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ _HEAD_LIMIT = 128 * 1024  # the library refuses heads beyond 100 KiB
 
 
 class Merger:
-    """Reads one response, with any 1xx before it.
+    """Reads one response, with any 1xx responses before it.
 
-    `chunked`: the next bytes are chunks of its body. `rest`: such bytes, which came with the head
-    and have to be fed next. `overrun`: bytes came behind its end, so the connection must not be
-    used again.
+    `chunked`: the next bytes are chunks of its body. `rest`: chunks that came with the head, to be
+    fed next. `overrun`: bytes came after the response, so the connection must not be used again.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Merger:
         self._closing = False  # the CRLF after a chunk's data is still to come
 
     def feed(self, data: bytes) -> bytes:
-        """Return the bytes to hand on: b"" while a head or a chunk header is incomplete."""
+        """Return bytes for the library: b"" while a head or a chunk header is incomplete."""
         if self._head is not None:
             return self._feed_head(data)
         if not self.chunked:
@@ -77,9 +77,9 @@ class Merger:
         return data
 
     def body(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return the data of the chunks in `data`, and what is the library's to read.
+        """Return the data of the chunks in `data`, and the bytes that the library has to read.
 
-        That is the end of the body, or what is no chunk: `chunked` is False from there on.
+        Those are the end of the body, or bytes that are not a chunk: `chunked` is False from then.
         """
         if self._pending:
             data = self._pending + data
@@ -123,7 +123,7 @@ class Merger:
                 left = int(digits, 16) if digits.isalnum() else 0
             except ValueError:
                 left = 0
-            if not left:  # the last chunk, or no chunk at all: the library's to read
+            if not left:  # the last chunk, or bytes that are not a chunk: the library reads them
                 self.chunked = False
                 if digits.strip(b"0") == b"" != digits:
                     data = data[:at] + _with_cr(data[at:], end - at)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 SLICE = 0.5  # seconds: a wait is cut into slices, to notice that the process was stopped (^Z)
 LATE = 1.0  # seconds by which a slice may end late on a busy machine
-LONGEST = 1e6  # seconds that a socket is told to wait: infinity is too many for it
+LONGEST = 1e6  # seconds: the longest timeout of a socket, which cannot be infinite
 SEND_SIZE = 1 << 16  # bytes that are kept until they are sent
-BODY_SIZE = 1 << 16  # bytes: the most that is read of a body at once
+BODY_SIZE = 1 << 16  # bytes of a body that one read takes at most
 READ_SIZE = 1 << 12  # bytes of the first read; the size grows if more data comes
 
 # Reads at most so many bytes, and raises httpcore.ReadTimeout after so many seconds.
@@ -125,7 +125,7 @@ class Channel:
 
 
 class Wire(httpcore.NetworkStream):
-    """A connection whose reads have our timeouts, and which reads chunked bodies by itself."""
+    """A connection whose reads have our timeouts, and that reads chunked bodies itself."""
 
     def __init__(self, stream: httpcore.NetworkStream, channel: Channel) -> None:
         self._stream = stream
@@ -150,9 +150,9 @@ class Wire(httpcore.NetworkStream):
         return b""  # the end; an incomplete head or chunk header is dropped
 
     def body(self) -> Iterator[bytes]:
-        """Yield the data of a chunked body as it comes; what ends it is left for `read`.
+        """Yield the data of a chunked body as it comes; the end of the body is left for `read`.
 
-        It goes past the HTTP library, whose state machine costs a read more than all else.
+        It bypasses the HTTP library, whose state machine costs more than all the rest of a read.
         """
         merger = self._merger
         while merger.chunked and (data := self._next(BODY_SIZE)):
@@ -187,7 +187,7 @@ class Wire(httpcore.NetworkStream):
         data, self._unsent = self._unsent, b""
         self._channel.write(self._stream, data)
         if self._plain is not None:
-            self._plain.settimeout(None)  # what reads from it waits first
+            self._plain.settimeout(None)  # `_reader_of` polls before each read
 
     def close(self) -> None:
         self._stream.close()
@@ -281,7 +281,7 @@ class Backend(httpcore.NetworkBackend):
 
 
 def _reader_of(plain: socket.socket) -> Read:
-    """Return what reads from a socket in two system calls, where httpcore takes three."""
+    """Return a function that reads a socket with two system calls; httpcore needs three."""
     ready = select.poll()
     ready.register(plain, select.POLLIN)
     receive = plain.recv
@@ -291,7 +291,7 @@ def _reader_of(plain: socket.socket) -> Read:
             raise httpcore.ReadTimeout
         try:
             return receive(max_bytes, socket.MSG_DONTWAIT)
-        except BlockingIOError as error:  # what made it ready was no data after all
+        except BlockingIOError as error:  # the socket was ready, but had no data
             raise httpcore.ReadTimeout from error
         except OSError as error:
             raise httpcore.ReadError(error) from error

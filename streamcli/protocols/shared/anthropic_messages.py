@@ -1,4 +1,4 @@
-"""A conversation as Anthropic's Messages takes it: messages of content blocks. Pure."""
+"""Build the messages of a request to Anthropic's Messages, from content blocks. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
 def messages_of(chat: ChatRequest) -> list[dict[str, Any]]:
-    """Return the messages: all results of one round in one, what the user adds behind them."""
+    """Return the messages. All tool results of one round, and text after them, are one message."""
     messages: list[dict[str, Any]] = []
-    results = False  # the last message is one of results
+    results = False  # the last message holds tool results
     for message in chat.messages:
         role = "assistant" if message.role == "assistant" else "user"
         content = _content(message)

@@ -1,7 +1,7 @@
-"""Deltas and blocks of Anthropic's Messages as gateways write them, under other names. Pure.
+"""Normalize deltas and blocks of Anthropic's Messages that gateways write by other names. Pure.
 
-What is text, thinking or a call by its type or its fields is read: left out, it would be missing
-from an answer that seems whole. Types that say something else are yet to come.
+Text, thinking and calls are recognised by their type or by their fields: if they were ignored, they
+would be missing from an answer that seems whole. Other types are unknown ones of the future.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INPUTS = ("partial_json", "input_json", "arguments")
 
 
 def usual_delta(delta: Any) -> dict[str, Any]:
-    """Return a delta of another type, or none, as one of DELTAS if it is one of them."""
+    """Return a delta with a wrong type or none as one of DELTAS, if its fields say which."""
     if type(delta) is not dict:
         return {"type": "text_delta", "text": delta}
     kind = str(delta.get("type") or "").lower()
@@ -44,7 +44,7 @@ def usual_delta(delta: Any) -> dict[str, Any]:
 
 
 def usual_block(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return a block of another type, or none, as Anthropic's if it is one of its own."""
+    """Return a block with a wrong type or none as one of Anthropic's, if its fields say which."""
     kind = plain.get("type")
     kind = kind if type(kind) is str else ""
     if kind in _BLOCKS or kind.endswith(("_tool_use", "_tool_result")):
@@ -71,7 +71,7 @@ def _first(holder: dict[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _is_text(kind: str) -> bool:
-    """Return whether a type says that it is text, or nothing; others are yet to come."""
+    """Return whether a type means text, or is missing; other types are unknown."""
     return not kind or any(word in kind for word in ("text", "content", "message"))
 
 

@@ -17,7 +17,7 @@ class Call:
         self.id = id
         self.name = name
         self.pieces: list[str] = []
-        self.arguments: Any = None  # where they come as an object
+        self.arguments: Any = None  # if they come as an object
 
 
 def items(value: Any) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def items(value: Any) -> list[dict[str, Any]]:
 
 
 def cite(citation: dict[str, Any], out: list[Event]) -> None:
-    """Give each source of a citation; one without title or URL goes by its id."""
+    """Give each source of a citation; a source without title and URL has its id as title."""
     start, end = citation.get("start"), citation.get("end")
     sources = items(citation.get("sources"))
     ids = citation.get("document_ids")  # v1
@@ -41,7 +41,7 @@ def cite(citation: dict[str, Any], out: list[Event]) -> None:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage:
-    """Return token counts. Billed are fewer: not the words that Cohere itself adds."""
+    """Return the token counts; the billed ones, which exclude Cohere's own prompt, if need be."""
     tokens = usage.get("tokens") or usage.get("billed_units")
     tokens = tokens if isinstance(tokens, dict) else {}
     return Usage(

@@ -1,4 +1,4 @@
-"""The arguments of one of Gemini's calls, which may come in fragments with their places. Pure."""
+"""Join the arguments of a Gemini call that come in fragments, each with its path. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\[(?:'([^']*)'|"([^"]*)")\]""")
 _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
-# No model nests deeper or leaves out more; a hostile server could fill the memory.
+# No model nests deeper or skips more list items; a hostile server could fill the memory.
 _DEEPEST = 100
 _WIDEST_GAP = 100
 
@@ -15,15 +15,15 @@ _WIDEST_GAP = 100
 class PartialArgs:
     """Joins one tool call's arguments from Gemini's fragments, in linear time.
 
-    A fragment is a value and its place: {"jsonPath": "$.a[0].b", "stringValue": "x",
-    "willContinue": true}; a string may come in several.
+    A fragment is a value and its path: {"jsonPath": "$.a[0].b", "stringValue": "x",
+    "willContinue": true}; a string may come in several fragments.
     """
 
     def __init__(self, arguments: Any = None) -> None:
         self._root: dict[str, Any] = dict(arguments) if isinstance(arguments, dict) else {}
-        self.lost = False  # a fragment had no place: the arguments are not whole
-        self._place = ""  # of the string that is not over yet
-        self._pieces: list[str] = []
+        self.lost = False  # a fragment did not fit, so the arguments are not whole
+        self._place = ""  # the path of the string that is not over yet
+        self._pieces: list[str] = []  # of that string
 
     def add(self, fragments: Any) -> None:
         for fragment in fragments if isinstance(fragments, list) else ():
@@ -69,7 +69,7 @@ class PartialArgs:
                 below = node[step]
             elif isinstance(step, str) and isinstance(node, dict):
                 below = node.get(step)
-            else:  # what is there already is of another kind
+            else:  # the value at this step has another type
                 self.lost = True
                 return
             if following is None:

@@ -1,4 +1,4 @@
-"""The two bodies of Gemini's answers: events, and a JSON array of them. No I/O."""
+"""Decode the two bodies of Gemini's answers: events, and a JSON array of them. No I/O."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .gemini_events import Values
 
 
 class ArrayDecoder:
-    """Decodes the elements of the array, and also what `gemini` reads.
+    """Decodes the elements of an array, and also events.
 
-    The end of the array is the marker of the answer, if its reason stands.
+    The end of the array is the end marker, if the answer has a finish reason by then.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:
@@ -36,7 +36,7 @@ class ArrayDecoder:
                 out += body.feed(part)
                 continue
             if not body.alive:
-                body.feed(b":\n\n")  # a stream began: it is not empty
+                body.feed(b":\n\n")  # so that the body does not count as empty
             for element in part:
                 if not body.ended:
                     body.read(element, "message", out)
@@ -51,9 +51,9 @@ class ArrayDecoder:
 
 
 class EventsDecoder:
-    """Decodes events, or a whole answer where a server did not stream.
+    """Decodes events, or a whole answer of a server that did not stream.
 
-    A server that ignores alt=sse sends an array, of which each element counts when it is whole.
+    A server that ignores alt=sse sends an array: each element is decoded as soon as it is whole.
     """
 
     def __init__(self, limit: int = MAX_EVENT_SIZE) -> None:

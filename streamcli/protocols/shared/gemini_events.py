@@ -166,7 +166,7 @@ class Values:
             self._early = said and not current
 
     def _choice(self, index: int, alone: bool, content: Any) -> int:
-        """Return the choice of a candidate: gateways count from 1, or the end apart."""
+        """Return a candidate's choice: gateways count from 1, or give the end another index."""
         known = self._choices
         if index not in known:
             if alone and len(known) == 1 and not content:

@@ -23,13 +23,13 @@ def text_in(value: Any) -> Any:
 
 
 def text_beside(holder: Any, *names: str) -> Any:
-    """Return text that a gateway gave under another name; None if there is none to be read.
+    """Return the text that a gateway wrote into another field; None if there is none.
 
-    It is asked only where text should stand and does not: without it the answer would seem empty.
+    Call it only if the usual field is missing, as the answer would seem empty without that text.
     `names` are fields to look into first.
     """
     if isinstance(holder, dict):
         fields = (*names, "text", "content", "delta", "output", "value")
-        held = (text_in(holder[name]) for name in fields if holder.get(name))
-        return next((each for each in held if isinstance(each, str)), None)
+        texts = (text_in(holder[name]) for name in fields if holder.get(name))
+        return next((text for text in texts if isinstance(text, str)), None)
     return holder if isinstance(holder, str) else None
