@@ -257,6 +257,8 @@ class Backend(httpcore.NetworkBackend):
         channel.connecting = True
         try:
             return self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
+        except UnicodeError as error:  # a part of the name is empty, or longer than 63 characters
+            raise httpcore.ConnectError("no host can have that name") from error
         finally:
             channel.connecting = False
 

@@ -93,6 +93,10 @@ def connect_trouble(error: BaseException, attempt: Attempt) -> StreamError:
             return StreamError(
                 "tls", f"TLS with {host} failed: {why}", "check that the server speaks https"
             )
+        if isinstance(cause, UnicodeError):
+            return StreamError(
+                "dns", f"the host {host} was not found ({error})", "check --base-url"
+            )
         if isinstance(cause, socket.gaierror):
             again = cause.errno == socket.EAI_AGAIN
             why = cause.strerror or "unknown"

@@ -57,6 +57,9 @@ def destination(proxy: Proxy, host: str, port: int) -> str:
             f"with socks4a or socks5h in {proxy.variable}, the proxy looks it up",
             transient=error.errno == socket.EAI_AGAIN,
         ) from error
+    except UnicodeError as error:  # a part of the name is empty, or longer than 63 characters
+        what = f"the host {host} was not found (no host can have that name)"
+        raise StreamError("dns", what, "check --base-url") from error
     return str(found[0][4][0])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -279,3 +280,17 @@ def test_a_bad_ca_file_does_not_matter_for_http(stream: Stream, server: FaultSer
     env = {"SSL_CERT_FILE": "/no/such/file"}
     run = stream(*MODEL, "--base-url", server.url("ok") + "/v1", "hi", env=env)
     assert (run.returncode, run.text) == (0, HELLO)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_name_that_no_host_can_have(stream: Stream, host: str) -> None:
+    args = (*MODEL, "--max-retries", "0", "hi", "--base-url")
+    run = stream(*args, f"http://{host}/v1")
+    said = f"stream: the host {host} was not found (no host can have that name): check --base-url\n"
+    assert (run.returncode, run.stderr) == (7, said)
+    if find_spec("socksio") is not None:
+        run = stream(*args, f"http://{host}/v1", env={"ALL_PROXY": "socks5://127.0.0.1:1"})
+        assert (run.returncode, run.stderr) == (7, said)
+    run = stream(*args, "http://far.invalid/v1", env={"ALL_PROXY": f"http://{host}:1"})
+    assert run.returncode == 7
+    assert "the proxy of ALL_PROXY (no host can have that name): check ALL_PROXY" in run.stderr
