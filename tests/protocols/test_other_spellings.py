@@ -385,6 +385,24 @@ ROWS: dict[str, tuple[str, str | bytes, int, str, list[str]]] = {
         ),
         *(0, "", ['{"a":1}', '{"b":2}']),
     ),
+    "AG-UI in snake case, the answer in a snapshot": (
+        "ag-ui",
+        sse(
+            {"type": "RUN_STARTED"},
+            {"type": "TOOL_CALL_START", "toolCallId": "c", "toolCallName": "f"},
+            {"type": "TOOL_CALL_END", "toolCallId": "c"},
+            {
+                "type": "MESSAGES_SNAPSHOT",
+                "messages": [
+                    {"role": "user", "content": "?"},
+                    {"role": "tool", "tool_call_id": "c", "content": "x"},
+                    {"role": "assistant", "content": "Hi"},
+                ],
+            },
+            {"type": "RUN_FINISHED"},
+        ),
+        *(0, "Hi", ["{}"]),
+    ),
     "AG-UI with the names of its documents": (
         "ag-ui",
         sse(

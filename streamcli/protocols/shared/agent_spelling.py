@@ -14,27 +14,28 @@ _SNAKE = re.compile(r"[a-z]+(?:_[a-z]+)+")
 _OWN = frozenset(
     ("value", "result", "snapshot", "state", "data", "metadata", "args", "rawEvent", "event")
 )
-_HOLDERS = (dict, list)
+# Names that tell: one of each event, and the fields whose objects may have some where it has none.
+_NAMES = frozenset(
+    ("thread_id", "run_id", "message_id", "tool_call_id", "tool_call_name", "subagent_run_id")
+    + ("finish_reason", "task_id", "context_id", "artifact_id", "status_update", "artifact_update")
+)
+_HOLDERS = frozenset(("messages", "outcome", "interrupts"))
 _DEEPEST = 8
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def camel_names(value: dict[str, Any]) -> dict[str, Any]:
     """Return an object with its names in camel case; nearly always it is `value` itself."""
-    if not _is_snake(value):
+    if _NAMES.isdisjoint(value) and (_HOLDERS.isdisjoint(value) or not _is_snake(value)):
         return value
     respelled: dict[str, Any] = _respelled(value, _DEEPEST)
     return respelled
 
 
-def _is_snake(value: Any, depth: int = 3) -> bool:
-    if type(value) is dict:
-        for name, each in value.items():
-            if "_" in name or (depth and type(each) in _HOLDERS and _is_snake(each, depth - 1)):
-                return True
-    elif type(value) is list:
-        return any(_is_snake(each, depth - 1) for each in value) if depth else False
-    return False
+def _is_snake(value: Any, depth: int = 5) -> bool:
+    if type(value) is dict and depth:
+        return any("_" in name or _is_snake(each, depth - 1) for name, each in value.items())
+    return type(value) is list and depth > 0 and any(_is_snake(each, depth - 1) for each in value)
 
 
 def _respelled(value: Any, depth: int) -> Any:
