@@ -17,7 +17,7 @@ from .outcome import AnswerOutcome
 if TYPE_CHECKING:
     from ..answer.answer_stream import AnswerStream
     from ..output.delivery import Delivery
-    from .live import Live
+    from .network_source import NetworkSource
 
 Moment = tuple[float, list[Event]]
 # Runs a tool's function with its arguments, and returns what it returns.
@@ -46,7 +46,7 @@ class Answer:
         self._call = call
         self._text: list[str] = []
         self._over = Flag()
-        self._live: Live | None = None
+        self._source: NetworkSource | None = None
         self._answer: AnswerStream | None = None
         self._delivery: Delivery | None = None
         self._unasked = Outcome()  # the outcome of a prompt that is not asked
@@ -124,8 +124,8 @@ class Answer:
     def cancel(self) -> None:
         """Cancel the answer, from any thread; a reader then comes to its end."""
         self._over.set()
-        if self._live is not None:
-            self._live.cancel()
+        if self._source is not None:
+            self._source.cancel()
 
     def settle(self, outcome: AnswerOutcome) -> None:
         """End an answer of a batch, whose events came through `keep`."""
@@ -158,7 +158,7 @@ class Answer:
         from ..output.delivery import Delivery
         from ..providers.context import context_of
         from ..terminal.messages import Messages
-        from .live import Live
+        from .network_source import NetworkSource
 
         if self._over.is_set():
             return
@@ -177,13 +177,13 @@ class Answer:
             context.tools = FunctionTools(
                 functions, invocation.settings, self._call, clock=time.monotonic
             )
-        self._live = live = Live(invocation, context, sleep=self._over.wait)
-        stream = live.prepare()
+        self._source = source = NetworkSource(invocation, context, sleep=self._over.wait)
+        stream = source.prepare()
         if not invocation.settings.race:
-            self._delivery.settings = live.endpoints[0].settings
-        if live.matching is not None:
-            self._delivery.check(live.matching)
-        self._answer = stream = live.saving(stream)
+            self._delivery.settings = source.endpoints[0].settings
+        if source.matching is not None:
+            self._delivery.check(source.matching)
+        self._answer = stream = source.saving(stream)
         for t_ms, events in stream:
             self._delivery.emit(t_ms, events)
             yield t_ms, events
@@ -212,13 +212,13 @@ class Answer:
         outcome = self._unasked if self._answer is None else self._answer.outcome
         if self._over.is_set() and not isinstance(outcome.end, Finished):
             outcome.end = Failed("interrupted", "the answer was cancelled")
-        source = ("", "", "")
-        if self._live is not None:
-            self._live.close(outcome.end)
-            if self._live.endpoints:
-                endpoint = self._live.endpoints[self._answer.number if self._answer else 0]
-                source = endpoint.source
+        asked = ("", "", "")
+        if self._source is not None:
+            self._source.close(outcome.end)
+            if self._source.endpoints:
+                endpoint = self._source.endpoints[self._answer.number if self._answer else 0]
+                asked = endpoint.source
                 endpoint.price(outcome)
         delivery = self._delivery or Delivery(Settings(format="jsonl"))
         verdict = delivery.close(outcome)
-        self._outcome = AnswerOutcome(outcome, verdict, source, self._cause)
+        self._outcome = AnswerOutcome(outcome, verdict, asked, self._cause)

@@ -16,7 +16,7 @@ from ..terminal.sanitize import one_line, visible
 from .chat_input import files_like
 from .chat_state import ChatState
 
-_WHO = ("model", "provider", *OF_ONE)  # the options that say who answers, and where
+_TARGET = ("model", "provider", *OF_ONE)  # the options that choose the model, and where it is
 HELP = """\
 /model [MODEL]        show who answers, or ask another one
 /system [TEXT|@FILE]  show the system prompt, or set it; - for none
@@ -36,7 +36,7 @@ class Commands:
 
     def __init__(self, state: ChatState) -> None:
         self._state = state
-        self._left: dict[str, dict[str, Any]] = {}  # who answered before, by the name of /model
+        self._left: dict[str, dict[str, Any]] = {}  # the options before a /model, by its argument
 
     def run(self, line: str) -> None:
         """Run the command of a line that begins with a slash; StreamError if that fails."""
@@ -53,7 +53,7 @@ class Commands:
         state = self._state
         if name:
             left = state.endpoints
-            values = {each: getattr(state.invocation.settings, each) for each in _WHO}
+            values = {each: getattr(state.invocation.settings, each) for each in _TARGET}
             if name in self._left:
                 state.renew(state.invocation.but(**self._left[name]))
             else:

@@ -1,4 +1,4 @@
-"""The modes --list-providers, --list-models and --list-templates: tables, or JSON LineReader."""
+"""The modes --list-providers, --list-models and --list-templates: tables, or JSON Lines."""
 
 from __future__ import annotations
 

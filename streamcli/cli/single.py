@@ -156,9 +156,9 @@ class Single:
 
             check(self._invocation)
             return Replay(self._invocation, context, self._closed, self._facts)
-        from ..api.live import Live
+        from ..api.network_source import NetworkSource
 
-        return Live(
+        return NetworkSource(
             self._invocation,
             context,
             facts=self._facts,

@@ -73,7 +73,7 @@ def test_a_plain_run_leaves_out_what_it_does_not_use(server: FaultServer) -> Non
     assert names & {"answer.turn", "cli.single", "transport.client"}
     rooms = {name.partition(".")[0] for name in names}
     assert not rooms & {"batch", "docgen", "conversation", "tools"}
-    assert {name for name in names if name.startswith("api.")} == {"api.live"}
+    assert {name for name in names if name.startswith("api.")} == {"api.network_source"}
     assert not names & {
         *("answer.answer_stream", "answer.fallback", "answer.continuation", "answer.race"),
         *("answer.retry", "answer.tool_loop", "answer.schema_check", "input.attachments"),

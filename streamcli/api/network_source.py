@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..transport.record import Recorder
 
 
-class Live:
+class NetworkSource:
     """Asks the endpoints of one invocation.
 
     `facts` (of the records, or None) are filled in step by step, so that the record of an early
