@@ -256,3 +256,48 @@ def test_counts_under_other_names(names: tuple[str, str], inside: bool) -> None:
     counts = {"usage": {f"{names[0]}_tokens": 1, f"{names[1]}_tokens": 2}}
     body = ended(**counts) if inside else event("completed", response=response(), **counts)
     check(HALF + body, exit=0, usage={"input_tokens": 1, "output_tokens": 2})
+
+
+ENDS = {
+    "text": ("response.output_text.delta", "response.output_text.done", "output_text"),
+    "reasoning": (
+        "response.reasoning_text.delta",
+        "response.reasoning_text.done",
+        "reasoning_text",
+    ),
+}
+
+
+@pytest.mark.parametrize("field", ENDS)
+@pytest.mark.parametrize("at", ["done", "item", "response"])
+@pytest.mark.parametrize(
+    ("deltas", "whole_text", "given"),
+    [
+        (["Hel"], "Hello", "Hello"),  # xAI leaves out the last deltas
+        (["H", "el"], "Hello, you", "Hello, you"),
+        (["Hello"], "Hello", "Hello"),
+        (["Hel"], "Howdy you", "Hel"),  # another text, of which nobody knows what is new
+        (["Hello", " you"], "Hello", "Hello you"),
+    ],
+)
+def test_the_end_of_a_text_that_the_deltas_lack(
+    field: str, at: str, deltas: list[str], whole_text: str, given: str
+) -> None:
+    kind, done, part = ENDS[field]
+    place = {"item_id": "i", "output_index": 0, "content_index": 0}
+    item = {
+        "id": "i",
+        "type": "message" if field == "text" else "reasoning",
+        "content": [{"type": part, "text": whole_text}],
+    }
+    values: list[dict[str, Any]] = [{"type": kind, **place, "delta": each} for each in deltas]
+    if at == "done":
+        values.append({"type": done, **place, "text": whole_text})
+    if at in ("done", "item"):
+        values.append({"type": "response.output_item.done", "output_index": 0, "item": item})
+    response = {"id": "r", "status": "completed", "output": [item]}
+    values.append({"type": "response.completed", "response": response})
+    data = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in values)
+    for pieces in (whole(data), bytewise(data)):
+        found = found_in(decode(Decoder(), pieces))
+        assert (found[field], found["exit"]) == (given, 0)

@@ -13,6 +13,7 @@ from ...events import Citation, Event, Opaque, Reasoning, Refusal, Text, ToolCal
 from ...wire.json_body import JsonBody
 from ...wire.lenient_json import natural, words
 from .arguments import can_send
+from .given_text import Given, are_text, is_text
 from .nested_text import text_in
 from .response_calls import ResponseCalls
 from .response_parts import CHANNELS, DELTAS, DONE, Channel, parts_of, place_of, text_of_part
@@ -23,42 +24,6 @@ _PART_DONE = ("content_part", "reasoning_part", "reasoning_summary_part")
 GIVEN = (Text, Reasoning, Refusal, ToolCall, Citation, Opaque)
 
 
-class _Given:
-    """The facts about a text that an item gave to a channel, to recognise its repetition.
-
-    `places` are its parts by kind and index, `wholes` hashes of texts that are settled; the other
-    fields concern the deltas since then. The text itself may be long, and is not kept.
-    """
-
-    __slots__ = ("first", "last", "length", "places", "streamed", "wholes")
-
-    def __init__(self) -> None:
-        self.streamed = False
-        self.places: set[tuple[str, int]] = set()
-        self.wholes: set[int] = set()
-        self.settle()
-
-    def settle(self, text: str = "") -> None:
-        self.wholes.add(hash(text))
-        self.first = self.last = ""
-        self.length = 0
-
-    def holds(self, text: str) -> bool:
-        return hash(text) in self.wholes or _is(text, [self])
-
-
-def _is(text: str, run: list[_Given]) -> bool:
-    """Return whether the deltas of `run`, joined, are this text."""
-    if not run or sum(given.length for given in run) != len(text):
-        return False
-    return text.startswith(run[0].first) and text.endswith(run[-1].last)
-
-
-def _are(text: str, open: list[_Given]) -> bool:
-    """Return whether a text was given by one of these, or by all of them together."""
-    return any(_is(text, [each]) for each in open) or _is(text, open)
-
-
 class Items:
     """The parts of a response that were given so far."""
 
@@ -67,9 +32,9 @@ class Items:
         self.refused = False
         self._protocol = protocol
         self._body = body
-        self._given: dict[tuple[Channel, Any], _Given] = {}  # by channel and item
+        self._given: dict[tuple[Channel, Any], Given] = {}  # by channel and item
         self._at: Any = None  # kind, item and index of the last delta
-        self._last = _Given()
+        self._last = Given()
         self._kinds: set[str] = set()  # of parts
         self._cited: set[tuple[Any, ...]] = set()
         self._names_change = False  # the items' ids or indexes change, and mean nothing
@@ -107,8 +72,8 @@ class Items:
             given.last = text
         self._body.say(channel, text, out)
 
-    def _place(self, channel: Channel, part: str, item: Any, index: int) -> _Given:
-        given = self._given.setdefault((channel, item), _Given())
+    def _place(self, channel: Channel, part: str, item: Any, index: int) -> Given:
+        given = self._given.setdefault((channel, item), Given())
         given.places.add((part, index))
         self._kinds.add(part)
         self.refused = self.refused or channel is Refusal
@@ -160,6 +125,11 @@ class Items:
             items, parts = [*items, {}], [*parts, [(0, text)]]
         called, sealed = self.calls.any, self._sealed
         new = self._new([part for each in parts for _, part in each])
+        for channel in (Text, Reasoning, Refusal):
+            mine = [part for each in parts for _, part in each if CHANNELS[part["type"]] is channel]
+            given = [each for (at, _), each in self._given.items() if at is channel]
+            if len(mine) == len(given) == len(given[0].places if given else ()) == 1:
+                self._give_rest(channel, given[0], str(text_of_part(mine[0])), out)
         for number, item in enumerate(items):
             if not sealed:
                 self._seal(item, out)
@@ -195,7 +165,7 @@ class Items:
             missing = [
                 part
                 for part in mine
-                if hash(text := str(text_of_part(part))) not in wholes and not _are(text, open)
+                if hash(text := str(text_of_part(part))) not in wholes and not are_text(text, open)
             ]
             new |= {id(part) for part in missing[-more:]}
         return new
@@ -228,10 +198,19 @@ class Items:
             return  # an earlier stream gave it
         channel, text = CHANNELS[kind], text_of_part(part)
         known = text is None or text == ""
+        given = self._given.get((channel, item))
+        if not known and given is not None and given.places == {(kind, index)}:
+            self._give_rest(channel, given, str(text), out)
         if not known and not self._was_given(kind, item, index, text):
             self._place(channel, kind, item, index).settle(str(text))
             self._body.say(channel, text, out)
         self._notes(part, out)
+
+    def _give_rest(self, channel: Channel, given: Given, text: str, out: list[Event]) -> None:
+        """Give the end of a text, whose last deltas some servers (xAI) leave out."""
+        if rest := given.rest_of(text):
+            given.settle(text)
+            self._body.say(channel, rest, out)
 
     def _notes(self, part: dict[str, Any], out: list[Event]) -> None:
         notes = part.get("annotations")
@@ -251,7 +230,7 @@ class Items:
             return True
         others = [(where, each) for (at, where), each in self._given.items() if at is channel]
         unsettled = [each for _, each in others if each.length]
-        if _is(text, unsettled):
+        if is_text(text, unsettled):
             self._names_change = True
             for each in unsettled:
                 each.settle(text)
@@ -279,7 +258,7 @@ def _is_incomplete(item: dict[str, Any], before: bool) -> bool:
     return before if status is None else status == "incomplete"
 
 
-def _may_be(where: Any, item: Any, given: _Given) -> bool:
+def _may_be(where: Any, item: Any, given: Given) -> bool:
     """Return whether the items `where` and `item` may be the same one, by different names."""
     if "" in (where, item) or type(where) is not type(item):
         return True
