@@ -121,6 +121,8 @@ def _base_url(row: Row, settings: Settings, context: Context) -> str:
             raise usage(f"no address for {row.name}", hint)
     where = "--base-url" if settings.base_url is not None else f"the address of {row.name}"
     arguments_text(base_url, where)
+    scheme, mark, rest = base_url.partition("://")
+    base_url = f"{scheme.lower()}{mark}{rest}"
     if row.name != "local" and not re.match(_ADDRESS, base_url):
         raise usage(f"'{base_url}' is not an address", "write it whole: http(s)://HOST[:PORT]/PATH")
     return base_url

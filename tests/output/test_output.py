@@ -1458,6 +1458,13 @@ def test_a_unix_socket_that_is_not_there(ask: Ask) -> None:
     assert "proxy" not in run.stderr
 
 
+def test_a_base_url_with_its_scheme_in_capitals(server: FaultServer, stream: Stream) -> None:
+    url = f"HTTP{server.origin.removeprefix('http')}/ok/V1?to=http://Y"
+    run = stream(*MODEL, "--base-url", url, "hi")
+    assert (run.returncode, run.text, run.stderr) == (0, HELLO, "")
+    assert server.requests[-1].path == "/ok/V1/chat/completions?to=http://Y"
+
+
 def test_a_base_url_of_bytes_that_are_no_text(stream: Stream) -> None:
     run = stream(*MODEL, b"--base-url", b"http://127.0.0.1:9/\xff", "--max-retries", "0", "hi")
     assert_refused(run)
