@@ -46,11 +46,13 @@ def test_a_concurrency_limit(stream: Stream, code: str) -> None:
     with BatchServer() as server:
 
         def plan(prompt: str, before: int) -> Act:
-            return Act(wait=0.02) if server.running <= most else Act(429, code=code)
+            return Act(wait=0.1) if server.running <= most else Act(429, code=code)
 
         server.plan = plan
-        batch = Run(stream, server, 200, "--max-retries", "0", "-v")
-    assert batch.is_whole(200)
+        # Too few prompts to find, after the first refusals, that all could run at once: a machine
+        # that is busy for long enough sends no more than four together.
+        batch = Run(stream, server, 60, "--max-retries", "0", "-v")
+    assert batch.is_whole(60)
     assert batch.limits["provider"] == "vllm"
     assert batch.limits["refusals"] == batch.refused > 0
     if code:
