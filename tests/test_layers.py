@@ -59,7 +59,7 @@ PURE = (
 WORLD = {"time", "os", "socket", "select", "random", "subprocess", "threading", "signal"}
 DOORS = {
     "httpx": {"transport/httpx_address"},
-    "httpcore": {"transport/client", "transport/connection", "transport/pools"},
+    "httpcore": {"transport/" + name for name in ("client", "connection", "pools", "socks")},
     "socksio": {"transport/socks"},
     "rich": {"terminal"},
     "markdown_it": {"terminal"},

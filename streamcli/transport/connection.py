@@ -10,6 +10,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -26,12 +27,10 @@ if TYPE_CHECKING:
 SLICE = 0.5  # seconds: a wait is cut into slices, to notice that the process was stopped (^Z)
 LATE = 1.0  # seconds by which a slice may end late on a busy machine
 LONGEST = 1e6  # seconds: the longest timeout of a socket, which cannot be infinite
-SEND_SIZE = 1 << 16  # bytes that are kept until they are sent
-BODY_SIZE = 1 << 16  # bytes of a body that one read takes at most
+BLOCK = 1 << 16  # bytes that are kept until they are sent
+BLOCK = 1 << 16  # bytes of a body that one read takes at most
 READ_SIZE = 1 << 12  # bytes of the first read; the size grows if more data comes
-
-# Reads at most so many bytes, and raises httpcore.ReadTimeout after so many seconds.
-Read = Callable[[int, float], bytes]
+Read = Callable[[int, float], bytes]  # bytes and seconds at most; httpcore.ReadTimeout after those
 
 
 def _out_of_time(kind: str, seconds: float) -> StreamError:
@@ -155,18 +154,16 @@ class Wire(httpcore.NetworkStream):
         It bypasses the HTTP library, whose state machine costs more than all the rest of a read.
         """
         merger = self._merger
-        while merger.chunked and (data := self._next(BODY_SIZE)):
+        while merger.chunked and (data := self._next(BLOCK)):
             part, merger.rest = merger.body(data)
             if part:
                 yield part
 
     def _next(self, max_bytes: int) -> bytes:
         """Return the bytes to read next; b"" once the server has closed the connection."""
-        if rest := self._merger.rest:
-            self._merger.rest = b""
+        rest, self._merger.rest = self._merger.rest, b""
+        if rest or self._over:
             return rest
-        if self._over:
-            return b""
         data = self._channel.read(self._stream, self._read, min(max_bytes, self._size))
         if len(data) == self._size:
             self._size *= 4
@@ -178,9 +175,11 @@ class Wire(httpcore.NetworkStream):
         if not self._unsent:  # the next bytes read begin a new response
             self._merger = Merger()
         if buffer.startswith(b"CONNECT "):
-            buffer = _with_brackets(buffer)
+            from .proxies import with_brackets
+
+            buffer = with_brackets(buffer)
         self._unsent += buffer
-        if len(self._unsent) > SEND_SIZE:
+        if len(self._unsent) > BLOCK:
             self._send()
 
     def _send(self) -> None:
@@ -234,17 +233,16 @@ class Backend(httpcore.NetworkBackend):
     def _connect_through(self, socks: Proxy, host: str, port: int) -> httpcore.NetworkStream:
         from .socks import destination, handshake
 
+        channel = self._channel
         host = destination(socks, host, port)
         stream = self._connect(socks.host, socks.port, None, None)
-
-        def send(data: bytes) -> None:
-            self._channel.write(stream, data)
-
         try:
-            handshake(socks, host, port, send, lambda size: self._read_exactly(stream, size))
+            send, receive = channel.write, partial(channel.read, stream, stream.read)
+            handshake(socks, host, port, partial(send, stream), receive)
         except BaseException:
             stream.close()
             raise
+        channel.answered = False  # by the proxy only
         return stream
 
     def _connect(
@@ -262,23 +260,12 @@ class Backend(httpcore.NetworkBackend):
         finally:
             channel.connecting = False
 
-    def _read_exactly(self, stream: httpcore.NetworkStream, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = self._channel.read(stream, stream.read, size - len(data))
-            if not more:
-                raise httpcore.ConnectError("it closed the connection")
-            data += more
-        self._channel.answered = False
-        return data
-
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Any = None
     ) -> httpcore.NetworkStream:
         channel = self._channel
-        timeout = channel.connect_timeout()
         channel.check()
-        stream = self._sockets.connect_unix_socket(path, timeout, socket_options)
+        stream = self._sockets.connect_unix_socket(path, channel.connect_timeout(), socket_options)
         return channel.connected(stream)
 
 
@@ -299,15 +286,6 @@ def _reader_of(plain: socket.socket) -> Read:
             raise httpcore.ReadError(error) from error
 
     return read
-
-
-def _with_brackets(connect: bytes) -> bytes:
-    """Return a CONNECT request with its IPv6 address in brackets: httpcore writes none."""
-    place = connect.split(b" ", 2)[1]
-    host, _, port = place.rpartition(b":")
-    if b":" not in host or host.startswith(b"["):
-        return connect
-    return connect.replace(place, b"[%b]:%b" % (host, port))
 
 
 def _shut_down(stream: httpcore.NetworkStream) -> None:

@@ -186,3 +186,12 @@ def _contains(network: str, address: IPv4Address | IPv6Address) -> bool:
         return address in ip_network(network.partition("%")[0], strict=False)
     except ValueError:
         return False
+
+
+def with_brackets(connect: bytes) -> bytes:
+    """Return a CONNECT request with its IPv6 address in brackets: httpcore writes none."""
+    place = connect.split(b" ", 2)[1]
+    host, _, port = place.rpartition(b":")
+    if b":" not in host or host.startswith(b"["):
+        return connect
+    return connect.replace(place, b"[%b]:%b" % (host, port))

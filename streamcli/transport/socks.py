@@ -11,6 +11,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
+
+import httpcore
 
 from ..errors import StreamError, usage
 from .proxies import Proxy, is_ip
@@ -64,15 +67,27 @@ def destination(proxy: Proxy, host: str, port: int) -> str:
 
 
 def handshake(proxy: Proxy, host: str, port: int, send: Send, receive: Receive) -> None:
-    """Ask the proxy for a connection to a `destination`; `receive(n)` returns exactly n bytes."""
+    """Ask the proxy for a connection to a `destination`.
+
+    `receive(n)` returns n bytes at most, and none once the proxy has closed the connection.
+    """
     version = _version_4 if proxy.scheme.startswith("socks4") else _version_5
-    version(proxy, host, port, send, receive)
+    version(proxy, host, port, send, partial(_exactly, receive))
 
 
 def refused(proxy: Proxy, why: str) -> StreamError:
     """Return the error for a proxy that refused; it names the proxy's variable."""
     hint = f"check {proxy.variable}, or unset it"
     return StreamError("proxy", f"the proxy of {proxy.variable} refused: {why}", hint)
+
+
+def _exactly(receive: Receive, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        if not (more := receive(size - len(data))):
+            raise httpcore.ConnectError("it closed the connection")
+        data += more
+    return data
 
 
 def _version_4(proxy: Proxy, host: str, port: int, send: Send, receive: Receive) -> None:

@@ -91,23 +91,24 @@ class Template:
 
     def _texts(self, run: bytes) -> list[str] | None:
         """Return the texts of a run; None if one of them is not a JSON string."""
-        # Half of a chunk and more is what stands between two texts, and so long a separator is
-        # looked for slowly: a few bytes of it tell where to cut, and a comparison proves the cut.
         skipped = len(self._between) - _CUT
-        parts = run.split(self._between[:_CUT])
-        if skipped > 0:
-            parts[1:] = [part[skipped:] for part in parts[1:]]
-            if self._between.join(parts) != run:
-                return None
-        joined = b'","'.join(parts)
         try:
+            if len(run) < skipped:  # one event, as most reads bring
+                return [orjson.loads(b'"' + run + b'"')]
+            # Half of a chunk and more is what stands between two texts, and so long a separator is
+            # looked for slowly: a few bytes of it tell where to cut, and a comparison proves it.
+            parts = run.split(self._between[:_CUT])
+            if skipped > 0:
+                parts[1:] = [part[skipped:] for part in parts[1:]]
+                if self._between.join(parts) != run:
+                    return None
+            joined = b'","'.join(parts)
             if _are_strings(joined, len(parts)):
                 texts: list[str] = orjson.loads(b'["' + joined + b'"]')
-            else:
-                texts = [orjson.loads(b'"' + part + b'"') for part in parts]
+                return texts
+            return [orjson.loads(b'"' + part + b'"') for part in parts]
         except orjson.JSONDecodeError:
             return None
-        return texts
 
     def learn(self, payload: bytes, value: Any, event: Event) -> None:
         self.learning = False

@@ -23,7 +23,7 @@ from ...events import (
 from ...wire.error_shapes import error_beside_choices, error_in
 from ...wire.fast_runs import Template
 from ...wire.json_body import JsonBody
-from ...wire.lenient_json import natural, whole, words
+from ...wire.lenient_json import natural, words
 from ...wire.snapshots import Snapshots
 from ...wire.sse import MAX_EVENT_SIZE
 from .arguments import text_of
@@ -31,7 +31,7 @@ from .choice_indexes import ChoiceIndexes
 from .ending import Ending
 from .finish_reasons import failure_of, is_failure
 from .openai import reason_in, usage_of
-from .tool_calls import ToolCalls
+from .tool_calls import ToolCalls, calls_in
 
 if TYPE_CHECKING:
     from .chat_state import ReasoningState
@@ -395,14 +395,10 @@ class ChatDecoder:
                     self._refuse(value, index, out)
 
     def _tools(self, delta: dict[str, Any], index: int, out: list[Event]) -> None:
-        calls = delta.get("tool_calls") or delta.get("toolCalls")
-        if not calls:
-            function = delta.get("function_call") or delta.get("functionCall")
-            calls = {"index": 0, "function": function} if isinstance(function, dict) else None
-        if not calls:
+        if not (calls := calls_in(delta)):
             return
         self._ending.reasoning(index)  # the answer goes on
-        for call in calls if isinstance(calls, list) else [calls]:
+        for call in calls:
             self._calls.add(index, call, out)
         out.append(Progress())
 
@@ -410,10 +406,8 @@ class ChatDecoder:
         """Give the result of a tool that the server ran itself: its call needs no answer."""
         self._calls.give(index, out)
         self._ending.text(index)
-        said = _text_in(delta.get("content"))
-        output = said if isinstance(said, str) else text_of(said)
         id, name = words(delta.get("tool_call_id")), words(delta.get("name"))
-        out.append(ToolResult(id, name, whole(output), by="server"))
+        out.append(ToolResult(id, name, text_of(_text_in(delta.get("content"))), by="server"))
 
     def _cite(self, holder: dict[str, Any], out: list[Event]) -> None:
         from .chat_parts import cite

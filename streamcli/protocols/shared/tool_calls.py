@@ -256,3 +256,12 @@ def _piece(arguments: Any) -> str:
         return text_of(arguments)
     except ValueError:  # nested beyond reason: no tool could read it
         return "[nested too deeply"
+
+
+def calls_in(delta: dict[str, Any]) -> list[Any]:
+    """Return the pieces of calls in a delta: of the field for many, or the older one for one."""
+    calls = delta.get("tool_calls") or delta.get("toolCalls")
+    if not calls:
+        function = delta.get("function_call") or delta.get("functionCall")
+        calls = {"index": 0, "function": function} if isinstance(function, dict) else []
+    return calls if isinstance(calls, list) else [calls]
