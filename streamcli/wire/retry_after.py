@@ -109,8 +109,10 @@ def delay_in(message: str) -> float | None:
         message,
         re.IGNORECASE,
     )
-    if found is None:
-        found = re.search(r"([\d.]+ ?(?:秒|分钟|小时))钟?之?后", message)
+    if (
+        found is None
+    ):  # from the first digit of a number only: a long one is not read again and again
+        found = re.search(r"(?<![\d.])([\d.]+ ?(?:秒|分钟|小时))钟?之?后", message)
     if found is None:
         return None
     units = {"ms": 0.001, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "mil": 0.001}
