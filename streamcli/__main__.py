@@ -13,7 +13,7 @@ if not __package__:  # its folder is run, or a zipapp of only that: no relative 
     sys.stderr.write("stream: cannot run from within its package: try python -m streamcli\n")
     sys.exit(2)
 
-from .errors import Interrupted, bug
+from .errors import Interrupted, StreamError, bug
 from .terminal.fds import hold_standard_fds
 from .terminal.signals import Signals, die_by
 
@@ -38,6 +38,9 @@ def main() -> None:
         die_by(interrupted.signum)
     except BrokenPipeError:  # only help and version are printed through sys.stdout
         die_by(signal.SIGPIPE)
+    except StreamError as error:  # of --version: a run reports its own
+        _complain(f"{error.message}: {error.hint}" if error.hint else error.message)
+        code = error.exit_code
     except Exception as error:
         if "--debug" in sys.argv:
             sys.excepthook(type(error), error, error.__traceback__)
@@ -65,6 +68,11 @@ def _complain(message: str) -> None:
 
 
 def _run(closed: set[int]) -> int:
+    if sys.argv[1:] == ["--version"]:
+        from .cli.version import print_version
+
+        print_version()
+        return 0
     from .cli.parse import parse
 
     invocation = parse(sys.argv[1:])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import __version__
 from ..errors import EXIT_OF_STATUS, StreamError
 from ..settings.option_types import Opt
 from ..settings.options import SECTIONS, TABLE
@@ -194,9 +193,9 @@ def _help(ctx: click.Context, param: click.Parameter, value: str | None) -> None
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        from ..terminal.program import program
+        from .version import print_version
 
-        _print(f"{program()} {__version__}")
+        print_version()
         ctx.exit()
 
 
