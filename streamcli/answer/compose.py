@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Endpoint(Protocol):
-    """What a turn needs of an endpoint (providers/endpoint.py)."""
+    """The facts and methods of an endpoint that a turn needs (providers/endpoint.py)."""
 
     target: Target
     protocol: WireFormat

@@ -1,4 +1,4 @@
-"""What a batch writes on stderr: failures as they come, its progress, and how it ended."""
+"""Write on stderr what happens in a batch: failures as they come, progress, and the end."""
 
 from __future__ import annotations
 
